@@ -74,6 +74,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_ownership.py
 	@$(BIN)/python tools/check_properties.py
 	@$(BIN)/python tools/check_flags.py
+	@$(BIN)/python tools/check_waits.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
@@ -111,11 +112,11 @@ $(NODE_CLIENTS): tests/wire/node/package.json tests/wire/node/package-lock.json 
 repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every core loaded (LOAD=no: not by it)
 	@$(BIN)/python tools/repeat.py --times $(TIMES) $(if $(filter no,$(LOAD)),,--load)
 
-runs: $(STAMP) ## runs of traced programs in each language, 50 of each (RUNS=...), which are the same
-	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)
+runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each (RUNS=...), which are the same
+	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/test_repeatable_runs.py tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py $(ARGS)
 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left
-	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
 	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)

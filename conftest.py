@@ -41,6 +41,61 @@ ON_THE_OLDEST: dict[str, str] = {
     "tests/plugin/test_catalogue_signals.py": "reports name waits and places in code, which tracebacks give",
 }
 """What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, with the reason."""
+LONG = {
+    "sweeps of whole handlers, by the thousand": (
+        "tests/plugin/test_sweep_command.py",
+        "tests/plugin/test_sweep_options.py",
+        "tests/plugin/test_sweep_reports.py",
+        "tests/sweep/test_branch_directories.py",
+        "tests/sweep/test_mutants.py",
+        "tests/sweep/test_points.py",
+        "tests/sweep/test_seeded.py",
+        "tests/sweep/test_seeded_model.py",
+        "tests/sweep/test_sweep.py",
+        "tests/unit/test_sweep_legitimate.py",
+    ),
+    "random requests, programs and orders, and many at a time": (
+        "tests/plugin/test_beside_hypothesis.py",
+        "tests/plugin/test_beside_order.py",
+        "tests/process/test_determinism_of_runs.py",
+        "tests/process/test_endpoint_concurrency.py",
+        "tests/process/test_endpoint_fuzz.py",
+        "tests/process/test_pool_growth.py",
+        "tests/process/test_soak.py",
+        "tests/process/test_time_stress.py",
+    ),
+    "kills of each process at each moment": (
+        "tests/plugin/test_no_traced_program_left.py",
+        "tests/plugin/test_nothing_left.py",
+        "tests/process/test_nothing_gets_stuck.py",
+        "tests/process/test_output_past_streams.py",
+        "tests/process/test_zygote_killed.py",
+    ),
+    "each case for every runtime, sandbox or program": (
+        "tests/plugin/test_programs_untraced.py",
+        "tests/plugin/test_sandbox_setting.py",
+        "tests/process/supervisor/test_simulated_children.py",
+        "tests/process/supervisor/test_traced_interruptions.py",
+        "tests/process/test_conformance_command.py",
+        "tests/process/test_conformance_of_runtimes.py",
+        "tests/process/test_endpoint_official_hosts.py",
+        "tests/process/test_image_free_running.py",
+        "tests/process/test_image_gunicorn.py",
+        "tests/process/test_image_processes.py",
+        "tests/process/test_serve.py",
+    ),
+    "runs of whole checkers and of other tools": (
+        "tests/plugin/test_coverage.py",
+        "tests/plugin/test_debugging.py",
+        "tests/plugin/test_elsewhere.py",
+        "tests/plugin/test_one_option_more.py",
+        "tests/plugin/test_patched_option.py",
+        "tests/plugin/test_plugin_cost.py",
+        "tests/plugin/test_typed_project.py",
+        "tests/unit/test_check_tools.py",
+    ),
+}
+"""The files that `make test` leaves out, by what takes long in them; their tests get the mark `long`."""
 MARKS = {
     "repeat": "one of the tests that `make repeat` runs 200 times under load",
     "interpreter": "its outcome can depend on Python's version or build: CI runs it on every Python",
@@ -48,7 +103,7 @@ MARKS = {
     "leases": "its outcome can depend on leases or on the clocks of an instance: CI runs it without them, too",
     "oldest": "one of those that ON_THE_OLDEST lists, which alone gives this mark",
     "once": "its outcome cannot depend on Python: CI runs it on this machine's own, not on the newest",
-    "long": "a long search: `make test-all` and CI run it, `make test` does not unless its file is named",
+    "long": "one of those that LONG lists: `make test` leaves it out unless its file is named",
 }
 """Which runs have a test: one without a mark runs on the newest Python, and in `make test`."""
 
@@ -144,11 +199,14 @@ def pytest_collection_finish() -> None:
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     examples = f"{config.rootpath / 'examples'}/"
     oldest = [config.rootpath / name for name in ON_THE_OLDEST]
+    long = {config.rootpath / name for names in LONG.values() for name in names}
     by_path = defaultdict[Path, list[pytest.Item]](list)
     for item in items:
         by_path[item.path].append(item)
     for path, of_file in by_path.items():
         given = ["oldest"] if any(path.is_relative_to(listed) for listed in oldest) else []
+        if path in long:
+            given.append("long")
         if str(path).startswith(examples) and path.name not in SAME_IN_ALL_SANDBOXES:
             given.append("sandbox")
         for item in of_file:

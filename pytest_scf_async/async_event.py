@@ -31,7 +31,7 @@ from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
 from .model import Fact, LogLine, State, Status, api_error
 from .model.patterns import is_there_as_a_pattern, line_matcher
-from .model.timeline import GateReached, Waited
+from .model.timeline import GateReached
 from .protocol import messages
 from .protocol.time_units import NEVER_US
 from .report.cause import likely_cause, short_message, what_to_do, why_ended
@@ -524,8 +524,7 @@ class AsyncEvent:
 
         def __await__(self):
             raise ScfUsageError(
-                f"event {self.request_id} was awaited, and nothing of it is a coroutine: invoke_async(), wait(), "
-                "settle() and the other calls return when they are done, in an async test too; leave out `await`"
+                f"event {self.request_id} was awaited: invoke_async(), wait() and all others block; leave out `await`"
             )
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -668,10 +667,10 @@ class AsyncEvent:
         """Run until user code has begun that wait; ``GateNotReachedError`` where the event ends before."""
         event = self._event
 
-        def begun() -> bool:
-            return sum(entry.times for entry in event.timeline if isinstance(entry, Waited)) >= number
+        def reached() -> bool:
+            return event.ended or event.waits_begun() >= number
 
-        self._drive(f"wait#{number} of event {self.request_id}", lambda: event.ended or begun(), moves_clock=True)
+        self._drive(f"wait#{number} of event {self.request_id}", reached, moves_clock=True)
         if event.ended:
             raise GateNotReachedError(f"event {self.request_id} has ended and never reached wait#{number}")
 

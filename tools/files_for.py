@@ -15,6 +15,7 @@ import sys
 from collections.abc import Iterator, Mapping
 from functools import cache
 from pathlib import Path
+from typing import Any
 
 TREE = Path(__file__).resolve().parent.parent
 FOLDERS = ("tests/unit", "tests/process", "tests/plugin", "tests/sweep", "examples")
@@ -53,13 +54,27 @@ def _parsed(path: Path) -> ast.Module:
 
 
 @cache
-def on_the_oldest() -> Mapping[str, str]:
-    """The list of that name in conftest.py: files and tests, each with why the oldest Python runs it."""
+def _table(name: str) -> Any:
+    """The table of that *name* in conftest.py."""
     for node in _parsed(TREE / CONFTEST).body:
-        if isinstance(node, ast.AnnAssign) and ast.unparse(node.target) == "ON_THE_OLDEST" and node.value is not None:
-            found: dict[str, str] = ast.literal_eval(node.value)
-            return found
-    raise LookupError(f"{CONFTEST} has no ON_THE_OLDEST")
+        if (
+            isinstance(node, ast.Assign | ast.AnnAssign)
+            and ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target) == name
+        ):
+            return ast.literal_eval(node.value or ast.Constant(None))
+    raise LookupError(f"{CONFTEST} has no {name}")
+
+
+def on_the_oldest() -> Mapping[str, str]:
+    """Files, and folders of them, each with why the oldest Python runs it."""
+    found: Mapping[str, str] = _table("ON_THE_OLDEST")
+    return found
+
+
+def long() -> Mapping[str, tuple[str, ...]]:
+    """What takes long, each with its files."""
+    found: Mapping[str, tuple[str, ...]] = _table("LONG")
+    return found
 
 
 def written(nodes: list[ast.expr]) -> frozenset[str]:
@@ -129,8 +144,9 @@ def given_marks(path: Path) -> frozenset[str]:
     """The marks that conftest.py may give to tests of a file."""
     name = str(path.relative_to(TREE))
     of_examples = OF_EXAMPLES if name.startswith("examples/") else frozenset()
-    listed = any(Path(name).is_relative_to(entry.partition("::")[0]) for entry in on_the_oldest())
-    return of_examples | {"oldest"} if listed else of_examples
+    oldest = any(Path(name).is_relative_to(entry) for entry in on_the_oldest())
+    is_long = any(name in names for names in long().values())
+    return of_examples | ({"oldest"} if oldest else set()) | ({"long"} if is_long else set())
 
 
 def marks_of(path: Path) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:

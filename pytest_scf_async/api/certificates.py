@@ -5,6 +5,7 @@ Made when the first endpoint begins: what it needs takes 100 ms to import. The a
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import ssl
@@ -14,6 +15,7 @@ from typing import Final
 
 import trustme
 
+from ..protocol.linux import remove_tree
 from ..protocol.official_hosts import CA_VARIABLES, DOMAIN, SERVICE, api_host
 
 __all__ = ["Authority", "authority"]
@@ -67,6 +69,20 @@ class Authority:
                     with open(path, "wb") as file:
                         file.write(b"\n".join(authorities))
         return own, bundle
+
+    def restore(self, directory: str) -> None:
+        """Write those files again if *directory* has gone with a killed zygote: who trusts them knows that path.
+
+        This process removes them at its end.
+        """
+        if not os.path.exists(directory):
+            self.write(directory)
+            atexit.register(_remove, os.path.dirname(directory), os.getpid())
+
+
+def _remove(directory: str, pid: int) -> None:
+    if os.getpid() == pid:
+        remove_tree(directory)
 
 
 def _trusted() -> list[bytes]:

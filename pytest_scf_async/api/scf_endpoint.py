@@ -6,6 +6,7 @@ import os
 import threading
 from collections.abc import Callable, Mapping
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Final, Literal
 
@@ -61,13 +62,15 @@ class ScfEndpoint:
         """The SecretKey that belongs to `secret_id`."""
         self.region: Final = self._site.endpoint.region
         """The region of the runtime's settings."""
-        own, bundle = authority().write(os.path.join(runtime._session_scratch(), "endpoint"))
+        files = os.path.join(runtime._session_scratch(), "endpoint")
+        own, bundle = authority().write(files)
+        self._restore = partial(authority().restore, files)
         leads = runtime.settings.official_hosts == "endpoint"
         where = self._server.host, self._server.port
         self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
         self._config = messages.EndpointConfig(*where, own, bundle, self._redirection.certifi, leads=leads)
-        runtime._pool.use_endpoint(self._config)
+        runtime._pool.use_endpoint(self._config, self._restore)
 
     @property
     def runtime(self) -> ScfRuntime:
@@ -87,7 +90,7 @@ class ScfEndpoint:
         def reset() -> None:
             with one_at_a_time:
                 before, runtime = self.runtime, new_runtime()
-                runtime._pool.use_endpoint(self._config)
+                runtime._pool.use_endpoint(self._config, self._restore)
                 answering = Endpoint(runtime)
                 self._site.replace(answering, Control(answering, reset))
                 end(before)

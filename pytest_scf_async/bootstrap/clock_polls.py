@@ -70,6 +70,10 @@ class Polls:
             if outer is not None and _is_library(outer.f_code.co_filename):
                 self._loops[id(outer.f_code)] = outer.f_code
 
+    def handed_over(self) -> None:
+        """Note that the thread has let another one run, for which the scheduler writes: that is no output."""
+        self._writes = None
+
     def look(self) -> Place | None:
         """Look at the read that is made just now: its place, if it is a poll, else None."""
         since = clock.reads[0]
@@ -99,11 +103,11 @@ class Polls:
         elif polls and count - new <= self._limit and procfs.writes_of("thread-self") != self._writes:
             clock.count_reads(0, self._interval)  # code in C has written something
             return None
-        if place is _LOOP and self._in_pass > self._limit * _READS_IN_A_PASS:
-            polls = True
+        if polls or (place is _LOOP and self._in_pass > self._limit * _READS_IN_A_PASS):
+            return place
         is_exact = place is not _LOOP and self._total > self._limit
         self._look_after(1 if is_exact else max(1, min(self._interval, self._limit + 1 - count)))
-        return place if polls else None
+        return None
 
     def waited(self, place: Place) -> None:
         """Note that the poll at *place* has waited, as a read: whatever other threads did, the next one is a poll."""
@@ -118,7 +122,7 @@ class Polls:
     def _place(self) -> tuple[Place, int]:
         """The place of the read that is made just now, and which frame of user code a loop has called for it."""
         users, users_frame = _NOBODY, 0
-        frame = user_frame(sys._getframe(2))
+        frame = user_frame(sys._getframe(4))  # a clock of ours has called what looks
         is_loops = frame is not None and is_standard(frame.f_code.co_filename)
         while frame is not None:
             code = frame.f_code

@@ -72,7 +72,7 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> Channel:
     faulthandler.register(linux.STACKS_SIGNAL, file=control_file, all_threads=True)
     thread_table.keep_in(control.threads)
     own_socket = _socket.socket(fileno=channel_fd)  # its calls are not patched
-    channel = Channel(own_socket, (pipe, messages.mark_of(nonce)))
+    channel = Channel(own_socket, (pipe, messages.mark_of(nonce)), control)
     scheduler.attach(
         channel,
         control,
@@ -178,7 +178,7 @@ def _initialise(config: messages.Assign) -> Any:
             if callable(function):
                 scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
-                    scheduler.yield_run_token()  # the harness checks the memory before the handler begins
+                    scheduler.park(clock.now_us(), "")  # the harness checks the memory before the handler begins
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
@@ -360,7 +360,7 @@ class RoleBesideProgram(ProgramRole):
     def leave(self, error: BaseException) -> int:
         """The exit code after *error*: a bug of ours. Without a mark it would pass for the end of the program."""
         os.write(2, traceback.format_exc().encode("utf-8", "replace"))
-        scheduler.control.fault = 1
+        scheduler.control.fault = shared_page.FAILED
         return 1
 
 

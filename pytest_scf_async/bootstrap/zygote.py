@@ -257,18 +257,19 @@ class Zygote:
 
     def _reap(self, pidfds: list[int]) -> None:
         """Reap instances that have ended, and kill the orphans that they left."""
-        ended: list[tuple[int, int, int]] = []
+        ended: list[messages.Gone] = []
         for pidfd in pidfds:
             pid = self.pidfds.pop(pidfd)
             self.poller.unregister(pidfd)
             os.close(pidfd)
             self.low_pidfds.discard(pidfd)
             used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # not including the time of its children
+            became = procfs.became(pid)
             _, status = os.waitpid(pid, 0)
-            ended.append((self.instances.pop(pid), status, used_ns))
+            ended.append(messages.Gone(self.instances.pop(pid), status, used_ns, became))
         reaper.kill_children(self.instances.keys(), await_trackers=self.trees is None)
-        for number, status, used_ns in ended:
-            self._answer(messages.Gone(number, status, used_ns))
+        for gone in ended:
+            self._answer(gone)
 
     def _answer(self, answer: messages.ZygoteAnswer, fds: Sequence[int] = ()) -> None:
         packet = messages.pack(answer)

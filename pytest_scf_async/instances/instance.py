@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain
+from itertools import chain, count
 from typing import Protocol
 
 from ..clock import DueThing
@@ -52,6 +52,7 @@ class Owner(Protocol):
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None: ...
     def instance_garbled(self, instance: Instance, why: str) -> None: ...
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
+    def instance_leased(self, instance: Instance, records: int) -> None: ...
     def instance_reported(self, instance: Instance) -> None: ...
     def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
@@ -71,6 +72,9 @@ def not_started(name: str, why: str) -> HarnessError:
             "(ulimit -n), or run fewer events at a time"
         )
     return HarnessError(f"an instance of {name} could not be started: {why}")
+
+
+_asked = count(1)
 
 
 class Instance:
@@ -116,12 +120,16 @@ class Instance:
     """How many of them its last report had seen."""
     holds = 0
     """How many of its waits hold the clock, as it has last reported."""
+    asked = 0
+    """Its place in the order in which instances have begun to hold the clock."""
     reported_us: int | None = None
     """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
     """What ``waits`` was when its lease ended because it does not speak: it gets none before its next wait."""
     _leased_read = 0
     """How many records of leased waits have been read."""
+    _records_before = 0
+    """How many there were when output was read last that no message dates."""
     used_ns = 0
     """Its processor time, by its own word or, at its end, by the kernel's."""
     takes_time = False
@@ -156,6 +164,8 @@ class Instance:
         self.pidfd: int | None = None
         self.status: int | None = None
         """The wait status, once the process is gone."""
+        self._became = ""
+        """As of `became`, once the process is gone."""
         self.refused: str | None = None
         self.listening: set[int] = set()
         """The signals for which user code has installed a handler."""
@@ -265,6 +275,7 @@ class Instance:
 
     def reported(self, seen: int, holds: int, *, parked: bool) -> None:
         """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
+        self.asked = next(_asked) if holds and not self.holds else self.asked
         self.seen, self.holds = seen, holds
         self.parks += parked
 
@@ -394,14 +405,14 @@ class Instance:
         """How many times it has waited, by message and under leases."""
         return self.parks, 0 if self.released else self.control.leased
 
-    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int]]:
-        """The leased waits up to *records* that have not been read yet: text, beginnings (µs) of first and last, count.
+    def leased_waits(self, records: int | None) -> Iterator[tuple[str, int, int, int, bool]]:
+        """The leased waits up to *records* that have not been read yet, as in `ControlPage.leased_waits`.
 
         None: all. An instance that gets the run token begins anew.
         """
         until = min(self.control.records if records is None else records, shared_page.LEASE_RECORDS)
         yield from self.control.leased_waits(self._leased_read, until)
-        self._leased_read = until
+        self._leased_read = max(self._leased_read, until)
 
     # -- messages ----------------------------------------------------------------------------------------------------
 
@@ -411,7 +422,7 @@ class Instance:
             return
         self.sent += 1
         if isinstance(message, messages.Resume):
-            self._leased_read = 0
+            self._leased_read = self._records_before = 0
         self.control.messages = self.sent
         self._unsent += messages.pack(message)
         if self.state.outside:
@@ -468,7 +479,10 @@ class Instance:
         follow_ups: list[FollowUp] = []
         for kind, body in frames:
             if kind in messages.MARKED:
-                self.output.give_lines(messages.wrote_at(kind, body))
+                wrote = messages.wrote_in(kind, body)
+                if wrote is not None:  # these waits were over when the lines were written
+                    self.owner.instance_leased(self, wrote.records)
+                self.output.give_lines(None if wrote is None else wrote.time_us)
                 self.output.pass_mark()
             else:
                 self._give_lines(c_code)
@@ -486,6 +500,7 @@ class Instance:
     def _give_lines(self, c_code: bool) -> None:
         """Give on what was read, up to the next mark, unless its time comes with that: *c_code* may have written it."""
         if not (c_code and (self.output.has_mark or not self.output.drained)):
+            self.owner.instance_leased(self, self._records_before)
             self.output.give_lines()
 
     def _begin_reading(self) -> None:
@@ -502,8 +517,9 @@ class Instance:
         if self.released or not self.control.reading:
             return False
         c_code = self._has_c_code
-        if c_code and self.output.drained:
-            self.output.date(self.owner.instance_clock_us())
+        if c_code and self.output.drained and self.output.date(self.owner.instance_clock_us()):
+            self._records_before = self.control.records
+            self.control.reads += 1
         self.control.reading = False
         return c_code
 
@@ -579,9 +595,10 @@ class Instance:
         self.refused = why
         self._report()
 
-    def ended(self, status: int, used_ns: int) -> None:
+    def ended(self, status: int, used_ns: int, became: str) -> None:
         """The process is gone, and what it left behind is too."""
-        self.status, self.used_ns = status, used_ns
+        self.used_ns, self._became = used_ns, became
+        self.status = status
         self._report()
 
     def never_began(self) -> bool:
@@ -594,7 +611,19 @@ class Instance:
     @property
     def is_faulty(self) -> bool:
         """Whether it runs no user code and was ended by an exception of ours, whose stack it wrote."""
-        return not self.released and bool(self.control.fault)
+        return not self.released and self.control.fault == shared_page.FAILED
+
+    def became(self) -> str:
+        """The kernel's name of the program that has taken the place of its own by ``exec``; empty: none has."""
+        if self.gone or self.channel_open:  # which that closes
+            return self._became
+        return procfs.became(self.pid)
+
+    def has_closed_channel(self) -> bool:
+        """Whether code in it has closed the descriptor by which it speaks to the harness."""
+        if self.gone:
+            return not self.released and self.control.fault == shared_page.CLOSED
+        return not self.channel_open and bool(procfs.command_of(self.pid))  # a process that ends has no command
 
     def _cannot_be_owned(self, fds: list[int]) -> None:
         for fd in fds:

@@ -13,7 +13,8 @@ import _signal  # type: ignore[import-not-found]  # `signal` itself makes enums 
 import signal
 import sys
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from types import FrameType
 from typing import Any, ParamSpec, TypeVar
 
@@ -38,32 +39,6 @@ class _Shield:
     """The main thread, while one of its blocks is shielded."""
     exposed = False
 
-    def expose(self, exposed: bool) -> None:
-        self.exposed = exposed
-
-    def raise_for(self, owner: int) -> None:
-        try:
-            self.owner = owner
-            for signum in _SIGNALS:
-                handler = _signal.getsignal(signum)
-                if callable(handler) and handler is not _note:
-                    _handlers[signum] = handler
-                    _signal.signal(signum, _note)
-        except BaseException:  # of a handler that was still in its place
-            self.drop()
-            raise
-
-    def drop(self) -> None:
-        try:
-            try:
-                for signum, handler in _handlers.items():
-                    if _signal.getsignal(signum) is _note:
-                        _signal.signal(signum, handler)
-            finally:
-                self.owner, self.exposed = None, False
-        finally:  # twice: the handler of a signal that comes in the line before is in its place again
-            self.owner, self.exposed = None, False
-
 
 _shield = _Shield()
 
@@ -84,40 +59,55 @@ def call_handlers() -> None:
         _handlers[signum](signum, sys._getframe())
 
 
-class shielded:
+@contextmanager
+def shielded() -> Iterator[None]:
     """A block that a handler of a signal interrupts only where it calls `exposed` or `call_handlers`."""
-
-    __slots__ = ("_is_outermost", "_was_exposed")
-
-    def __enter__(self) -> None:
-        owner = threading.get_ident()
-        self._is_outermost = False
-        self._was_exposed: bool | None = None
-        if _shield.owner == owner:
-            self._was_exposed = _shield.exposed
-            _shield.expose(False)
-        elif threading.current_thread() is threading.main_thread():
-            self._is_outermost = True
-            _shield.raise_for(owner)
-
-    def __exit__(self, *exception: object) -> None:
-        if self._is_outermost:
+    owner = threading.get_ident()
+    if _shield.owner == owner:
+        before, _shield.exposed = _shield.exposed, False
+        try:
+            yield
+        finally:
+            _shield.exposed = before
+    elif threading.current_thread() is not threading.main_thread():
+        yield
+    else:
+        try:
+            _stand_in(owner)
+            yield
+        finally:
             try:
-                _shield.drop()
-            finally:
+                _stand_back()
+            finally:  # here, too: the handler of a signal that comes in the last line of that is in its place again
+                _shield.owner, _shield.exposed = None, False
                 call_handlers()
-        elif self._was_exposed is not None:
-            _shield.expose(self._was_exposed)
+
+
+def _stand_in(owner: int) -> None:
+    _shield.owner = owner
+    for signum in _SIGNALS:
+        handler = _signal.getsignal(signum)
+        if callable(handler) and handler is not _note:
+            _handlers[signum] = handler
+            _signal.signal(signum, _note)
+
+
+def _stand_back() -> None:
+    try:
+        for signum, handler in _handlers.items():
+            if _signal.getsignal(signum) is _note:
+                _signal.signal(signum, handler)
+    finally:
+        _shield.owner, _shield.exposed = None, False
 
 
 def exposed(call: Callable[_P, _T], *given: _P.args, **named: _P.kwargs) -> _T:
     """Call what may wait, or is code of the test: handlers of signals run meanwhile, and what they raise is raised."""
     if _shield.owner != threading.get_ident():
         return call(*given, **named)
-    before = _shield.exposed
+    before, _shield.exposed = _shield.exposed, True
     try:
-        _shield.expose(True)
         call_handlers()
         return call(*given, **named)
     finally:
-        _shield.expose(before)
+        _shield.exposed = before

@@ -147,13 +147,16 @@ class Output:
         """Who writes to it has been looked at: only what comes from now on counts as much."""
         self.busy = False
 
-    def date(self, time_us: int) -> None:
-        """What was read since the last mark, and since the last call of this, was written at *time_us*."""
+    def date(self, time_us: int) -> bool:
+        """What was read since the last mark, and since the last call of this, was written at *time_us*; whether there
+        is any."""
+        found = self._undated > 0
         for at in range(-min(self._undated, len(self._written)), 0):
             piece = self._written[at]
             if isinstance(piece, bytes):
                 self._written[at] = time_us, piece
         self._undated = 0
+        return found
 
     @property
     def has_mark(self) -> bool:

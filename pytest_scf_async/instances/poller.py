@@ -29,8 +29,9 @@ class Poller:
         self._watch(instance.output.fd)
         self._outputs[instance.output.fd] = instance
         if instance.zygote not in self._zygotes:
-            connection = self._zygotes[instance.zygote] = instance.zygote.connection.fileno()
+            self._zygotes[instance.zygote] = -1
             if instance.zygote.alive:  # else the next poll finds that
+                connection = self._zygotes[instance.zygote] = instance.zygote.connection.fileno()
                 self._watch(connection)
 
     def remove(self, instance: Instance) -> None:
@@ -64,8 +65,8 @@ class Poller:
                 speakers[self._stop_awaiting(fd)] = None
         for zygote in [each for each in self._zygotes if not each.alive]:
             speakers[zygote] = None  # another runtime may have received that first, and closed its connection
-            if self._zygotes.pop(zygote) == zygote.connection.fileno():
-                self._forget(zygote.connection.fileno())
+            if (watched := self._zygotes.pop(zygote)) == zygote.connection.fileno() >= 0:
+                self._forget(watched)
         ready = list(speakers)
         for speaker in ready:
             if isinstance(speaker, Instance):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from operator import attrgetter
@@ -44,6 +45,7 @@ class Pool:
         self.port_forwarder: PortForwarder | None = None
         """Made for the first instance that needs them."""
         self.endpoint: messages.EndpointConfig | None = None
+        self._restore_endpoint: Callable[[], object] | None = None
         """What answers in the platform's place, for instances that start now."""
         self.instances: list[Instance] = []
         """In the order of their starts; those that are gone leave it."""
@@ -64,9 +66,14 @@ class Pool:
         self.started = 0
         """How many instances have been started so far."""
 
-    def use_endpoint(self, endpoint: messages.EndpointConfig | None) -> None:
-        """Have *endpoint* answer in the platform's place, for instances that start from here on."""
-        self.endpoint = endpoint
+    def use_endpoint(
+        self, endpoint: messages.EndpointConfig | None, restore: Callable[[], object] | None = None
+    ) -> None:
+        """Have *endpoint* answer in the platform's place, for instances that start from here on.
+
+        *restore* is called before each start: its files may have gone with a zygote that was killed.
+        """
+        self.endpoint, self._restore_endpoint = endpoint, restore
 
     def stirs(self, instance: Instance) -> None:
         """*instance* may do something from here on."""
@@ -214,6 +221,8 @@ class Pool:
 
     def _spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         zygote = self.sandboxes.zygote()
+        if self._restore_endpoint is not None:
+            self._restore_endpoint()
         self.started += 1
         code = function.code_to_run()
         configuration = function.configuration

@@ -65,7 +65,7 @@ class Listener(Protocol):
 
     def spawned(self, pid: int, fds: list[int]) -> None: ...
     def refused_by_zygote(self, why: str) -> None: ...
-    def ended(self, status: int, used_ns: int) -> None: ...
+    def ended(self, status: int, used_ns: int, became: str) -> None: ...
 
 
 _OWN_PROC = "/proc/self"
@@ -103,6 +103,8 @@ class Zygote:
         """Why programs that share the machine's network may listen on all of its addresses; empty: they do not."""
         self.untraced: str | None = None
         """Why its instances cannot trace programs; empty: they can; None: nobody has asked yet."""
+        self.was_stopped = False
+        """A signal had stopped it, or its reaper, and nobody has been told."""
         self.refusal: str | None = None
         self.not_preloaded: str | None = None
         """Which module cannot be imported for all instances, and why; it ends then, too."""
@@ -224,10 +226,10 @@ class Zygote:
         return self.untraced or ""
 
     def _send(self, data: bytes, fds: list[int] | None = None) -> None:
-        if not self.alive:
-            raise self._gone()
         deadline = REAL.monotonic() + START_LIMIT
         while True:
+            if not self.alive:
+                raise self._gone()
             try:
                 if fds:
                     send_descriptors(self.connection, data, fds)
@@ -235,14 +237,9 @@ class Zygote:
                     self.connection.send(data)
                 return
             except BlockingIOError:  # it still imports, or stands still
-                if not self.receive_until(self._has_room, deadline - REAL.monotonic()):
-                    if not self.alive:
-                        raise self._gone() from None
-                    raise HarnessError(
-                        f"the zygote (pid {self.pid or 'not known yet'}), which instances are forked from, has read no "
-                        f"message for {START_LIMIT:g} real seconds: it does not run, or the machine has stood still; "
-                        f"{self.log_tail()}"
-                    ) from None
+                if not self.receive_until(self._has_room, deadline - REAL.monotonic()) and self.alive:
+                    why = f"has read no message for {START_LIMIT:g} real seconds; {self.log_tail()}"
+                    raise HarnessError(f"the zygote (pid {self.pid}), which instances are forked from, {why}") from None
             except (BrokenPipeError, ConnectionResetError):
                 self.alive = False
                 raise self._gone() from None
@@ -297,7 +294,7 @@ class Zygote:
         elif isinstance(message, messages.Refused):
             listener.refused_by_zygote(message.why)
         else:
-            listener.ended(message.status, message.used_ns)
+            listener.ended(message.status, message.used_ns, message.became)
 
     def receive_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
@@ -310,7 +307,20 @@ class Zygote:
             remaining = deadline - REAL.monotonic()
             if fact() or not self.alive or remaining <= 0:
                 return fact()
-            poller.poll(min(remaining, LOOK_AGAIN) * 1000)
+            if not poller.poll(min(remaining, LOOK_AGAIN) * 1000):
+                self.go_on()
+
+    def go_on(self) -> None:
+        """Have it and its reaper go on where a signal (SIGSTOP) has stopped one of them: neither runs user code."""
+        for pid in (self.pid, self.process.pid):
+            if self.alive and pid and procfs.state_of(pid) == b"T":
+                os.kill(pid, signal.SIGCONT)
+                self.was_stopped = True
+
+    def take_stop(self) -> bool:
+        """Whether it had to be had go on, which was not so when this was asked before."""
+        found, self.was_stopped = self.was_stopped, False
+        return found
 
     def is_ready(self) -> bool:
         """Wait until it has said that it is ready, or that it has no namespaces; whether it is.
@@ -349,6 +359,7 @@ class Zygote:
 
     def close(self) -> None:
         """End the zygote and everything below it."""
+        self.go_on()
         self._end()
         self.alive = False
         self.connection.close()
@@ -408,7 +419,7 @@ class _Trial:
     def refused_by_zygote(self, why: str) -> None:
         self._fail(f"no process could be forked that tries it ({why})")
 
-    def ended(self, status: int, used_ns: int) -> None:  # noqa: ARG002
+    def ended(self, status: int, used_ns: int, became: str) -> None:  # noqa: ARG002
         self._fail(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
 
     def _fail(self, why: str) -> None:

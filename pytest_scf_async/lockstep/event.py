@@ -249,6 +249,8 @@ class Event:
     """How many times it has done so."""
     _log: list[LogLine] | None = field(init=False)
     _timeline: list[AnyEntry] | None = field(init=False)
+    _is_in: Waited | None = None
+    """The wait in which it is, where that has no row yet."""
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -278,6 +280,8 @@ class Event:
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
+    overtaking: bool = False
+    """Its timeline says that it went on before another event."""
     repeatable: bool = True
     ended_attempts: list[Attempt] = field(default_factory=list)
     attempt_us: int = 0
@@ -311,7 +315,7 @@ class Event:
             return
         self._apply(Fact.OVER_QUOTA)
         self.queued()
-        self.timeline.append(Queued(self.now_us()))
+        self._add(Queued(self.now_us()))
 
     @property
     def log(self) -> list[LogLine]:
@@ -438,7 +442,7 @@ class Event:
         if self.record.state is State.RETRYING:
             self.retries_left -= 1
             self.retry_num += 1
-            self.timeline.append(RetryBegan(self.now_us(), self.retry_num))
+            self._add(RetryBegan(self.now_us(), self.retry_num))
         else:
             self.record.starts(self.now_us())
         self.phase = "pending"
@@ -449,14 +453,14 @@ class Event:
         """It leaves the queue and was never accepted."""
         self._apply(fact)
         self.phase = "ended"
-        self.timeline.append(Dropped(self.now_us(), fact))
+        self._add(Dropped(self.now_us(), fact))
 
     def started(self, instance: Instance, cold: bool) -> None:
         self.instance = instance
         self.cold = cold
         self.phase = "init" if cold else "running"
         self.dispatched_us = self.now_us()
-        self.timeline.append(Started(self.dispatched_us, cold, self.function.lost_files if cold else ()))
+        self._add(Started(self.dispatched_us, cold, self.function.lost_files if cold else ()))
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
@@ -485,7 +489,7 @@ class Event:
     def recorded(self, name: str, fields: dict[str, Any]) -> None:
         now = self.now_us()
         self.records.append(Record(to_datetime(now), name, fields))
-        self.timeline.append(Recorded(now, name, fields))
+        self._add(Recorded(now, name, fields))
 
     @property
     def unfinished(self) -> list[LogLine]:
@@ -506,27 +510,27 @@ class Event:
 
     def remark(self, text: str) -> None:
         """Show *text* in the timeline, for people. What a module needs to know is a fact, with a method of its own."""
-        self.timeline.append(Remark(self.now_us(), text))
+        self._add(Remark(self.now_us(), text))
 
     def stands_at(self, gate: Gate) -> None:
         """Its instance, or its script, stands at *gate*."""
-        self.timeline.append(GateReached(self.now_us(), gate.description))
+        self._add(GateReached(self.now_us(), gate.description))
 
     def stopped_behind(self, gate: Gate) -> None:
         """Its program was stopped behind the line that *gate* waits for."""
-        self.timeline.append(StoppedBehind(self.now_us(), gate.description))
+        self._add(StoppedBehind(self.now_us(), gate.description))
 
     def passed(self, gate: Gate) -> None:
         """The line that *gate* waits for is there, and nothing stood behind it."""
-        self.timeline.append(GatePassed(self.now_us(), gate.description))
+        self._add(GatePassed(self.now_us(), gate.description))
 
     def reclaimed(self, because: str) -> None:
         """The platform has taken its instance back."""
-        self.timeline.append(Reclaimed(self.now_us(), because))
+        self._add(Reclaimed(self.now_us(), because))
 
     def zygote_died(self) -> None:
         """What its instance was forked from was killed, and the instance with it."""
-        self.timeline.append(ZygoteDied(self.now_us()))
+        self._add(ZygoteDied(self.now_us()))
 
     def computes_in_time(self, rate: float) -> None:
         """What it computes takes simulated time, *rate* seconds for each real one, so its next run may differ."""
@@ -535,6 +539,12 @@ class Event:
     def preempted(self, *, computes: bool, grace: float) -> None:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
+
+    def overtakes(self, older: str) -> None:
+        """It is answered before the event *older*, which asked first."""
+        if not self.overtaking:
+            self.overtaking = True
+            self.remark(f"goes on before event {older}, which asked first")
 
     def outwaited(self, then: AfterComputing, limit: float) -> None:
         """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""
@@ -596,17 +606,59 @@ class Event:
             self.remark(text)
 
     def waits(
-        self, description: str, first_us: int, last_us: int, count: int = 1, *, awaits: Awaited | None = None
+        self,
+        description: str,
+        first_us: int,
+        last_us: int,
+        count: int = 1,
+        *,
+        awaits: Awaited | None = None,
+        follows: bool = False,
     ) -> None:
         """Threads of the instance entered equal waits, the first and the last at the times given.
 
-        *awaits* is what alone can end the last one: nothing was due in the instance when it began.
+        *awaits* is what alone can end the last one: nothing was due in the instance when it began. With *follows* the
+        wait of `is_in` is over.
         """
+        if follows and self._is_in is not None and self._is_in.time_us == first_us:
+            self._is_in = None
+        self._note_if_time_passed()
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
             self.timeline[-1] = Waited(last.time_us, description, last_us, last.times + count, awaits)
         else:
-            self.timeline.append(Waited(first_us, description, last_us, count, awaits))
+            self._add(Waited(first_us, description, last_us, count, awaits))
+
+    def is_in(self, description: str, awaits: Awaited | None) -> None:
+        """It waits now, perhaps for no simulated time: whether the wait comes at all may depend on the machine's speed.
+
+        So it has a row once time has passed in it, or with `note_wait`; the next wait or the end may come before.
+        """
+        self._note_if_time_passed()
+        now = self.now_us()
+        self._is_in = Waited(now, description, now, 1, awaits)
+
+    def note_wait(self) -> None:
+        """The wait that it is in has a row, if it has none: a call of the test ends there."""
+        wait, self._is_in = self._is_in, None
+        if wait is None:
+            return
+        for number in range(len(self.timeline) - 1, -1, -1):
+            last = self.timeline[number]
+            if isinstance(last, Waited):
+                if (last.description, last.last_us) == (wait.description, wait.time_us):
+                    self.timeline[number] = last._replace(awaits=wait.awaits)
+                    return
+                break
+        self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
+
+    def waits_begun(self) -> int:
+        """How many waits it has begun, with the one that it is in."""
+        return sum(entry.times for entry in self.timeline if isinstance(entry, Waited)) + (self._is_in is not None)
+
+    def _note_if_time_passed(self) -> None:
+        if self._is_in is not None and self._is_in.time_us < self.now_us():
+            self.note_wait()
 
     def spent(self, kind: RealKind, seconds: float) -> None:
         """The event has spent real time since the last entry of its timeline."""
@@ -625,31 +677,31 @@ class Event:
         now = self.now_us()
         self.signals.append(SignalDelivery(now, received, disposition, confirmed))
         by_language = disposition == "native" and not self.function.runtime.listens_in_python
-        self.timeline.append(SignalSent(now, disposition, by_language))
+        self._add(SignalSent(now, disposition, by_language))
         self._apply(Fact.SIGNAL_RECEIVED if received else Fact.SIGNAL_NOT_RECEIVED)
         self.platform_line(SIGNAL_RECEIVED_LINE if confirmed else SIGNAL_FAILED_LINE)
 
     def handler_deferred(self) -> None:
         """SIGTERM came in a wait of C code on the main thread: its handler is called after that."""
-        self.timeline.append(HandlerDeferred(self.now_us()))
+        self._add(HandlerDeferred(self.now_us()))
 
     def listener_changed(self, listener: Listener) -> None:
         """The process does something else with SIGTERM from here on."""
-        self.timeline.append(ListenerChanged(self.now_us(), listener))
+        self._add(ListenerChanged(self.now_us(), listener))
 
     def listener_refused(self, call: str) -> None:
         """Python has refused *call*, of ``signal.signal`` for SIGTERM."""
-        self.timeline.append(ListenerRefused(self.now_us(), call))
+        self._add(ListenerRefused(self.now_us(), call))
 
     def handler_entered(self) -> None:
-        self.timeline.append(HandlerEntered(self.now_us()))
+        self._add(HandlerEntered(self.now_us()))
         for delivery in self.signals:
             if delivery.received and delivery.entered_us is None:
                 delivery.entered_us = self.now_us()
                 return
 
     def handler_left(self, raised: Raised | None) -> None:
-        self.timeline.append(HandlerLeft(self.now_us(), raised))
+        self._add(HandlerLeft(self.now_us(), raised))
         for delivery in reversed(self.signals):
             if delivery.entered_us is not None and delivery.left_us is None:
                 delivery.left_us = self.now_us()
@@ -682,6 +734,7 @@ class Event:
         was_attempted = self.phase != "queued"
         self.ended_in_init = self.phase == "init"
         self.phase = "ended"
+        self._is_in = None
         self.looked_at = False
         if self.timer is not None:
             self.timer.cancel()
@@ -709,25 +762,29 @@ class Event:
             )
         self._note_causes(exit, excess, why)
         if transition.state is State.RETRYING:
-            self.timeline.append(RetryPlanned(self.now_us()))
+            self._add(RetryPlanned(self.now_us()))
             self.queued()
         return transition
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
+    def _add(self, entry: AnyEntry) -> None:
+        self._note_if_time_passed()
+        self.timeline.append(entry)
+
     def _differs(self, entry: AnyEntry) -> None:
         self.repeatable = False
-        self.timeline.append(entry)
+        self._add(entry)
 
     def _note_causes(self, how: Exit | None, excess: MemoryExcess | ResultExcess | None, why: str | None) -> None:
         now = self.now_us()
         self.exit, self.excess = how, excess
         if how is not None:
-            self.timeline.append(ProcessEnded(now, how))
+            self._add(ProcessEnded(now, how))
         if isinstance(excess, MemoryExcess):
-            self.timeline.append(MemoryExceeded(now, excess))
+            self._add(MemoryExceeded(now, excess))
         if why is not None:
-            self.timeline.append(Remark(now, why))
+            self._add(Remark(now, why))
 
     def _begin_log(self) -> None:
         self._log, self._timeline = [], []
@@ -776,13 +833,13 @@ class Event:
         return transition
 
     def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
-        self.timeline.append(StatusChanged(self.now_us(), status, status_code, fact))
+        self._add(StatusChanged(self.now_us(), status, status_code, fact))
 
     def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
         now = self.now_us()
         line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
-        self.timeline.append(Written(now, text, source == "Platform"))
+        self._add(Written(now, text, source == "Platform"))
         if self.on_line is not None:
             self.on_line(line)
 

@@ -247,7 +247,7 @@ class Lockstep:
                 self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
-                self._read_leased_waits(instance)
+                self.instance_leased(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
                 instance.is_reclaimed(fact.value)
@@ -280,6 +280,12 @@ class Lockstep:
         event.ends_by_close()
         self.end(event, Fact.PROCESS_EXITED, why=why)
         raise ScfUsageError(f"{why}\n{trace}" if trace else why)
+
+    def refuse_unreachable(self, event: Event, instance: Instance, why: str | None = None) -> None:
+        """Refuse *event* where something, or *why*, keeps it from coming to its end in its code."""
+        why = event.function.runtime.why_unreachable(instance, event) or why
+        if why is not None:
+            self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
 
     def _too_many_points(self, event: Event) -> None:
         """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
@@ -476,6 +482,9 @@ class Lockstep:
                 self.costs.measure()  # what was computed since, before they stood still
                 if not self._under_way:
                     self.pool.prefork_next()
+                    for event in self._running:
+                        if event.gated is None:
+                            event.note_wait()
                 self._condition.notify_all()
 
     def _leave_core(self) -> None:
@@ -817,7 +826,7 @@ class Lockstep:
             return self._parked(instance, event, message)
         if isinstance(message, (messages.Leased, messages.Wrote)):
             instance.tells_time(message.time_us)
-            self._read_leased_waits(instance, message.records)
+            self.instance_leased(instance, message.records)
         elif isinstance(message, messages.SignalsHandled):
             self.apply(instance, InstanceFact.SIGNALS_HANDLED)
         elif isinstance(message, messages.EndsProcess):
@@ -838,6 +847,10 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
+        elif isinstance(message, messages.WaitsForOthers):
+            instance.entered_wait(message.description)
+            if event is not None:
+                event.waits(message.description, event.now_us(), event.now_us(), follows=True)
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -957,26 +970,35 @@ class Lockstep:
                 return self._warn_once(message.note, message.note)
         return None
 
-    def _read_leased_waits(self, instance: Instance, records: int | None = None) -> None:
+    def instance_leased(self, instance: Instance, records: int | None = None) -> None:
         """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
         event = self.pool.events.get(instance)
-        for what, first_us, last_us, count in instance.leased_waits(records):
+        for what, first_us, last_us, count, main in instance.leased_waits(records):
             instance.entered_wait(what)
             if event is not None:
-                event.waits(what, first_us, last_us, count)
+                event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
         due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
+        if event is not None and held < instance.holds and due <= self.clock.now_us:
+            for each in self.pool.stirring():  # something real has woken it, and not one that asked first
+                if each.state.held and each.asked < instance.asked and each in self.pool.events:
+                    event.overtakes(self.pool.events[each].request_id)
         frozen = instance.state.life is Life.FROZEN
         if wait and not frozen:
             instance.entered_wait(wait)
             if event is not None:
                 now = event.now_us()
                 endless = due == messages.NEVER and not (held or running_threads)
-                event.waits(wait, now, now, awaits=_AWAITED[awaits] if endless else None)
+                row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
+                awaited = _AWAITED[awaits - row] if endless else None
+                if row == messages.FOLDED:
+                    event.is_in(wait, awaited)
+                elif row != messages.HIDDEN:
+                    event.waits(wait, now, now, awaits=awaited, follows=row == messages.FOLLOWS)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)
@@ -1149,6 +1171,8 @@ class Lockstep:
                 f"the process that stands beside the program of {event.function.configuration.name} failed, which is a "
                 f"bug of pytest-scf-async; it wrote:\n{written}"
             )
+        if event is not None and not event.ended:
+            self.refuse_unreachable(event, instance)
         if event is not None and not event.ended:
             at = instance.ends_us
             instance.program_ends(None)

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+import warnings
 from collections.abc import Callable
 from typing import Protocol
 
 from ..clock import SimulatedClock
-from ..errors import CannotEndError, hidden_from_users
+from ..errors import CannotEndError, ScfAsyncWarning, hidden_from_users
 from ..instances.instance import Instance
 from ..instances.pool import Pool
 from ..model.timeline import AfterComputing
@@ -31,6 +32,16 @@ UNSEEN = 0.1
 """At most so many real seconds between two checks count as time without progress: in more, pytest did not run."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
+STANDS = 2.0
+"""Real seconds after which nobody is expected to have a process go on that a signal has stopped."""
+STOPPED = (
+    "its process was stopped by a signal (SIGSTOP, SIGTSTP) that code in it, or a child of it, has sent, and nobody has"
+    " it go on (SIGCONT)"
+)
+ZYGOTE_STOPPED = (
+    "a signal (SIGSTOP, SIGTSTP) had stopped the zygote, which instances are forked from, or its reaper, and pytest "
+    "has had it go on: code of a handler signals processes that it did not start (os.getppid(), a process group)"
+)
 SEEN_CPU_NS = 12_000_000
 """Processor time after which a thread that computes has seen that its lease is over.
 
@@ -52,7 +63,7 @@ class Host(Protocol):
     def goes_on(self, instance: Instance) -> bool: ...
     def events_running(self) -> list[Event]: ...
     def snapshot(self) -> Snapshot: ...
-    def refuse(self, event: Event, why: str) -> None: ...
+    def refuse_unreachable(self, event: Event, instance: Instance, why: str | None = None) -> None: ...
     def check_memories(self) -> None: ...
 
 
@@ -90,6 +101,8 @@ class Watchdog:
         """By instance: the processor time that it had used when its lease was ended because it does not speak."""
         self.polled: dict[int, int] = {}
         """By instance: how many messages it had been sent when it was last to report its alarm."""
+        self.standing: dict[int, float] = {}
+        """By instance: when its process was first found stopped by a signal of others."""
         self.child_cpu = -1
         self.quiet = False
 
@@ -118,7 +131,8 @@ class Watchdog:
         settles = self.call.event if self.call.raises else self.call.grace_of
         if settles is not None:
             self._look_at_grace(settles, min(passed, UNSEEN))
-        self._refuse_what_serves_in_real_time()
+        self._look_at_zygotes()
+        self._refuse_unreachable()
         if busy is not None:
             scheduler.check_memories()
         if scheduler.progress != self.progress or scheduler.clock.now_us != self.now_us or self._children_worked():
@@ -224,12 +238,24 @@ class Watchdog:
         if self.call.raises or self.call.may_end_grace():
             self.call.end_grace(over=self.grace.seconds > limit)
 
-    def _refuse_what_serves_in_real_time(self) -> None:
+    def _look_at_zygotes(self) -> None:
+        for zygote in dict.fromkeys(instance.zygote for instance in self.scheduler.pool.stirring()):
+            zygote.go_on()
+            if zygote.take_stop():
+                warnings.warn(ZYGOTE_STOPPED, ScfAsyncWarning, stacklevel=2)
+
+    def _refuse_unreachable(self) -> None:
         for instance in self.scheduler.pool.stirring():
             event = self.scheduler.pool.events.get(instance)
-            why = None if event is None else event.function.runtime.why_unreachable(instance, event)
-            if event is not None and why is not None:
-                self.scheduler.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
+            if event is not None:
+                self.scheduler.refuse_unreachable(event, instance, STOPPED if self._stands(instance) else None)
+
+    def _stands(self, instance: Instance) -> bool:
+        """Whether a signal has stopped its process, and not this one, and nothing has had it go on for a while."""
+        if instance.stopped or not instance.pid or procfs.state_of(instance.pid) != b"T":
+            self.standing.pop(instance.number, None)
+            return False
+        return self.checked - self.standing.setdefault(instance.number, self.checked) > STANDS
 
     def _look_at(self, instance: Instance, passed: float) -> float:
         """Look at *instance* after *passed* real seconds; gives those of them in which it waited for a processor."""

@@ -90,6 +90,7 @@ class FromInstance(IntEnum):
     ENDS_PROCESS = 15
     WROTE = 16
     POINTS = 17
+    WAITS_FOR_OTHERS = 18
 
 
 class ToInstance(IntEnum):
@@ -184,6 +185,8 @@ class Gone(NamedTuple):
     """The wait status."""
     used_ns: int
     """Processor time."""
+    became: str = ""
+    """The kernel's name of the program that had taken its place by ``exec``; empty: none had."""
 
 
 class Refused(NamedTuple):
@@ -236,6 +239,17 @@ class Awaits(IntEnum):
     """The thread that is joined ends."""
     ANSWER = 5
     """Something comes on a connection."""
+
+
+FOLDED = 128
+"""Added to the `Awaits` of a `Parked`: the wait has a row in the timeline only if simulated time passes in it, or a
+call of the test ends in it. Whether it comes at all may depend on the machine's speed."""
+
+
+HIDDEN = 64
+"""The same of a wait that has no row."""
+FOLLOWS = 32
+"""The same of a wait that has a row: a `FOLDED` one, if there was one, is over."""
 
 
 class Parked(NamedTuple):
@@ -340,6 +354,12 @@ class Listening(NamedTuple):
     main one."""
     call: str = ""
     """The call, where it was refused: where it stands, and its thread."""
+
+
+class WaitsForOthers(NamedTuple):
+    """The main thread wants what another process makes ready: it waits, or finds it there already."""
+
+    description: str
 
 
 class SignalsHandled(NamedTuple):
@@ -820,6 +840,7 @@ TABLE: tuple[Row, ...] = (
     Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER, _TEST),
+    Row(FromInstance.WAITS_FOR_OTHERS, WaitsForOthers, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
     Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
@@ -861,7 +882,7 @@ ToKnow = Assign | Branch | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
-OfEvents = Gated | Points | Note | InitDone | Result | Terminal
+OfEvents = Gated | Points | Note | InitDone | Result | Terminal | WaitsForOthers
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program
 """What the agent of a free-running program sends."""
@@ -955,9 +976,9 @@ def unpack_parked(body: bytes) -> Parked:
     return _new(Parked, (due_us, (began_us, owner, number), *rest, text))  # type: ignore[no-any-return]
 
 
-def wrote_at(kind: int, body: bytes) -> int | None:
-    """The time of a `Wrote`; None for any other frame."""
-    return _LEASED_BODY.unpack(body)[0] if kind == WROTE and len(body) == _LEASED_BODY.size else None
+def wrote_in(kind: int, body: bytes) -> Wrote | None:
+    """The `Wrote` of a frame; None for any other frame."""
+    return Wrote(*_LEASED_BODY.unpack(body)) if kind == WROTE and len(body) == _LEASED_BODY.size else None
 
 
 def pack_record(name: str, fields: Iterator[str] | list[str]) -> bytes:
@@ -991,8 +1012,8 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
         lambda data: Spawned(*_FROM_ZYGOTE.unpack_from(data)[1:3]),
     ),
     Gone: (
-        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, ""),
-        lambda data: Gone(*_FROM_ZYGOTE.unpack_from(data)[1:]),
+        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, it.became),
+        lambda data: Gone._make((*_FROM_ZYGOTE.unpack_from(data)[1:], _text_of(data))),
     ),
     Refused: (
         lambda it: _from_zygote(FromZygote.REFUSED, it.number, 0, 0, it.why),

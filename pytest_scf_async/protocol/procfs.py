@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
+_FORKED_ONLY = 0x40
+"""A flag of a process (PF_FORKNOEXEC)."""
 ASLEEP = ("S", "T", "Z", "X", "t", "I")
 """States of a thread that does not run, and cannot before something wakes it."""
 
@@ -222,6 +224,15 @@ def living_name(pid: int) -> str | None:
         return None
     if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
         return None
+    return before.partition(b"(")[2].decode("utf-8", "replace")
+
+
+def became(pid: int) -> str:
+    """The kernel's name of the program that *pid*, which was forked, has executed since; empty: none, or it is gone."""
+    before, _, after = _read(f"/proc/{pid}/stat").rpartition(b")")
+    fields = after.split()
+    if len(fields) < 7 or int(fields[6]) & _FORKED_ONLY:
+        return ""
     return before.partition(b"(")[2].decode("utf-8", "replace")
 
 

@@ -47,7 +47,7 @@ def signal_quietly(pid: int, pidfd: int, signum: int) -> bool:
         return False
     traced: list[bool] = []
     ended = _thread.allocate_lock()
-    ended.acquire()
+    ended.acquire(blocking=False)
 
     def trace() -> None:
         """In a thread of its own, with whose end the kernel lets go what it traces, whatever happens."""

@@ -71,12 +71,20 @@ CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
 CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
+CONTROL_READS: Final = 28
+"""Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
 CONTROL_FAULT: Final = 26
-"""Of a process that runs no user code, as a supervisor: 1 once an exception of our own code ends it."""
+"""Why our own code ends a process: `FAILED` or `CLOSED`."""
+FAILED: Final = 1
+"""By an exception of ours, in a process that runs no user code, as a supervisor."""
+CLOSED: Final = 2
+"""User code has closed the channel."""
 
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
 count."""
+LEASE_MAIN: Final = 60
+"""The bit of the place that is set for a wait of the main thread."""
 LEASE_RECORD: Final = 4
 LEASE_FIRST: Final = 1
 LEASE_LAST: Final = 2
@@ -189,6 +197,7 @@ class ControlPage:
     muted = _slot(CONTROL_MUTED)
     c_code = _slot(CONTROL_C_CODE)
     reading = _slot(CONTROL_READING)
+    reads = _slot(CONTROL_READS)
     stops = _slot(CONTROL_STOPS)
     fault = _slot(CONTROL_FAULT)
     core = _slot(CONTROL_CORE)
@@ -215,14 +224,15 @@ class ControlPage:
             view.release()
         self._map.close()
 
-    def leased_waits(self, first: int, until: int) -> Iterator[tuple[str, int, int, int]]:
-        """The leased waits of these records: text, beginnings (µs) of the first and the last, and how many."""
+    def leased_waits(self, first: int, until: int) -> Iterator[tuple[str, int, int, int, bool]]:
+        """The leased waits of these records: text, beginnings (µs) of the first and the last, how many, and whether
+        the main thread's."""
         for number in range(first, until):
             at = LEASE_LOG + number * LEASE_RECORD
             place, first_us, last_us, count = self.slots[at : at + LEASE_RECORD]
-            start, length = place >> 16, place & 0xFFFF
+            start, length = (place & ~(1 << LEASE_MAIN)) >> 16, place & 0xFFFF
             text = bytes(self.texts[start : start + length]).decode("utf-8", "replace")
-            yield text, first_us, last_us, count
+            yield text, first_us, last_us, count, bool(place >> LEASE_MAIN)
 
     @property
     def passes(self) -> MutableSequence[int]:

@@ -355,10 +355,7 @@ _WAIT_FOR_STOP = (
     "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
 )
-_END_POOL = (
-    "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: the end of its `with` block "
-    "waits for all that were submitted"
-)
+_END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
 _NO_RESET = (
@@ -382,10 +379,7 @@ _LISTEN_IN_LOG = (
     "assert_stopped_within()"
 )
 _START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
-_CHECK_IN_FUNCTION = (
-    "check in the function, not while the module is imported, and return or raise there: sys.exit() and os._exit() end "
-    "the process before the function is called"
-)
+_CHECK_IN_FUNCTION = "check in the function, and return or raise there: in an import, sys.exit() ends the process"
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
 _COMPUTE_LONGER = (
     "give it longer to come to a wait, by the setting real_timeout (scf_async_real_timeout in the ini file), or have "

@@ -99,6 +99,8 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "clock_gettime": (),
     "gettimeofday": (),
     "time": (),
+    "wait4": (OneOf(2, (os.WNOHANG,), os.WNOHANG),),
+    "waitid": (OneOf(3, (os.WNOHANG,), os.WNOHANG),),
     "connect": (),
     "write": (OneOf(0, (1, 2)),),
     "writev": (OneOf(0, (1, 2)),),

@@ -500,6 +500,7 @@ class Supervisor:
             self._report_time()
         while control.reading:
             os.sched_yield()
+        scheduler.leased.follow_reads()
         if not scheduler.leased.note(shown, now_us):
             return False
         self._clock.now_us = max(due_us, now_us)
@@ -527,7 +528,9 @@ class Supervisor:
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
         self._write(
-            messages.pack_parked(due_us, order, running_threads, len(self._held), self._seen, 0, 0, description)
+            messages.pack_parked(
+                due_us, order, running_threads, len(self._held), self._seen, 0, messages.FOLDED, description
+            )
         )
 
     def _due_first(self) -> tuple[int, Order]:

@@ -6,6 +6,7 @@ because only the caller lets threads go on.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import math
 import os
@@ -39,6 +40,8 @@ LONGEST_NAP_NS: Final = 10_000_000
 """The longest nap of Go's monitor; the shortest is 20 µs.
 
 User code never makes that call: `time.Sleep` waits for a futex or ``epoll``."""
+LONGEST_LOOK: Final = 2.0
+"""Real seconds for which a process that looks whether a child has ended waits for those that compute."""
 MOST_NAPS: Final = 200
 """After so many naps that ended at once a thread of Go's runtime counts as waiting."""
 MONITOR_REST_NS: Final = 60_000_000_000
@@ -132,6 +135,8 @@ class Process:
     """How many waits of no length it has made without another one."""
     writes: int = 0
     """How often it had written something when that was last checked."""
+    looks_until: float = math.inf
+    """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
 
@@ -322,6 +327,8 @@ class Tree:
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
         self._deferred: dict[int, list[int]] = {}
+        self._lookers: list[Thread] = []
+        """Threads that are about to look whether a child has ended, while other processes compute."""
         self.stopping = False
         """Whether every thread that stops is held."""
         self.alone: Thread | None = None
@@ -381,6 +388,10 @@ class Tree:
 
     def step(self) -> bool:
         """Handle the stops that have occurred; returns whether there were any."""
+        lookers, self._lookers = self._lookers, []
+        for thread in lookers:
+            if self.threads.get(thread.tid) is thread:
+                self._looks_for_ended(thread)
         found = yielded = False
         for _ in range(MOST_STOPS):
             try:
@@ -630,6 +641,8 @@ class Tree:
             self._return(thread, -errno.EPERM)
         elif name == "connect":
             self._connects(thread, registers)
+        elif name in ("wait4", "waitid"):
+            self._looks_for_ended(thread)
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
         else:
@@ -638,6 +651,27 @@ class Tree:
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
+
+    def _looks_for_ended(self, thread: Thread) -> None:
+        """Handle a thread that asks, without waiting, which of its children has ended.
+
+        Both compute at the same instant, and the machine's speed would decide what it sees: a child closes its output
+        some µs before its end. So the others come first, until all of them wait. Who asks a child that computes for
+        longer, and would kill it, waits for that once.
+        """
+        process, now = thread.process, self.hooks.real_monotonic()
+        if process.looks_until:
+            besides = [each for each in self.threads.values() if each.process is process or each in self._lookers]
+            if self.busy(besides) is not None or self.has_pending_stop():
+                process.looks_until = min(process.looks_until, now + LONGEST_LOOK)
+                if now < process.looks_until:
+                    self._lookers.append(thread)
+                    return
+                process.looks_until = 0.0
+            else:
+                process.looks_until = math.inf
+        with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
+            self._go_on(thread)
 
     @staticmethod
     def _nap_of(thread: Thread, name: str, registers: Registers) -> int:

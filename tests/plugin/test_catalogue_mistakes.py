@@ -269,3 +269,66 @@ def test_file_of_an_instance_that_is_gone(catalogue: Callable[..., str]) -> None
             assert_finished(export.invoke_async("go on").wait())
     """
     catalogue(handler=handler, test=test)
+
+
+FINISHES = """
+import pytest
+from pytest_scf_async import *
+
+@pytest.mark.scf_function("handlers/export.py:main_handler", layers=[{layers}], timeout=60)
+def test_export(async_event):
+    assert_finished(async_event.wait())
+"""
+
+
+def test_module_in_a_directory_of_a_layer(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import rows_of_export
+
+        def main_handler(event, context):
+            return rows_of_export.ROWS
+    """
+    files = {"layers/rows/python/rows_of_export.py": "ROWS = 3"}
+    catalogue(handler=handler, test=FINISHES.format(layers='"layers/rows"'), files=files)
+
+
+def test_exit_at_an_import(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import os, sys
+
+        if "ROWS" not in os.environ:
+            sys.exit("ROWS is not set")
+
+        def main_handler(event, context):
+            return os.environ["ROWS"]
+    """
+    catalogue(handler=handler, test=FINISHES.format(layers=""))
+
+
+def test_tasks_that_wait_for_each_other(catalogue: Callable[..., str]) -> None:
+    handler = """
+        import asyncio
+
+        async def hands_over(mine, theirs):
+            await mine.wait()
+            theirs.set()
+
+        async def main():
+            here, there = asyncio.Event(), asyncio.Event()
+            await asyncio.gather(hands_over(here, there), hands_over(there, here))
+
+        def main_handler(event, context):
+            asyncio.run(main())
+    """
+    catalogue(handler=handler, test=FINISHES.format(layers=""))
+
+
+def test_event_that_is_awaited(catalogue: Callable[..., str]) -> None:
+    test = """
+        def test_export(scf_runtime):
+            async def export():
+                await scf_runtime.deploy("handlers/echo.py:main_handler").invoke_async().wait()
+
+            export().send(None)  # as a loop begins it
+    """
+    catalogue("--tb=short", test=test)

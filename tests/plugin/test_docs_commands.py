@@ -32,7 +32,7 @@ PAGES = sorted(
 SOURCES = sorted(
     str(path.relative_to(TREE))
     for pattern in ("pytest_scf_async/**/*.py", "examples/*/*.py", "benchmarks/**/*.py", "tools/*.py", "Makefile",
-                    "pyproject.toml", "tests/conftest.py")
+                    "pyproject.toml", "conftest.py")
     for path in TREE.glob(pattern)
 )  # fmt: skip
 IN_SOURCES = re.compile(r"\b(?:pip install|apt-get install|python -m pytest_scf_async|make ci-leg) [^\n`()\"$;]*")
@@ -55,7 +55,7 @@ NOT_OURS = {
     "go mod tidy": "what users do in a module of their own; no test loads a module",
     "coverage run -m pytest": "tests/plugin/test_coverage.py measures as it does",
     "make UV=uv …": "any target: it begins as another, and the Makefile has the variable",
-    "apt-get install": "tools/try_wheel.py has a table of the tools that examples need",
+    "apt-get install": "of tables: conftest.py has one of what tests need, tools/try_wheel.py of what examples do",
     "export TENCENTCLOUD_SECRET_ID=… TENCENTCLOUD_SECRET_KEY=… TENCENTCLOUD_REGION=ap-guangzhou": "the shell's own",
 }
 """Commands that no test runs, each with the reason."""
@@ -285,6 +285,13 @@ def problems(commands: list[Command]) -> list[str]:
         except UnknownCommandError as error:
             found.append(f"{command.file}:{command.line}: {command.text}: {error}")
     return found
+
+
+def test_what_a_machine_may_lack_is_what_ci_installs() -> None:
+    """A run that leaves out tests says what to install, by a table."""
+    packages = re.findall(r'package\(\s*"[^"]+",\s*"([^"]+)"', (TREE / "conftest.py").read_text(encoding="utf-8"))
+    assert len(packages) > 5
+    assert problems([Command(f"apt-get install {names}", "conftest.py", 1) for names in packages]) == []
 
 
 def test_what_runs_a_command_is_there() -> None:

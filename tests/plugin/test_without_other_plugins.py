@@ -15,6 +15,8 @@ from _pytest.config import default_plugins, essential_plugins  # pytest has no p
 pytestmark = pytest.mark.once
 
 OURS = "scf_async"
+OF_BARE_PYTEST = (*essential_plugins, "python")
+"""Without these bare pytest runs no test; the first ones cannot be taken away."""
 INSTALLED = sorted({each.name for each in metadata.entry_points(group="pytest11")} - {OURS})
 BARE = "def test_it(): pass"
 TESTS = """
@@ -103,11 +105,28 @@ def test_without_a_plugin(plugin: str, ended: Callable[..., tuple[int, list[Outc
             ("call", 0, False),
         ]
     bare, _ = ended("-p", f"no:{OURS}", *without, "test_bare.py")
+    assert (bare != pytest.ExitCode.OK) == (plugin in OF_BARE_PYTEST)
     if bare != pytest.ExitCode.OK:
         assert ended(*without, "test_ours.py")[0] == bare
         return
 
     assert ended(*without, "test_ours.py") == EXPECTED[0]
+
+
+def test_without_all_of_them_at_once_and_with_our_options(
+    ended: Callable[..., object], project: pytest.Pytester
+) -> None:
+    plugins = [plugin for plugin in (*default_plugins, *INSTALLED) if plugin not in OF_BARE_PYTEST]
+    options = [option for plugin in plugins for option in ("-p", f"no:{plugin}")]
+    kept = project.path / "kept"
+    code, reports = outcomes(project, *options, "--scf-async-live-log", f"--scf-async-artifacts={kept}", "test_ours.py")
+
+    assert code == pytest.ExitCode.TESTS_FAILED
+    assert [outcome for _, phase, outcome, *_ in reports if phase == "call"] == [
+        *("passed", "passed", "failed", "passed", "failed")
+    ]
+    assert len(list(kept.glob("*/*/timeline.txt"))) == 2
+    assert len(list(kept.glob("*/sweep-1-loses.json"))) == 1
 
 
 def test_in_an_interpreter_that_loads_no_other_installed_plugin(

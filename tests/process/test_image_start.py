@@ -236,7 +236,7 @@ def test_a_module_that_is_not_there_is_439_in_pythons_words(deploy_in_process):
     with pytest.raises(AssertionError) as failure:
         assert_finished(event)
     assert (
-        "\nlikely cause: the process ended by itself (exit code 1) with ImportError: No module named "
+        "\nlikely cause: the process ended by itself in its init (exit code 1) with ImportError: No module named "
         "no_such_module_here: the platform reports 439 whatever the exit code\n"
     ) in str(failure.value)
 

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 from at_a_line import AtLine, spread
 from image_support import program
-from internals import Poller, Zygote, lockstep_of, pool_of
-from process_support import eventually, is_gone, preforked_pid
+from internals import Poller, Zygote, event_of, lockstep_of, pool_of
+from process_support import eventually, is_gone, preforked_pid, state_of
 
+from pytest_scf_async.errors import HarnessError
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -143,3 +146,47 @@ def test_ctrl_c_at_any_line_leaves_nothing(deploy, deploy_traced, make_runtime, 
         reached, was_interrupted, after = round_of(at)
         assert was_interrupted or reached < at, f"line {at} of {lines}"
         assert after == before, f"line {at} of {lines}"
+
+
+def test_a_stop_that_fails_leaves_nothing_that_the_next_call_does_not_undo(
+    deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """No descriptor is left for the look at who writes to its output, whose pipe is full by then."""
+    event = deploy(CHILD).invoke_async()
+    event.wait_for_log("started")
+    instance = event_of(event).instance
+    instances = sys.modules["pytest_scf_async.instances.instance"]
+
+    def fails(output: Any, _: object) -> frozenset[int]:
+        output.fill()
+        raise OSError("no descriptor is left")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(instances, "writers_that_wait", fails)
+        with pytest.raises(OSError, match="no descriptor is left"):
+            instance.stop()
+    assert instance.stopped
+    assert not instance.control.reading
+
+    assert event.wait().result == "slept"
+
+
+def test_a_stop_of_a_program_that_is_not_confirmed_is_an_error(
+    deploy_traced, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It would go on between calls. Its tracer is stopped, so that it confirms nothing."""
+    event = deploy_traced(program(PROGRAM)).invoke_async()
+    event.wait_for_log("started")
+    instance = event_of(event).instance
+    instances = sys.modules["pytest_scf_async.instances.instance"]
+    monkeypatch.setattr(instances, "STOP_LIMIT", 0.2)
+    instance.go_on()
+    instance.signal(signal.SIGSTOP)
+    assert eventually(lambda: state_of(instance.pid) == "T")
+
+    with pytest.raises(HarnessError, match=rf"the tracer \(pid {instance.pid}\) of .* within 0\.2 real seconds"):
+        instance.stop()
+
+    monkeypatch.setattr(instances, "STOP_LIMIT", 60.0)
+    instance.signal(signal.SIGCONT)
+    assert event.wait().status == "FINISHED"

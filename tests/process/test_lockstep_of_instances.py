@@ -6,13 +6,13 @@ import contextlib
 import os
 import socket
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import timedelta
 from typing import Any
 
 import pytest
 from internals import Instance, Poller, event_of, lockstep_of
-from process_support import START, Latch, eventually, grow_impatient, state_of, user_lines
+from process_support import LONG, START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
@@ -151,6 +151,108 @@ def test_what_began_to_wait_at_one_instant_goes_in_order_of_events_whoever_was_a
 
     assert file.read_text() == "ab" * 6, "\n".join(event.timeline for event in events)
     assert [event.duration for event in events] == [timedelta(seconds=180)] * 2
+
+
+POOL = """
+    import concurrent.futures, time, urllib.request
+    from pytest_scf_async.bootstrap.scheduler import scheduler
+
+    def main_handler(event, context):
+        scheduler.PATIENCE = event["patience"]
+
+        def asks(number):
+            for turn in range(3):
+                urllib.request.urlopen(f"http://127.0.0.1:{event['port']}/{turn}/{number}").read()
+                print(turn, number)
+
+        with concurrent.futures.ThreadPoolExecutor(5) as pool:
+            list(pool.map(asks, range(5)))
+"""
+
+
+@contextlib.contextmanager
+def answering(choose: Callable[[list[str]], list[str]]) -> Iterator[int]:
+    """The port of a server: after each request *choose* gives, of the paths that wait, those to answer, in order."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    waiting: dict[str, socket.socket] = {}
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the test is over
+            while True:
+                client, _ = listener.accept()
+                waiting[client.recv(1 << 16).decode().split()[1]] = client
+                for path in choose(list(waiting)):
+                    with waiting.pop(path) as answered:
+                        answered.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\nConnection: close\r\n\r\nok")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1]
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        for each in (listener, *waiting.values()):
+            each.close()
+
+
+@pytest.mark.repeat
+def test_threads_that_are_answered_at_one_instant_go_on_in_the_order_in_which_they_asked(
+    deploy, runtime: ScfRuntime
+) -> None:
+    def backwards(paths: list[str]) -> list[str]:
+        return sorted(paths, key=lambda path: path[::-1], reverse=True) if len(paths) == 5 else []
+
+    with answering(backwards) as port:
+        event = deploy(POOL).invoke_async({"port": port, "patience": LONG}).wait()
+
+    assert user_lines(event) == [f"{turn} {number}" for turn in range(3) for number in range(5)]
+    assert "not repeatable" not in event.timeline
+
+
+def test_a_thread_whose_answer_comes_of_what_a_younger_one_does_is_overtaken_which_the_timeline_says(
+    deploy, runtime: ScfRuntime
+) -> None:
+    answered = []
+
+    def all_others_first(paths: list[str]) -> list[str]:
+        others = [path for path in paths if path != "/0/0"]
+        answered.extend(others)
+        return paths[1:] + paths[:1] if len(answered) == 12 else others
+
+    with answering(all_others_first) as port:
+        event = deploy(POOL).invoke_async({"port": port, "patience": 0.02}).wait()
+
+    lines = user_lines(event)
+    assert lines.index("0 0") >= 11  # of the last two, which are answered together, either may be first
+    assert sorted(lines) == [f"{turn} {number}" for turn in range(3) for number in range(5)]
+    assert event.timeline.count("in the order in which they were answered: not repeatable") == 1
+
+
+def test_an_event_that_goes_on_before_one_that_asked_first_says_so_once(deploy, runtime: ScfRuntime) -> None:
+    function = deploy("""
+        import urllib.request
+
+        def main_handler(event, context):
+            for turn in range(event["turns"]):
+                urllib.request.urlopen(f"http://127.0.0.1:{event['port']}/{event['name']}/{turn}").read()
+    """)
+
+    def first_last(paths: list[str]) -> list[str]:
+        asks = event_of(events["second" in paths[-1]]).instance
+        assert eventually(lambda: asks.state.held)  # it has asked, and waits by now
+        return [path for path in paths[::-1] if path != "/first/0" or "/second/2" in paths]
+
+    with answering(first_last) as port:
+        events = [
+            function.invoke_async({"port": port, "name": name, "turns": turns})
+            for name, turns in (("first", 1), ("second", 3))
+        ]
+        runtime.wait_all(events)
+
+    said = [event.timeline.count("which asked first") for event in events]
+    assert said == [0, 1]
+    assert f"goes on before event {events[0].request_id}, which asked first" in events[1].timeline
 
 
 def test_twenty_instances_share_a_counter_in_a_file_without_a_lock(deploy, runtime: ScfRuntime, tmp_path) -> None:

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 from free_ports import free_port
 from image_support import program
-from internals import Watchdog, bind_filter, event_of, pool_of, waits_for_reaper
+from internals import Watchdog, Zygote, bind_filter, event_of, pool_of, waits_for_reaper
 
 # once: the kernel's side, and the test's: the same on all Pythons
 pytestmark = [pytest.mark.sandbox, pytest.mark.once]
@@ -349,6 +349,7 @@ def test_a_bind_that_the_reaper_has_still_to_answer_is_no_wait(deploy, runtime, 
                 reaper.send_signal(signal.SIGCONT)
 
     monkeypatch.setattr(Watchdog, "_look_at", look)
+    monkeypatch.setattr(Zygote, "go_on", lambda _: None)
     reaper.send_signal(signal.SIGSTOP)
     try:
         runtime.clock.advance(2)

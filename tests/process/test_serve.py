@@ -20,8 +20,9 @@ from typing import Any
 
 import pytest
 from internals import allow_reset, procfs
-from process_support import eventually
+from process_support import eventually, is_gone
 from runtimes_table import file_in
+from tencentcloud.common.exception import TencentCloudSDKException
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
 
@@ -248,6 +249,26 @@ def test_reset_begins_anew(serve: Any) -> None:
     assert served.control("GET", "events") == {"events": []}
     assert served.control("GET", "clock") == {"now": "2026-01-01T00:00:00+00:00"}
     assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
+
+
+@pytest.mark.parametrize("which", ["zygote", "reaper"])
+def test_it_goes_on_after_its_zygote_or_reaper_was_killed(serve: Any, which: str) -> None:
+    served = serve()
+    served.control("POST", f"events/{served.invoke(seconds=1)}/wait")
+    (reaper,) = procfs.children_of(served.process.pid)
+    (zygote,) = procfs.children_of(reaper)
+    os.kill(zygote if which == "zygote" else reaper, signal.SIGKILL)
+    assert eventually(lambda: is_gone(zygote))
+
+    with pytest.raises(TencentCloudSDKException, match="the zygote, which instances are forked from, is gone"):
+        served.invoke(seconds=1)
+    for _ in range(2):
+        shown = served.control("POST", f"events/{served.invoke(seconds=1)}/wait")
+        assert shown["status"] == "FINISHED"
+        served.control("POST", "reset")
+    served.process.send_signal(signal.SIGTERM)
+    served.ends()
+    assert os.listdir(served.scratch) == []
 
 
 @SAME_ON_ALL

@@ -7,7 +7,7 @@ import signal
 
 import pytest
 from image_support import program
-from internals import event_of, pool_of, procfs
+from internals import Zygote, event_of, pool_of, procfs
 from process_support import END_OF_ZYGOTE, eventually, grow_impatient, is_gone, preforked_pid
 
 from pytest_scf_async import CannotEndError, GateNotReachedError, HarnessError, ScfApiError
@@ -159,6 +159,28 @@ def test_an_instance_that_another_one_finds_dead_as_it_starts_is_reported(deploy
     assert [each.status for each in runtime.wait_all([event, other])] == ["FAILED", "FINISHED"]
 
 
+def test_one_that_is_known_to_be_dead_when_its_instance_is_there_is_reported(
+    deploy, runtime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its end is received between the request and the first look at what it says: its connection is not closed yet."""
+    zygote = pool_of(runtime).sandboxes.zygote()
+    add = pool_of(runtime)._add
+
+    def dies_first(instance):
+        os.kill(zygote.pid, signal.SIGKILL)
+        assert zygote.receive_until(lambda: not zygote.alive, 60) or not zygote.alive
+        add(instance)
+
+    monkeypatch.setattr(pool_of(runtime), "_add", dies_first)
+    event = deploy("def main_handler(event, context): return 2").invoke_async()
+
+    with pytest.raises(HarnessError, match=END_OF_ZYGOTE):
+        event.wait()
+
+    monkeypatch.undo()
+    assert deploy(FAST).run() == 1
+
+
 def test_a_process_that_was_forked_ahead_is_not_used(deploy, make_runtime):
     before = make_runtime()
     zygote = pool_of(before).sandboxes.zygote()
@@ -175,10 +197,11 @@ def test_a_process_that_was_forked_ahead_is_not_used(deploy, make_runtime):
     assert pool_of(runtime).sandboxes.zygote() is not zygote
 
 
-def test_a_zygote_that_says_nothing_of_the_end_of_an_instance_ends_a_call_all_the_same(runtime, started):
+def test_a_zygote_that_says_nothing_of_the_end_of_an_instance_ends_a_call_all_the_same(runtime, started, monkeypatch):
     """The instance could move the clock by itself when it was killed, so that it had still to report how far it was."""
     event, pids = started("computes", runtime)
     zygote = zygote_of(event)
+    monkeypatch.setattr(Zygote, "go_on", lambda _: None)
     os.kill(zygote, signal.SIGSTOP)
     try:
         os.kill(pids[0], signal.SIGKILL)

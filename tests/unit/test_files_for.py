@@ -118,3 +118,13 @@ def test_what_the_oldest_python_runs_is_there_and_has_its_reason() -> None:
         assert (TOOL.TREE / name).exists(), name
         assert re.fullmatch(r"\S.{20,}\S", reason), name
         assert TOOL.files_for("oldest", (name,)) if "." not in name else name in TOOL.files_for("oldest")
+
+
+@pytest.mark.once
+def test_contributing_lists_the_files_of_long_tests() -> None:
+    page = (TOOL.TREE / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    rows = re.findall(r"^\| ([^|`]+) \| ((?:`tests/[^`]+`(?:, )?)+) \|$", page, re.MULTILINE)
+    listed = {reason: tuple(re.findall("`([^`]+)`", names)) for reason, names in rows}
+
+    assert listed == TOOL.long()
+    assert [name for names in listed.values() for name in names if not (TOOL.TREE / name).exists()] == []

@@ -54,10 +54,14 @@ class Pumped:
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> None:
         if kind == messages.WROTE:
-            instance.reported_us = messages.wrote_at(kind, body)
+            wrote = messages.wrote_in(kind, body)
+            assert wrote is not None
+            instance.reported_us = wrote.time_us
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
         self.lines.append((line, instance.reported_us))
+
+    def instance_leased(self, instance: Instance, records: int) -> None: ...
 
     def instance_clock_us(self) -> int:
         return self.clock_us

@@ -78,8 +78,8 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         b"\x02\x07\x00\x00\x00h\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
     ),
     "gone": (
-        messages.Gone(7, 256, 12345),
-        b"\x03\x07\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x0090\x00\x00\x00\x00\x00\x00",
+        messages.Gone(7, 256, 12345, "sleep"),
+        b"\x03\x07\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x0090\x00\x00\x00\x00\x00\x00sleep",
     ),
     "refused": (
         messages.Refused(7, "why"),
@@ -123,6 +123,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "points": (
         messages.Points([list(messages.Point("both", 7, 2, "/c/index.py", 3, 1, 2, "f", 1, 24))]),
         b'7\x00\x00\x00\x11{"rows":[["both",7,2,"/c/index.py",3,1,2,"f",1,24,""]]}',
+    ),
+    "waits_for_others": (
+        messages.WaitsForOthers("recv at index.py:3"),
+        b'$\x00\x00\x00\x12{"description":"recv at index.py:3"}',
     ),
     "gated_agent": (messages.Gated("init"), b'\x19\x00\x00\x00\x02{"id":"init","main":true}'),
     "signal_entered": (messages.SignalEntered(15), b'\r\x00\x00\x00\x03{"signum":15}'),
@@ -365,6 +369,7 @@ def test_these_messages_have_marks_in_the_output() -> None:
     marked = {row.kind.name for row in messages.TABLE if row.marked}
     assert marked == {
         *("INIT_DONE", "PROGRAM", "SIGNAL_ENTERED", "SIGNAL_LEFT", "LISTENING", "NOTE", "LEASED", "WROTE"),
+        "WAITS_FOR_OTHERS",
     }
     assert marked == {messages.FromInstance(number).name for number in messages.MARKED}
     assert messages.is_marked(messages.Program(1))
@@ -438,9 +443,9 @@ def test_numbers_that_are_too_few_or_too_many_are_no_message(kind: str, body: by
 
 
 def test_the_time_of_a_wrote_is_read_from_nothing_else() -> None:
-    assert messages.wrote_at(*body_of(messages.Wrote(17, 0))) == 17
-    assert messages.wrote_at(*body_of(messages.Leased(17, 0))) is None
-    assert messages.wrote_at(messages.WROTE, b"short") is None
+    assert messages.wrote_in(*body_of(messages.Wrote(17, 3))) == messages.Wrote(17, 3)
+    assert messages.wrote_in(*body_of(messages.Leased(17, 0))) is None
+    assert messages.wrote_in(messages.WROTE, b"short") is None
 
 
 def test_a_part_of_a_frame_waits_for_the_rest() -> None:

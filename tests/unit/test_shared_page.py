@@ -55,13 +55,13 @@ def test_a_clock_page_counts_the_waits_and_is_copied_whole() -> None:
 
 def test_leased_waits_are_read_from_where_an_instance_writes_them(control: shared_page.ControlPage) -> None:
     control.texts[3:8] = b"sleep"
-    for number, row in enumerate([(3 << 16 | 5, 10, 20, 2), (3 << 16 | 2, 30, 30, 1)]):
+    for number, row in enumerate([(1 << shared_page.LEASE_MAIN | 3 << 16 | 5, 10, 20, 2), (3 << 16 | 2, 30, 30, 1)]):
         start = shared_page.LEASE_LOG + number * shared_page.LEASE_RECORD
         for index, value in enumerate(row):
             control.slots[start + index] = value
 
-    assert list(control.leased_waits(0, 2)) == [("sleep", 10, 20, 2), ("sl", 30, 30, 1)]
-    assert list(control.leased_waits(1, 2)) == [("sl", 30, 30, 1)]
+    assert list(control.leased_waits(0, 2)) == [("sleep", 10, 20, 2, True), ("sl", 30, 30, 1, False)]
+    assert list(control.leased_waits(1, 2)) == [("sl", 30, 30, 1, False)]
 
 
 def test_the_threads_are_those_that_have_an_identity(control: shared_page.ControlPage) -> None:

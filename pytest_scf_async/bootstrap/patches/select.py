@@ -24,7 +24,7 @@ from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_caller, in_loop
+from ..scheduler.callers import describe_call, describe_caller, in_loop
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
@@ -204,12 +204,30 @@ def wait(
         else:
             patient = max((claim.not_before for claim in claims), default=0.0)
             hold(readiness, claims, until if until is None else max(until, patient))
-        on = named([claim for claim in claims if claim.until is not None])
-        description = describe_caller(name, on)
+        on, is_real = _others(claims, real)
+        description = (describe_call if is_real else describe_caller)(name, on)
+        if is_real:
+            scheduler.note_real(lambda: description)  # noqa: B023  (it is called at once)
         woken = park(due, description, (readiness, claims), waiters)
         ready = take() if woken else None
         if ready or not woken or (real and until is not None and clock.real_monotonic() >= until):
             return ready
+
+
+def _others(claims: list[Claim], real: bool = False) -> tuple[str, bool]:
+    """What of *claims* holds the clock, for texts, and whether others than this process can end a wait for them."""
+    on = named([claim for claim in claims if claim.until is not None])
+    return on, bool(on) or real or scheduler.forked
+
+
+def _note_ready(name: str, prepare: Callable[[], Prepared], *, real: bool = False) -> None:
+    """Note a wait that has ended at once, perhaps because others were quick."""
+
+    def describe() -> str:
+        on, is_real = _others(prepare()[1], real)
+        return describe_call(name, on) if is_real else ""
+
+    scheduler.note_real(describe)
 
 
 def _claims(fds: Iterable[int]) -> list[Claim]:
@@ -293,12 +311,16 @@ class Epoll(_Multiplexer):
 
         seconds = None if blocks else timeout if asked is None else asked
         exact = asked is not None and _is_exact(sys._getframe(3))
-        ready = None
         if scheduler.alone and seconds is not None and not self._unsettled:
             ready = scheduler.leased_sleep_unless(take, _microseconds(seconds, exact), "epoll")
-        if ready is None:
-            ready = take() or wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
-        return ready
+            if ready is not None:
+                return ready  # type: ignore[no-any-return]
+        ready = take()
+        if ready:
+            if self._unsettled or scheduler.forked:
+                _note_ready("epoll", self._prepare)
+            return ready
+        return wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
 
     def _prepare(self) -> Prepared:
         claims: list[Claim] = []
@@ -356,6 +378,7 @@ class Poll(_Multiplexer):
 
         ready = take()
         if ready:
+            _note_ready("poll", self._prepare, real=self.real)
             return ready
         seconds = None if blocks else timeout / 1_000 if asked is None else asked
         exact = asked is not None and _is_exact(sys._getframe(3))
@@ -386,8 +409,6 @@ def fake_select(*args: Any) -> Any:
     if not scheduler.active or len(args) not in (3, 4) or not _may_wait(timeout):
         return _real_select(*args)
     found = _real_select(args[0], args[1], args[2], 0)
-    if any(found):
-        return found
     lists = [list(each) for each in args[:3]]
 
     def take() -> Any:
@@ -408,6 +429,9 @@ def fake_select(*args: Any) -> Any:
                 events[number] = events.get(number, 0) | flag
         return Readiness(events, is_ready), _claims(events)
 
+    if any(found):
+        _note_ready("select", prepare)
+        return found
     exact = _is_exact(sys._getframe(1).f_back)
     return wait(take, timeout, "select", prepare, [], exact=exact) or ([], [], [])
 

@@ -19,7 +19,7 @@ from ...protocol import procfs
 from ...protocol.time_units import microseconds
 from .. import clock
 from ..originals import real_poll
-from ..scheduler.callers import describe_caller
+from ..scheduler.callers import describe_call, describe_caller
 from ..scheduler.scheduler import Readiness, scheduler
 from . import after_import, connections, registry
 from . import select as select_patches
@@ -54,11 +54,16 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     The timeout counts real seconds while the clock is held, else simulated ones.
     """
     ready = is_ready(fd, events)
+    scheduler.note_real(lambda: _described(fd, name))
     left = timeout
-    while not ready():
+    gives_way = len(scheduler.threads) > 1  # to those who asked before, whether the answer is there by now or not
+    while gives_way or not ready():
         claim = select_patches.claim_of(fd, receives=events == select.POLLIN)
         claims = [] if claim is None else [claim]
         owed = claim is not None and claim.until == connections.FOREVER
+        if not owed and ready():
+            break
+        gives_way = False
         began, began_us = clock.real_monotonic(), clock.now_us()
         readiness = Readiness({fd: events}, ready)
         select_patches.hold(readiness, claims, began + left if owed and left is not None else None, ends=True)
@@ -66,7 +71,7 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         on = select_patches.named(claims)
         woken = select_patches.park(
             due,
-            describe_caller(name, on),
+            (describe_call if claims else describe_caller)(name, on),
             (readiness, claims),
             shown=_SYSTEM_CALLS.get(name, f"{name}()") + on,
             receives=events == select.POLLIN,
@@ -79,6 +84,14 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
         if left is not None and (left <= 0 or not woken):
             raise TimeoutError("timed out")
     return left
+
+
+def _described(fd: int, name: str) -> str | None:
+    """The name of a wait for others on *fd*, for `Scheduler.note_real`."""
+    claim = select_patches.claim_of(fd)
+    if claim is not None and claim.connection is not None and claim.connection.last == connections.PARTLY:
+        return None
+    return "" if claim is None else describe_call(name, select_patches.named([claim]))
 
 
 # -- sockets -----------------------------------------------------------------------------------------------------------

@@ -6,6 +6,7 @@ A thread that it did not know of would run beside the one that has the run token
 from __future__ import annotations
 
 import _thread
+import itertools
 import threading
 from typing import Any
 
@@ -135,7 +136,21 @@ def _is_alive(self: threading.Thread) -> bool:
     return _real_is_alive(self) and not (scheduler.active and state is not None and state.ended)
 
 
+_numbers = itertools.count(1)
+
+
+def _hash(self: Any) -> int:
+    """The number of the thread: with its address, a set of threads would have another order in each run."""
+    known = vars(self)
+    if "_scf_async_hash" not in known:
+        known["_scf_async_hash"] = next(_numbers)
+    return known["_scf_async_hash"]  # type: ignore[no-any-return]
+
+
 def install() -> None:
+    for thread in threading.enumerate():  # they may be in sets already
+        vars(thread)["_scf_async_hash"] = hash(thread)
+    registry.rebind(threading.Thread, "__hash__", _hash, "a pool of threads joins them in the order of a set")
     counted = "the scheduler knows of a thread before it starts"
     for name in ("start_new_thread", "start_new"):
         if hasattr(_thread, name):

@@ -91,6 +91,42 @@ def describe_caller(description: str, on: str = "") -> str:
     return text + _in_thread()
 
 
+def call_of_user() -> tuple[FrameType, str]:
+    """The innermost frame of user code, and the function of a library that it calls; empty if it calls none.
+
+    Where no code of the user's is on the stack, it is the outermost frame.
+    """
+    frame: FrameType = sys._getframe(1)
+    called = ""
+    while True:
+        code = frame.f_code
+        known = _calls.get(id(code))
+        if known is None:
+            file = code.co_filename
+            is_users = not file.startswith((_STANDARD, OWN_CODE, "<frozen")) and "-packages" not in file
+            name = f"{frame.f_globals.get('__name__', '')}.{code.co_name}"
+            known = _calls[id(code)] = code, is_users, "" if file.startswith(OWN_CODE) else name
+        if known[1] or frame.f_back is None:
+            return frame, called
+        called = known[2] or called
+        frame = frame.f_back
+
+
+_calls: dict[int, tuple[CodeType, bool, str]] = {}
+"""By identity: code, whether it is the user's, and its name in texts; of ours it is empty."""
+
+
+def describe_call(description: str, on: str) -> str:
+    """The same for a wait that another process may end. Named is the call of user code within which it is.
+
+    In which line of a library it comes, and how often, depends on how quick the others are.
+    """
+    frame, called = call_of_user()
+    if on and called.startswith("asyncio."):  # beside children alone, what the tasks await depends on these
+        return describe_caller(description, on)
+    return f"{called or description}{on} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}{_in_thread()}"
+
+
 def in_loop() -> bool:
     """Whether a loop of asyncio runs in this thread."""
     events = sys.modules.get("asyncio.events")

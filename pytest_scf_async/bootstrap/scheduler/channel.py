@@ -8,8 +8,9 @@ import fcntl
 import os
 import socket
 import termios
+from typing import NoReturn
 
-from ...protocol import linux, messages
+from ...protocol import linux, messages, shared_page
 
 _write = os.write
 _NOTHING = bytes(4)
@@ -21,13 +22,14 @@ class Channel:
     """One end of the stream socket between an instance and the harness.
 
     *marks* is a descriptor of the output pipe that user code does not know, and what is written there before a marked
-    frame (``messages.MARKED``). If the harness is gone, the process ends.
+    frame (``messages.MARKED``). The process ends if the harness is gone, or user code has closed one of the two.
     """
 
-    __slots__ = ("_mark", "_unread", "fd", "frames", "marks", "socket")
+    __slots__ = ("_control", "_mark", "_unread", "fd", "frames", "marks", "socket")
 
-    def __init__(self, socket: _socket.socket, marks: tuple[int, bytes]) -> None:
+    def __init__(self, socket: _socket.socket, marks: tuple[int, bytes], control: shared_page.ControlPage) -> None:
         self.socket = socket
+        self._control = control
         self.fd = socket.fileno()
         self.marks, self._mark = marks
         self.frames = messages.FrameReader()
@@ -61,6 +63,8 @@ class Channel:
             data = linux.receive(self.socket, _MOST, socket.MSG_DONTWAIT)
         except BlockingIOError:
             return []
+        except OSError as error:
+            self._end(error)
         if not data:
             os._exit(1)
         return list(self.frames.feed(data))
@@ -69,17 +73,26 @@ class Channel:
         """Send a whole frame."""
         try:
             self.socket.sendall(frame)
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(1)
+        except OSError as error:
+            self._end(error)
 
     def send_marked(self, frame: bytes) -> None:
         """Send a frame with a mark in the output: what is written by now comes before it, the rest after it."""
-        _write(self.marks, self._mark)
+        self.mark_output()
         self.send(frame)
 
     def mark_output(self) -> None:
         """Write the mark of a frame that is sent next."""
-        _write(self.marks, self._mark)
+        try:
+            _write(self.marks, self._mark)
+        except OSError as error:
+            self._end(error)
+
+    def _end(self, error: OSError) -> NoReturn:
+        """End the process, which cannot speak to the harness."""
+        if error.errno in (errno.EBADF, errno.ENOTSOCK):
+            self._control.fault = shared_page.CLOSED
+        os._exit(1)
 
     def has_unread_output(self) -> bool:
         """Whether the output pipe has something that the harness has not read."""

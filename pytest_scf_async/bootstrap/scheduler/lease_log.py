@@ -15,7 +15,7 @@ from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, Contro
 class LeaseLog:
     """The records of leased waits; the harness has read all of them when it resumes the instance."""
 
-    __slots__ = ("_control", "_last", "_places", "_texts", "_texts_used", "record", "sleep")
+    __slots__ = ("_control", "_last", "_places", "_reads", "_texts", "_texts_used", "record", "sleep")
 
     def __init__(self, control: ControlPage) -> None:
         self._control = control.slots
@@ -24,27 +24,29 @@ class LeaseLog:
         self._places: dict[str, int] = {}
         """By text: where it is in the page of texts, and its length."""
         self._last = ""
+        self._reads = 0
+        """What CONTROL_READS was at the last look."""
         self.record = 0
         """The slot of the record to which an equal wait is added; 0 if the next wait begins one."""
         self.sleep: tuple[Any, ...] = ()
         """Of a record of sleeps: where in user code they are, and how long each is."""
 
-    def note(self, description: str, now_us: int, sleep: tuple[Any, ...] = ()) -> bool:
+    def note(self, description: str, now_us: int, sleep: tuple[Any, ...] = (), *, main: bool = True) -> bool:
         """Record a wait that begins now; False if there is no room, so that it has to be reported by message.
 
         *sleep* tells a leased sleep from others: where the next one is the same, the scheduler counts it in the record
-        itself.
+        itself. *main*: it is a wait of the main thread, or of a program.
         """
         if not description:
             return True
         self.sleep = sleep
         if self.record == 0 or description != self._last:
-            return self._begin(description, now_us)
+            return self._begin(description, now_us, main)
         self._control[self.record + LEASE_LAST] = now_us
         self._control[self.record + LEASE_COUNT] += 1
         return True
 
-    def _begin(self, description: str, now_us: int) -> bool:
+    def _begin(self, description: str, now_us: int, main: bool) -> bool:
         control = self._control
         used = control[shared_page.CONTROL_RECORDS]
         place = self._places.get(description)
@@ -55,7 +57,7 @@ class LeaseLog:
         if place is None or used == shared_page.LEASE_RECORDS:
             return False
         record = shared_page.LEASE_LOG + used * shared_page.LEASE_RECORD
-        control[record], control[record + LEASE_FIRST] = place, now_us
+        control[record], control[record + LEASE_FIRST] = place | main << shared_page.LEASE_MAIN, now_us
         control[record + LEASE_LAST], control[record + LEASE_COUNT] = now_us, 1
         control[shared_page.CONTROL_RECORDS] = used + 1
         self._last = description
@@ -69,6 +71,13 @@ class LeaseLog:
         self._texts[start : start + len(text)] = text
         self._texts_used += len(text)
         return start << 16 | len(text)
+
+    def follow_reads(self) -> None:
+        """Begin a new record with the next wait if the harness has read output: it stands between the two."""
+        reads = self._control[shared_page.CONTROL_READS]
+        if reads != self._reads:
+            self._reads = reads
+            self.record = 0
 
     def records_to_report(self) -> int:
         """How many records there are, for a report; the next wait begins a new one."""

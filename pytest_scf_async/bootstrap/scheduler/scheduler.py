@@ -44,7 +44,7 @@ from .. import clock
 from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
-from .callers import describe_caller, user_frame
+from .callers import call_of_user, describe_caller, user_frame
 from .channel import Channel
 from .lease_log import LeaseLog
 from .lock import Section
@@ -60,6 +60,11 @@ _get_cpus = os.sched_getaffinity
 _set_cpus = os.sched_setaffinity
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
+PATIENCE = 0.5
+"""Real seconds that a thread which is answered waits for those that have asked before it."""
+MOST_LATE = 3
+"""How often such a wait may be in vain: the answer may come of what the younger thread does."""
+_IN_ORDER_OF_ANSWERS = "its threads go on in the order in which they were answered: not repeatable"
 
 
 class Waiter:
@@ -115,7 +120,7 @@ class Waiter:
 class Readiness:
     """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
 
-    __slots__ = ("descriptors", "ends", "holds", "is_ready", "muted", "polled", "until")
+    __slots__ = ("descriptors", "ends", "holds", "is_ready", "late", "muted", "patient_until", "polled", "until")
 
     def __init__(self, descriptors: Mapping[int, int], is_ready: Callable[[], bool]) -> None:
         self.descriptors = descriptors
@@ -135,6 +140,10 @@ class Readiness:
         """
         self.polled = False
         """They are registered with the thread's poller."""
+        self.patient_until: float | None = None
+        """They are ready, and until then those that have begun to hold the clock before this one go first."""
+        self.late = False
+        """No other one waits for this one any more."""
 
     def hold(self, until: float | None, *, ends: bool = False) -> None:
         """Hold the clock, at most to *until*; with *ends* the wait ends then as well."""
@@ -144,9 +153,10 @@ class Readiness:
 
     def rest_ms(self) -> int | None:
         """The timeout of ``poll``: for how long the clock is still held; None where that has no end."""
-        if not self.holds or self.until is None:
+        until = self.until if self.patient_until is None else self.patient_until
+        if not self.holds or until is None:
             return None
-        return min(max(0, math.ceil((self.until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
+        return min(max(0, math.ceil((until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
 
 
 class ThreadState:
@@ -217,6 +227,7 @@ class Scheduler:
         "_alarm_waiter",
         "_answer_waits",
         "_arm_gates",
+        "_call",
         "_core",
         "_cpus",
         "_follow_gates",
@@ -226,6 +237,7 @@ class Scheduler:
         "_held",
         "_idle_waiter",
         "_invocation",
+        "_late",
         "_lease_suspensions",
         "_reader",
         "_report_owed",
@@ -255,6 +267,7 @@ class Scheduler:
         "main_inside",
         "moved",
         "pending",
+        "real_us",
         "running_threads",
         "threads",
         "wakeup_fd",
@@ -281,10 +294,17 @@ class Scheduler:
         self._follow_gates: Callable[[], None] | None = None
         """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
+        self._late = 0
+        """How often in this event a thread went on before one that had asked before it; see `_wake_answered`."""
         self._save: Callable[[], None] | None = None
         """Saves what coverage has measured; None where the session is not measured."""
         self._save_requested = False
         """The harness has asked to save it, as it is about to end this process."""
+        self.real_us = -1
+        """The instant at which something real, or a child, was there to wait for: how quick it is decides which waits
+        come, and how often."""
+        self._call: tuple[int, int, int] | None = None
+        """The main thread's last wait at such an instant: the instant, and the call of user code that waits."""
 
     def attach(
         self,
@@ -338,7 +358,7 @@ class Scheduler:
         self._held = 0
         """How many threads are parked for something real, and hold the clock."""
         self._watching: list[Waiter] = []
-        """The waiters that a descriptor ends."""
+        """The waiters that a descriptor ends, in the order in which they began."""
         self._report_owed = False
         """The harness has polled while a signal was on its way to the main thread: report once that is handled."""
         self._reader: ThreadState | None = None
@@ -396,6 +416,8 @@ class Scheduler:
         if main:
             self.main_inside = True
         try:
+            if description and (self.forked or self.real_us == self.clock_page[CLOCK_NOW]):
+                awaits |= self._row_of(main, due_us is not None and enlist is None)
             waiter = Waiter(thread, due_us, description, readiness, awaits)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
@@ -415,6 +437,47 @@ class Scheduler:
                 self.main_inside = False
                 if self.pending:
                     self.run_pending()
+
+    def note_real(self, describe: Callable[[], str | None]) -> None:
+        """Note that the calling thread wants what another process makes ready, though it may be there already.
+
+        Whether it is, the machine's speed decides. So the main thread's call is a row of the timeline in any case, and
+        that of another thread in none. *describe* names the wait; empty: only this process can end it; None: it is for
+        the rest of what has come in part, and belongs to the wait before.
+        """
+        now = self.clock_page[CLOCK_NOW]
+        call = self._call_now(now) if _get_ident() == self.main_ident else None
+        if self.real_us == now and (call is None or call == self._call):
+            return
+        description = describe()
+        if description == "":
+            return
+        self.real_us = now
+        if call is not None:
+            self._call = call
+        if call is not None and description is not None:
+            self.send_marked(messages.pack(messages.WaitsForOthers(description)))
+
+    @staticmethod
+    def _has_no_row(awaits: int, time_passes: bool) -> bool:
+        return bool(awaits & (messages.HIDDEN if time_passes else messages.HIDDEN | messages.FOLDED))
+
+    @staticmethod
+    def _call_now(now: int) -> tuple[int, int, int]:
+        """The call of user code in which the main thread is, at this instant."""
+        frame, _ = call_of_user()
+        return now, id(frame.f_code), frame.f_lasti
+
+    def _row_of(self, main: bool, sleeps: bool) -> int:
+        """What to add to the `messages.Awaits` of a wait at an instant at which others' speed decides which waits come.
+
+        All waits of the main thread in one call of user code are one row. Of other threads only a sleep is one.
+        """
+        self.real_us = now = self.clock_page[CLOCK_NOW]
+        if main:
+            before, self._call = self._call, self._call_now(now)
+            return messages.FOLDED if self._call == before else messages.FOLLOWS
+        return 0 if sleeps else messages.HIDDEN
 
     def park_in_c(self, due_us: int, description: str) -> bool:
         """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
@@ -532,6 +595,7 @@ class Scheduler:
             head, now = self._head(), self.clock_page[CLOCK_NOW]
         if head is not None and head.due_us is not None and head.due_us <= now:
             self.park(now, "")
+            polls.handed_over()
 
     def wake(self, waiter: Waiter) -> bool:
         """Put *waiter* into the run queue, as due now; False where it is over already."""
@@ -580,6 +644,7 @@ class Scheduler:
             if self.moved:
                 self._report_time()  # what the child writes has the time of its start
             self.control_page[shared_page.CONTROL_FORKS] += 1
+            self.real_us = self.clock_page[CLOCK_NOW]
             if not self.forked:
                 self.forked = True
                 self._lease_suspensions += 1
@@ -592,6 +657,7 @@ class Scheduler:
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
         asked, self._invocation = self._invocation, None
+        self._late = 0
         if isinstance(asked, messages.Branch):
             assert become_root is not None
             return become_root(asked)
@@ -710,6 +776,8 @@ class Scheduler:
                 thread.joiners.append(waiter)
                 return True
 
+        if self.real_us == self.clock_page[CLOCK_NOW]:
+            self.note_real(lambda: description)  # whether the thread has ended may depend on others as well
         return thread.ended or self.park(due_us, description, enlist=enlist, awaits=messages.Awaits.THREAD)
 
     def follow_gates(self, follow: Callable[[], None]) -> None:
@@ -1033,7 +1101,7 @@ class Scheduler:
             if waiter.due_us is not None:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
-            self._dispatch(waiter.description, waiter.awaits)
+            self._dispatch(waiter.description, waiter.awaits, True)
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""
@@ -1115,9 +1183,9 @@ class Scheduler:
         self._push(waiter)
         self.running_threads -= 1
         self._reader = waiter.thread
-        self._dispatch(waiter.description, waiter.awaits)
+        self._dispatch(waiter.description, waiter.awaits, waiter.thread.main)
 
-    def _dispatch(self, description: str = "", awaits: int = 0) -> None:
+    def _dispatch(self, description: str = "", awaits: int = 0, main: bool = False) -> None:
         """After a thread has parked or ended: grant the next waiter if the lease allows that, else report."""
         if self._gateway is not None and self.running_threads == 0 and self._gateway.poll():
             description = ""  # the event has ended, and this is no wait of it any more
@@ -1130,7 +1198,7 @@ class Scheduler:
                 head is not None
                 and (due := head.due_us) is not None
                 and due < until
-                and self._may_move(description, now)
+                and self._may_move("" if self._has_no_row(awaits, due > now) else description, now, main)
             ):
                 self._move_clock(max(due, now))
                 heapq.heappop(self._run_queue)
@@ -1258,36 +1326,77 @@ class Scheduler:
     def _poll_watched(self) -> None:
         """Wake the waiters whose descriptors are ready, perhaps by what the thread has done that parks now."""
         self.control_page[shared_page.CONTROL_MUTED] = 0
-        for waiter in tuple(self._watching):
-            if waiter.over or waiter.granted or waiter.woken or waiter.suspended:
-                continue
-            readiness = waiter.readiness
-            assert readiness is not None
-            if readiness.is_ready():
+        self._wake_answered()
+        for waiter, readiness in self._watched():
+            if not readiness.is_ready():
+                if readiness.muted:
+                    readiness.muted = False
+                    waiter.thread.wake()
+            elif not readiness.holds:
                 self._wake(waiter)
-            elif readiness.muted:
-                readiness.muted = False
-                waiter.thread.wake()
+
+    def _watched(self) -> list[tuple[Waiter, Readiness]]:
+        return [
+            (waiter, waiter.readiness)
+            for waiter in self._watching
+            if waiter.readiness and not (waiter.over or waiter.granted or waiter.woken or waiter.suspended)
+        ]
+
+    def _wake_answered(self) -> bool:
+        """Wake the waiters that hold the clock and are ready, in the order in which they began; whether there were any.
+
+        One that is answered before an older one waits for that. It takes no longer in all, as the clock is held. Where
+        the older one's answer comes only of what the younger one does, `PATIENCE` ends that, and the timeline says so.
+        """
+        older: list[Readiness] = []
+        woken = False
+        for waiter, readiness in self._watched():
+            if readiness.holds and not readiness.is_ready():
+                older += [] if readiness.late else [readiness]
+            elif readiness.holds:
+                readiness.muted = bool(older) and not self._overtakes(readiness, older)
+                woken = (not readiness.muted and self._wake(waiter)) or woken
+        return woken
+
+    def _overtakes(self, readiness: Readiness, older: list[Readiness]) -> bool:
+        """Whether what is ready waits for *older* ones no more."""
+        if readiness.patient_until is None:
+            readiness.patient_until = _real_monotonic() + PATIENCE
+        if _real_monotonic() < readiness.patient_until and self._late < MOST_LATE:
+            return False
+        for each in older:
+            each.late = True
+        if self._late == 0:
+            self.send_marked_locked(messages.pack(messages.Note(note=_IN_ORDER_OF_ANSWERS)))
+        self._late += 1
+        return True
 
     def _is_ready(self, waiter: Waiter, readiness: Readiness) -> None:
         """One of *waiter*'s descriptors is ready: wake it, or mute it while another thread runs, which may take it."""
         if waiter.granted or waiter.woken:
             return
-        if not readiness.holds and self.running_threads:
+        woken = False
+        if readiness.holds:
+            woken = self._wake_answered()
+        elif self.running_threads:
             readiness.muted = True
             self.control_page[shared_page.CONTROL_MUTED] = 1
         elif readiness.is_ready():
-            self._wake(waiter)
-            if self.running_threads == 0:
-                self._report()
+            woken = self._wake(waiter)
+        if woken and self.running_threads == 0:
+            self._report()
 
     def _hold_is_over(self, waiter: Waiter, readiness: Readiness) -> None:
         """Release the clock where *waiter* has held it for as many real seconds as the wait has."""
+        if readiness.patient_until is not None:
+            self._is_ready(waiter, readiness)
+            return
         if waiter.granted or waiter.woken or readiness.until is None or clock.real_monotonic() < readiness.until:
             return
         self._release_hold(waiter)
         if readiness.ends:
             self._wake(waiter)
+        self._wake_answered()
         if self.running_threads == 0:
             self._report()
 
@@ -1349,6 +1458,7 @@ class Scheduler:
 
     def _begin_event(self, gateway: Gateway, invocation: messages.Invoke) -> None:
         self._lease_suspensions -= 1
+        self._late = 0
         self._count_threads()
         gateway.begin(invocation)
         self._poll_watched()
@@ -1397,10 +1507,10 @@ class Scheduler:
         self.control_page[CONTROL_LEASED] += 1
         self.moved = True
 
-    def _may_move(self, description: str, now_us: int) -> bool:
+    def _may_move(self, description: str, now_us: int, main: bool = True) -> bool:
         if self.c_code:
             self._before_move()
-        return self.leased.note(description, now_us)
+        return self.leased.note(description, now_us, main=main)
 
     def _before_move(self) -> None:
         """Before the clock is moved: report the time of what is in the output, which code in C may have written.
@@ -1411,6 +1521,7 @@ class Scheduler:
             self._report_time()
         while self.control_page[shared_page.CONTROL_READING]:
             _yield()
+        self.leased.follow_reads()
 
 
 scheduler = Scheduler()

@@ -48,13 +48,19 @@ _LISTENS_IN_PYTHON: Final = {"uvloop": False, "gevent": True, "eventlet": True}
 server in one, so that the init seems to end although nothing accepts connections."""
 
 
+CLOSED: Final = (
+    "code in it has closed a descriptor that it did not open (os.closerange, os.close), by which its process speaks to "
+    "pytest: close those that it has opened"
+)
+
+
 def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, event: Started) -> str | None:
     """Why no event can come to the program of *instance* on simulated time; None: nothing is known against it.
 
     To be asked of an instance that no message came from for a while, though it does not wait in its scheduler.
     """
     if instance.gone or not instance.pid:
-        return None
+        return CLOSED if instance.has_closed_channel() else None
     command = " ".join([os.path.basename(launch.command[0]), *launch.command[1:]])
     became = _became(instance)
     if became is not None:
@@ -69,6 +75,8 @@ def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, ev
                 f"port {launch.port} is served by the child process {child} of the program {command!r}, and "
                 f"{asked_by.of_one_process}"
             )
+    if instance.has_closed_channel():
+        return CLOSED
     for library, in_python in _LISTENS_IN_PYTHON.items():
         # Who listens first, and then polls, has one loop for both: a loop that has ended may have polled just before.
         if (

@@ -157,7 +157,7 @@ class PythonProgram(Program):
         return repr(os.path.basename(self.launch.command[0]))
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
-        if instance.holds_clock() or not instance.channel_open:
+        if instance.holds_clock() or not instance.channel_open or instance.gone:
             return served_in_real_time(self.launch, self._asked_by, instance, event)
         return None
 

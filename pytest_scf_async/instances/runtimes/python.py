@@ -6,7 +6,8 @@ from collections.abc import Mapping
 
 from ...errors import hidden_from_users
 from ..environment import of_code_package
-from .strategy import Runtime, Site
+from .listening import CLOSED
+from .strategy import Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
 
@@ -20,3 +21,11 @@ class PythonHandler(Runtime):
 
     def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
         return of_code_package(site.configuration, site.version, site.settings, of_sandbox)
+
+    def why_unreachable(self, instance: Running, event: Started) -> str | None:  # noqa: ARG002
+        if program := instance.became():
+            return (
+                f"its process became {program!r} by exec (os.execv and its like), which answers no event: start a "
+                "program as a child process (subprocess)"
+            )
+        return CLOSED if instance.has_closed_channel() else None

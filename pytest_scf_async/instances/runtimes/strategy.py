@@ -74,6 +74,8 @@ class Running(Protocol):
     @property
     def gone(self) -> bool: ...
     def holds_clock(self) -> bool: ...
+    def became(self) -> str: ...
+    def has_closed_channel(self) -> bool: ...
     @property
     def zygote(self) -> Zygote: ...
     @property
@@ -228,7 +230,7 @@ class Runtime(ABC):
         return None
 
     def why_unreachable(self, instance: Running, event: Started) -> str | None:
-        """Why the *event* of *instance* can never come to its code; None: nothing is known against it."""
+        """Why the *event* of *instance* can never come to its end in its code; None: nothing is known against it."""
         return None
 
     @property

@@ -159,7 +159,7 @@ def test_the_end_of_the_tracer_is_no_answer_either(monkeypatch, killed, why):
             genuine(self, data, fds)
         else:
             (trial,) = self.listeners.values()
-            trial.ended(signal.SIGKILL, 0)
+            trial.ended(signal.SIGKILL, 0, "")
 
     zygote = Zygote()
     try:

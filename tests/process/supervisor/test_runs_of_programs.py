@@ -1,4 +1,4 @@
-"""Two runs of a traced program are the same: times, lines and the signal in its 600th second.
+"""Two runs of a traced program are the same: its timeline with all waits, its lines, the signal in its 600th second.
 
 ``SCF_RUNS=50`` makes as many as that of each.
 """
@@ -129,13 +129,7 @@ def one_run(command: Sequence[str], directory: Path, shown: str) -> tuple[str, s
         event.terminate(grace_shutdown=True)
         event.wait()
         assert any(line.startswith(shown) for line in user_lines(event)), event.timeline
-        return comparable(without_waits(event.timeline)), comparable(str(event.log))
-
-
-def without_waits(timeline: str) -> str:
-    """Its rows but for those of waits: how many of these are in one row depends on when the log is read."""
-    rows = [row.split(None, 3) for row in timeline.splitlines()]
-    return "\n".join(" ".join(row) for row in rows if row[2] != "wait")
+        return comparable(event.timeline), comparable(str(event.log))
 
 
 def comparable(text: str) -> str:

@@ -461,3 +461,31 @@ def test_a_program_of_go_waits_an_hour(tmp_path: Path) -> None:
     subprocess.run([go, "build", "-o", "main", "main.go"], cwd=tmp_path, check=True, capture_output=True)
 
     assert trace(str(tmp_path / "main")).out == "60 3601\n"
+
+
+def test_who_looks_for_an_ended_child_sees_what_that_does_at_the_same_instant() -> None:
+    source = """
+read, write = os.pipe()
+child = os.fork()
+if child == 0:
+    os.close(write)
+    for _ in range(300_000):
+        pass
+    os._exit(7)
+os.close(write)
+os.read(read, 1)
+say(os.waitpid(child, os.WNOHANG)[1] >> 8, now())
+"""
+    assert said(source) == [[7, 0]]
+
+
+def test_who_looks_for_a_child_that_computes_for_ever_goes_on_once_it_has_waited_for_that() -> None:
+    source = """
+child = os.fork()
+while child == 0:
+    pass
+say(os.waitpid(child, os.WNOHANG), os.waitpid(child, os.WNOHANG), now())
+os.kill(child, signal.SIGKILL)
+say(os.waitpid(child, 0)[1])
+"""
+    assert said(source) == [[(0, 0), (0, 0), 0], 9]

@@ -1,0 +1,373 @@
+"""Runs of a handler with the same start are the same: statuses, codes, lines with their times, and all rows of waits.
+
+``SCF_RUNS=50`` makes as many of each (``make runs``). ``supervisor/test_runs_of_programs.py`` has programs of images.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import textwrap
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from threading import Thread
+from typing import Any
+
+import pytest
+from process_support import START
+
+from pytest_scf_async import ScfRuntime
+
+RUNS = int(os.environ.get("SCF_RUNS", "3"))
+pytestmark = [pytest.mark.interpreter, pytest.mark.timeout(60 + 5 * RUNS)]
+
+THREADS = """
+    import queue, threading, time
+
+    def main_handler(event, context):
+        jobs, lock, done, ready = queue.Queue(2), threading.Lock(), [], threading.Condition()
+
+        def work(number):
+            while (job := jobs.get()) is not None:
+                time.sleep(1 + job % 3)
+                with lock:
+                    print(number, "did", job, "at", time.time(), flush=True)
+                    time.sleep(0.25)
+                    done.append(job)
+                with ready:
+                    ready.notify_all()
+
+        threads = [threading.Thread(target=work, args=(n,), name=f"w{n}") for n in range(4)]
+        for thread in threads:
+            thread.start()
+        for job in range(12):
+            jobs.put(job)
+        with ready:
+            ready.wait_for(lambda: len(done) == 12, 600)
+        for _ in threads:
+            jobs.put(None)
+        for thread in threads:
+            thread.join()
+        return done
+"""
+POOL_OF_THREADS = """
+    import concurrent.futures, time
+
+    def work(job):
+        time.sleep(job % 4)
+        print("job", job, time.time(), flush=True)
+        time.sleep(1)
+        return job
+
+    def main_handler(event, context):
+        with concurrent.futures.ThreadPoolExecutor(4, thread_name_prefix="pool") as pool:
+            futures = [pool.submit(work, job) for job in range(9)]
+            for future in concurrent.futures.as_completed(futures):
+                print("done", future.result(), time.time(), flush=True)
+            return list(pool.map(work, range(5)))
+"""
+SUBPROCESS = """
+    import subprocess, sys, time
+
+    def main_handler(event, context):
+        for number in range(4):
+            run = subprocess.run(["sh", "-c", f"echo out {number}; echo err >&2"], capture_output=True, text=True)
+            print(run.stdout, run.stderr, time.time(), flush=True)
+            time.sleep(2)
+            subprocess.run(["sh", "-c", "echo written by a child"], timeout=60)
+            child = subprocess.Popen(["cat"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+            time.sleep(1)
+            print(child.communicate("a line", timeout=60)[0], child.wait(), time.time(), flush=True)
+        print(subprocess.check_output([sys.executable, "-I", "-c", "print('python')"]), flush=True)
+        child = subprocess.Popen(["cat"], stdin=subprocess.PIPE)
+        print(child.poll(), time.time(), flush=True)
+        child.stdin.close()
+        time.sleep(5)
+        return child.poll()
+"""
+THREADS_AND_CHILDREN = """
+    import os, subprocess, threading, time
+
+    def main_handler(event, context):
+        lines = []
+
+        def follow(number):
+            with subprocess.Popen(["sh", "-c", f"echo a{number}; echo b{number}"], stdout=subprocess.PIPE) as child:
+                for line in child.stdout:
+                    lines.append((number, line))
+            time.sleep(1)
+
+        threads = [threading.Thread(target=follow, args=(n,), name=f"f{n}") for n in range(3)]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        print(sorted(lines), time.time(), flush=True)
+        os.system("true")
+        read, write = os.pipe()
+        if os.fork() == 0:
+            os.write(write, b"from a fork")
+            os._exit(0)
+        print(os.read(read, 100), os.wait()[1], time.time(), flush=True)
+        time.sleep(1)
+"""
+POOL_OF_PROCESSES = """
+    import concurrent.futures, multiprocessing, os, time
+
+    def work(job):
+        return job * job
+
+    def main_handler(event, context):
+        method = multiprocessing.get_context("fork")
+        with concurrent.futures.ProcessPoolExecutor(2, mp_context=method) as pool:
+            futures = [pool.submit(work, job) for job in range(6)]
+            print([future.result() for future in futures], time.time(), flush=True)
+            time.sleep(3)
+            print(list(pool.map(work, range(4))), time.time(), flush=True)
+        queue = method.Queue()
+        child = method.Process(target=queue.put, args=("from a child",))
+        child.start()
+        print(queue.get(), time.time(), flush=True)
+        child.join()
+        with method.Pool(2) as pool:
+            print(pool.map(work, range(5)), pool.apply_async(work, (7,)).get(60), time.time(), flush=True)
+        time.sleep(1)
+        return child.exitcode
+"""
+PROCESSES = """
+    import multiprocessing, time
+
+    def work(number, jobs, results):
+        while (job := jobs.get()) is not None:
+            time.sleep(job)
+            print(number, "did", job, time.time(), flush=True)
+            results.put(job * job)
+
+    def main_handler(event, context):
+        method = multiprocessing.get_context("fork")
+        jobs, results = method.SimpleQueue(), method.SimpleQueue()
+        children = [method.Process(target=work, args=(n, jobs, results)) for n in range(2)]
+        for child in children:
+            child.start()
+        for job in (1, 2, 3, 5):
+            jobs.put(job)
+        print([results.get() for _ in range(4)], time.time(), flush=True)
+        for _ in children:
+            jobs.put(None)
+        for child in children:
+            child.join()
+        return [child.exitcode for child in children]
+"""
+ASYNCIO = """
+    import asyncio, sys, time
+
+    async def worker(name, jobs):
+        while True:
+            job = await jobs.get()
+            await asyncio.sleep(job % 3 + 0.5)
+            print(name, "did", job, time.time(), flush=True)
+            jobs.task_done()
+
+    async def child(text):
+        started = await asyncio.create_subprocess_exec("sh", "-c", f"echo {text}", stdout=asyncio.subprocess.PIPE)
+        out, _ = await started.communicate()
+        return out.decode().strip(), started.returncode
+
+    async def main():
+        jobs = asyncio.Queue()
+        for job in range(8):
+            jobs.put_nowait(job)
+        tasks = [asyncio.create_task(worker(f"w{n}", jobs)) for n in range(3)]
+        await jobs.join()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        print(await child("one"), time.time(), flush=True)
+        await asyncio.sleep(1)
+        print(await asyncio.gather(*(child(f"text{n}") for n in range(3))), time.time(), flush=True)
+        print(await asyncio.to_thread(time.sleep, 2), time.time(), flush=True)
+        try:
+            await asyncio.wait_for(asyncio.sleep(60), 5)
+        except asyncio.TimeoutError:
+            print("timeout", time.time(), flush=True)
+        return time.time()
+
+    def main_handler(event, context):
+        return asyncio.run(main())
+"""
+SOCKETS = """
+    import http.client, threading, time, urllib.request
+
+    def main_handler(event, context):
+        url = event["url"]
+        for number in range(3):
+            print(urllib.request.urlopen(url + str(number)).read(), time.time(), flush=True)
+            time.sleep(10)
+        connection = http.client.HTTPConnection(url.split("/")[2])
+        for number in range(3):
+            connection.request("POST", "/kept", b"x" * 100_000)
+            print(connection.getresponse().read(), time.time(), flush=True)
+            time.sleep(5)
+        connection.close()
+
+        def ask(number):
+            print(number, urllib.request.urlopen(url + f"t{number}").read(), time.time(), flush=True)
+            time.sleep(3)
+
+        thread = threading.Thread(target=ask, args=(1,), name="asks")
+        thread.start()
+        time.sleep(1)
+        thread.join()
+        return time.time()
+"""
+OWN_SERVER = """
+    import socket, threading, time
+
+    def serve(listening):
+        while True:
+            connection, _ = listening.accept()
+            with connection:
+                while data := connection.recv(1000):
+                    time.sleep(1)
+                    connection.sendall(data.upper())
+                    if data == b"end":
+                        return
+
+    def main_handler(event, context):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            server = threading.Thread(target=serve, args=(listening,), name="serves")
+            server.start()
+            for texts in (["one", "two"], ["three", "end"]):
+                with socket.create_connection(listening.getsockname(), timeout=30) as client:
+                    for text in texts:
+                        client.sendall(text.encode())
+                        print(client.recv(1000), time.time(), flush=True)
+            server.join()
+        one, other = socket.socketpair()
+        writes = threading.Timer(5, one.sendall, (b"late",))
+        writes.start()
+        print(other.recv(10), time.time(), flush=True)
+        return time.time()
+"""
+SIGNALS = """
+    import os, signal, subprocess, threading, time
+
+    stopping = threading.Event()
+
+    def on_term(signum, frame):
+        print("SIGTERM", time.time(), flush=True)
+        stopping.set()
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, on_term)
+        signal.signal(signal.SIGALRM, lambda *_: print("alarm", time.time(), flush=True))
+        signal.signal(signal.SIGUSR1, lambda *_: print("usr1", time.time(), flush=True))
+        ended = []
+        signal.signal(signal.SIGCHLD, lambda *_: ended.append(time.time()))
+        signal.setitimer(signal.ITIMER_REAL, 7, 10)
+        subprocess.run(["sh", "-c", "kill -USR1 $PPID"])
+        print("child", len(ended), flush=True)
+        threading.Timer(3, os.kill, (os.getpid(), signal.SIGUSR1)).start()
+        time.sleep(20)
+        while not stopping.wait(60):
+            print("working", time.time(), flush=True)
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        print(signal.sigtimedwait([signal.SIGUSR2], 30), time.time(), flush=True)
+        return time.time()
+"""
+
+
+@dataclass(frozen=True)
+class Program:
+    """A handler, and how it is deployed."""
+
+    name: str
+    handler: str
+    options: dict[str, Any] = field(default_factory=dict)
+    sigterm_at: float | None = None
+    """In simulated seconds from its start."""
+
+
+SIMULATED = {"children": "simulated"}
+PROGRAMS = [
+    Program("threads", THREADS),
+    Program("pool of threads", POOL_OF_THREADS),
+    Program("children", SUBPROCESS),
+    Program("simulated children", SUBPROCESS, SIMULATED),
+    Program("threads with children", THREADS_AND_CHILDREN),
+    Program("pool of processes", POOL_OF_PROCESSES),
+    Program("simulated processes", PROCESSES, SIMULATED),
+    Program("asyncio", ASYNCIO),
+    Program("simulated asyncio", ASYNCIO, SIMULATED),
+    Program("sockets", SOCKETS),
+    Program("own server", OWN_SERVER),
+    Program("signals", SIGNALS, sigterm_at=130),
+]
+
+
+class _Answers(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self) -> None:
+        data = self.path.encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(data)))
+        self.end_headers()
+        self.wfile.write(data)
+
+    def do_POST(self) -> None:
+        self.rfile.read(int(self.headers["Content-Length"]))
+        self.do_GET()
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A server of the test; its URL."""
+    with ThreadingHTTPServer(("127.0.0.1", 0), _Answers) as serving:
+        thread = Thread(target=serving.serve_forever, args=(0.01,), daemon=True)
+        thread.start()
+        try:
+            yield f"http://127.0.0.1:{serving.server_address[1]}/"
+        finally:
+            serving.shutdown()
+            thread.join()
+
+
+def one_run(program: Program, file: Path) -> list[str]:
+    """What is to be seen of an event of it."""
+    with ExitStack() as stack:
+        url = stack.enter_context(server()) if program.name == "sockets" else ""
+        runtime = stack.enter_context(ScfRuntime(start=START, seed="the same"))
+        function = runtime.deploy(f"{file}:main_handler", name="same", timeout=3600, **program.options)
+        event = function.invoke_async({"url": url})
+        if program.sigterm_at is not None:
+            runtime.clock.advance(program.sigterm_at)
+            event.terminate(grace_shutdown=True)
+        event.wait()
+        assert event.status == "FINISHED", event.timeline
+        lines = [f"{line.time} {line.source} {line.text}" for line in event.log]
+        return [comparable(line) for line in [*event.timeline.splitlines(), *lines] if not REAL.match(line)]
+
+
+REAL = re.compile(r" *\+\S+ s  real ")
+"""A row for real time that was spent."""
+
+
+def comparable(line: str) -> str:
+    """The line without what is real: memory, and the port of the test's server."""
+    return re.sub(r"MemUsage:\s?[\d.]+MB", "MemUsage", re.sub(r"127\.0\.0\.1:\d+", "server", line))
+
+
+@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name.replace(" ", "-"))
+def test_all_runs_are_the_same(program: Program, tmp_path: Path) -> None:
+    file = tmp_path / "index.py"
+    file.write_text(textwrap.dedent(program.handler), encoding="utf-8")
+    first = one_run(program, file)
+    for _ in range(RUNS - 1):
+        assert one_run(program, file) == first
