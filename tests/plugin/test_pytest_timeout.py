@@ -26,7 +26,7 @@ WAITS = """
 
     def main_handler(event, context):
         with open(__file__) as first, open(__file__) as second:
-            fcntl.flock(first, fcntl.LOCK_EX)
+            fcntl.flock(first, fcntl.LOCK_EX); print("waits")
             fcntl.flock(second, fcntl.LOCK_EX)
 """
 
@@ -44,7 +44,7 @@ def limited(project: pytest.Pytester) -> pytest.Pytester:
         def test_it(scf_runtime, limit_begins, name):
             event = scf_runtime.deploy(f"handlers/{name}.py:main_handler").invoke_async()
             sleeping = scf_runtime.deploy("handlers/sleeps.py:main_handler").invoke_async()
-            event.settle()
+            event.wait_for_log(name)
             sleeping.settle()
             limit_begins()
             scf_runtime.wait_all([event, sleeping])
