@@ -32,11 +32,9 @@ ONCE = {
 }
 """These end with EINTR when their process is stopped and goes on, whatever it is stopped by: one call only."""
 OTHER_STATES = {
-    "a program in its place": "os.execvp('sleep', ['sleep', '900'])",
     "no handlers of signals": "[signal.signal(n, signal.SIG_DFL) for n in range(34, 65)]; libc.pause()",
     "blocked signals": "signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals()); libc.pause()",
     "stopped by itself": "os.kill(os.getpid(), signal.SIGSTOP)",
-    "closed descriptors": "os.closerange(3, 4096); libc.pause()",
 }
 
 
