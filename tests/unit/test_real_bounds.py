@@ -93,7 +93,9 @@ def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stop
         )
         configuration = SimpleNamespace(name="export", deployed_by="deploy", timeout=60)
         function = SimpleNamespace(configuration=configuration)
-        return SimpleNamespace(request_id=number, instance=instance, function=function, timeline=list(entries))
+        return SimpleNamespace(
+            request_id=number, instance=instance, function=function, timeline=list(entries), phase="running"
+        )
 
     parked = state.start(in_lockstep=True)
     accepted = Remark(7_000_000, "accepted")

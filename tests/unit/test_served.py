@@ -27,6 +27,7 @@ def test_a_loop_that_polled_before_the_port_was_served_does_not_serve_it(monkeyp
         pid=1,
         control=SimpleNamespace(port=0),
         children=SimpleNamespace(look=lambda: ()),
+        has_closed_channel=lambda: False,
     )
     event = SimpleNamespace(real_time={"uvloop"}, phase="init")
 
