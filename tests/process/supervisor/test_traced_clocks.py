@@ -151,10 +151,10 @@ POLLS = {"poll": "polled.poll(0)", "epoll": "polled.poll(0)", "sched_yield": "os
 @pytest.mark.parametrize("name", POLLS)
 def test_polls_between_reads_make_them_a_loop_that_polls_the_clock(name: str, threads: int) -> None:
     source = f"""
-polled = select.epoll() if {name!r} == 'epoll' else select.poll()
 end, passes = time.monotonic_ns() + 1, 0
 def poll():
     global passes
+    polled = select.epoll() if {name!r} == 'epoll' else select.poll()
     while time.monotonic_ns() < end:
         {POLLS[name]}
         passes += 1
