@@ -129,11 +129,11 @@ class Pool:
         """SIGKILL, and wait until the process and what it left are gone."""
         measured.save([instance])
         instance.kill()
-        if instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
-            return
-        if instance.zygote.alive:
-            raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
-        instance.died_of_sigkill()
+        if not instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
+            if instance.zygote.alive:
+                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
+            instance.died_of_sigkill()
+        instance.owner.take_reports(instance)
 
     def kill_all(self) -> list[ScfAsyncError]:
         """SIGKILL to all at once, and wait until they are gone; gives what went wrong.
