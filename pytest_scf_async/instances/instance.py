@@ -62,8 +62,17 @@ class Owner(Protocol):
     def instance_stirs(self, instance: Instance) -> None: ...
 
 
-def not_started(name: str, why: str) -> HarnessError:
-    """The error where no instance of the function *name* could be started."""
+def not_started(name: str, why: str, removed: str = "") -> HarnessError:
+    """The error where no instance of the function *name* could be started.
+
+    *removed* is the base temp, where it is not there any more; empty: it is.
+    """
+    if removed and os.strerror(errno.ENOENT) in why:
+        why = (
+            f"pytest's base temp {removed} was removed while the tests run, by another session's clean-up of old ones "
+            "or by hand; run them again, with --basetemp=DIRECTORY if it happens more than once: no other session "
+            "cleans that up (pytest removes what is in it first, so take a directory for that alone)"
+        )
     if os.strerror(errno.EMFILE) in why:
         import resource  # noqa: PLC0415  (Windows has none, and imports this module)
 

@@ -217,7 +217,7 @@ class Pool:
             return self._spawn(function, owner)
         except OSError as error:
             what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
-            raise not_started(function.configuration.name, what) from error
+            raise not_started(function.configuration.name, what, self.sandboxes.removed_base_temp()) from error
 
     def _spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         zygote = self.sandboxes.zygote()

@@ -1163,7 +1163,7 @@ class Lockstep:
             why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
             event.ends_by_close()
             self.end(event, Fact.PROCESS_EXITED)
-            raise not_started(event.function.configuration.name, why)
+            raise not_started(event.function.configuration.name, why, self.pool.sandboxes.removed_base_temp())
         if event is not None and not event.ended and instance.is_faulty:
             instance.output.finish()
             event.ends_by_close()
