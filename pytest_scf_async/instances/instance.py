@@ -46,7 +46,7 @@ class Owner(Protocol):
     """Who receives what an instance reports (the scheduler).
 
     ``instance_reported`` alone is called in any thread, as the zygote is shared: `take_start` and `take_end` are to be
-    asked then, in a thread that has the owner's lock.
+    asked then, in a thread that has the owner's lock, as ``take_reports`` does.
     """
 
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None: ...
@@ -54,6 +54,7 @@ class Owner(Protocol):
     def instance_wrote(self, instance: Instance, line: str) -> None: ...
     def instance_leased(self, instance: Instance, records: int) -> None: ...
     def instance_reported(self, instance: Instance) -> None: ...
+    def take_reports(self, instance: Instance) -> None: ...
     def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
     def instance_clock_us(self) -> int: ...
@@ -61,8 +62,17 @@ class Owner(Protocol):
     def instance_stirs(self, instance: Instance) -> None: ...
 
 
-def not_started(name: str, why: str) -> HarnessError:
-    """The error where no instance of the function *name* could be started."""
+def not_started(name: str, why: str, removed: str = "") -> HarnessError:
+    """The error where no instance of the function *name* could be started.
+
+    *removed* is the base temp, where it is not there any more; empty: it is.
+    """
+    if removed and os.strerror(errno.ENOENT) in why:
+        why = (
+            f"pytest's base temp {removed} was removed while the tests run, by another session's clean-up of old ones "
+            "or by hand; run them again, with --basetemp=DIRECTORY if it happens more than once: no other session "
+            "cleans that up (pytest removes what is in it first, so take a directory for that alone)"
+        )
     if os.strerror(errno.EMFILE) in why:
         import resource  # noqa: PLC0415  (Windows has none, and imports this module)
 

@@ -129,11 +129,11 @@ class Pool:
         """SIGKILL, and wait until the process and what it left are gone."""
         measured.save([instance])
         instance.kill()
-        if instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
-            return
-        if instance.zygote.alive:
-            raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
-        instance.died_of_sigkill()
+        if not instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
+            if instance.zygote.alive:
+                raise HarnessError(f"instance {instance.number} (pid {instance.pid}) did not die of SIGKILL")
+            instance.died_of_sigkill()
+        instance.owner.take_reports(instance)
 
     def kill_all(self) -> list[ScfAsyncError]:
         """SIGKILL to all at once, and wait until they are gone; gives what went wrong.
@@ -217,7 +217,7 @@ class Pool:
             return self._spawn(function, owner)
         except OSError as error:
             what = f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
-            raise not_started(function.configuration.name, what) from error
+            raise not_started(function.configuration.name, what, self.sandboxes.removed_base_temp()) from error
 
     def _spawn(self, function: FunctionVersion, owner: Owner) -> Instance:
         zygote = self.sandboxes.zygote()

@@ -223,6 +223,10 @@ class Sandboxes:
         """Have instances find *directories* at their own paths, too, where they may not write."""
         self.readable = list(directories)
 
+    def removed_base_temp(self) -> str:
+        """The base temp, where it is not there any more; empty: it is, or there never was one."""
+        return next((path for path in (*self.readable, *self.writable) if not os.path.isdir(path)), "")
+
     def zygote(self) -> Zygote:
         """The zygote from which instances of this runtime are forked.
 

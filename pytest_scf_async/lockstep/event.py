@@ -294,7 +294,7 @@ class Event:
     ended_by_close: bool = False
     resolve: Callable[[], FunctionVersion] = field(init=False)
     """Gives the version that its qualifier names by now, for an event in the queue."""
-    real_time: set[str] = field(default_factory=set)
+    real_time: tuple[str, ...] = ()
     """Its libraries and calls that wait in real time although the test means simulated time."""
     untraceable: str = ""
     """What its program did last that no traced program can do; empty: nothing."""
@@ -600,7 +600,7 @@ class Event:
     def has_real_time(self, name: str, text: str) -> None:
         """A library or a call of that *name* waits in real time: the timeline says so once, in the words *text*."""
         if name not in self.real_time:
-            self.real_time.add(name)
+            self.real_time = (*self.real_time, name)
             self.remark(text)
 
     def waits(

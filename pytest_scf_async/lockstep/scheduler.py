@@ -382,7 +382,7 @@ class Lockstep:
                 self._zygote_died()
         while self._reported or self._follow_ups or self._gone:
             if self._reported:  # first: what follows from reports may be the end of an event that has just started
-                self._take_reports(self._reported.popleft())
+                self.take_reports(self._reported.popleft())
             elif self._follow_ups:
                 self._follow_ups.popleft()()
             else:
@@ -1128,7 +1128,9 @@ class Lockstep:
     def instance_reported(self, instance: Instance) -> None:
         self._reported.append(instance)  # without the lock: another runtime, in another thread, may have received it
 
-    def _take_reports(self, instance: Instance) -> None:
+    def take_reports(self, instance: Instance) -> None:
+        if self._closed:
+            return
         event = self.pool.events.get(instance)
         if instance.take_start() and event is not None:
             self._leave_core()
@@ -1161,7 +1163,7 @@ class Lockstep:
             why = instance.refused or next((line.text for line in reversed(event.log) if line.source == "Custom"), "")
             event.ends_by_close()
             self.end(event, Fact.PROCESS_EXITED)
-            raise not_started(event.function.configuration.name, why)
+            raise not_started(event.function.configuration.name, why, self.pool.sandboxes.removed_base_temp())
         if event is not None and not event.ended and instance.is_faulty:
             instance.output.finish()
             event.ends_by_close()

@@ -74,7 +74,7 @@ STEPS = {
     "is killed": ("event.wait(); event.status", {20}),
     "aborts": ("event.wait(); event.status", {22}),
     "sleeps": ("event.settle(); event.terminate()", {24}),
-    "computes": ("event.settle(); event.terminate()", {27, 28}),
+    "computes": ("event.terminate()", {27, 28}),  # it computes until it is killed
     "forks": ("event.wait()", {30, 31, 32}),
     "multiplies": ("event.wait()", {34, 35, 36, 48}),
     "threads": ("event.settle(); clock.advance(2); event.terminate()", {38, 39, 51, 52}),

@@ -299,3 +299,63 @@ def test_where_programs_cannot_be_kept_on_loopback_a_line_says_so(
     result.assert_outcomes(passed=1)
     text = "scf-async: programs that share the machine's network may listen on all of its addresses"
     assert [line for line in of_sandbox(result) if "listen" in line] == ([f"{text} ({why})"] if why else [])
+
+
+BASE_TEMP_REMOVED = """
+    import shutil
+
+    import pytest
+    from pytest_scf_async import HarnessError
+    from pytest_scf_async.instances.sandbox import Sandboxes
+
+    @pytest.fixture
+    def export(scf_runtime, pytestconfig):
+        (pytestconfig.rootpath / "index.py").write_text("def main_handler(event, context): return 'ran'")
+        function = scf_runtime.deploy("index.py:main_handler", name="export")
+        assert function.run() == "ran"
+        scf_runtime.clock.advance(300)  # its instance is reclaimed
+        return function
+
+    @pytest.fixture
+    def clean_up(pytestconfig):
+        base = pytestconfig.rootpath / "base"
+        base.mkdir(exist_ok=True)
+        return lambda: shutil.rmtree(base)
+
+    def test_before(clean_up, export):
+        clean_up()
+        print(says(export))
+
+    def test_meanwhile(clean_up, export, monkeypatch, scf_runtime):
+        make = Sandboxes.make
+
+        def make_and_clean_up(*given, **named):
+            made = make(*given, **named)
+            clean_up()
+            return made
+
+        monkeypatch.setattr(Sandboxes, "make", make_and_clean_up)
+        print(says(export))
+
+    def says(export):
+        try:
+            return f"returned: {export.run()}"
+        except HarnessError as error:
+            return f"error: {error}"
+"""
+
+
+@pytest.mark.sandbox
+def test_a_base_temp_that_is_removed_while_the_tests_run_is_one_sentence_whose_advice_works(
+    project: pytest.Pytester,
+) -> None:
+    project.makepyfile(test_it=textwrap.dedent(BASE_TEMP_REMOVED))
+    said = [line for line in run_forked(project, "-rP").outlines if line.startswith("error: ")]
+    removed = (
+        f"error: an instance of export could not be started: pytest's base temp {project.path}/base was removed while"
+    )
+    assert [line.startswith(removed) for line in said] == [True, True], said
+    assert "run them again, with --basetemp=DIRECTORY" in said[0]
+
+    again = run_forked(project, "-rP", f"--basetemp={project.path}/own")
+    assert again.outlines.count("returned: ran") == 2

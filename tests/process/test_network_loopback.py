@@ -342,11 +342,12 @@ def test_a_bind_that_the_reaper_has_still_to_answer_is_no_wait(deploy, runtime, 
     look_at = Watchdog._look_at
 
     def look(self, instance, passed):
-        look_at(self, instance, passed)
+        starved = look_at(self, instance, passed)
         if waits_for_reaper(instance.pid):
             looks.append(instance.state.preempted)
             if len(looks) == 5:
                 reaper.send_signal(signal.SIGCONT)
+        return starved
 
     monkeypatch.setattr(Watchdog, "_look_at", look)
     monkeypatch.setattr(Zygote, "go_on", lambda _: None)

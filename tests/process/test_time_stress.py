@@ -51,8 +51,8 @@ def main_handler(rounds, context):
         thread.join()
     watch.join()
     in_order = hops == list(range(THREADS)) * rounds
-    # Its first sleep began before that of the ring: at each instant it comes first, before the ring goes round.
-    seen = sees == [number * THREADS for number in range(rounds)]
+    # The ring's first thread was started before it, so it comes first at each instant; the ring goes round after both.
+    seen = sees == [number * THREADS + 1 for number in range(rounds)]
     return [in_order, seen, (time.time_ns() - began) // 1000]
 """
 

@@ -29,7 +29,7 @@ def test_a_loop_that_polled_before_the_port_was_served_does_not_serve_it(monkeyp
         children=SimpleNamespace(look=lambda: ()),
         has_closed_channel=lambda: False,
     )
-    event = SimpleNamespace(real_time={"uvloop"}, phase="init")
+    event = SimpleNamespace(real_time=("uvloop",), phase="init")
 
     said = listening.served_in_real_time(launch, listening.BY_IN_PROCESS, instance, event)  # type: ignore[arg-type]
 

@@ -64,6 +64,10 @@ PATIENCE = 0.5
 """Real seconds that a thread which is answered waits for those that have asked before it."""
 MOST_LATE = 3
 """How often such a wait may be in vain: the answer may come of what the younger thread does."""
+SHALLOW = 100
+"""Frames of a stack that has room: of Python's limit of 1,000 each may take several, with the C code between them."""
+STACK_OF_WAIT = 24
+"""Levels of the stack that `Scheduler.park` has to itself: a sleep takes 8, a message that it receives takes more."""
 _IN_ORDER_OF_ANSWERS = "its threads go on in the order in which they were answered: not repeatable"
 
 
@@ -208,6 +212,23 @@ class Deferred:
             self._scheduler.main_inside = False
             if self._scheduler.pending:
                 self._scheduler.run_pending()
+
+
+def require_stack() -> None:
+    """Raise ``RecursionError`` here, where nothing has changed yet, if the stack has no room for a wait.
+
+    Raised in the middle of one, it would leave the count of running threads and the run queue wrong.
+    """
+    try:
+        sys._getframe(SHALLOW)
+    except ValueError:  # as usual: to go down each time would cost four times as much
+        return
+    _go_down(STACK_OF_WAIT)
+
+
+def _go_down(levels: int) -> None:
+    if levels:
+        _go_down(levels - 1)
 
 
 class Gateway(Protocol):
@@ -411,6 +432,7 @@ class Scheduler:
         False, what the thread would wait for is there already, and the call returns True at once. A descriptor of
         *readiness* wakes the thread once it is ready. *awaits* is one of `messages.Awaits`.
         """
+        require_stack()
         thread = self._current()
         main = thread.main
         if main:

@@ -86,7 +86,7 @@ class Started(Protocol):
     """The event of an instance, as far as a runtime has to see it."""
 
     phase: Any
-    real_time: set[str]
+    real_time: tuple[str, ...]
 
 
 class Runtime(ABC):

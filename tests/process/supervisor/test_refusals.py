@@ -223,7 +223,7 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
 
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert warned == [f"{words[0]!r} {TRACES}"]
-    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended (")
+    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended in its init (")
 
 
 # -- programs with rights of their own ---------------------------------------------------------------------------------
