@@ -154,6 +154,13 @@ def stops_at(name: str, registers: Registers) -> bool:
     return all(_holds(condition, registers.argument(condition.argument)) for condition in TRACED[name])
 
 
+def is_unseen_poll(name: str, registers: Registers) -> bool:
+    """Whether that call is a wait of no length at which the filter does not stop a thread."""
+    if name not in ("poll", "epoll_wait", "epoll_pwait"):
+        return name == "sched_yield"
+    return not registers.argument(2 if name == "poll" else 3) & 0xFFFFFFFF
+
+
 def _holds(condition: Condition, value: int) -> bool:
     if isinstance(condition, Pointer):
         return value != 0

@@ -63,9 +63,9 @@ class Architecture(NamedTuple):
 
 
 _X86_64_CALLS = {
-    "write": 1, "close": 3, "poll": 7, "mmap": 9, "mprotect": 10, "writev": 20, "select": 23, "pause": 34,
-    "nanosleep": 35, "getitimer": 36, "alarm": 37, "setitimer": 38, "connect": 42, "wait4": 61, "waitid": 247,
-    "sendto": 44, "sendmsg": 46,
+    "write": 1, "close": 3, "poll": 7, "mmap": 9, "mprotect": 10, "writev": 20, "select": 23, "sched_yield": 24,
+    "pause": 34, "nanosleep": 35, "getitimer": 36, "alarm": 37, "setitimer": 38, "connect": 42, "wait4": 61,
+    "waitid": 247, "sendto": 44, "sendmsg": 46,
     "sendmmsg": 307, "sendfile": 40, "seccomp": 317, "ptrace": 101, "rt_sigaction": 13, "rt_sigreturn": 15,
     "gettimeofday": 96, "prctl": 157, "time": 201,
     "futex": 202, "io_getevents": 208, "semtimedop": 220, "timer_create": 222, "timer_settime": 223,
@@ -80,8 +80,8 @@ _AARCH64_CALLS = {
     "io_getevents": 4, "epoll_pwait": 22, "close": 57, "write": 64, "writev": 66, "pselect6": 72, "ppoll": 73,
     "timerfd_settime": 86, "timerfd_gettime": 87, "futex": 98, "nanosleep": 101, "getitimer": 102, "setitimer": 103,
     "timer_create": 107, "timer_gettime": 108, "timer_getoverrun": 109, "timer_settime": 110, "timer_delete": 111,
-    "clock_gettime": 113, "clock_nanosleep": 115, "ptrace": 117, "kill": 129, "tkill": 130, "tgkill": 131,
-    "rt_sigaction": 134, "rt_sigreturn": 139, "rt_sigtimedwait": 137, "gettimeofday": 169,
+    "clock_gettime": 113, "clock_nanosleep": 115, "ptrace": 117, "sched_yield": 124, "kill": 129, "tkill": 130,
+    "tgkill": 131, "rt_sigaction": 134, "rt_sigreturn": 139, "rt_sigtimedwait": 137, "gettimeofday": 169,
     "mq_timedsend": 182, "mq_timedreceive": 183, "prctl": 167,
     "semtimedop": 192, "connect": 203, "wait4": 260, "waitid": 95,
     "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "sendfile": 71, "seccomp": 277,

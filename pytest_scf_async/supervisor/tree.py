@@ -64,6 +64,14 @@ READS_OF_RUNTIME: Final = 100
 In Node.js the garbage of 6 MB of data costs 1,000 reads. In Python from 3.11 on each lock that is taken costs one."""
 FURTHER_READS: Final = 100
 """How many more reads are answered at once after one has waited, if the process only reads the clock."""
+READS_TO_SAMPLE: Final = 90
+"""How many more reads are answered at once while the next system call of the thread that reads is awaited.
+
+After each poll that is found it is one more, so that the samples fall on different reads in the passes of a loop."""
+MOST_CALLS: Final = 4
+"""How many calls a sample looks at: a thread of Python may wake one that waits for the GIL before it polls."""
+MOST_SAMPLES: Final = 10
+"""After so many samples in a row that found a poll a runtime that reads the clock by itself counts as polling it."""
 _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
     "processes of a program have one"
@@ -133,6 +141,12 @@ class Process:
     """How many threads it has had since it executed a program."""
     yields: int = 0
     """How many waits of no length it has made without another one."""
+    limits_left: int = 0
+    """How many more times it may reach the limit of reads before a read waits, if it does not poll between them."""
+    polls: int = 0
+    """In how many samples in a row the system call after a read was a poll that the filter lets pass."""
+    polled_ns: int = -1
+    """The simulated time of the last of these samples."""
     writes: int = 0
     """How often it had written something when that was last checked."""
     looks_until: float = math.inf
@@ -187,6 +201,9 @@ class Thread:
     The monitor runs no goroutines, and watches the threads that do."""
     is_emulated: bool = False
     """It stops at its next system call, whichever that is, before the kernel makes it."""
+    samples: int = 0
+    """If that call is a sample, which shows whether the thread polls between its reads of the clock: how many calls may
+    be looked at until one is found that is not the wakeup of another thread."""
     misses: int = 0
     """How many times in a row that call was not a wait that could end at once.
 
@@ -226,8 +243,6 @@ class Loop(NamedTuple):
     name: str
     past_ns: int
     """How long after its timeout a wait ends."""
-    reads: int
-    """How many reads of the clock are answered at once after each wait."""
 
 
 class Calm(NamedTuple):
@@ -496,7 +511,7 @@ class Tree:
 
     def _inherit(self, process: Process, parent: Process) -> None:
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
-        process.reads_left = parent.reads_left
+        process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
 
     def _has_socket(self, inode: int) -> bool:
@@ -590,22 +605,29 @@ class Tree:
                 self._deferred.setdefault(tid, []).append(signum)
             tracee.single_step(tid)
 
-    def _resume(self, thread: Thread) -> None:
+    def _resume(self, thread: Thread, *, samples: int = 0) -> None:
         deferred = self._deferred.pop(thread.tid, [])
         for signum in deferred[1:]:
             os.kill(thread.process.pid, signum)
         if deferred:
             self._at_signal(thread, deferred[0])
         else:
-            self._go_on(thread)
+            self._go_on(thread, samples=samples)
 
     def _go_on(
-        self, thread: Thread, signum: int = 0, *, to_exit: bool = False, leaves: bool = False, calm: Calm | None = None
+        self,
+        thread: Thread,
+        signum: int = 0,
+        *,
+        to_exit: bool = False,
+        leaves: bool = False,
+        calm: Calm | None = None,
+        samples: int = 0,
     ) -> None:
         """Let a stopped thread go on; it is held instead while the tree is stopped, or if it is at a gate.
 
         With *leaves* a thread at a gate goes on for now: it returns to the gate from a signal handler, or a signal ends
-        it. With *calm* all others wait.
+        it. With *calm* all others wait. With *samples* its next system call is one.
         """
         self._calm = calm
         thread.stop_requested = False
@@ -613,8 +635,8 @@ class Tree:
             thread.held = Resumption(signum, to_exit)
         elif to_exit or thread.handlers or thread.is_stepped:
             tracee.resume_to_exit(thread.tid, signum)
-        elif calm is not None and tracee.CAN_EMULATE and self._tries(thread):
-            thread.is_emulated = True
+        elif tracee.CAN_EMULATE and (samples or (calm is not None and self._tries(thread))):
+            thread.is_emulated, thread.samples = True, samples
             tracee.emulate(thread.tid)
         else:
             tracee.resume(thread.tid, signum)
@@ -704,7 +726,8 @@ class Tree:
             self._yields(thread.process)
             self._go_on(thread)
             return
-        self._progresses(thread.process)
+        if not (name == "futex" and thread.process.polls and thread.process.polled_ns == clocks.realtime):
+            self._progresses(thread.process)  # else it waits for a lock of the thread that polls, as the GIL is one
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -762,7 +785,16 @@ class Tree:
         registers.read(tid)
         number = registers.number(tid)
         name = _NUMBERS.get(number, "")
-        if name in waits.TIMED:
+        if thread.samples:
+            if name == "futex" and thread.samples > 1 and waits.wakes(registers):
+                registers.make_call_again(number)
+                registers.write(tid)
+                self._step_once(tid)  # leave the call that was not made
+                self._step_once(tid)
+                self._resume(thread, samples=thread.samples - 1)
+                return
+            self._has_sample(thread.process, name, is_poll=seccomp.is_unseen_poll(name, registers))
+        elif name in waits.TIMED:
             is_calm = calm is not None and calm.thread is thread and not self.stopping
             if seccomp.stops_at(name, registers):
                 if self._ends_again(thread, name, calm if is_calm else None):
@@ -774,7 +806,7 @@ class Tree:
                 registers.write(tid)
                 self._go_on(thread, calm=calm)
                 return
-        thread.misses += 1
+        thread.misses += not thread.samples
         registers.read(tid)
         registers.make_call_again(number)
         registers.write(tid)
@@ -804,7 +836,7 @@ class Tree:
                 return False
             if not self.hooks.lease_wait_again(due_ns, loop.name):
                 return False
-            self._allow_reads(thread.process, loop.reads)
+            self._allow_reads(thread.process, self.reads_before_wait)
         thread.counters = thread.waits_in = b""
         tracee.return_zero(tid)
         tracee.emulate(tid)
@@ -816,8 +848,7 @@ class Tree:
             return None
         call = (tracee.AT_ENTRY, HERE.audit, wait.number, wait.arguments[0])
         past_ns = PAST_NS if thread.process.kind.is_cpython else 0
-        reads = self._reads_of(thread.process)
-        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns, reads)
+        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns)
 
     def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
         """End the wait at whose entry a thread has stopped, if that is possible; returns whether the thread went on."""
@@ -1011,31 +1042,51 @@ class Tree:
         if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
             return
-        if self._reads_are_over(process):
+        is_over, was_sample, thread.samples = self._reads_are_over(process), thread.samples, 0
+        # Reads of a page are traced that are over the limit, were that until one of another thread was answered, or
+        # are made again after a sample.
+        is_sampled = tracee.CAN_EMULATE and process.page is not None and process.limits_left > 0
+        is_sampled = is_sampled and (is_over or not was_sample)
+        if is_over:
             before, process.writes = process.writes, procfs.writes_of(process.pid)
-            if process.writes == before:
-                self._allow_reads(process, min(FURTHER_READS, self._reads_of(process)))
-                thread.wait = waits.read(tid, name, registers, self.hooks.clocks().realtime + READ_WAIT_NS)
+            if process.writes != before:
+                self._progresses(process)
+            elif process.limits_left and process.polls < MOST_SAMPLES and process.yields <= self.reads_before_wait:
+                process.limits_left -= 1
+                self._allow_reads(process, self._reads_to_sample(process) if is_sampled else self.reads_before_wait)
+            else:
+                self._allow_reads(process, min(FURTHER_READS, self.reads_before_wait))
+                process.polled_ns = self.hooks.clocks().realtime + READ_WAIT_NS
+                thread.wait = waits.read(tid, name, registers, process.polled_ns)
                 thread.order = 0, 0, 0
                 registers.write(tid)
                 self._go_on(thread, to_exit=True)
                 return
-            self._progresses(process)
         registers.set_number(tid, -1)
         registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
         registers.write(tid)
-        self._go_on(thread)
+        self._go_on(thread, samples=MOST_CALLS if is_sampled else 0)
 
-    def _reads_of(self, process: Process) -> int:
-        """How many reads of the clock in a row are answered at once: some runtimes make many by themselves."""
-        kind = process.kind
-        reads_itself = kind.is_cpython or (kind.catches_signals and not kind.is_go)  # Node.js and Java
-        return min(self.reads_before_wait * (READS_OF_RUNTIME if reads_itself else 1), exec_stop.NO_LIMIT)
+    def _reads_to_sample(self, process: Process) -> int:
+        return min(READS_TO_SAMPLE + process.polls, self.reads_before_wait)
+
+    def _has_sample(self, process: Process, name: str, *, is_poll: bool) -> None:
+        """Note the first system call of a thread after a read of the clock that was one too many."""
+        if is_poll:
+            process.polls += 1
+            process.polled_ns = self.hooks.clocks().realtime
+            self._allow_reads(process, self._reads_to_sample(process))
+        elif name != "futex" or not process.polls:
+            process.polls = 0
+            self._allow_reads(process, self.reads_before_wait - self._reads_to_sample(process))
 
     def _progresses(self, process: Process) -> None:
         """Begin to count anew: a process has waited or has written something."""
-        process.yields = 0
-        self._allow_reads(process, self._reads_of(process))
+        kind = process.kind
+        reads_itself = kind.is_cpython or (kind.catches_signals and not kind.is_go)  # Node.js and Java
+        process.yields = process.polls = 0
+        process.limits_left = READS_OF_RUNTIME - 1 if reads_itself else 0
+        self._allow_reads(process, self.reads_before_wait)
 
     def _yields(self, process: Process) -> None:
         """Note a wait of no length: after many in a row each read of the clock between them waits."""
@@ -1197,7 +1248,7 @@ class Tree:
 
     def limit_reads(self, reads: int) -> None:
         """From here on a process that reads the clock more than so many times in a row waits."""
-        self.reads_before_wait = reads
+        self.reads_before_wait = min(reads, exec_stop.NO_LIMIT)
         for process in self.processes.values():
             self._progresses(process)
 

@@ -371,6 +371,11 @@ def _set_bytes(arguments: tuple[int, ...]) -> int:
     return (min(arguments[0] & 0x7FFFFFFF, _MOST_DESCRIPTORS) + 63) // 64 * 8
 
 
+def wakes(registers: Registers) -> bool:
+    """Whether a ``futex`` call wakes other threads: FUTEX_WAKE, WAKE_OP, UNLOCK_PI or WAKE_BITSET."""
+    return registers.argument(1) & 0x7F in (1, 5, 7, 10)
+
+
 def at_once(tid: int, registers: Registers) -> None:
     """Have a sleep that is due already return without being made."""
     registers.set_number(tid, -1)

@@ -143,6 +143,45 @@ say(now())
     assert said(source, vdso=vdso, reads_before_wait=50) == [20_000_000]
 
 
+POLLS = {"poll": "polled.poll(0)", "epoll": "polled.poll(0)", "sched_yield": "os.sched_yield()"}
+"""By name: a wait of no length at which the filter stops no thread."""
+
+
+@pytest.mark.parametrize("name", POLLS)
+def test_polls_between_reads_make_them_a_loop_that_polls_the_clock(name: str) -> None:
+    source = f"""
+end, passes = time.monotonic_ns() + 1, 0
+def poll():
+    global passes
+    polled = select.epoll() if {name!r} == 'epoll' else select.poll()
+    while time.monotonic_ns() < end:
+        {POLLS[name]}
+        passes += 1
+poll()
+say(passes, now())
+"""
+    ((passes, ns),) = said(source, as_cpython=True, reads_before_wait=1_000)
+
+    assert ns == 1_000_000
+    assert 500 <= passes <= 5_000  # without the polls 100,000
+
+
+def test_who_sends_and_receives_between_polls_does_not_poll_the_clock() -> None:
+    source = """
+ours, theirs = socket.socketpair()
+polled = select.epoll()
+polled.register(ours, select.EPOLLIN)
+for _ in range(5_000):
+    theirs.send(b'-')
+    time.monotonic_ns()
+    polled.poll(0)
+    time.monotonic_ns()
+    ours.recv(1)
+say(now())
+"""
+    assert said(source, as_cpython=True, reads_before_wait=1_000) == [0]
+
+
 def test_two_processes_may_poll_the_clock() -> None:
     source = """
 child = os.fork()
