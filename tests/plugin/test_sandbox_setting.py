@@ -350,12 +350,13 @@ def test_a_base_temp_that_is_removed_while_the_tests_run_is_one_sentence_whose_a
     project: pytest.Pytester,
 ) -> None:
     project.makepyfile(test_it=textwrap.dedent(BASE_TEMP_REMOVED))
-    said = [line for line in run_forked(project, "-rP").outlines if line.startswith("error: ")]
+    mounts = "--scf-async-sandbox=namespaces"  # without them instances have no view of it, and start all the same
+    said = [line for line in run_forked(project, "-rP", mounts).outlines if line.startswith("error: ")]
     removed = (
         f"error: an instance of export could not be started: pytest's base temp {project.path}/base was removed while"
     )
     assert [line.startswith(removed) for line in said] == [True, True], said
     assert "run them again, with --basetemp=DIRECTORY" in said[0]
 
-    again = run_forked(project, "-rP", f"--basetemp={project.path}/own")
+    again = run_forked(project, "-rP", mounts, f"--basetemp={project.path}/own")
     assert again.outlines.count("returned: ran") == 2
