@@ -161,6 +161,7 @@ def test_a_stop_that_fails_leaves_nothing_that_the_next_call_does_not_undo(
         output.fill()
         raise OSError("no descriptor is left")
 
+    instance.go_on()  # its child may have had to be stopped at the end of that call
     with monkeypatch.context() as patch:
         patch.setattr(instances, "writers_that_wait", fails)
         with pytest.raises(OSError, match="no descriptor is left"):
