@@ -5,6 +5,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
 from pytest_scf_async.bootstrap import ahead, bind_filter, clock_page, go_client, gob, loading
@@ -29,6 +30,7 @@ from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
+from pytest_scf_async.instances.recording import Recording
 from pytest_scf_async.instances.runtimes import binary as binary_files
 from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
 from pytest_scf_async.instances.runtimes.choice import runtime_of
@@ -69,6 +71,7 @@ from pytest_scf_async.model.timeline import (
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.protocol import branches as branch_messages
 from pytest_scf_async.protocol import freezegun_classes, linux, messages, procfs, shared_page, sock_diag
+from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.executables import Language, language_of
 from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
@@ -93,7 +96,9 @@ from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.effects import files_and_rows
 from pytest_scf_async.sweep.findings import Swept
+from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 
 
@@ -127,6 +132,29 @@ def lockstep_of(owner: AsyncEvent | ScfRuntime) -> Lockstep:
 def pool_of(runtime: ScfRuntime) -> Pool:
     """The instances of a runtime."""
     return runtime._pool
+
+
+def recording_of(runtime: ScfRuntime, directory: Path) -> Recording:
+    """Have the effects of the next instance of a runtime recorded, those in *directory*."""
+    recording = Recording(directory)
+    runtime._pool.record_next(recording)
+    return recording
+
+
+def record_of(recording: Recording) -> DiskRecord:
+    """What was recorded of an instance that has ended."""
+    record = DiskRecord(recording.items())
+    recording.close()
+    return record
+
+
+def recorded_run(runtime: ScfRuntime, function: Function, directory: Path) -> DiskRecord:
+    """Run a function once, with ``OUT``, and close its runtime: the record of what it has changed in *directory*."""
+    recording = recording_of(runtime, directory)
+    function.update(environment={"OUT": str(directory)})
+    function.run({})
+    runtime.close()
+    return record_of(recording)
 
 
 def scratch_of(runtime: ScfRuntime) -> str:

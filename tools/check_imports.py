@@ -72,9 +72,11 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
 # imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
     f"{PACKAGE}.bootstrap.instance": frozenset(
-        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container")}
+        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
-    f"{PACKAGE}.bootstrap.zygote": frozenset({f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe")}),
+    f"{PACKAGE}.bootstrap.zygote": frozenset(
+        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
+    ),
 }
 
 # Rooms that the test's process never has: their patches replace functions of the standard library, and their state is

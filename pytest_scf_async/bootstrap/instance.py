@@ -116,6 +116,10 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     role.enter_network(others)
     if not config.branches:
         mounts.drop_capabilities()
+    if config.recorded:
+        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+        recorder.be_recorded(others.pop())
     if not role.on_simulated_time:
         role.keep_clock(clock_file)
         return role

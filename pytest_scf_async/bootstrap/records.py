@@ -28,6 +28,7 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     if len(body) > LARGEST:
         raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
     scheduler.send_marked(messages.frame(messages.NOTE, body))
+    scheduler.control.recorded += 1
 
 
 def note(text: str) -> None:

@@ -17,7 +17,7 @@ import signal
 import socket
 import sys
 import traceback
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Any, NoReturn
 
 from . import clock
@@ -56,6 +56,7 @@ from .scheduler.scheduler import scheduler  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4
+"""What an instance takes."""
 ROOM = 64
 """How many descriptor numbers below the pidfds stay free, for files that are open for a moment."""
 FEW = 10
@@ -134,7 +135,7 @@ class Zygote:
         os._exit(0)
 
     def _serve(self) -> None:
-        data, fds = linux.receive_descriptors(self.connection, PACKET, DESCRIPTORS)
+        data, fds = linux.receive_descriptors(self.connection, PACKET, DESCRIPTORS + 1)
         if not data:
             self.end()
         kind, number = messages.TO_ZYGOTE.unpack_from(data)
@@ -142,6 +143,8 @@ class Zygote:
             self._spawn(number, fds)
         elif kind == messages.PROBE:
             self._probe(number)
+        elif kind == messages.RECORD:
+            self._record(messages.unpack(messages.Record, data), fds)
         elif kind == messages.EXPECT:
             self._expect(messages.unpack(messages.Expect, data))
         else:
@@ -191,9 +194,7 @@ class Zygote:
             pid = -1
         if pid == 0:
             zygote = os.getppid()
-            for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
-                os.close(fd)
-            os.closerange(self.first_pidfd, self.last_pidfd + 1)
+            self._close_all()
             instance.main(self.nonce, fds, zygote)
         for fd in fds:
             os.close(fd)
@@ -209,8 +210,24 @@ class Zygote:
             else:
                 self._answer(messages.Spawned(number, pid), (pidfd,))
 
+    def _close_all(self) -> None:
+        """Close what is the zygote's alone, in a process that it has forked."""
+        for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
+            os.close(fd)
+        os.closerange(self.first_pidfd, self.last_pidfd + 1)
+
     def _probe(self, number: int) -> None:
-        """Fork a process that reports whether it can trace a program. Its end is reported as an instance's is."""
+        """Fork a process that reports whether it can trace a program."""
+        self._fork(number, self._become_probe)
+
+    def _record(self, wanted: messages.Record, fds: list[int]) -> None:
+        """Fork the recorder of an instance."""
+        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted.instance, fds))
+        for fd in fds:
+            os.close(fd)
+
+    def _fork(self, number: int, become: Callable[[int], NoReturn]) -> None:
+        """Fork a process that calls *become* with the id of this one. Its end is reported as an instance's is."""
         pid = -1
         try:
             pid = os.fork()
@@ -222,7 +239,7 @@ class Zygote:
             self._answer(messages.Refused(number, _text_of(error)))
             return
         if pid == 0:
-            self._become_probe(os.getppid())
+            become(os.getppid())
         self.instances[pid] = number
         self.pidfds[pidfd] = pid
         self.poller.register(pidfd, select.EPOLLIN)
@@ -235,6 +252,22 @@ class Zygote:
                 from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
 
                 self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
+            os._exit(0)
+        except BaseException:
+            traceback.print_exc()
+        finally:
+            os._exit(1)
+
+    def _become_recorder(self, zygote: int, number: int, fds: list[int]) -> NoReturn:
+        try:
+            pid = next(pid for pid, known in self.instances.items() if known == number)
+            self._close_all()
+            linux.die_with_parent()
+            if os.getppid() == zygote:
+                mounts.drop_capabilities()
+                from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+                recorder.serve(pid, fds)
             os._exit(0)
         except BaseException:
             traceback.print_exc()

@@ -22,6 +22,7 @@ from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
+from .recording import Recording
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
 from .zygote import Zygote
@@ -61,6 +62,8 @@ class Pool:
         """Its instances are those of a sweep."""
         self._branches = False
         """They become roots of branches."""
+        self._recording: Recording | None = None
+        """Of the instance that is started next."""
         self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
@@ -110,6 +113,10 @@ class Pool:
     def serve_branches(self) -> None:
         """Have instances that become roots of a sweep's branches, and no others."""
         self._branches = True
+
+    def record_next(self, recording: Recording) -> None:
+        """Have the effects of the instance that is started next recorded."""
+        self._recording = recording
 
     def keep_idle(self, instance: Instance) -> None:
         """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
@@ -272,6 +279,9 @@ class Pool:
             given.append(self.port_forwarder.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
+        recording, self._recording = self._recording, None
+        if recording is not None:
+            given.append(recording.begin(zygote, instance.number, self.clock_fd, instance.control_file))
         instance.assign(
             owner,
             runtime,
@@ -300,6 +310,7 @@ class Pool:
                 before_init=None if before_init is None else messages.BeforeInit(**asdict(before_init)),
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
+                recorded=recording is not None,
                 branches=self._branches,
             ),
         )

@@ -207,6 +207,15 @@ class Zygote:
             del self.listeners[number]
             raise
 
+    def record(self, wanted: messages.Record, fds: list[int], listener: Listener) -> None:
+        """Ask for a recorder, with the descriptors *fds*; *listener* gets its end."""
+        self.listeners[wanted.number] = listener
+        try:
+            self._send(messages.pack(wanted), fds)
+        except BaseException:
+            del self.listeners[wanted.number]
+            raise
+
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""
         try:

@@ -59,6 +59,7 @@ class ToZygote(IntEnum):
     RECLAIM = 2
     EXPECT = 3
     PROBE = 4
+    RECORD = 5
 
 
 class FromZygote(IntEnum):
@@ -134,6 +135,17 @@ class Probe(NamedTuple):
     """Have a process, forked as instances are, find out whether it can trace programs."""
 
     number: int
+
+
+class Record(NamedTuple):
+    """Fork a recorder of an instance that was asked for before.
+
+    Its five descriptors come along: the record, the directory, the clock page, the control page of the instance, and
+    the connection to it.
+    """
+
+    number: int
+    instance: int
 
 
 class CommonMounts(NamedTuple):
@@ -759,6 +771,8 @@ class Assign(NamedTuple):
     before_init: BeforeInit | None
     program: ProgramConfig | None
     endpoint: EndpointConfig | None
+    recorded: bool
+    """Its effects are recorded; the last descriptor leads to the recorder."""
     branches: bool
     """It becomes the root of a sweep's branches, each of which has mounts of its own: it runs no user code itself."""
 
@@ -815,6 +829,7 @@ TABLE: tuple[Row, ...] = (
     Row(ToZygote.RECLAIM, Reclaim, Packing.NUMBERS, _TEST, _ZYGOTE),
     Row(ToZygote.EXPECT, Expect, Packing.JSON, _TEST, _ZYGOTE),
     Row(ToZygote.PROBE, Probe, Packing.NUMBERS, _TEST, _ZYGOTE),
+    Row(ToZygote.RECORD, Record, Packing.NUMBERS, _TEST, _ZYGOTE),
     Row(FromZygote.READY, Ready, Packing.NUMBERS, _ZYGOTE, _TEST),
     Row(FromZygote.SPAWNED, Spawned, Packing.NUMBERS, _ZYGOTE, _TEST),
     Row(FromZygote.GONE, Gone, Packing.NUMBERS, _ZYGOTE, _TEST),
@@ -873,6 +888,7 @@ SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
 STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
 ANSWER_WAITS, BRANCH = int(ToInstance.ANSWER_WAITS), int(ToInstance.BRANCH)
 SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
+RECORD = int(ToZygote.RECORD)
 NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
@@ -943,6 +959,7 @@ _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
 """What each packet to the zygote begins with: what it is, and the number of an instance."""
+_RECORD = struct.Struct("<BII")
 _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
@@ -1003,6 +1020,7 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
         lambda it: TO_ZYGOTE.pack(PROBE, it.number),
         lambda data: Probe(TO_ZYGOTE.unpack(data)[1]),
     ),
+    Record: (lambda it: _RECORD.pack(RECORD, *it), lambda data: Record(*_RECORD.unpack(data)[1:])),
     Ready: (
         lambda it: _from_zygote(FromZygote.READY, 0, it.pid, 0, it.no_clock_page),
         lambda data: Ready(_FROM_ZYGOTE.unpack_from(data)[2], _text_of(data)),

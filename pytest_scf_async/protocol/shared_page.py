@@ -73,6 +73,10 @@ CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_READS: Final = 28
 """Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
+CONTROL_EFFECTS: Final = 29
+"""Of a recorded instance: how many effects have begun, its recorder counts."""
+CONTROL_RECORDED: Final = 30
+"""How many records (``inside.record``) it has sent."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
 FAILED: Final = 1
@@ -201,6 +205,8 @@ class ControlPage:
     stops = _slot(CONTROL_STOPS)
     fault = _slot(CONTROL_FAULT)
     core = _slot(CONTROL_CORE)
+    effects = _slot(CONTROL_EFFECTS)
+    recorded = _slot(CONTROL_RECORDED)
 
     def __init__(self, file: int) -> None:
         self.file = file

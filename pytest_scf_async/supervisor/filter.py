@@ -7,6 +7,7 @@ waits are recognized by their arguments: only those with a timeout stop.
 from __future__ import annotations
 
 import ctypes
+import mmap
 import os
 import struct
 from collections.abc import Mapping, Sequence
@@ -121,8 +122,39 @@ SENDS: Final[dict[str, tuple[Condition, ...]]] = {
 }
 """The same, of a process that has connected to somebody: what may say something there."""
 
+_CREATES_OR_TRUNCATES: Final = (os.O_CREAT, os.O_TRUNC, os.O_CREAT | os.O_TRUNC)
+_FICLONE, _FICLONERANGE = 0x40049409, 0x4020940D
+_ALWAYS: Final = (
+    *("openat2", "creat", "write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range"),
+    *("splice", "truncate", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat", "symlink"),
+    *(
+        "symlinkat",
+        "unlink",
+        "unlinkat",
+        "mkdir",
+        "mkdirat",
+        "rmdir",
+        "mknod",
+        "mknodat",
+        "chmod",
+        "fchmod",
+        "fchmodat",
+    ),
+    *("fchmodat2", "chown", "fchown", "lchown", "fchownat", "utime", "utimes", "futimesat", "utimensat"),
+)
+EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
+    "open": (OneOf(1, _CREATES_OR_TRUNCATES, os.O_CREAT | os.O_TRUNC),),
+    "openat": (OneOf(2, _CREATES_OR_TRUNCATES, os.O_CREAT | os.O_TRUNC),),
+    "ioctl": (OneOf(1, (_FICLONE, _FICLONERANGE)),),
+    "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
+    **dict.fromkeys(_ALWAYS, ()),
+}
+"""The same, of a process whose changes of files are recorded: what may change one."""
+
 REFUSED: Final = ("io_uring_setup",)
 """Programs do without these, where the kernel says that it has none (ENOSYS)."""
+REFUSED_TO_RECORDED: Final = (*REFUSED, "io_submit")
+"""Changes that these make are in no system call that a filter sees."""
 
 
 def program(traced: Mapping[str, tuple[Condition, ...]] = TRACED, refused: Sequence[str] = REFUSED) -> bytes:

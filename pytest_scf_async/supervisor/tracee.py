@@ -75,6 +75,12 @@ _X86_64_CALLS = {
     "memfd_create": 319, "io_pgetevents": 333, "pidfd_send_signal": 424, "io_uring_setup": 425, "epoll_pwait2": 441,
     "futex_waitv": 449, "futex_wait": 455, "kill": 62, "tkill": 200, "tgkill": 234, "vfork": 58, "clone": 56,
     "clone3": 435, "semop": 65, "msgsnd": 69, "msgrcv": 70, "restart_syscall": 219,
+    "open": 2, "pwrite64": 18, "ioctl": 16, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84,
+    "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93,
+    "lchown": 94, "utime": 132, "mknod": 133, "io_submit": 209, "utimes": 235, "openat": 257, "mkdirat": 258,
+    "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
+    "symlinkat": 266, "fchmodat": 268, "splice": 275, "utimensat": 280, "fallocate": 285, "pwritev": 296,
+    "renameat2": 316, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
 }  # fmt: skip
 _AARCH64_CALLS = {
     "io_getevents": 4, "epoll_pwait": 22, "close": 57, "write": 64, "writev": 66, "pselect6": 72, "ppoll": 73,
@@ -88,6 +94,10 @@ _AARCH64_CALLS = {
     "mmap": 222, "mprotect": 226, "recvmmsg": 243, "memfd_create": 279, "io_pgetevents": 292, "pidfd_send_signal": 424,
     "io_uring_setup": 425, "epoll_pwait2": 441, "futex_waitv": 449, "futex_wait": 455, "clone": 220, "clone3": 435,
     "semop": 193, "msgsnd": 189, "msgrcv": 188, "restart_syscall": 128,
+    "io_submit": 2, "ioctl": 29, "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37,
+    "renameat": 38, "truncate": 45, "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "fchownat": 54,
+    "fchown": 55, "openat": 56, "pwrite64": 68, "pwritev": 70, "splice": 76, "utimensat": 88, "renameat2": 276,
+    "copy_file_range": 285, "pwritev2": 287, "openat2": 437, "fchmodat2": 452,
 }  # fmt: skip
 
 ARCHITECTURES: Final = {

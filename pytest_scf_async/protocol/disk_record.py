@@ -1,0 +1,139 @@
+"""The record of what a run changes in a directory: a recorder writes it, the test's process reads it.
+
+The record is a file of items in the order in which they were seen. An item is a line with a JSON array: the number of
+its class in `KINDS`, and its fields. Behind a line of `Data` are its bytes. What stands before an `Effect` is the
+directory as it was when that system call began, so that a kill at this moment leaves exactly that.
+"""
+
+from __future__ import annotations
+
+import json
+import mmap
+import os
+from collections.abc import Iterator
+from typing import Final, Literal, NamedTuple
+
+PAGE: Final = 4096
+"""Bytes of a page of a file: where a kill can cut a write, and in which contents are kept."""
+
+NodeKind = Literal["file", "directory", "symbolic link", "special file"]
+
+
+class Effect(NamedTuple):
+    """A system call that is about to begin, and that may change the directory."""
+
+    call: str
+    """Its name; variants of one call share it, as ``openat`` and ``open`` do."""
+    paths: list[str]
+    """What it is about, relative to the directory."""
+    time_us: int
+    """The simulated time."""
+    records: int
+    """How many records (``inside.record``) the instance had sent by then."""
+    thread: int
+    """The kernel's number of who makes it."""
+    inode: int = 0
+    """Where it writes to a file: to which, ..."""
+    start: int = 0
+    stop: int = 0
+    """... and from which byte to which it is to write."""
+
+    @property
+    def text(self) -> str:
+        """As reports show it."""
+        return f"{self.call} {' to '.join(self.paths)}"
+
+
+class Entry(NamedTuple):
+    """There is this at a path."""
+
+    path: str
+    inode: int
+    kind: NodeKind
+    mode: int
+    size: int
+    mtime_ns: int
+    stamped: bool
+    """A call has set that time, and no write has changed it since."""
+    target: str
+    """Of a symbolic link."""
+
+
+class Gone(NamedTuple):
+    """There is nothing at a path any more."""
+
+    path: str
+
+
+class Data(NamedTuple):
+    """A file has these bytes from the beginning of a page on."""
+
+    inode: int
+    page: int
+    size: int
+
+
+class Forgotten(NamedTuple):
+    """A file has no name any more."""
+
+    inode: int
+
+
+class Problem(NamedTuple):
+    """Why the record is not complete, or says less than all."""
+
+    why: str
+
+
+Item = Effect | Entry | Gone | Data | Forgotten | Problem
+KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem)
+_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_encode = json.JSONEncoder(separators=(",", ":")).encode
+_BUFFERED: Final = 1 << 16
+
+
+class Writer:
+    """Writes a record to the end of a file."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._buffer = bytearray()
+        self.size = 0
+        """How many bytes the record has so far."""
+
+    def add(self, item: Item, content: bytes = b"") -> None:
+        """Add *item*, with the *content* of a `Data`."""
+        line = _encode([_NUMBERS[type(item)], *item]).encode() + b"\n" + content
+        self.size += len(line)
+        self._buffer += line
+        if len(self._buffer) > _BUFFERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        view = memoryview(self._buffer)
+        at = 0
+        while at < len(view):
+            at += os.write(self._file, view[at:])
+        view.release()
+        self._buffer.clear()
+
+
+def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
+    """The items of the record in *file*, each with its bytes; a last one that is not complete is left out."""
+    size = os.fstat(file).st_size
+    if not size:
+        return
+    with mmap.mmap(file, size, prot=mmap.PROT_READ) as record:
+        at = 0
+        while (end := record.find(b"\n", at)) >= 0:
+            number, *fields = json.loads(record[at:end])
+            item: Item = KINDS[number](*fields)
+            at = end + 1
+            content = b""
+            if isinstance(item, Data):
+                content = record[at : at + item.size]
+                at += item.size
+                if len(content) < item.size:
+                    return
+            yield item, content

@@ -1,0 +1,445 @@
+"""Record what an instance, and all that it starts, change in a directory: each effect, and the directory before it.
+
+A process that is killed leaves what it has changed outside itself. So what a kill can leave is known from one run: at
+the entry of each system call that may change the directory the thread stands still, and what the calls before it have
+done is looked at. The directory itself is asked, and no call is imitated; the arguments say only where to look, so that
+thousands of other files there cost nothing.
+
+The recorder is a sibling of the instance: it outlives it, user code does not see it among its children, and the kernel
+kills the instance should the recorder die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import mmap
+import os
+import signal
+import socket
+import stat
+import struct
+from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from dataclasses import dataclass
+from typing import Final, NamedTuple, cast
+
+from ..bootstrap.originals import real_waitpid
+from ..protocol import linux
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
+from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
+from . import filter as seccomp
+from . import tracee
+from .tracee import HERE
+
+MOST_FILES: Final = 10_000
+MOST_BYTES: Final = 1 << 30
+"""How many files, and how many bytes of them, a record takes."""
+SEIZE_LIMIT: Final = 10.0
+"""Real seconds within which the recorder has to trace the instance."""
+_SET_PTRACER: Final = 0x59616D61
+_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
+_AT_CWD, _AT_REMOVEDIR = -100, 0x200
+_LONGEST_PATH: Final = 4096
+_MOST_LINKS: Final = 40
+_MOST_PARTS: Final = 1024
+_STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+_PART: Final = struct.Struct("<QQ")
+_NO_PATH: Final = -1
+
+_PATHS_AT: Final = {
+    **dict.fromkeys(
+        (
+            "open",
+            "creat",
+            "truncate",
+            "unlink",
+            "rmdir",
+            "mkdir",
+            "mknod",
+            "chmod",
+            "chown",
+            "lchown",
+            "utime",
+            "utimes",
+        ),
+        ((_NO_PATH, 0),),
+    ),
+    **dict.fromkeys(("openat", "openat2", "unlinkat", "mkdirat", "mknodat", "fchmodat", "fchmodat2"), ((0, 1),)),
+    **dict.fromkeys(("fchownat", "futimesat", "utimensat"), ((0, 1),)),
+    **dict.fromkeys(("rename", "link"), ((_NO_PATH, 0), (_NO_PATH, 1))),
+    **dict.fromkeys(("renameat", "renameat2", "linkat"), ((0, 1), (2, 3))),
+    "symlink": ((_NO_PATH, 1),),
+    "symlinkat": ((1, 2),),
+}
+"""Which arguments of a call are its paths: the descriptor of the directory, where there is one, and the text."""
+_DESCRIPTOR_AT: Final = {"copy_file_range": 2, "splice": 2, "mmap": 4}
+"""Which argument is the descriptor of the file that changes, where that is not the first one."""
+_LENGTH_AT: Final = {"write": 2, "pwrite64": 2, "sendfile": 3, "copy_file_range": 4, "splice": 4}
+_VECTORS: Final = ("writev", "pwritev", "pwritev2")
+_OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
+_OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
+_SHOWN: Final = (
+    *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
+)
+"""Names that are part of those of a call's variants; the first one that fits is the name of all of them."""
+_FOLLOW: Final = ("open", "creat", "truncate", "chmod", "chown", "utime")
+"""Where the path of these is a symbolic link, they are about what that leads to."""
+
+Span = tuple[int, int]
+"""From which byte to which the content of a file may change; -1: to its end."""
+_EVERYTHING: Final = (0, -1)
+_NOTHING: Final = (0, 0)
+
+
+@dataclass(eq=False)
+class _Node:
+    """What one or several paths lead to."""
+
+    kind: NodeKind
+    paths: list[str]
+    seen: tuple[int, int, int, bool] = (0, 0, 0, False)
+    """How it was when it was looked at last: mode, size, and time (``mtime_ns``), and whether a call has set that."""
+
+
+class _Change(NamedTuple):
+    """Where to look once a call has been made."""
+
+    path: str
+    span: Span | None = None
+    """None: its content changes only where another file comes to this path."""
+    stamps: bool = False
+    """Its times are set."""
+
+
+class _TooMuchError(Exception):
+    """More than a record takes."""
+
+
+class Disk:
+    """The directory, as it was when it was looked at last, and the record of it."""
+
+    def __init__(self, root: int, writer: Writer) -> None:
+        """*root* is a descriptor of the directory: its path may lead elsewhere in the instance."""
+        self._root = root
+        self._writer = writer
+        self._device = os.fstat(root).st_dev
+        self._nodes: dict[int, _Node] = {}
+        self._inodes: dict[str, int] = {}
+        self._unnamed: set[int] = set()
+        self._mapped: dict[int, _Node] = {}
+        """Files that a process may change without a system call."""
+        self.look([_Change("")])
+
+    def paths_of(self, found: os.stat_result) -> list[str]:
+        """The paths in the directory that lead to what was *found* somewhere."""
+        node = self._nodes.get(found.st_ino) if found.st_dev == self._device else None
+        return [] if node is None else node.paths
+
+    def maps(self, path: str) -> None:
+        """A file is mapped, shared and writable, from here on."""
+        inode = self._inodes[path]
+        self._mapped[inode] = self._nodes[inode]
+
+    def look(self, changes: Iterable[_Change]) -> None:
+        """Look at these paths, and add to the record what is new."""
+        mapped = [_Change(path, _EVERYTHING) for node in self._mapped.values() for path in node.paths[:1]]
+        for change in (*changes, *mapped):
+            self._look(change)
+        for inode in self._unnamed:
+            if not self._nodes[inode].paths:
+                del self._nodes[inode]
+                self._mapped.pop(inode, None)
+                self._writer.add(Forgotten(inode))
+        self._unnamed.clear()
+        if len(self._inodes) > MOST_FILES or self._writer.size > MOST_BYTES:
+            raise _TooMuchError
+
+    def _look(self, change: _Change) -> None:
+        path, span, stamps = change
+        try:
+            found = os.stat(path, dir_fd=self._root, follow_symlinks=False) if path else os.fstat(self._root)
+        except OSError:
+            self._lose(path)
+            return
+        inode, kind = found.st_ino, _kind_of(found.st_mode)
+        if self._inodes.get(path, inode) != inode:
+            self._lose(path)
+        node, is_new = self._nodes.get(inode), False
+        if node is None or node.kind != kind:
+            node, is_new = _Node(kind, [] if node is None else node.paths), True
+            self._nodes[inode] = node
+        is_known = path in self._inodes
+        if not is_known:
+            self._inodes[path] = inode
+            node.paths.append(path)
+        _, size, mtime_ns, stamped = before = node.seen
+        stamped = stamps or (stamped and mtime_ns == found.st_mtime_ns)
+        has_size = kind != "directory"
+        node.seen = stat.S_IMODE(found.st_mode), found.st_size * has_size, found.st_mtime_ns * has_size, stamped
+        if not is_known or before != node.seen:
+            target = os.readlink(path, dir_fd=self._root) if kind == "symbolic link" else ""
+            self._writer.add(Entry(path, inode, kind, *node.seen, target))
+        if kind == "file":
+            if span is None and (size, mtime_ns) != node.seen[1:3]:
+                span = _EVERYTHING
+            if is_new or span is not None:
+                self._read(path, inode, found.st_size, None if is_new else span)
+        elif kind == "directory" and not is_known:
+            with self._opened(path) as fd:
+                names = sorted(os.listdir(fd))
+            for name in names:
+                self._look(_Change(f"{path}/{name}" if path else name))
+
+    def _read(self, path: str, inode: int, size: int, span: Span | None) -> None:
+        """Add the bytes of a file to the record, those of the *span*; None: all but its holes."""
+        if not size or span == _NOTHING:
+            return
+        with self._opened(path) as fd:
+            for start, stop in _data_in(fd, size) if span is None else (span,):
+                first = start - start % PAGE
+                last = size if stop < 0 else min(stop + -stop % PAGE, size)
+                if first < last:
+                    content = os.pread(fd, last - first, first)
+                    self._writer.add(Data(inode, first // PAGE, len(content)), content)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        fd = os.open(path or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _lose(self, path: str) -> None:
+        inode = self._inodes.get(path)
+        if inode is None:
+            return
+        is_directory = self._nodes[inode].kind == "directory"
+        below = [each for each in self._inodes if each.startswith(f"{path}/")] if is_directory else []
+        for each in (*below, path):
+            gone = self._inodes.pop(each)
+            self._nodes[gone].paths.remove(each)
+            self._unnamed.add(gone)
+            self._writer.add(Gone(each))
+
+
+def _data_in(fd: int, size: int) -> Iterator[Span]:
+    """Where a file has data, and no hole."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            return
+        at = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, at
+
+
+def _kind_of(mode: int) -> NodeKind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symbolic link" if stat.S_ISLNK(mode) else "special file"
+
+
+class Effects:
+    """Records the effects of threads that stand at the entries of system calls."""
+
+    def __init__(self, root: int, record: int, clock: ClockPage, control: ControlPage) -> None:
+        self._writer = Writer(record)
+        self._clock, self._control = clock, control
+        self._in_flight: dict[int, list[_Change]] = {}
+        """By thread: where to look for what its last effect does."""
+        self._disk: Disk | None = None
+        with self._bounded():
+            self._disk = Disk(root, self._writer)
+
+    @contextlib.contextmanager
+    def _bounded(self) -> Iterator[None]:
+        try:
+            yield
+        except _TooMuchError:
+            self.fail(f"has more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes")
+
+    def fail(self, why: str) -> None:
+        """Nothing is recorded from here on."""
+        self._writer.add(Problem(why))
+        self._disk = None
+
+    def at_call(self, tid: int) -> None:
+        """Record the call at whose entry thread *tid* stands, if it may change the directory."""
+        self.ended(tid)  # its last one; what this call is about may be new
+        if self._disk is None:
+            return
+        _, _, number, *arguments = tracee.entry_of(tid)
+        name = _NUMBERS[number]
+        shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
+        effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
+        try:
+            if name in _PATHS_AT and arguments[_PATHS_AT[name][-1][1]]:
+                changes = self._by_name(self._disk, effect, name, arguments)
+            else:
+                effect, changes = self._by_descriptor(self._disk, effect, name, arguments)
+        except OSError:
+            return  # the call itself fails with it
+        if not changes:
+            return
+        effect.paths.extend(change.path for change in changes)
+        for other in [*self._in_flight]:
+            self._look_for(other)
+        self._writer.add(effect._replace(time_us=self._clock.now_us, records=self._control.recorded))
+        self._control.effects += 1
+        self._in_flight[tid] = changes
+
+    def ended(self, tid: int) -> None:
+        """The last effect of a thread is over: look at what it has done."""
+        if tid in self._in_flight:
+            self._look_for(tid)
+            del self._in_flight[tid]
+
+    def _look_for(self, tid: int) -> None:
+        if self._disk is not None:
+            with self._bounded():
+                self._disk.look(self._in_flight[tid])
+
+    def close(self) -> None:
+        """All threads have ended."""
+        self._writer.flush()
+
+    # -- what a call is about ------------------------------------------------------------------------------------------
+
+    @staticmethod
+    def _by_descriptor(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> tuple[Effect, list[_Change]]:
+        tid, fd = effect.thread, _int(arguments[_DESCRIPTOR_AT.get(name, 0)])
+        found = os.stat(f"/proc/{tid}/fd/{fd}")
+        paths = disk.paths_of(found)[:1]
+        span: Span | None = None
+        if not paths:
+            return effect, []
+        if name in _LENGTH_AT or name in _VECTORS:
+            start = _offset_of(tid, name, arguments, fd, found.st_size)
+            stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
+            span = start, stop
+            effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
+        elif name == "ftruncate" or (name == "fallocate" and arguments[1] & ~1 == 0):
+            span = _NOTHING
+        elif name in ("fallocate", "ioctl"):
+            span = _EVERYTHING
+        elif name == "mmap":
+            disk.maps(paths[0])
+        return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
+
+    @staticmethod
+    def _by_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> list[_Change]:
+        span = _NOTHING if effect.call in ("open", "creat", "truncate") else None
+        follows = name != "lchown" and effect.call in _FOLLOW
+        directories = [(_AT_CWD if at < 0 else _int(arguments[at]), arguments[text]) for at, text in _PATHS_AT[name]]
+        paths = [_path_of(disk, effect.thread, *each, follows=follows) for each in directories]
+        return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
+
+
+def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:
+    """The path relative to the directory of what a call names; None: it lies elsewhere."""
+    text = os.fsdecode(_text_at(tid, address)).rstrip("/")
+    base = f"/proc/{tid}/cwd" if directory == _AT_CWD else f"/proc/{tid}/fd/{directory}"
+    with contextlib.suppress(OSError):
+        for _ in range(_MOST_LINKS):
+            whole = f"/proc/{tid}/root{text}" if text.startswith("/") else f"{base}/{text}"
+            parent, _, last = whole.rpartition("/")
+            if last in (".", "..", ""):
+                return next(iter(disk.paths_of(os.stat(whole))), None)
+            if not (follows and os.path.islink(whole)):
+                above = disk.paths_of(os.stat(parent))
+                return None if not above else f"{above[0]}/{last}" if above[0] else last
+            text, base = os.readlink(whole), parent
+    return None
+
+
+def _offset_of(tid: int, name: str, arguments: list[int], fd: int, size: int) -> int:
+    """Where in its file, which has that *size*, a call writes."""
+    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
+        position, flags = (file.readline().split()[1] for _ in range(2))
+    if int(flags, 8) & os.O_APPEND:
+        return size
+    offset = arguments[_OFFSET_AT[name]] if name in _OFFSET_AT else -1
+    at = arguments[_OFFSET_IN_MEMORY_AT[name]] if name in _OFFSET_IN_MEMORY_AT else 0
+    if at:
+        offset = int.from_bytes(tracee.read_memory(tid, at, 8), "little")
+    return offset if 0 <= offset < 1 << 63 else int(position)  # pwritev2 at -1 writes there, too
+
+
+def _int(value: int) -> int:
+    """An ``int`` among the arguments of a call."""
+    low = value & 0xFFFFFFFF
+    return low - (1 << 32) if low >> 31 else low
+
+
+def _vector_length(tid: int, arguments: list[int]) -> int:
+    parts = tracee.read_memory(tid, arguments[1], min(arguments[2], _MOST_PARTS) * _PART.size)
+    return sum(size for _, size in _PART.iter_unpack(parts))
+
+
+def _text_at(tid: int, address: int) -> bytes:
+    """The text that ends with a zero byte at *address*; what is read does not go over the end of its page."""
+    found = b""
+    while b"\0" not in found and len(found) < _LONGEST_PATH:
+        found += tracee.read_memory(tid, address + len(found), PAGE - (address + len(found)) % PAGE)
+    return found.partition(b"\0")[0]
+
+
+def trace(effects: Effects) -> None:
+    """Record the effects of the threads that are seized, and of all that they start, until the last one has ended."""
+    while True:
+        try:
+            tid, status = real_waitpid(-1, tracee.WALL)
+        except ChildProcessError:
+            return
+        if not os.WIFSTOPPED(status):
+            effects.ended(tid)
+            continue
+        signum, event = os.WSTOPSIG(status), status >> 16
+        try:
+            if event == tracee.EVENT_SECCOMP:
+                effects.at_call(tid)
+            if event == tracee.EVENT_STOP and signum in _STOPS:
+                tracee.listen(tid)
+            else:
+                tracee.resume(tid, 0 if event else signum)
+        except ProcessLookupError:
+            continue  # killed meanwhile
+
+
+def serve(pid: int, fds: Sequence[int]) -> None:
+    """Record what the instance *pid* changes, to which the last of the descriptors *fds* leads."""
+    record, root, clock_file, control_file, connection = fds
+    clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
+    with socket.socket(fileno=connection) as instance:
+        effects = Effects(root, record, clock, ControlPage(control_file))
+        instance.sendall(b"%d" % os.getpid())
+        if instance.recv(1):
+            try:
+                tracee.seize(pid)
+            except OSError as error:
+                effects.fail(f"ptrace: {error.strerror}")
+            else:
+                instance.sendall(b"1")
+                if why := instance.recv(_LONGEST_PATH):
+                    effects.fail(why.decode())
+    trace(effects)
+    effects.close()
+
+
+def be_recorded(connection: int) -> None:
+    """Have the recorder at the other end of *connection* trace this process from here on; without it, go on alone."""
+    with socket.socket(fileno=connection) as recorder:
+        recorder.settimeout(SEIZE_LIMIT)
+        pid = recorder.recv(64)
+        if pid:
+            with contextlib.suppress(OSError):  # the kernel has no Yama
+                linux.call(_SET_PTRACER, int(pid))
+            recorder.sendall(b"1")
+            if recorder.recv(1):
+                try:
+                    seccomp.install(seccomp.program(seccomp.EFFECTS, seccomp.REFUSED_TO_RECORDED))
+                except OSError as error:
+                    recorder.sendall(f"seccomp: {error.strerror}".encode())

@@ -1,0 +1,226 @@
+"""The states of a run's directory that a kill can leave, out of the record of one run.
+
+They are made one after the other, as each is the one before with a change: a record of many small changes of a large
+file is never held as many large files.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import NamedTuple
+
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Problem
+
+_MODULUS = 1 << 128
+_END = "the end"
+
+
+def _hash(*parts: object) -> int:
+    hashed = hashlib.blake2b(digest_size=16)
+    for part in parts:
+        hashed.update(part if isinstance(part, bytes) else repr(part).encode("utf-8", "surrogatepass"))
+        hashed.update(b"\0")
+    return int.from_bytes(hashed.digest(), "little")
+
+
+@dataclass
+class Node:
+    """What one path leads to, or several: hard links."""
+
+    entry: Entry
+    """How it was seen last, at one of its paths."""
+    pages: dict[int, bytes] = field(default_factory=dict)
+    """The content of a file by page, without the zeros at the end of each; a page of zeros alone is left out."""
+    content: int = 0
+    """A hash of that, which is a sum over the pages."""
+    paths: set[str] = field(default_factory=set)
+
+    def copy(self) -> Node:
+        return Node(self.entry, dict(self.pages), self.content, self.paths)
+
+    def set_page(self, number: int, content: bytes) -> None:
+        """Give a page another content."""
+        before = self.pages.pop(number, b"")
+        content = content.rstrip(b"\0")
+        if before:
+            self.content -= _hash(number, before)
+        if content:
+            self.pages[number] = content
+            self.content += _hash(number, content)
+
+    def resize(self, entry: Entry) -> None:
+        """Take on how it is now: what lies beyond the end of a file is gone."""
+        if entry.size < self.entry.size:
+            last, rest = divmod(entry.size, PAGE)
+            for number in [each for each in self.pages if each >= last]:
+                self.set_page(number, self.pages[number][:rest] if number == last else b"")
+        self.entry = entry
+
+
+class Image:
+    """A directory, as data."""
+
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {}
+        self.inodes: dict[str, int] = {}
+        self._parts: dict[str, int] = {}
+        self._sum = 0
+
+    @property
+    def digest(self) -> int:
+        """Equal for equal directories: names, kinds, modes, contents, links, and the times that a call has set.
+
+        What SQLite shares beside a database (``-shm``) is left out: it is memory, and made anew after a crash.
+        """
+        return self._sum
+
+    def apply(self, item: Item, content: bytes = b"") -> None:
+        """Have the directory change as a record says."""
+        if isinstance(item, Entry):
+            node = self.nodes.get(item.inode)
+            if node is None or node.entry.kind != item.kind:
+                node = self.nodes[item.inode] = Node(item)
+            node.resize(item)
+            node.paths.add(item.path)
+            self.inodes[item.path] = item.inode
+            self._hash_anew(node)
+        elif isinstance(item, Data):
+            node = self.nodes[item.inode]
+            for at in range(0, item.size, PAGE):
+                node.set_page(item.page + at // PAGE, content[at : at + PAGE])
+            self._hash_anew(node)
+        elif isinstance(item, Gone):
+            node = self.nodes[self.inodes.pop(item.path)]
+            node.paths.discard(item.path)
+            self._sum = (self._sum - self._parts.pop(item.path, 0)) % _MODULUS
+            self._hash_anew(node)
+        elif isinstance(item, Forgotten):
+            del self.nodes[item.inode]
+
+    def replace(self, inode: int, node: Node) -> None:
+        """Have another content in a file."""
+        self.nodes[inode] = node
+        self._hash_anew(node)
+
+    def _hash_anew(self, node: Node) -> None:
+        _, _, kind, mode, size, mtime_ns, stamped, target = node.entry
+        for path in node.paths:
+            part = 0
+            if not (path.endswith("-shm") and path.removesuffix("-shm") in self.inodes):
+                part = _hash(path, kind, mode, size, node.content, target, mtime_ns if stamped else 0, min(node.paths))
+            self._sum = (self._sum - self._parts.get(path, 0) + part) % _MODULUS
+            self._parts[path] = part
+
+    def put(self, directory: Path) -> None:
+        """Have *directory*, which is empty, be like this."""
+        made: dict[int, str] = {}
+        for path in sorted(self.inodes):
+            inode = self.inodes[path]
+            node, target = self.nodes[inode], os.path.join(directory, path)
+            kind = node.entry.kind
+            if kind == "directory":
+                os.makedirs(target, 0o700, exist_ok=True)
+            elif inode in made:
+                os.link(made[inode], target, follow_symlinks=False)
+            elif kind == "symbolic link":
+                os.symlink(node.entry.target, target)
+            elif kind == "file":
+                _write(node, target)
+            made[inode] = target
+        for inode, target in reversed(made.items()):  # a directory after what is in it
+            entry = self.nodes[inode].entry
+            if entry.kind in ("file", "directory"):
+                os.chmod(target, entry.mode)
+            if entry.kind == "file":
+                os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
+
+
+def _write(node: Node, target: str) -> None:
+    fd = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    try:
+        for number, content in node.pages.items():
+            os.pwrite(fd, content, number * PAGE)
+        os.ftruncate(fd, node.entry.size)
+    finally:
+        os.close(fd)
+
+
+class State(NamedTuple):
+    """The directory at one moment."""
+
+    number: int
+    """Of the effect before which it is, from 1 on; behind the last effect one more than there are."""
+    effect: Effect | None
+    """That effect; None: there is none any more."""
+    cut: int | None = None
+    """So many bytes of the file were there when a kill cut that effect, a write, at a page."""
+
+    @property
+    def name(self) -> str:
+        return "end" if self.effect is None else f"effect#{self.number}" + (f"+{self.cut}" if self.cut else "")
+
+    @property
+    def text(self) -> str:
+        """What a kill would have prevented, or cut."""
+        if self.effect is None:
+            return _END
+        return self.effect.text if self.cut is None else f"{self.effect.text}, cut at byte {self.cut:,}"
+
+
+class DiskRecord:
+    """The record of one run."""
+
+    def __init__(self, items: Iterable[tuple[Item, bytes]]) -> None:
+        self._items = list(items)
+        self.effects = [item for item, _ in self._items if isinstance(item, Effect)]
+        self.problems = [item.why for item, _ in self._items if isinstance(item, Problem)]
+
+    def states(self) -> Iterator[tuple[State, Image]]:
+        """Each moment at which a kill may differ from one before it, in order, also where the directory is the same.
+
+        The image is one and the same object, which changes with the next state.
+        """
+        image, number = Image(), 0
+        for at, (item, content) in enumerate(self._items):
+            image.apply(item, content)
+            if isinstance(item, Effect):
+                number += 1
+                state = State(number, item)
+                yield state, image
+                yield from self._cut(state, item, at, image)
+        yield State(number + 1, None), image
+
+    def _cut(self, state: State, effect: Effect, at: int, image: Image) -> Iterator[tuple[State, Image]]:
+        """The states of a kill in the middle of a write: it is cut at a page of the file, the first, a middle or the
+        last one."""
+        first, last = effect.start // PAGE + 1, (effect.stop - 1) // PAGE
+        before = image.nodes.get(effect.inode)
+        if first > last or before is None:
+            return
+        written = self._written(effect, at)
+        cuts = [number for number in range(first, last + 1) if number in written or number - 1 in written]
+        for number in sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ()):
+            node = before.copy()
+            for page in range(first - 1, number):
+                node.set_page(page, written.get(page, b""))
+            size = number * PAGE
+            node.entry = node.entry._replace(size=max(node.entry.size, size))
+            image.replace(effect.inode, node)
+            yield state._replace(cut=size), image
+            image.replace(effect.inode, before)
+
+    def _written(self, effect: Effect, at: int) -> dict[int, bytes]:
+        """The pages that a write has left, as they were seen before the next call of its thread."""
+        found: dict[int, bytes] = {}
+        for item, content in self._items[at + 1 :]:
+            if isinstance(item, Effect) and item.thread == effect.thread:
+                break
+            if isinstance(item, Data) and item.inode == effect.inode:
+                found |= {
+                    item.page + start // PAGE: content[start : start + PAGE] for start in range(0, item.size, PAGE)
+                }
+        return found

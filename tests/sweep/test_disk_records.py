@@ -1,0 +1,115 @@
+"""What is recorded of a run: its effects, and the directory before each of them."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from internals import DiskRecord, recorded_run
+from sweeping import Deploy
+
+from pytest_scf_async import ScfRuntime
+
+Records = Callable[[str], DiskRecord]
+
+
+@pytest.fixture
+def recorded(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> Records:
+    """The record of a run of a handler with that source."""
+
+    def run(source: str) -> DiskRecord:
+        (tmp_path / "run").mkdir()
+        return recorded_run(scf_runtime, deployed(source), tmp_path / "run")
+
+    return run
+
+
+def test_each_change_is_an_effect_with_its_path(recorded: Records, tmp_path: Path) -> None:
+    record = recorded(
+        """\
+        import json, os, pathlib, shutil, threading
+
+        def main_handler(event, context):
+            out = pathlib.Path(os.environ["OUT"])
+            (out / "ck.new").write_text("{}")
+            os.replace(out / "ck.new", out / "ck.json")
+            os.link(out / "ck.json", out / "backup")
+            os.symlink("ck.json", out / "now")
+            open(out / "now", "a").close()
+            with open(out / "now") as file:
+                file.read()
+            os.truncate(out / "backup", 1)
+            os.makedirs(out / "a" / "b")
+            print("a line is no effect")
+            thread = threading.Thread(target=(out / "by a thread").touch)
+            thread.start()
+            thread.join()
+            shutil.rmtree(out / "a")
+        """
+    )
+    assert [effect.text for effect in record.effects] == [
+        "open ck.new",
+        "write ck.new",
+        "rename ck.new to ck.json",
+        "link ck.json to backup",
+        "symlink now",
+        "open ck.json",
+        "truncate backup",
+        "mkdir a",
+        "mkdir a/b",
+        "utime by a thread",  # of a file that is not there yet
+        "open by a thread",
+        "rmdir a/b",
+        "rmdir a",
+    ]
+
+
+def test_an_effect_has_the_simulated_time_and_the_number_of_records(recorded: Records, tmp_path: Path) -> None:
+    record = recorded(
+        """\
+            import os, pathlib, time
+            from pytest_scf_async.inside import record
+
+            def main_handler(event, context):
+                out = pathlib.Path(os.environ["OUT"])
+                for number in range(3):
+                    (out / str(number)).mkdir()
+                    record("made", number=number)
+                    time.sleep(3600)
+        """
+    )
+    first = record.effects[0].time_us
+    assert [((effect.time_us - first) // 3_600_000_000, effect.records) for effect in record.effects] == [
+        (0, 0),
+        (1, 1),
+        (2, 2),
+    ]
+
+
+def test_a_write_over_a_page_of_the_file_can_be_cut_there(recorded: Records, tmp_path: Path) -> None:
+    record = recorded(
+        """\
+            import os
+
+            def main_handler(event, context):
+                fd = os.open(os.environ["OUT"] + "/data", os.O_CREAT | os.O_WRONLY)
+                os.write(fd, b"a" * 4000)
+                os.write(fd, b"b" * 4000)
+                os.pwrite(fd, b"c" * 20_000, 0)
+        """
+    )
+    other = tmp_path / "other"
+    found: dict[str, bytes] = {}
+    for state, image in record.states():
+        image.put(other / state.name)
+        data = other / state.name / "data"
+        found[state.text] = data.read_bytes() if data.exists() else b"-"
+    assert found == {
+        "open data": b"-",
+        "write data": found["write data"],
+        "write data, cut at byte 4,096": found["write data, cut at byte 4,096"],
+        "write data, cut at byte 12,288": b"c" * 12_288,
+        "write data, cut at byte 16,384": b"c" * 16_384,
+        "the end": b"c" * 20_000,
+    }

@@ -1,0 +1,149 @@
+"""What a real SIGKILL leaves is among the states of the record of one run.
+
+A handler is recorded once. Then a bare process does the same again and again, and is killed at random moments: each
+directory that is found has to be a recorded state, or one with a write cut at a page.
+"""
+
+from __future__ import annotations
+
+import itertools
+import os
+import random
+import select
+import signal
+import stat
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+import recorded_programs
+from internals import PAGE, files_and_rows, record_of, recording_of
+
+from pytest_scf_async import ScfRuntime
+
+KILLS = int(os.environ.get("SCF_KILLS", "20"))
+PROGRAMS = (
+    *("in_place", "renamed", "copied", "in_pieces", "names", "by_children", "dumb"),
+    *("sqlite_delete", "sqlite_truncate", "sqlite_persist", "sqlite_wal", "two_threads"),
+)
+_BARE = """
+import os, sys
+sys.path.insert(0, sys.argv[1])
+import recorded_programs
+function = getattr(recorded_programs, sys.argv[2])
+os.write(1, b"begins")
+function({}, None)
+os.write(1, b"ends")
+"""
+
+Listing = dict[str, tuple[object, ...]]
+"""By path: its kind, mode, content or target, and the first path that leads to the same file."""
+
+
+def listing(directory: Path) -> Listing:
+    """What is in *directory*."""
+    found: Listing = {}
+    first: dict[int, str] = {}
+    for path in sorted(directory.rglob("*")):
+        name, status = str(path.relative_to(directory)), path.lstat()
+        content = os.readlink(path) if path.is_symlink() else b"" if path.is_dir() else path.read_bytes()
+        same = first.setdefault(status.st_ino, name)
+        found[name] = stat.S_IFMT(status.st_mode), stat.S_IMODE(status.st_mode), content, same
+    return found
+
+
+def is_cut(found: object, before: object, after: object) -> bool:
+    """Whether *found* is the listing *before* a write which was cut at some page, beside that *after* it."""
+    if not (isinstance(found, dict) and isinstance(before, dict) and isinstance(after, dict)):
+        return False
+    for path in found.keys() & before.keys() & after.keys():
+        if found[path] == before[path]:
+            continue
+        is_, was, is_to_be = (each[path][2] for each in (found, before, after))
+        cut = 0
+        while is_[cut : cut + PAGE] == is_to_be[cut : cut + PAGE] != b"":
+            cut += PAGE
+        rest = {other: what for other, what in found.items() if what[3] != found[path][3]}
+        return is_ == is_to_be[:cut] + was[cut:] and rest == {
+            other: what for other, what in before.items() if what[3] != found[path][3]
+        }
+    return False
+
+
+def shown(name: str, found: Listing, directory: Path) -> list[object]:
+    """What has to be in the record of the program *name*: all of it, its rows, or the part of each writer."""
+    if name.startswith("sqlite"):  # random numbers are in its journals
+        stored = files_and_rows(directory)
+        return [(sorted(stored.files), sorted((*where, repr(rows)) for where, rows in stored.rows.items()))]
+    if name == "two_threads":  # in which order two of them write is another one in each run
+        return [{path: what for path, what in found.items() if path.startswith(writer)} for writer in ("one", "two")]
+    return [found]
+
+
+@pytest.fixture
+def places(tmp_path: Path) -> tuple[Path, Path]:
+    """The directory of the runs, and another one."""
+    for name in ("run", "other"):
+        (tmp_path / name).mkdir()
+    return tmp_path / "run", tmp_path / "other"
+
+
+def emptied(directory: Path) -> Path:
+    subprocess.run(["find", directory, "-mindepth", "1", "-delete"], check=True)
+    return directory
+
+
+def killed(name: str, directory: Path, after: float | None) -> float:
+    """Run the program bare, and kill it some seconds after its begin; how long it was from there to its end."""
+    process = subprocess.Popen(
+        [sys.executable, "-c", _BARE, os.path.dirname(recorded_programs.__file__), name],
+        env={**os.environ, "OUT": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
+        stdout=subprocess.PIPE,
+        start_new_session=True,
+    )
+    assert process.stdout is not None
+    with process:
+        assert os.read(process.stdout.fileno(), 6) == b"begins"
+        began = time.monotonic()
+        while after is None or time.monotonic() < began + after:
+            if select.select([process.stdout], [], [], None if after is None else 0)[0]:
+                break
+        seconds = time.monotonic() - began
+        os.killpg(process.pid, signal.SIGKILL)  # it is not reaped yet: the group is ours, with its children
+        process.stdout.read()  # up to the end of the last one of them
+    return seconds
+
+
+@pytest.mark.parametrize("name", PROGRAMS)
+def test_each_directory_that_a_kill_leaves_is_in_the_record(
+    scf_runtime: ScfRuntime, places: tuple[Path, Path], name: str
+) -> None:
+    run, other = places
+    recording = recording_of(scf_runtime, run)
+    function = scf_runtime.deploy(getattr(recorded_programs, name), environment={"OUT": str(run)})
+    function.run({})
+    scf_runtime.close()
+    record = record_of(recording)
+    assert not record.problems
+
+    known: list[list[object]] = []
+    seen: set[int] = set()
+    for state, image in record.states():
+        if image.digest in seen and state.effect is not None:
+            continue
+        seen.add(image.digest)
+        image.put(emptied(other))
+        known.append(shown(name, listing(other), other))
+    assert known[-1] == shown(name, listing(run), run)  # the last one is what the run has left
+
+    whole = sorted(killed(name, emptied(run), None) for _ in range(3))[1]
+    rng = random.Random(name)
+    for _ in range(KILLS):
+        killed(name, emptied(run), rng.uniform(0, whole))
+        for part, found in enumerate(shown(name, listing(run), run)):
+            parts = [each for each, _ in itertools.groupby(each[part] for each in known)]
+            assert found in parts or any(is_cut(found, *each) for each in itertools.pairwise(parts)), (
+                f"not in the record of {len(known)} states: {found!r:.2000}"
+            )
