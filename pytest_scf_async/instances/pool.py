@@ -60,8 +60,6 @@ class Pool:
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._sweeps = False
         """Its instances are those of a sweep."""
-        self._branches = False
-        """They become roots of branches."""
         self._recording: Recording | None = None
         """Of the instance that is started next."""
         self._next: tuple[Zygote, messages.Expect] | None = None
@@ -109,10 +107,6 @@ class Pool:
     def serve_sweep(self) -> None:
         """Have the zygote prepare for instances that have gates at lines, each of them."""
         self._sweeps = True
-
-    def serve_branches(self) -> None:
-        """Have instances that become roots of a sweep's branches, and no others."""
-        self._branches = True
 
     def record_next(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
@@ -311,7 +305,6 @@ class Pool:
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
                 recorded=recording is not None,
-                branches=self._branches,
             ),
         )
         for fd in given:
