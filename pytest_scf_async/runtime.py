@@ -40,6 +40,7 @@ from .instances import coverage
 from .instances.code import Code, Copy
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
+from .instances.recording import Recording
 from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
@@ -47,7 +48,7 @@ from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import USER_CODE, Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
-from .lockstep.event import Event, FunctionVersion
+from .lockstep.event import Event, FunctionVersion, Moment
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .lockstep.scripts import ScriptedEvent
@@ -1517,6 +1518,19 @@ class _Stage:
                 runtime.clock.jump(timer.due_us)
             in_init = event._event.phase == "init"
             runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
+
+    def record(self, recording: Recording) -> None:
+        """Have the effects of the instance that is started next recorded."""
+        self._runtime._pool.record_next(recording)
+
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment) -> None:
+        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
+        runtime = self._runtime
+        with runtime._lockstep.locked():
+            runtime.clock.jump(at.time_us)
+            event._event.relives(lived, at)
+            runtime._lockstep.end(event._event, Fact.TERMINATED)
+            event._event.reclaimed(Fact.TERMINATED.value)
 
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""

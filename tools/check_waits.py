@@ -42,7 +42,7 @@ KNOWN: dict[str, str] = {
     "lockstep/test_process.py:_fake_wait:waiter.acquire()": "a new lock, which nobody else has",
     "plugin/timeout.py:cancel:timer.join()": "it was cancelled, or ends this process",
     "sweep/run.py:_resume:event.wait()": A_CALL,
-    "sweep/run.py:run:event.wait()": A_CALL,
+    "sweep/run.py:_made:event.wait()": A_CALL,
 }
 """By ``file:function:call``: why it ends all the same. The list only gets shorter."""
 

@@ -11,7 +11,7 @@ import json
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..clock import DueThing, SimulatedClock, shown_time, to_datetime
 from ..instances.code import Code, Copy
@@ -118,6 +118,20 @@ class Record:
     name: str
     fields: dict[str, Any] = field(hash=False)
     """What it was given, through JSON."""
+
+
+class Moment(NamedTuple):
+    """A moment of an event that was run before."""
+
+    time_us: int
+    records: int
+    """How many records it had sent."""
+    lines: int
+    """How many lines user code had written, ..."""
+    waits: int
+    """... and how many waits it had begun."""
+    place: str
+    """Where it stood."""
 
 
 @dataclass
@@ -488,6 +502,30 @@ class Event:
         now = self.now_us()
         self.records.append(Record(to_datetime(now), name, fields))
         self._add(Recorded(now, name, fields))
+
+    def relives(self, lived: Event, until: Moment) -> None:
+        """What happened to *lived*, the same event in another run, has happened to it as well, up to a moment."""
+        self.cold, self.phase, self.dispatched_us = lived.cold, "running", lived.dispatched_us
+        self.mem_usage = lived.mem_usage
+        log, sent = iter(lived.log), iter(lived.records)
+        lines, waits, records = until.lines, until.waits, until.records
+        for entry in lived.timeline[1:]:
+            if isinstance(entry, Waited):
+                begun, waits = min(entry.times, waits), waits - entry.times
+                if begun < entry.times:
+                    entry = entry._replace(times=begun, last_us=until.time_us)  # noqa: PLW2901
+                if not begun:
+                    continue
+            lines -= isinstance(entry, Written) and not entry.of_platform
+            records -= isinstance(entry, Recorded)
+            if lines < 0 or records < 0 or entry.time_us > until.time_us or isinstance(entry, StatusChanged):
+                break
+            self.timeline.append(entry)
+            if isinstance(entry, Written):
+                self.log.append(next(log))
+            elif isinstance(entry, Recorded):
+                self.records.append(next(sent))
+        self.timeline.append(GateReached(until.time_us, until.place))
 
     @property
     def unfinished(self) -> list[LogLine]:

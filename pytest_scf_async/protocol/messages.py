@@ -338,6 +338,10 @@ class Point(NamedTuple):
     offset: int = -1
     text: str = ""
     """The callee, the wait, or the line of output."""
+    effects: int = 0
+    """How many effects had begun by then, where the instance is recorded, ..."""
+    records: int = 0
+    """... and how many records it had sent."""
 
 
 class SignalEntered(NamedTuple):

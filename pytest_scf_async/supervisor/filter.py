@@ -148,8 +148,10 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "ioctl": (OneOf(1, (_FICLONE, _FICLONERANGE)),),
     "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
     **dict.fromkeys(_ALWAYS, ()),
+    "connect": (),
+    "sendto": (Pointer(4),),
 }
-"""The same, of a process whose changes of files are recorded: what may change one."""
+"""The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
 
 REFUSED: Final = ("io_uring_setup",)
 """Programs do without these, where the kernel says that it has none (ENOSYS)."""

@@ -77,6 +77,7 @@ _LENGTH_AT: Final = {"write": 2, "pwrite64": 2, "sendfile": 3, "copy_file_range"
 _VECTORS: Final = ("writev", "pwritev", "pwritev2")
 _OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
 _OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
+_ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
 _SHOWN: Final = (
     *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
 )
@@ -273,6 +274,10 @@ class Effects:
             return
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
+        if name in _ADDRESS_AT:
+            if _is_of_process(tid, arguments[_ADDRESS_AT[name]]):
+                self.fail("it speaks to another process, which a record does not have")
+            return
         shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
         effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
         try:
@@ -336,6 +341,16 @@ class Effects:
         directories = [(_AT_CWD if at < 0 else _int(arguments[at]), arguments[text]) for at, text in _PATHS_AT[name]]
         paths = [_path_of(disk, effect.thread, *each, follows=follows) for each in directories]
         return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
+
+
+def _is_of_process(tid: int, address: int) -> bool:
+    """Whether a process may be at an address of a socket: neither the kernel nor a cache of names, which glibc asks."""
+    with contextlib.suppress(OSError):
+        family = int.from_bytes(tracee.read_memory(tid, address, 2), "little")
+        return family != socket.AF_NETLINK and not (
+            family == socket.AF_UNIX and _text_at(tid, address + 2).startswith(b"/var/run/nscd/")
+        )
+    return False
 
 
 def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:

@@ -13,6 +13,7 @@ from ..lockstep.places import Place
 from ..model import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
+from .states import State
 
 __tracebackhide__ = hidden_from_users
 
@@ -33,7 +34,8 @@ class Point:
     within the line where Python looks for signals for the second time (after its second call, say), on its third turn;
     ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
     line of the log that a library has written; ``write#2``, at the second write to a file, and ``connection#2``, at the
-    second piece of traffic on connections, for faults."""
+    second piece of traffic on connections, for faults; ``effect#7``, before the seventh system call that changes
+    ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there."""
     kind: str
     file: str
     """Relative to the code directory; empty where no user code is on the stack."""
@@ -56,7 +58,7 @@ class Point:
     @property
     def forced(self) -> bool:
         """Whether a forced termination there differs from one at the points around it."""
-        return self.kind in ("line", "both", "wait", "waited", "log")
+        return self.kind in ("line", "both", "wait", "waited", "log", "effect")
 
     @property
     def shown(self) -> str:
@@ -98,6 +100,15 @@ def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> P
             label = f"{file}:{found.line}{inside}#{found.turn}"
     seconds = (found.time_us - start_us) / 1e6
     return Point(label, found.kind, file, found.line, seconds, found, found.text[:_TEXT])
+
+
+def effect_point(state: State, last: Point | None, start_us: int) -> Point:
+    """The point before an effect of *state*, or within it, which follows on *last*."""
+    effect = state.effect
+    assert effect is not None
+    file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
+    found = messages.Point("effect", effect.time_us, state.number, path, line)
+    return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
 
 
 def points_of_program(timeline: Iterable[AnyEntry], lines: Sequence[LogLine], start_us: int) -> list[Point]:

@@ -101,6 +101,8 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
         yield f"incomplete: the sweep ended after {made}, as {swept.incomplete}"
+    if swept.effects_untried:
+        yield f"effects were not tried: {swept.effects_untried}"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
@@ -174,7 +176,7 @@ def run_difference_lines(difference: Difference) -> list[str]:
 
 def _place(point: Point) -> str:
     text = point.shown
-    if point.kind in ("wait", "waited", "log"):
+    if point.kind in ("wait", "waited", "log", "effect"):
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
         text = f"{text} ({point.text}{where})"
@@ -183,7 +185,7 @@ def _place(point: Point) -> str:
 
 def _pass(point: Point) -> str:
     """A line and which pass of it, in words."""
-    if point.kind in ("wait", "waited", "log"):
+    if point.kind in ("wait", "waited", "log", "effect"):
         return _place(point)
     number = point.found.number if point.kind == "taken" else point.found.turn
     which = f"{_PASSES[number - 1]} pass" if number <= len(_PASSES) else f"pass {number:,}"

@@ -4,16 +4,17 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping
-from contextlib import AbstractContextManager
-from dataclasses import dataclass, field
+from contextlib import AbstractContextManager, closing
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import Any, Protocol, TypeAlias
+from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..async_event import AsyncEvent, Json, PointGate
 from ..errors import CannotEndError, GateNotReachedError, ScfUsageError, hidden_from_users
 from ..function import Function
-from ..lockstep.event import Event, FunctionVersion
+from ..instances.recording import Recording
+from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
@@ -21,6 +22,7 @@ from ..report.cause import function_traceback, short_message
 from .effects import Effects, gathered
 from .interruptions import FAULTS, Interruption
 from .points import Point, points_of, points_of_program
+from .states import DiskRecord
 from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
@@ -41,6 +43,12 @@ class Stage(Protocol):
 
     def end_by_timeout(self, event: AsyncEvent) -> None:
         """Let *event* reach its timeout where it stands."""
+
+    def record(self, recording: Recording) -> None:
+        """Have the effects of the instance that is started next recorded."""
+
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment) -> None:
+        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
 
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
@@ -122,6 +130,8 @@ class Plan:
     events by which it is resumed."""
     another: bool = False
     """It starts at another time and has other request ids."""
+    recorded: bool = False
+    """The effects of its first event are recorded."""
 
     @property
     def how(self) -> str:
@@ -132,6 +142,15 @@ class Plan:
     def key(self) -> str:
         """What names it: on another machine, too."""
         return f"{self.how}@{self.steps[-1].point.shown}"
+
+
+class Killed(NamedTuple):
+    """The moment at which a run that was recorded is killed."""
+
+    lived: Event
+    at: Moment
+    put: Callable[[Path], None]
+    """Has an empty directory be as that of the run was."""
 
 
 @dataclass(frozen=True)
@@ -169,6 +188,10 @@ class Outcome:
     """How ``check=`` has failed."""
     stuck: str = ""
     """Why an event of it could not end."""
+    lived: Event | None = field(default=None, compare=False, repr=False)
+    """Its first event, ..."""
+    record: DiskRecord | None = field(default=None, compare=False, repr=False)
+    """... and what was recorded of it, where it was."""
     timeline: str = field(default="", compare=False)
     log: str = field(default="", compare=False)
 
@@ -210,19 +233,36 @@ class Runner:
         self._stages = stages
         self._path = directory
 
-    def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool]) -> Outcome:
+    def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool], killed: Killed | None = None) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
+
+        With *killed* it begins where another run was *killed*, and no code of its first event runs.
 
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
-        question = self.question
         empty_directory(self._path)
+        if not plan.recorded:
+            return self._made(plan, is_done, killed)
+        with closing(Recording(self._path)) as recording:
+            outcome = self._made(plan, is_done, recording=recording)
+            return replace(outcome, record=DiskRecord(recording.items()))
+
+    def _made(
+        self,
+        plan: Plan,
+        is_done: Callable[[AsyncEvent], bool],
+        killed: Killed | None = None,
+        recording: Recording | None = None,
+    ) -> Outcome:
+        question = self.question
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self._path, where, plan.how or None)
         with self._stages(start, seed, self._path) as stage, entered(question.each_run, run) as given:
             function = stage.run_of(question.function, given.environment)
+            if recording is not None:
+                stage.record(recording)
             event = function.invoke_async(question.payload)
             run.events.append(event)
             if plan.collects and not plan.steps:
@@ -230,7 +270,12 @@ class Runner:
             written: tuple[str, ...] = ()
             failed = stuck = ""
             try:
-                self._interrupt(stage, event, plan)
+                if killed is None:
+                    self._interrupt(stage, event, plan)
+                else:
+                    stage.kill(event, killed.lived, killed.at)
+                    empty_directory(self._path)
+                    killed.put(self._path)
                 written = self._written() if plan.steps else ()
                 if plan.collects and not question.function.runtime.has_places:
                     event._wait_without_leases()
@@ -384,6 +429,7 @@ class Runner:
             stop_us,
             failed,
             stuck,
+            lived=first if plan.recorded else None,
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
         )

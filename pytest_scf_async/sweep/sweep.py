@@ -24,6 +24,7 @@ from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, 
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
+from .kills import Kills
 from .legitimate import OTHER_START, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
@@ -48,6 +49,7 @@ _MUTANT_STOPS = 8
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
+_FORCED = Interruption("forced")
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -207,6 +209,10 @@ class _Sweeper:
         self._request = request
         self._lines: set[tuple[str, int]] = set()
         self._collected = 0
+        self._kills: Kills | None = None
+        """Answers kills, where the undisturbed run could be recorded."""
+        self._untried = ""
+        """Why it could not."""
         self._expected: Effects | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
@@ -216,7 +222,8 @@ class _Sweeper:
     def sweep(self) -> Swept:
         began = self._began = REAL.monotonic()
         undisturbed = self._undisturbed()
-        plans, reached = self._plans(self._choice.candidates(undisturbed.points))
+        points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
+        plans, reached = self._plans(self._choice.candidates(points))
         mine = self._part(plans)
         collecting = self._collecting(plans, mine)
         runs: dict[int, SweepRun] = {}
@@ -233,16 +240,16 @@ class _Sweeper:
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
             self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
-        points = tuple(dict.fromkeys(run.point for run in made))
+        tried_at = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
-            points,
+            tried_at,
             reached,
             tuple(made),
             undisturbed,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
-            sum(point.forced and not point.graceful for point in points),
+            sum(point.forced and not point.graceful and point.kind != "effect" for point in tried_at),
             REAL.monotonic() - began,
             notes=tuple(self._notes),
             incomplete=incomplete,
@@ -250,6 +257,7 @@ class _Sweeper:
             not_reached=missing,
             collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
+            effects_untried=self._untried,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -376,7 +384,8 @@ class _Sweeper:
 
     def _undisturbed(self) -> Outcome:
         """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
-        first = self._runner.run(Plan(collects=True), lambda _: True)
+        recorded = _FORCED in self._hows and self._runner.question.function.runtime.has_places
+        first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
         second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
         self._require_finished(second)
@@ -389,6 +398,11 @@ class _Sweeper:
             )
         self._reaches(first)
         self._reaches(second)
+        if first.record is not None:
+            if first.record.problems:
+                self._untried = first.record.problems[0]
+            else:
+                self._kills = Kills(first)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         return first
@@ -466,8 +480,12 @@ class _Sweeper:
         What a handler does after the first one may depend on real time, where the undisturbed run does not.
         """
         last = plan.steps[-1]
+        plan = replace(plan, collects=collects)
         try:
-            outcome = self._runner.run(replace(plan, collects=collects), self._is_done)
+            if self._kills is not None and plan.steps == (Step(last.point, _FORCED),) and self._kills.has(last.point):
+                outcome = self._kills.outcome(self._runner, plan, self._is_done)
+            else:
+                outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
             if len(plan.steps) > 1:
                 self._notes.append(f"{plan.key} is left out: this time the run did not come to its point")

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 from plugin_support import ALONE_AND_WITH_A_WORKER, run_with
-from sweep_support import KEEPS, LABELS, LOST, SURVIVES, order, write_handler, write_sweeps
+from sweep_support import KEEPS, LABELS, LOST, MADE, SURVIVES, order, write_handler, write_sweeps
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -162,20 +162,20 @@ def test_what_is_no_part_ends_the_session_at_once(sweeps: pytest.Pytester, given
 def test_what_failed_comes_first_the_next_time_until_it_is_right(
     with_cache: pytest.Pytester, workers: tuple[str, ...]
 ) -> None:
-    first = [LABELS[5], *LABELS[:5], *LABELS[6:]]
+    first = [MADE[2], *MADE[:2], *MADE[3:]]
     seen = []
     for source in (None, None, KEEPS, None):
         if source is not None:
             write_handler(with_cache, source)
         run_with(with_cache, workers)
         seen.append(order(with_cache))
-    assert seen == [LABELS, first, first, LABELS]
+    assert seen == [MADE, first, first, MADE]
 
 
 def test_a_part_forgets_nothing_that_it_has_not_run(with_cache: pytest.Pytester) -> None:
     for options in ((), ("--scf-async-shard=1/3",), ("--scf-async-replay=forced@loses.py:5#1",), ()):
         with_cache.runpytest_inprocess(*options)
-    assert order(with_cache)[-len(LABELS)] == LABELS[5]
+    assert order(with_cache)[-len(MADE)] == MADE[2]
 
 
 def test_sweeps_of_one_test_are_told_apart(with_cache: pytest.Pytester) -> None:
@@ -190,12 +190,12 @@ def test_sweeps_of_one_test_are_told_apart(with_cache: pytest.Pytester) -> None:
     )
     for _ in range(2):
         with_cache.runpytest_inprocess().assert_outcomes(failed=1)
-    without = [*LABELS[:5], *LABELS[6:]]
-    assert order(with_cache) == [*without, *LABELS, *without, LABELS[5], *without]
+    without = [*MADE[:2], *MADE[3:]]
+    assert order(with_cache) == [*without, *MADE, *without, MADE[2], *without]
 
 
 def test_without_a_cache_nothing_is_kept(sweeps: pytest.Pytester) -> None:
     for _ in range(2):
         sweeps.runpytest_inprocess().assert_outcomes(failed=1)
-    assert order(sweeps) == LABELS * 2
+    assert order(sweeps) == MADE * 2
     assert not sweeps.path.joinpath(".pytest_cache").exists()

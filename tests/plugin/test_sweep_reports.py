@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 from forked_pytest import run_forked
-from sweep_support import LABELS, LOST, ORDER, SURVIVES, order, write_sweeps
+from sweep_support import LABELS, LOST, MADE, ORDER, SURVIVES, order, write_sweeps
 
 from pytest_scf_async.sweep.findings import Swept
 
@@ -205,12 +205,12 @@ def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pyteste
     write_sweeps(project, conftest=THREE_RUNS.format(then="import os, signal; os.kill(os.getpid(), signal.SIGINT)"))
     result = run_forked(project)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert order(project) == LABELS[:3]
+    assert order(project) == MADE[:3]
     result.stdout.fnmatch_lines(
         [
             "*scf async: what the sweep has found so far*",
-            "sweep of loses: 2 points, 2 interruptions, nothing lost",
-            "incomplete: the sweep ended after 2 of 7 interruptions, as Ctrl-C or SIGTERM came",
+            "sweep of loses: 5 points, 5 interruptions, nothing lost",
+            "incomplete: the sweep ended after 5 of 7 interruptions, as Ctrl-C or SIGTERM came",
             "*KeyboardInterrupt*",
         ]
     )
@@ -231,11 +231,11 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
     write_sweeps(project, conftest=TIME_PASSES + THREE_RUNS.format(then="late.append(98.5)"))
     result = run_forked(project, "--timeout=100", f"--timeout-method={method}", "-o", f"timeout_func_only={func_only}")
     result.assert_outcomes(failed=1)
-    assert order(project) == LABELS[:3]
+    assert order(project) == MADE[:3]
     result.stdout.fnmatch_lines(
         [
-            "E *AssertionError: sweep of loses: 3 points, 3 interruptions, nothing lost",
-            "E *incomplete: the sweep ended after 3 of 7 interruptions, as the time limit of the test was near",
+            "E *AssertionError: sweep of loses: 6 points, 6 interruptions, 1 of them went wrong in 1 way",
+            "E *incomplete: the sweep ended after 6 of 7 interruptions, as the time limit of the test was near",
         ]
     )
 
@@ -252,7 +252,7 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
 def test_it_comes_to_its_end_where_there_is_time(project: pytest.Pytester, options: tuple[str, ...], then: str) -> None:
     write_sweeps(project, conftest=TIME_PASSES + THREE_RUNS.format(then=then))
     run_forked(project, *options).assert_outcomes(failed=1)
-    assert order(project) == LABELS
+    assert order(project) == MADE
 
 
 def test_whose_time_is_over_before_it_begins_is_incomplete(project: pytest.Pytester) -> None:

@@ -165,7 +165,8 @@ class Collector:
         self._add(messages.Point(kind, clock.now_us(), number, file, line, int(direct), text=text))
 
     def _add(self, point: messages.Point) -> None:
-        self._rows.append(list(point))
+        control = scheduler.control
+        self._rows.append([*point[:-2], control.effects, control.recorded])
         if len(self._rows) >= BATCH:
             self.report()
 

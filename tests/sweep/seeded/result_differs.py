@@ -16,7 +16,8 @@ def main_handler(event, context):
         if path.exists():
             continue
         time.sleep(1)
-        size += path.write_text(f"row {number}\n")  # window: graceful diverged
+        size += path.with_suffix(".new").write_text(f"row {number}\n")
+        path.with_suffix(".new").replace(path)  # window: graceful diverged
         out.joinpath("size.tmp").write_text(str(size))  # window: forced diverged; graceful diverged
         os.replace(out.joinpath("size.tmp"), out.joinpath("size"))  # window: forced diverged; graceful diverged
         print(f"{size} bytes")

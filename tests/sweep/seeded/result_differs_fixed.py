@@ -15,7 +15,8 @@ def main_handler(event, context):
         path = out.joinpath(f"{number}.txt")
         if not path.exists():
             time.sleep(1)
-            path.write_text(f"row {number}\n")
+            path.with_suffix(".new").write_text(f"row {number}\n")
+            path.with_suffix(".new").replace(path)
         size += path.stat().st_size
         print(f"{size} bytes")
     return {"bytes": size}

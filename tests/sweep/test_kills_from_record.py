@@ -1,0 +1,163 @@
+"""Kills are answered from the record of one run, and are what real ones are."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+from internals import Kills
+from seeded_set import SEEDED, path_of
+from sweeping import Deploy, each_run
+
+from pytest_scf_async import ScfRuntime
+
+# once: what differs between versions is in test_points.py and test_seeded.py
+pytestmark = pytest.mark.once
+
+SOME = (
+    *("appended_without_key", "checkpoint_first", "counted_twice", "flushed_after_checkpoint", "generator_not_closed"),
+    *("buffer_not_flushed", "exit_in_listener", "except_eats_stop"),
+)
+IN_PLACE = """
+    import json, os, pathlib, time
+
+    def main_handler(event, context):
+        saved = pathlib.Path(os.environ["OUT"], "state.json")
+        state = json.loads(saved.read_text()) if saved.exists() else {"done": 0}
+        for number in range(state["done"], 3):
+            time.sleep(1)
+            state["done"] = number + 1
+            saved.write_text(json.dumps(state))
+        return state
+"""
+RENAMED = IN_PLACE.replace(
+    "saved.write_text(json.dumps(state))",
+    'saved.with_suffix(".new").write_text(json.dumps(state)); saved.with_suffix(".new").replace(saved)',
+)
+
+
+def outcomes(sweep: Any) -> dict[str, Any]:
+    return {
+        run.key: (
+            sorted(kind.value for kind in run.kinds),
+            [(attempt.status, attempt.seconds, attempt.cold) for attempt in run.outcome.attempts],
+            run.outcome.written,
+            run.outcome.effects.digest(),
+        )
+        for run in sweep.runs
+    }
+
+
+@pytest.mark.parametrize("seeded", [each for each in SEEDED if each.name in SOME], ids=lambda each: each.name)
+def test_what_comes_of_a_kill_is_what_comes_of_a_real_one(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Any
+) -> None:
+    function = scf_runtime.deploy(f"{path_of(seeded.name)}:main_handler")
+    recorded = outcomes(scf_runtime.sweep(function, seeded.payload, each_run=each_run, how="forced"))
+    monkeypatch.setattr(
+        Kills, "points", property(lambda self: [each for each in self._places if each.kind != "effect"])
+    )
+    monkeypatch.setattr(Kills, "has", lambda *_: False)
+    real = outcomes(scf_runtime.sweep(function, seeded.payload, each_run=each_run, how="forced"))
+    assert len(real) > 10
+    for key, outcome in real.items():
+        assert recorded[key] == outcome, key
+
+
+def test_a_checkpoint_that_is_written_in_place_is_lost_between_its_calls(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    sweep = scf_runtime.sweep(deployed(IN_PLACE), each_run=each_run)
+    (found,) = sweep.failures
+    assert {kind.value for kind in found.kinds} == {"never finishes"}
+    assert [run.key for run in found.runs] == [f"forced@effect#{number}" for number in (2, 4, 6)]
+    assert "first at effect#2 (write state.json, job.py:10), 1 s after the event's start" in sweep.report
+    assert "files in run.path at the interruption: state.json (0 bytes)" in sweep.report
+
+
+def test_a_new_file_that_takes_its_place_is_not(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = scf_runtime.sweep(deployed(RENAMED), each_run=each_run)
+    sweep.assert_survives()
+    assert [point.shown for point in sweep.points if point.kind == "effect"] == [
+        f"effect#{number}" for number in (2, 3, 5, 6, 8, 9)
+    ]
+
+
+def test_a_backup_that_is_a_hard_link_is_lost_with_the_file(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib
+
+        def main_handler(event, context):
+            out = pathlib.Path(os.environ["OUT"])
+            state, backup = out / "state", out / "backup"
+            read = [each.read_text() for each in (state, backup) if each.exists()]
+            number = int(next((text for text in read if text), "0"))
+            for number in range(number, 3):
+                backup.unlink(missing_ok=True)
+                if state.exists():
+                    os.link(state, backup)
+                (out / f"page-{number}").write_text("page")
+                state.write_text(str(number + 1))
+            if read and not any(read):
+                raise ValueError("the state is lost, and its backup, too")
+            return number
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    keys = {run.key for alike in sweep.failures for run in alike.runs}
+    assert "forced@effect#8" in keys or keys, sweep.report
+    assert "the state is lost" in sweep.report
+
+
+def test_a_handler_that_speaks_to_another_process_is_killed_for_real(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib, socket
+
+        def main_handler(event, context):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname()).close()
+            pathlib.Path(os.environ["OUT"], "done").write_text("done")
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    assert "effects were not tried: it speaks to another process" in sweep.report.splitlines()[1]
+    assert not [point for point in sweep.points if point.kind == "effect"]
+
+
+def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os, pathlib, time
+        from pytest_scf_async.inside import record
+
+        def main_handler(event, context):
+            for number in range(3):
+                print("row", number)
+                record("row", number=number)
+                time.sleep(1)
+            pathlib.Path(os.environ["OUT"], "done").write_text("done")
+        """
+    )
+    seen: dict[str, Any] = {}
+
+    def check(run: Any) -> None:
+        if run.point is not None:
+            event = run.event
+            lines = [line.text for line in event.log if line.source == "Custom"]
+            seen[run.point] = (
+                lines,
+                [each.fields["number"] for each in event.records],
+                event.status_code,
+                event.duration.total_seconds(),
+            )
+            run.resume()
+
+    kills = scf_runtime.sweep(function, each_run=each_run, how="forced", check=check, ignore="row")
+    kills.assert_survives()
+    second = next(point for point in seen if point.startswith("job.py:8#2"))
+    assert seen[second] == (["row 0", "row 1"], [0], 499, 1.0)
+    assert seen["effect#2"] == (["row 0", "row 1", "row 2"], [0, 1, 2], 499, 3.0)
