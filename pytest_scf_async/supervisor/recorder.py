@@ -111,8 +111,8 @@ class _Change(NamedTuple):
     """Its times are set."""
 
 
-class _TooMuchError(Exception):
-    """More than a record takes."""
+class _RefusedError(Exception):
+    """A record cannot have what is in the directory; the text says why."""
 
 
 class Disk:
@@ -144,7 +144,12 @@ class Disk:
         """Look at these paths, and add to the record what is new."""
         mapped = [_Change(path, _EVERYTHING) for node in self._mapped.values() for path in node.paths[:1]]
         for change in (*changes, *mapped):
-            self._look(change)
+            try:
+                self._look(change)
+            except FileNotFoundError:
+                self._lose(change.path)  # another thread has removed it meanwhile
+            except OSError as error:
+                raise _RefusedError(f"{change.path!r} in run.path cannot be read ({error.strerror})") from None
         for inode in self._unnamed:
             if not self._nodes[inode].paths:
                 del self._nodes[inode]
@@ -152,7 +157,7 @@ class Disk:
                 self._writer.add(Forgotten(inode))
         self._unnamed.clear()
         if len(self._inodes) > MOST_FILES or self._writer.size > MOST_BYTES:
-            raise _TooMuchError
+            raise _RefusedError(f"run.path has more than {MOST_FILES:,} files, or {MOST_BYTES:,} bytes")
 
     def _look(self, change: _Change) -> None:
         path, span, stamps = change
@@ -162,6 +167,8 @@ class Disk:
             self._lose(path)
             return
         inode, kind = found.st_ino, _kind_of(found.st_mode)
+        if kind == "special file":
+            raise _RefusedError(f"{path!r} in run.path is a socket, a pipe or a device")
         if self._inodes.get(path, inode) != inode:
             self._lose(path)
         node, is_new = self._nodes.get(inode), False
@@ -259,8 +266,8 @@ class Effects:
     def _bounded(self) -> Iterator[None]:
         try:
             yield
-        except _TooMuchError:
-            self.fail(f"has more than {MOST_FILES:,} files or {MOST_BYTES:,} bytes")
+        except _RefusedError as error:
+            self.fail(str(error))
 
     def fail(self, why: str) -> None:
         """Nothing is recorded from here on."""

@@ -28,7 +28,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "planned": swept.planned,
         "reached": swept.reached,
         "left_out": swept.left_out,
-        "effects_untried": swept.effects_untried,
+        "about_effects": list(swept.about_effects),
         "forced_only": swept.forced_only,
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),

@@ -137,5 +137,5 @@ class Swept:
     """How many runs there were to be."""
     left_out: int = 0
     """How many points are not to be tried, as they are beyond ``limit=``."""
-    effects_untried: str = ""
-    """Why kills are real runs, which begin at lines and waits alone; empty: they come from a record."""
+    about_effects: tuple[str, ...] = ()
+    """Why kills are real runs, at lines and waits alone, or what the record of effects does not tell."""

@@ -101,8 +101,7 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
         yield f"incomplete: the sweep ended after {made}, as {swept.incomplete}"
-    if swept.effects_untried:
-        yield f"effects were not tried: {swept.effects_untried}"
+    yield from swept.about_effects
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:

@@ -211,8 +211,7 @@ class _Sweeper:
         self._collected = 0
         self._kills: Kills | None = None
         """Answers kills, where the undisturbed run could be recorded."""
-        self._untried = ""
-        """Why it could not."""
+        self._about_effects: list[str] = []
         self._expected: Effects | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
@@ -257,7 +256,7 @@ class _Sweeper:
             not_reached=missing,
             collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
-            effects_untried=self._untried,
+            about_effects=tuple(self._about_effects),
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -399,9 +398,8 @@ class _Sweeper:
         self._reaches(first)
         self._reaches(second)
         if first.record is not None:
-            if first.record.problems:
-                self._untried = first.record.problems[0]
-            else:
+            self._about_effects += first.record.remarks()
+            if not first.record.problems:
                 self._kills = Kills(first)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)

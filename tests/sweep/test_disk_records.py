@@ -63,6 +63,7 @@ def test_each_change_is_an_effect_with_its_path(recorded: Records, tmp_path: Pat
         "rmdir a/b",
         "rmdir a",
     ]
+    assert list(record.remarks()) == ["2 writers: one order of their changes was tried"]
 
 
 def test_an_effect_has_the_simulated_time_and_the_number_of_records(recorded: Records, tmp_path: Path) -> None:
@@ -113,3 +114,48 @@ def test_a_write_over_a_page_of_the_file_can_be_cut_there(recorded: Records, tmp
         "write data, cut at byte 16,384": b"c" * 16_384,
         "the end": b"c" * 20_000,
     }
+
+
+def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
+    record = recorded(
+        """\
+        import os
+
+        def main_handler(event, context):
+            os.mkfifo(os.environ["OUT"] + "/pipe")
+            open(os.environ["OUT"] + "/file", "w").close()
+        """
+    )
+    assert list(record.remarks()) == [f"effects were not tried: {record.problems[0]}"]
+    assert record.problems == ["'pipe' in run.path is a socket, a pipe or a device"]
+
+
+def test_a_file_that_is_mapped_is_looked_at_again(recorded: Records) -> None:
+    record = recorded(
+        """\
+        import mmap, os
+
+        def main_handler(event, context):
+            fd = os.open(os.environ["OUT"] + "/data", os.O_CREAT | os.O_RDWR)
+            os.truncate(fd, 8192)
+            with mmap.mmap(fd, 8192) as memory:
+                memory[5000] = 7
+                os.mkdir(os.environ["OUT"] + "/one")
+                memory[5001] = 8
+                os.mkdir(os.environ["OUT"] + "/two")
+        """
+    )
+    found = [
+        bytes(image.nodes[image.inodes["data"]].pages.get(1, b""))[904:]
+        for state, image in record.states()
+        if "data" in image.inodes
+    ]
+    assert [effect.text for effect in record.effects] == [
+        "open data",
+        "truncate data",
+        "mmap data",
+        "mkdir one",
+        "mkdir two",
+    ]
+    assert list(record.remarks()) == ["mapped into memory: data; its states between system calls are unknown"]
+    assert found[-3:] == [b"\x07", b"\x07\x08", b"\x07\x08"]
