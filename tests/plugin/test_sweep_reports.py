@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 from forked_pytest import run_forked
 from sweep_support import LABELS, LOST, MADE, ORDER, SURVIVES, order, write_sweeps
+from test_programs_untraced import REFUSE
 
 from pytest_scf_async.sweep.findings import Swept
 
@@ -358,3 +359,18 @@ def test_what_is_not_valid_is_refused(project: pytest.Pytester, given: str, sent
     result = project.runpytest_inprocess("-p", "another")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([sentence])
+
+
+def test_without_a_tracer_kills_are_real_runs_and_the_report_says_so(project: pytest.Pytester) -> None:
+    seize = {"call": {"x86_64": 101, "aarch64": 117}, "argument": 0x4206}  # ptrace(PTRACE_SEIZE)
+    write_sweeps(project, conftest=REFUSE.format(**seize, error="EPERM") + ORDER)
+    result = run_forked(project)
+    result.assert_outcomes(failed=1)
+    assert order(project) == LABELS
+    result.stdout.fnmatch_lines(
+        [
+            "E *AssertionError: sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
+            "E *effects were not tried: ptrace: Operation not permitted",
+            "E *lost (forced, 1 interruption), first at loses.py:8#1*",
+        ]
+    )
