@@ -130,14 +130,6 @@ class Swept:
     """In how many runs lines are collected."""
     mutants: tuple[MutantOutcome, ...] = ()
     """The mutants that were tried."""
-    branched: int = 0
-    """How many of the runs were branches; the others were made from the beginning."""
-    branch_seconds: float = 0.0
-    """Real seconds that the branches took, on all cores."""
-    resume_seconds: float = 0.0
-    """The same for what was invoked again after them."""
-    not_branched: tuple[tuple[str, int], ...] = ()
-    """Why runs were no branches, each with how many."""
     notes: tuple[str, ...] = ()
     incomplete: str = ""
     """Why it ended before all runs were made."""

@@ -258,9 +258,6 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
-    if swept.not_branched:
-        reasons = "; ".join(f"{why} ({count:,})" for why, count in swept.not_branched)
-        yield shortened_line(f"made from the beginning, and not by branches: {reasons}", 2 * WIDTH)
     yield from _notes(swept)
     if swept.not_reached:
         runs = f"any of {swept.collected:,} runs that collected lines"
@@ -268,9 +265,7 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield shortened_line(f"the main thread did not reach these lines in {runs}: {lines}", 2 * WIDTH)
     yield from _mutants(swept)
     each = swept.seconds / max(len(swept.runs), 1)
-    made = f"{swept.branched:,} of them by branches" if swept.branched else "all of them from the beginning"
-    took = f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
-    yield f"{took}; it made {made}"
+    yield f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
 
 
 def _notes(swept: Swept) -> Iterator[str]:
