@@ -363,7 +363,10 @@ _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serve
 _LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
 _ENDLESS: Mapping[Awaited, str] = {
     "something": "find out why what this wait is for never came, or give the wait a timeout",
-    "lock": "have the thread that holds this lock release it: acquire several locks in the same order everywhere",
+    "lock": (
+        "have the thread or task that holds this lock release it (`with lock:`, `async with lock:`): acquire several "
+        "locks in the same order everywhere"
+    ),
     "own lock": (
         "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
         "thread release what it acquires (`with lock:`)"
