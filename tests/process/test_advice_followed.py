@@ -421,6 +421,52 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
     assert_finished(event.stop(within=12), "stopped")
 
 
+PROCESSES = """
+import multiprocessing, signal, time
+from concurrent.futures import ProcessPoolExecutor
+
+stop = []
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, lambda *_: stop.append("stop"))
+    with POOL as pool:
+        for _ in range(20):
+            if stop:
+                break
+            pool.TASK
+            time.sleep(1)
+        END
+    return "stopped"
+"""
+ENDS_OF_POOLS = {
+    "pass": "pool.shutdown(cancel_futures=True)",
+    "pool.close(); pool.join()": "pool.terminate()",
+}
+POOL = "multiprocessing.Pool(2, initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))"
+
+
+@pytest.mark.parametrize("end", ENDS_OF_POOLS)
+def test_a_pool_of_simulated_processes_is_left_without_its_tasks(runtime, deploy, end: str) -> None:
+    source = PROCESSES.replace("POOL", "ProcessPoolExecutor(2)").replace("TASK", "submit(time.sleep, 10)")
+    if end != "pass":
+        source = PROCESSES.replace("POOL", POOL).replace("TASK", "apply_async(time.sleep, (10,))")
+    event = deploy(source.replace("END", end), children="simulated").invoke_async().wait_until_listening()
+    runtime.clock.advance(10.5)
+    with pytest.raises(AssertionError) as caught:
+        event.stop(within=31)
+    text = str(caught.value)
+    assert "likely cause: the handler of SIGTERM returned, and the work went on\nwhat to do: set a flag" in text
+    assert (
+        "; the end of a pool of processes waits for all tasks but with shutdown(cancel_futures=True), or with " in text
+    )
+
+    event = (
+        deploy(source.replace("END", ENDS_OF_POOLS[end]), children="simulated").invoke_async().wait_until_listening()
+    )
+    runtime.clock.advance(10.5)
+    assert_finished(event.stop(within=31), "stopped")
+
+
 CROSSWISE = """
 import asyncio
 
