@@ -356,8 +356,8 @@ _WAIT_FOR_STOP = (
 )
 _END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
 _END_PROCESSES = (
-    "the end of a pool of processes waits for all tasks but with shutdown(cancel_futures=True), or with terminate() of a "
-    "pool with initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL)"
+    "the end of a pool of processes waits for all tasks, but with shutdown(cancel_futures=True), or with terminate() "
+    "of a pool with initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL)"
 )
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
