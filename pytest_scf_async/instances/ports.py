@@ -69,7 +69,8 @@ def claim(number: int, limit: float) -> ClaimedPort:
         _probe(number)
     except OSError as error:
         claimed.release()
-        raise PortInUseError(f"by another program: {error.strerror}", "end that program") from None
+        who = procfs.listeners_on(number) or f"another program: {error.strerror}"
+        raise PortInUseError(f"by {who}", "end that program") from None
     return claimed
 
 

@@ -24,7 +24,7 @@ from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_call, describe_caller, in_loop
+from ..scheduler.callers import describe_call, describe_caller, in_loop, tasks_acquire
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry
 from .builtin import documentation
@@ -150,7 +150,9 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        awaits = Awaits.ANSWER if claims and receives else Awaits.NOTICE if in_loop() else Awaits.SOMETHING
+        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        if awaits is Awaits.SOMETHING and in_loop():
+            awaits = Awaits.LOCK if due is None and tasks_acquire() else Awaits.NOTICE
         return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
