@@ -661,6 +661,7 @@ def test_the_likely_cause(export, request, assertion, cause):
     assert cause in line
 
 
+@pytest.mark.interpreter  # how large objects are
 def test_an_event_is_small_and_leaves_nothing_on_the_clock(runtime):
     export = runtime.deploy_scripted("export", [running_for(60), finished({"rows": 1})])
     export.run()
