@@ -422,7 +422,7 @@ def listeners_on(port: int) -> str:
     """Who listens on a TCP *port* in this network, as in ``pid 12 (nc -l 80)``; empty: none, or it may not be seen."""
     sockets = {f"socket:[{inode}]" for inode in listening_inodes("self", {port})}
     found = [
-        f"pid {pid} ({shortened_line(command_of(pid).replace(bytes(1), b' ').decode('utf-8', 'replace').strip(), 60)})"
+        f"pid {pid} ({shortened_line(command_of(pid).replace(bytes(1), b' ').decode('utf-8', 'replace').strip(), 80)})"
         for pid in (processes() if sockets else ())
         if any(target_of(pid, fd) in sockets for fd in descriptors_of(pid))
     ]

@@ -544,11 +544,10 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     wait = _waited_through(event, last)
     if wait is not None:
         return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
-    text = f"the handler of SIGTERM returned, and {went_on}"
-    if not event.function.runtime.has_places:  # its waits are system calls, which show no way that the work has gone
-        return text
     came_to = _came_to(event, last)
-    return f"{text}, at last in {came_to.description}" if came_to is not None else f"{text}: nothing stopped it"
+    stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    # Without places its waits are system calls, which do not show what the work has come to.
+    return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
 def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:

@@ -29,7 +29,7 @@ PLUMBING = {
     for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
 }
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
-for _name in ("base_events", "events", "runners"):
+for _name in ("base_events", "events", "runners", "streams"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
 """Modules, mostly of the standard library, that wait on behalf of their callers. Texts name the line of the caller."""
 
@@ -188,11 +188,7 @@ def _awaiting_tasks(loop: Any) -> list[Any]:
         return []
     of_tasks = tasks.Task, tasks._GatheringFuture
     found = [task for task in tasks.all_tasks(loop) if not isinstance(task._fut_waiter, of_tasks)]
-    return sorted(found, key=_by_name)
-
-
-def _by_name(task: Any) -> tuple[int, str]:
-    return len(task.get_name()), task.get_name()
+    return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
 def tasks_acquire() -> bool:
@@ -240,13 +236,13 @@ def _holders(task: Any) -> str:
     if call != "acquire":
         return ""
     found = []
-    for other in sorted(sys.modules["asyncio.tasks"].all_tasks(), key=_by_name):
+    for other in sys.modules["asyncio.tasks"].all_tasks():
         chain = _chain_of(other)
         frames = [frame for at, (_, frame) in enumerate(chain) if _is_within(chain, at, lock)]
         if frames:
             name = "itself" if other is task else other.get_name()
             found.append(f"{name} at {os.path.basename(frames[-1].f_code.co_filename)}:{frames[-1].f_lineno}")
-    held = f"held by {shortened_list(found, _FEW_TASKS)}" if found else "no task is in an `async with` of it"
+    held = f"held by {shortened_list(sorted(found), _FEW_TASKS)}" if found else "no task is in an `async with` of it"
     return f" ({held})"
 
 
@@ -254,12 +250,11 @@ def _is_within(chain: _Chain, at: int, lock: Any) -> bool:
     """Whether a coroutine of *chain* has entered ``async with`` of *lock*, or of a condition that has this lock."""
     leave = type(lock).__aexit__
     stack = gc.get_referents(*chain[at])
-    left = []
-    for each, after in zip(stack, [*stack[1:], None], strict=True):
-        if each is leave:  # from Python 3.14 on the lock is behind it
-            left.append(after)
-        elif type(each) is MethodType and each.__func__ is leave:
-            left.append(each.__self__)
+    left = [
+        getattr(each, "__self__", after)  # from Python 3.14 on it is no method, and the lock is behind it
+        for each, after in zip(stack, [*stack[1:], None], strict=True)
+        if each is leave or (type(each) is MethodType and each.__func__ is leave)
+    ]
     calls = [_call_of_lock(frame) for _, frame in chain[at + 1 :]]
     if calls and calls[0][0] == "__aenter__":
         del left[-1:]  # it is there before that is over
