@@ -583,7 +583,7 @@ HELD = {
     ),
     "lock = asyncio.Semaphore(3); [asyncio.create_task(forks(lock), name=f'n{n}') for n in range(3)]; "
     "await asyncio.sleep(1); await takes(lock)": (
-        "and await Semaphore.acquire at index.py:49 in n1 (held by n0 at index.py:49, itself at index.py:49 and 1 "
+        "and await Semaphore.acquire at index.py:49 in n1 (held by itself at index.py:49, n0 at index.py:49 and 1 "
         "more) and 2 more"
     ),
     "lock = asyncio.BoundedSemaphore(2); await lock.acquire(); one = asyncio.create_task(waits(lock), name='one'); "
