@@ -355,10 +355,7 @@ _WAIT_FOR_STOP = (
     "handler, or allow more time (within=...)"
 )
 _END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
-_END_PROCESSES = (
-    "the end of a pool of processes waits for all tasks, but with shutdown(cancel_futures=True), or with terminate() "
-    "of a pool with initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL)"
-)
+_END_PROCESSES = "leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks"
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
 _NO_RESET = (

@@ -197,16 +197,12 @@ def tasks_acquire() -> bool:
         ends = [_chain_of(task)[-1][1] for task in _awaiting_tasks(sys.modules["asyncio.events"]._get_running_loop())]
     except (AttributeError, IndexError):  # those of another loop
         return False
-    calls = [_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS]
-    return set(calls) == {"acquire"}
+    return {_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
 
 
-_Chain = list[tuple[Any, FrameType]]
-
-
-def _chain_of(task: Any) -> _Chain:
+def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
     """The coroutines and generators in which *task* awaits, outermost first, each with its frame."""
-    chain: _Chain = []
+    chain: list[tuple[Any, FrameType]] = []
     awaited = task.get_coro()
     while True:
         of = type(awaited)
@@ -246,7 +242,7 @@ def _holders(task: Any) -> str:
     return f" ({held})"
 
 
-def _is_within(chain: _Chain, at: int, lock: Any) -> bool:
+def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
     """Whether a coroutine of *chain* has entered ``async with`` of *lock*, or of a condition that has this lock."""
     leave = type(lock).__aexit__
     stack = gc.get_referents(*chain[at])
@@ -258,8 +254,8 @@ def _is_within(chain: _Chain, at: int, lock: Any) -> bool:
     calls = [_call_of_lock(frame) for _, frame in chain[at + 1 :]]
     if calls and calls[0][0] == "__aenter__":
         del left[-1:]  # it is there before that is over
-    released = [condition for name, condition in calls if name == "wait"]
-    return any(lock in (each, getattr(each, "_lock", None)) for each in left if each not in released)
+    held = [each for each in left if ("wait", each) not in calls]  # a condition that waits has released its lock
+    return any(lock in (each, getattr(each, "_lock", None)) for each in held)
 
 
 def _call_of_lock(frame: FrameType) -> tuple[str, Any]:
@@ -281,12 +277,5 @@ def _place_of(task: Any) -> str:
         return ""
     of = "" if inner is None else type(inner.f_locals.get("self")).__name__
     on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
-    place = users.f_code, users.f_lasti, on
-    if place not in _awaits:
-        file = os.path.basename(users.f_code.co_filename)
-        _awaits[place] = "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in "
-    return _awaits[place] and _awaits[place] + task.get_name()
-
-
-_awaits: dict[tuple[CodeType, int, str], str] = {}
-"""What was said of tasks, by code, instruction and call: they await at the same places again and again."""
+    file = os.path.basename(users.f_code.co_filename)
+    return "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {task.get_name()}"
