@@ -49,7 +49,7 @@ from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion
 from .lockstep.invocation_queue import InvocationQueue
-from .lockstep.scheduler import Lockstep
+from .lockstep.scheduler import CLOSED, Lockstep
 from .lockstep.scripts import ScriptedEvent
 from .model import (
     DEFAULT_ALIAS,
@@ -1178,7 +1178,7 @@ class ScfRuntime:
 
     def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent:
         if self._closed:
-            raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
+            raise ScfUsageError(f"function {function.name!r}: {CLOSED}")
         with self._lockstep.locked():
             self._require_present(function)
             versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key

@@ -50,8 +50,8 @@ class ScfEndpoint:
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
-            who = procfs.listeners_on(port) if error.errno == errno.EADDRINUSE else ""
-            why = f"{error.strerror or error}{who and ' by '}{who}"
+            why = error.strerror or str(error)
+            why += f" by {procfs.listeners_on(port)}" if error.errno == errno.EADDRINUSE else ""
             raise ScfUsageError(
                 f"the endpoint cannot have port {port} of {host}: {why}; 0 is a port that is free"
             ) from None

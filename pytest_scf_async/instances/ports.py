@@ -69,8 +69,7 @@ def claim(number: int, limit: float) -> ClaimedPort:
         _probe(number)
     except OSError as error:
         claimed.release()
-        who = procfs.listeners_on(number) or f"another program: {error.strerror}"
-        raise PortInUseError(f"by {who}", "end that program") from None
+        raise PortInUseError(f"by {procfs.listeners_on(number)}: {error.strerror}", "end that program") from None
     return claimed
 
 

@@ -70,9 +70,9 @@ _TOO_MANY_POINTS = (
     "with exclude="
 )
 
-_CLOSED = (
-    "the runtime is closed, as it is at the end of its test: run the event within that test, or make the runtime with "
-    "scf_runtime_factory"
+CLOSED = (
+    "the runtime is closed, as it is at the end of its test, or of its `with` block: run the event before that (a "
+    "fixture yields the runtime within the block), or make the runtime with scf_runtime_factory"
 )
 
 _LISTENERS: dict[str, Listener] = {
@@ -445,7 +445,7 @@ class Lockstep:
             return
         with self._condition:
             if self._closed:
-                raise ScfUsageError(f"{call.name}: {_CLOSED}")
+                raise ScfUsageError(f"{call.name}: {CLOSED}")
             self.calls += 1
             self._leave_core()  # it is that of another thread
             self._revoke_lease()
@@ -495,7 +495,7 @@ class Lockstep:
         """Wait until the call is done that an answer is owed for; see ``served``."""
         with self._condition:
             if self._closed:
-                raise ScfUsageError(f"{call.name}: {_CLOSED}")
+                raise ScfUsageError(f"{call.name}: {CLOSED}")
             self._revoke_lease()
             if call.begin is not None:
                 call.begin()

@@ -419,14 +419,12 @@ def listens_on_loopback(port: int) -> str:
 
 
 def listeners_on(port: int) -> str:
-    """Who listens on a TCP *port* in this network, as in ``pid 12 (nc -l 80)``; empty: none, or it may not be seen."""
+    """Who listens on a TCP *port* in this network: ``pid 12 (nc -l 80)``, or "another program", where none is seen."""
     sockets = {f"socket:[{inode}]" for inode in listening_inodes("self", {port})}
-    found = [
-        f"pid {pid} ({shortened_line(command_of(pid).replace(bytes(1), b' ').decode('utf-8', 'replace').strip(), 60)})"
-        for pid in (processes() if sockets else ())
-        if any(target_of(pid, fd) in sockets for fd in descriptors_of(pid))
-    ]
-    return shortened_list(found, 2)
+    who = [pid for pid in processes() if sockets and any(target_of(pid, fd) in sockets for fd in descriptors_of(pid))]
+    words = [command_of(pid).replace(bytes(1), b" ").decode("utf-8", "replace").strip() for pid in who]
+    found = [f"pid {pid} ({shortened_line(command, 80)})" for pid, command in zip(who, words, strict=True)]
+    return shortened_list(found, 2) or "another program"
 
 
 def ports_given_out() -> tuple[int, int]:

@@ -355,10 +355,7 @@ _WAIT_FOR_STOP = (
     "handler, or allow more time (within=...)"
 )
 _END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
-_END_PROCESSES = (
-    "the end of a pool of processes waits for all tasks, but with shutdown(cancel_futures=True), or with terminate() "
-    "of a pool with initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL)"
-)
+_END_PROCESSES = "leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks"
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
 _NO_RESET = (
@@ -544,11 +541,10 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     wait = _waited_through(event, last)
     if wait is not None:
         return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
-    text = f"the handler of SIGTERM returned, and {went_on}"
-    if not event.function.runtime.has_places:  # its waits are system calls, which show no way that the work has gone
-        return text
     came_to = _came_to(event, last)
-    return f"{text}, at last in {came_to.description}" if came_to is not None else f"{text}: nothing stopped it"
+    stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    # Without places its waits are system calls, which do not show what the work has come to.
+    return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
 def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:

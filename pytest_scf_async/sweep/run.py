@@ -50,6 +50,9 @@ Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stag
 """Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
 
 
+_TELL = 'have each_run tell the handler where to write, as in yield {"OUT": str(run.path)}'
+
+
 def resume_after_us(number: int) -> int:
     """Simulated time before the event with that number in its run, from the end of the one before.
 
@@ -331,6 +334,12 @@ class Runner:
             if run.point is None:
                 raise
             return _assertion_text(error)
+        except FileNotFoundError as error:
+            if run.point is None and str(error.filename).startswith(f"{run.path}/"):
+                raise ScfUsageError(
+                    f"check=: {error.filename} is not there after the undisturbed run: {_TELL}"
+                ) from None
+            raise
         except TimeIsOverError as error:
             return str(error)
         finally:

@@ -20,6 +20,7 @@ from pytest_scf_async import (
     assert_finished,
     assert_signal_handled,
     assert_stopped_within,
+    assert_terminated,
     assert_timed_out,
 )
 
@@ -421,6 +422,38 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
     assert_finished(event.stop(within=12), "stopped")
 
 
+def test_a_key_that_the_payload_has_by_another_name_is_passed(deploy) -> None:
+    function = deploy("def main_handler(event, context):\n    return event['parts']\n")
+    text = refusal_of(assert_finished, function.invoke_async({"part": 2}).wait())
+    assert "what to do: pass 'parts' in the payload, if the handler reads it there: the payload has 'part'\n" in text
+    assert "the payload has" not in refusal_of(assert_finished, function.invoke_async({"rows": 2}).wait())
+
+    assert_finished(function.invoke_async({"parts": 2}).wait(), 2)
+
+
+def test_the_event_of_a_runtime_that_a_fixture_returns_runs_before_that_is_closed(make_runtime, tmp_path: Path) -> None:
+    (tmp_path / "index.py").write_text("def main_handler(event, context):\n    return 1\n", encoding="utf-8")
+    with make_runtime() as runtime:
+        function = runtime.deploy(f"{tmp_path}/index.py:main_handler")
+        assert_finished(function.invoke_async().wait(), 1)
+    yields = (
+        r"function 'index': the runtime is closed, .* \(a fixture yields the runtime within the block\), or make the"
+    )
+    with pytest.raises(ScfUsageError, match=yields):
+        function.invoke_async()
+
+
+def test_an_event_is_terminated_before_it_has_ended(deploy, runtime) -> None:
+    function = deploy("import time\ndef main_handler(event, context):\n    time.sleep(9)\n")
+    text = refusal_of(assert_terminated, function.invoke_async().wait())
+    assert "; terminate() without it forces the end of an event that still runs, so before wait() (ABORTED, no" in text
+
+    event = function.invoke_async()
+    runtime.clock.advance(1)
+    event.terminate()
+    assert_terminated(event)
+
+
 PROCESSES = """
 import multiprocessing, signal, time
 from concurrent.futures import ProcessPoolExecutor
@@ -456,7 +489,7 @@ def test_a_pool_of_simulated_processes_is_left_without_its_tasks(runtime, deploy
         event.stop(within=31)
     text = str(caught.value)
     assert "likely cause: the handler of SIGTERM returned, and the work went on\n" in text
-    assert "; the end of a pool of processes waits for all tasks, but with shutdown(cancel_futures=True), or" in text
+    assert "; leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks\n" in text
 
     followed = source.replace("END", ENDS_OF_POOLS[end])
     event = deploy(followed, children="simulated").invoke_async().wait_until_listening()
@@ -583,7 +616,7 @@ HELD = {
     ),
     "lock = asyncio.Semaphore(3); [asyncio.create_task(forks(lock), name=f'n{n}') for n in range(3)]; "
     "await asyncio.sleep(1); await takes(lock)": (
-        "and await Semaphore.acquire at index.py:49 in n1 (held by n0 at index.py:49, itself at index.py:49 and 1 "
+        "and await Semaphore.acquire at index.py:49 in n1 (held by itself at index.py:49, n0 at index.py:49 and 1 "
         "more) and 2 more"
     ),
     "lock = asyncio.BoundedSemaphore(2); await lock.acquire(); one = asyncio.create_task(waits(lock), name='one'); "

@@ -869,3 +869,28 @@ def test_its_events_are_none_of_the_test(scf_runtime: ScfRuntime) -> None:
     assert sweep.runs
     assert scf_runtime.events == []
     assert scf_runtime.clock.now == before
+
+
+def test_a_file_that_the_undisturbed_run_did_not_leave_needs_an_each_run(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os
+        def main_handler(event, context):
+            with open(os.path.join(os.environ.get("OUT", "/tmp"), "rows"), "w") as file:
+                file.write("row")
+        """
+    )
+
+    def check(run: Any) -> None:
+        assert run.point or (run.path / "rows").read_text() == "row"
+
+    with pytest.raises(
+        ScfUsageError, match=r"^check=: \S+/rows is not there after the undisturbed run: have each_run "
+    ):
+        scf_runtime.sweep(function, check=check)
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        scf_runtime.sweep(function, check=lambda _: Path("/nowhere").read_text())
+
+    assert scf_runtime.sweep(function, check=check, each_run=each_run).runs

@@ -96,7 +96,7 @@ def test_a_port_on_which_a_program_listens_is_not_claimed(
     with socket.socket(family) as server:
         server.bind((host, number))
         server.listen()
-        with pytest.raises(PortInUseError, match=rf"^by pid {os.getpid()} \(\S*python.*\)$"):
+        with pytest.raises(PortInUseError, match=rf"^by pid {os.getpid()} \(\S*python.*\): Address already in use$"):
             claim(number, 60)
         monkeypatch.setattr(procfs, "descriptors_of", lambda _: [])  # as those of another user
         with pytest.raises(PortInUseError, match=r"^by another program: Address already in use$"):

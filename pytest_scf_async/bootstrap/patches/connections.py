@@ -453,14 +453,10 @@ def _peer_of(sock: _socket.socket) -> _Peer | None:
 
 def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
     """A socket without another end: one that is being connected, or one for datagrams."""
-    text = "a socket"
     if sock.family in _INTERNET and sock.type == socket.SOCK_DGRAM:
         until = _holds_until(connection, connection.sent_to in idle_peers)
         return Claim(f"a UDP socket at {shown(sock.getsockname())}", until, connection)
-    if sock.family in _INTERNET:
-        text += f" at {shown(sock.getsockname())}"
-    elif sock.family == socket.AF_UNIX:
-        text = "a Unix socket"
+    text = "a Unix socket" if sock.family == socket.AF_UNIX else "a socket without a connection yet"
     return Claim(text, FOREVER, connection)
 
 

@@ -29,7 +29,7 @@ PLUMBING = {
     for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
 }
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
-for _name in ("base_events", "events", "runners"):
+for _name in ("base_events", "events", "runners", "streams"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
 """Modules, mostly of the standard library, that wait on behalf of their callers. Texts name the line of the caller."""
 
@@ -188,11 +188,7 @@ def _awaiting_tasks(loop: Any) -> list[Any]:
         return []
     of_tasks = tasks.Task, tasks._GatheringFuture
     found = [task for task in tasks.all_tasks(loop) if not isinstance(task._fut_waiter, of_tasks)]
-    return sorted(found, key=_by_name)
-
-
-def _by_name(task: Any) -> tuple[int, str]:
-    return len(task.get_name()), task.get_name()
+    return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
 def tasks_acquire() -> bool:
@@ -201,16 +197,12 @@ def tasks_acquire() -> bool:
         ends = [_chain_of(task)[-1][1] for task in _awaiting_tasks(sys.modules["asyncio.events"]._get_running_loop())]
     except (AttributeError, IndexError):  # those of another loop
         return False
-    calls = [_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS]
-    return set(calls) == {"acquire"}
+    return {_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
 
 
-_Chain = list[tuple[Any, FrameType]]
-
-
-def _chain_of(task: Any) -> _Chain:
+def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
     """The coroutines and generators in which *task* awaits, outermost first, each with its frame."""
-    chain: _Chain = []
+    chain: list[tuple[Any, FrameType]] = []
     awaited = task.get_coro()
     while True:
         of = type(awaited)
@@ -240,31 +232,30 @@ def _holders(task: Any) -> str:
     if call != "acquire":
         return ""
     found = []
-    for other in sorted(sys.modules["asyncio.tasks"].all_tasks(), key=_by_name):
+    for other in sys.modules["asyncio.tasks"].all_tasks():
         chain = _chain_of(other)
         frames = [frame for at, (_, frame) in enumerate(chain) if _is_within(chain, at, lock)]
         if frames:
             name = "itself" if other is task else other.get_name()
             found.append(f"{name} at {os.path.basename(frames[-1].f_code.co_filename)}:{frames[-1].f_lineno}")
-    held = f"held by {shortened_list(found, _FEW_TASKS)}" if found else "no task is in an `async with` of it"
+    held = f"held by {shortened_list(sorted(found), _FEW_TASKS)}" if found else "no task is in an `async with` of it"
     return f" ({held})"
 
 
-def _is_within(chain: _Chain, at: int, lock: Any) -> bool:
+def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
     """Whether a coroutine of *chain* has entered ``async with`` of *lock*, or of a condition that has this lock."""
     leave = type(lock).__aexit__
     stack = gc.get_referents(*chain[at])
-    left = []
-    for each, after in zip(stack, [*stack[1:], None], strict=True):
-        if each is leave:  # from Python 3.14 on the lock is behind it
-            left.append(after)
-        elif type(each) is MethodType and each.__func__ is leave:
-            left.append(each.__self__)
+    left = [
+        getattr(each, "__self__", after)  # from Python 3.14 on it is no method, and the lock is behind it
+        for each, after in zip(stack, [*stack[1:], None], strict=True)
+        if each is leave or (type(each) is MethodType and each.__func__ is leave)
+    ]
     calls = [_call_of_lock(frame) for _, frame in chain[at + 1 :]]
     if calls and calls[0][0] == "__aenter__":
         del left[-1:]  # it is there before that is over
-    released = [condition for name, condition in calls if name == "wait"]
-    return any(lock in (each, getattr(each, "_lock", None)) for each in left if each not in released)
+    held = [each for each in left if ("wait", each) not in calls]  # a condition that waits has released its lock
+    return any(lock in (each, getattr(each, "_lock", None)) for each in held)
 
 
 def _call_of_lock(frame: FrameType) -> tuple[str, Any]:
@@ -286,12 +277,5 @@ def _place_of(task: Any) -> str:
         return ""
     of = "" if inner is None else type(inner.f_locals.get("self")).__name__
     on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
-    place = users.f_code, users.f_lasti, on
-    if place not in _awaits:
-        file = os.path.basename(users.f_code.co_filename)
-        _awaits[place] = "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in "
-    return _awaits[place] and _awaits[place] + task.get_name()
-
-
-_awaits: dict[tuple[CodeType, int, str], str] = {}
-"""What was said of tasks, by code, instruction and call: they await at the same places again and again."""
+    file = os.path.basename(users.f_code.co_filename)
+    return "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {task.get_name()}"
