@@ -51,6 +51,7 @@ from .patches import (  # noqa: E402
     sockets,
     tracebacks,
     unsimulated,
+    waits_in_c,
 )
 from .scheduler.scheduler import scheduler  # noqa: E402
 
@@ -353,6 +354,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     real_waits.install()
     select_patches.install_in_subprocess()
     children.install()
+    waits_in_c.install()
     after_import.install()
     c_code.install()
     sockets.install()

@@ -251,6 +251,8 @@ class Event:
     _timeline: list[AnyEntry] | None = field(init=False)
     _is_in: Waited | None = None
     """The wait in which it is, where that has no row yet."""
+    _owed: list[Waited] | None = None
+    """Waits at this instant whose rows are to come."""
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -619,7 +621,7 @@ class Event:
         wait of `is_in` is over.
         """
         if follows and self._is_in is not None and self._is_in.time_us == first_us:
-            self._is_in = None
+            self.note_owed()
         self._note_if_time_passed()
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
@@ -627,18 +629,30 @@ class Event:
         else:
             self._add(Waited(first_us, description, last_us, count, awaits))
 
-    def is_in(self, description: str, awaits: Awaited | None) -> None:
+    def is_in(self, description: str, awaits: Awaited | None, *, has_row: bool = False) -> None:
         """It waits now, perhaps for no simulated time: whether the wait comes at all may depend on the machine's speed.
 
-        So it has a row once time has passed in it, or with `note_wait`; the next wait or the end may come before.
+        So it has a row once time has passed in it, or with `note_wait`; the next wait or the end may come before. One
+        that *has_row* has it by `note_owed` at the latest.
         """
         self._note_if_time_passed()
         now = self.now_us()
         self._is_in = Waited(now, description, now, 1, awaits)
+        if has_row:
+            self._owed = self._owed or []
+            self._owed.append(self._is_in)
+
+    def note_owed(self) -> None:
+        """All its waits at this instant are over: those that have a row in any case are added."""
+        self._is_in = None
+        owed, self._owed = self._owed, None
+        for wait in owed or ():
+            self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
 
     def note_wait(self) -> None:
         """The wait that it is in has a row, if it has none: a call of the test ends there."""
-        wait, self._is_in = self._is_in, None
+        wait = self._is_in
+        self.note_owed()
         if wait is None:
             return
         for number in range(len(self.timeline) - 1, -1, -1):
@@ -726,12 +740,13 @@ class Event:
         now = self.now_us()
         if mem_usage is not None:
             self.mem_usage = max(mem_usage, 0)
+        self._note_if_time_passed()
+        self.note_owed()
         transition = self._apply(fact)
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
             self._init_report(self.mem_usage)
         was_attempted = self.phase != "queued"
         self.phase = "ended in init" if self.phase == "init" else "ended"
-        self._is_in = None
         self.looked_at = False
         if self.timer is not None:
             self.timer.cancel()

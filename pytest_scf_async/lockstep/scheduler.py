@@ -847,10 +847,13 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
-        elif isinstance(message, messages.WaitsForOthers):
+        elif isinstance(message, messages.WaitsForOthers) and message.description:
             instance.entered_wait(message.description)
             if event is not None:
-                event.waits(message.description, event.now_us(), event.now_us(), follows=True)
+                event.is_in(message.description, None, has_row=True)
+        elif isinstance(message, messages.WaitsForOthers):
+            if event is not None:
+                event.note_owed()
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -995,10 +998,10 @@ class Lockstep:
                 endless = due == messages.NEVER and not (held or running_threads)
                 row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
                 awaited = _AWAITED[awaits - row] if endless else None
-                if row == messages.FOLDED:
-                    event.is_in(wait, awaited)
+                if row in (messages.FOLDED, messages.FOLLOWS):
+                    event.is_in(wait, awaited, has_row=row == messages.FOLLOWS)
                 elif row != messages.HIDDEN:
-                    event.waits(wait, now, now, awaits=awaited, follows=row == messages.FOLLOWS)
+                    event.waits(wait, now, now, awaits=awaited)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)
@@ -1193,9 +1196,11 @@ class Lockstep:
 
         Only *stirring* instances can keep it from moving. Mostly there are none, and nothing has to be checked.
         """
+        # What came before all threads rested, or before the last child ended, may be on its way.
+        late = any(each.state.preempted or each.children.possible for each in stirring)
         if self._check_held(call, stirring):
             return False
-        if self._ask_first(call, stirring) or (not call.past_held and self._receive_late(stirring)):
+        if self._ask_first(call, stirring) or (late and not call.past_held and self.receive(0)):
             return True
         flow = call.flow or self._real_flow_of(stirring)
         gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
@@ -1236,10 +1241,6 @@ class Lockstep:
                 self.apply(instance, question)
                 return True
         return False
-
-    def _receive_late(self, stirring: list[Instance]) -> bool:
-        """Whether an instance has reported something that was on its way when all its threads came to rest."""
-        return any(each.state.preempted for each in stirring) and self.receive(0)
 
     def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.clock

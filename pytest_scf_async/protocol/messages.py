@@ -248,7 +248,7 @@ call of the test ends in it. Whether it comes at all may depend on the machine's
 HIDDEN = 64
 """The same of a wait that has no row."""
 FOLLOWS = 32
-"""The same of a wait that has a row: a `FOLDED` one, if there was one, is over."""
+"""The same of a wait that has a row in any case, like that of a `WaitsForOthers`."""
 
 
 class Parked(NamedTuple):
@@ -356,9 +356,13 @@ class Listening(NamedTuple):
 
 
 class WaitsForOthers(NamedTuple):
-    """The main thread wants what another process makes ready: it waits, or finds it there already."""
+    """The main thread wants what another process makes ready: it waits, or finds it there already.
+
+    That has a row in the timeline, which comes with the next message whose description is empty.
+    """
 
     description: str
+    """Empty: all such waits are over."""
 
 
 class SignalsHandled(NamedTuple):

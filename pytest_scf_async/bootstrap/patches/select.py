@@ -26,13 +26,13 @@ from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
 from ..scheduler.callers import describe_call, describe_caller, in_loop, tasks_acquire
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
-from . import connections, registry
+from . import connections, registry, waits_in_c
 from .builtin import documentation
 from .connections import Claim
 
 _get_ident = _thread.get_ident
 _real_select = select.select
-_real_waitpid = os.waitpid
+_real_waitpid: Callable[[int, int], tuple[int, int]] = waits_in_c.noted(os.waitpid, "os.waitpid", 1)
 _own_pid = os.getpid
 
 _EXACT = "asyncio.base_events"

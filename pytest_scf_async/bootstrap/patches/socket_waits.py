@@ -21,7 +21,7 @@ from .. import clock
 from ..originals import real_poll
 from ..scheduler.callers import describe_call, describe_caller
 from ..scheduler.scheduler import Readiness, scheduler
-from . import after_import, connections, registry
+from . import after_import, connections, registry, waits_in_c
 from . import select as select_patches
 
 _fileno = _socket.socket.fileno
@@ -367,6 +367,7 @@ def _await_read(fd: Any, name: str) -> int:
 def _read(*args: Any, **named: Any) -> bytes:
     fd = -1
     if len(args) == 2 and sys._getframe(1).f_globals.get("__name__") != _REAL:
+        waits_in_c.reads(args[0])
         fd = _await_read(args[0], "read")
     data = _real_read(*args, **named)
     if args[1]:
@@ -375,6 +376,7 @@ def _read(*args: Any, **named: Any) -> bytes:
 
 
 def _readv(*args: Any, **named: Any) -> int:
+    waits_in_c.reads(args[0])
     fd = _await_read(args[0], "readv") if len(args) == 2 else -1
     count = _real_readv(*args, **named)
     if any(map(len, args[1])):

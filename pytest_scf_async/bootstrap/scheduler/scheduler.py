@@ -288,6 +288,7 @@ class Scheduler:
         "moved",
         "pending",
         "real_us",
+        "row_owed",
         "running_threads",
         "threads",
         "wakeup_fd",
@@ -325,6 +326,12 @@ class Scheduler:
         come, and how often."""
         self._call: tuple[int, int, int] | None = None
         """The main thread's last wait at such an instant: the instant, and the call of user code that waits."""
+        self.row_owed = False
+        """The harness has rows of the main thread's waits that come before anything else that this does which is seen.
+
+        Not earlier, as it is chance what a child has written to the output by then. Handlers of signals are not meant:
+        it is chance whether the call has begun to wait when a child's signal comes.
+        """
 
     def attach(
         self,
@@ -437,12 +444,12 @@ class Scheduler:
         if main:
             self.main_inside = True
         try:
-            if description and (self.forked or self.real_us == self.clock_page[CLOCK_NOW]):
-                awaits |= self._row_of(main, due_us is not None and enlist is None)
             waiter = Waiter(thread, due_us, description, readiness, awaits)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
                 return True
+            if description and self.beside_others:
+                self._fold(waiter, due_us is not None and enlist is None)
             with self.lock:
                 if readiness is not None:
                     self._begin_watching(waiter, readiness)
@@ -458,6 +465,11 @@ class Scheduler:
                 self.main_inside = False
                 if self.pending:
                     self.run_pending()
+
+    @property
+    def beside_others(self) -> bool:
+        """Whether something real, or a child, is there to wait for at this instant."""
+        return self.forked or self.real_us == self.clock_page[CLOCK_NOW]
 
     def note_real(self, describe: Callable[[], str | None]) -> None:
         """Note that the calling thread wants what another process makes ready, though it may be there already.
@@ -477,7 +489,9 @@ class Scheduler:
         if call is not None:
             self._call = call
         if call is not None and description is not None:
-            self.send_marked(messages.pack(messages.WaitsForOthers(description)))
+            self.row_owed = True
+            with Deferred(self), self.lock:
+                self.send_marked_locked(messages.pack(messages.WaitsForOthers(description)))
 
     @staticmethod
     def _has_no_row(awaits: int, time_passes: bool) -> bool:
@@ -489,16 +503,18 @@ class Scheduler:
         frame, _ = call_of_user()
         return now, id(frame.f_code), frame.f_lasti
 
-    def _row_of(self, main: bool, sleeps: bool) -> int:
-        """What to add to the `messages.Awaits` of a wait at an instant at which others' speed decides which waits come.
+    def _fold(self, waiter: Waiter, sleeps: bool) -> None:
+        """Have *waiter* fold with others at an instant at which others' speed decides which waits come.
 
         All waits of the main thread in one call of user code are one row. Of other threads only a sleep is one.
         """
         self.real_us = now = self.clock_page[CLOCK_NOW]
-        if main:
+        if waiter.thread.main:
             before, self._call = self._call, self._call_now(now)
-            return messages.FOLDED if self._call == before else messages.FOLLOWS
-        return 0 if sleeps else messages.HIDDEN
+            waiter.awaits |= messages.FOLDED if self._call == before else messages.FOLLOWS
+            self.row_owed = self.row_owed or self._call != before
+        elif not sleeps:
+            waiter.awaits |= messages.HIDDEN
 
     def park_in_c(self, due_us: int, description: str) -> bool:
         """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
@@ -654,6 +670,7 @@ class Scheduler:
             self.leave_core()
             if self.moved:
                 self._report_time()  # what the child writes has the time of its start
+            self._send_rows()
             self.control_page[shared_page.CONTROL_FORKS] += 1
             self.real_us = self.clock_page[CLOCK_NOW]
             if not self.forked:
@@ -807,18 +824,21 @@ class Scheduler:
     def send(self, data: bytes) -> None:
         """Send a whole frame. Handlers of signals, which may send as well, wait until it is sent."""
         with Deferred(self), self.lock:
+            self._send_rows()
             self.send_locked(data)
 
     def send_marked(self, data: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
         with Deferred(self), self.lock:
+            self._send_rows()
             self.send_marked_locked(data)
 
     def before_output(self) -> None:
-        """Report the time before output is written, where ``moved``: the output belongs to that time."""
+        """Before output is written: report the time, where it has ``moved``, and the row that is owed."""
         with Deferred(self), self.lock:
             if self.moved:
                 self._report_time()
+            self._send_rows()
 
     def expect_output_of_c_code(self) -> None:
         """Before code in C is loaded: report the time of what Python has written so far, and note that C may write."""
@@ -1025,9 +1045,11 @@ class Scheduler:
         else:
             self._receive_on_main()
             self._signals_came()
+            owed, self.row_owed = self.row_owed, False
             try:
                 self.inbox.call_handler(signum, user_frame(frame))
             finally:
+                self.row_owed = self.row_owed or owed
                 if self._report_owed:
                     self._report_now()
             if self.pending:  # it came while the messages were received
@@ -1060,9 +1082,11 @@ class Scheduler:
         """Call the handlers of the signals in the inbox."""
         self._receive_on_main()
         self._signals_came()
+        owed, self.row_owed = self.row_owed, False
         try:
             self.inbox.call_pending()
         finally:
+            self.row_owed = self.row_owed or owed
             if self._report_owed:
                 self._report_now()
 
@@ -1480,6 +1504,12 @@ class Scheduler:
             self._gateway.open_gate()
             self._poll_watched()
             self._report()
+
+    def _send_rows(self) -> None:
+        """Have the rows that are owed come here, where the main thread goes on."""
+        if self.row_owed and _get_ident() == self.main_ident:
+            self.row_owed = False
+            self.send_marked_locked(messages.pack(messages.WaitsForOthers("")))
 
     def send_marked_locked(self, frame: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
