@@ -8,6 +8,7 @@ are made in ``report/``), but what the platform itself writes into the log.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -280,8 +281,8 @@ class Event:
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
-    overtaking: bool = False
-    """Its timeline says that it went on before another event."""
+    unordered: Counter[str] = field(default_factory=Counter)
+    """How often the machine decided when it went on, by how it did."""
     repeatable: bool = True
     ended_attempts: list[Attempt] = field(default_factory=list)
     attempt_us: int = 0
@@ -540,11 +541,11 @@ class Event:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
 
-    def overtakes(self, older: str) -> None:
-        """It is answered before the event *older*, which asked first."""
-        if not self.overtaking:
-            self.overtaking = True
-            self.remark(f"goes on before event {older}, which asked first")
+    def goes_unordered(self, how: str, text: str) -> None:
+        """The machine decides when it goes on, and *how* has a *text*: the timeline says it once."""
+        self.unordered[how] += 1
+        if self.unordered[how] == 1:
+            self.remark(f"{text}: not repeatable")
 
     def outwaited(self, then: AfterComputing, limit: float) -> None:
         """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""

@@ -36,6 +36,7 @@ from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
 from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
+from .answers import AnswerOrder
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
@@ -129,6 +130,7 @@ class Lockstep:
         """Called for each event whose attempt failed and that is tried again."""
         self.core = SharedCore()
         self.costs = RealCosts(self)
+        self.answers = AnswerOrder(pool)
         self.gates = Gates(self)
         self.scripts = ScriptPlayer(self)
         self._condition = RealCondition(threading.RLock())
@@ -201,6 +203,7 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
+        self.answers.goes_on(event)
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.costs.begin(event)
@@ -618,7 +621,7 @@ class Lockstep:
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
     def _drive(self, call: Call) -> None:
-        watchdog = Watchdog(self, call)
+        watchdog, gives_way = Watchdog(self, call), partial(self.answers.gives_way, call)
         if self._driver is None:
             self._catch_up(call)
             self.pump()
@@ -645,7 +648,7 @@ class Lockstep:
                     self._lease(call, busy[0])
                 self._poll(watchdog, busy)
                 continue
-            thing = self.clock.pop_due()
+            thing = self.clock.pop_due(gives_way)
             if thing is not None:
                 self._call = call
                 try:
@@ -982,14 +985,12 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, owner, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
+        if held and instance.traces_user_code:
+            self.answers.waits_by_itself(instance)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
-        if event is not None and held < instance.holds and due <= self.clock.now_us:
-            for each in self.pool.stirring():  # something real has woken it, and not one that asked first
-                if each.state.held and each.asked < instance.asked and each in self.pool.events:
-                    event.overtakes(self.pool.events[each].request_id)
         frozen = instance.state.life is Life.FROZEN
         if wait and not frozen:
             instance.entered_wait(wait)
@@ -1016,7 +1017,9 @@ class Lockstep:
         if frozen:
             return follow_up
         known = instance.head.key if instance.head is not None else None
-        order = began, event.record.sequence if event is not None and due > began else 0, number
+        if due >= began:
+            owner = event.record.sequence if event is not None and due > began else 0
+        order = began, owner, number
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
@@ -1065,6 +1068,7 @@ class Lockstep:
             instance.set_wake_up(None)
             return
         instance.resumed()
+        self.answers.goes_on(self.pool.events.get(instance))
         if self.core.resumes(instance):
             of_test = any(call.runs_user_code for call in self.under_way.values())
             self.core.look(may_share=self._under_way == 1 and not of_test)

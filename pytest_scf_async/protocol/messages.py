@@ -261,7 +261,7 @@ class Parked(NamedTuple):
     running_threads: int
     """How many threads are not in the scheduler."""
     held: int
-    """How many threads are in announced real waits."""
+    """The place of the first of its announced real waits (`shared_page.answered`); 0: none holds the clock."""
     seen: int
     """How many frames it has read."""
     used_ns: int
@@ -930,8 +930,8 @@ def mark_of(nonce: str) -> bytes:
 
 # -- packed numbers ----------------------------------------------------------------------------------------------------
 
-_PARKED_BODY = struct.Struct("<qqqqHHIqB")
-_PARKED_FRAME = struct.Struct("<IBqqqqHHIqB")
+_PARKED_BODY = struct.Struct("<qqqqHqIqB")
+_PARKED_FRAME = struct.Struct("<IBqqqqHqIqB")
 _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
@@ -945,7 +945,7 @@ def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keyword
     """The frame of a `Parked`."""
     text = description.encode("utf-8", "replace")
     return (
-        _PARKED_FRAME.pack(49 + len(text), PARKED, due_us, *order, running_threads, held, seen, used_ns, awaits) + text
+        _PARKED_FRAME.pack(55 + len(text), PARKED, due_us, *order, running_threads, held, seen, used_ns, awaits) + text
     )
 
 
@@ -965,7 +965,7 @@ _new: Any = tuple.__new__
 def unpack_parked(body: bytes) -> Parked:
     """The `Parked` of a frame's body."""
     due_us, began_us, owner, number, *rest = _PARKED_BODY.unpack_from(body)
-    text = body[49:].decode("utf-8", "replace")
+    text = body[55:].decode("utf-8", "replace")
     return _new(Parked, (due_us, (began_us, owner, number), *rest, text))  # type: ignore[no-any-return]
 
 

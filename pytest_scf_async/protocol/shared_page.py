@@ -18,10 +18,27 @@ Order: TypeAlias = tuple[int, int, int]
 
 The owner is the event in the order of acceptance, within an instance the thread in the order of starts: which of two
 owners was quicker at one simulated instant may depend on the machine. A wait that is due as it begins has 0 there: such
-waits take turns, as one owner would keep all others from running.
+waits take turns, as one owner would keep all others from running. A wait for something real that has come is
+`answered`.
 """
 NextOrder: TypeAlias = Callable[..., Order]
 """`ClockPage.next_order`."""
+NO_PLACE: Final = 1 << 62
+"""The place of a real wait that waits for none, and that none waits for; see `answered`."""
+FIRST_PLACE: Final = 1
+"""That of one which waits for none, and for which others wait."""
+
+
+def answered(due_us: int, place: int, number: int) -> Order:
+    """The order of a wait that was answered at *due_us*, and had its *place* among all real waits of the runtime.
+
+    No other one has its *number*.
+
+    When an answer comes the machine decides. So those that are answered go on once all that is due at that time has
+    been done, and in the order in which they asked.
+    """
+    return due_us + 1, place, number
+
 
 # The clock page.
 CLOCK_NOW: Final = 0

@@ -24,6 +24,7 @@ from typing import Any, NamedTuple
 
 from ...protocol import procfs
 from ...protocol.messages import AnswerWaits
+from ...protocol.shared_page import FIRST_PLACE, NO_PLACE
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
 from ..scheduler.scheduler import Waiter
@@ -70,7 +71,7 @@ class Connection:
     """What is known of one socket from the calls that this process has made."""
 
     __slots__ = (
-        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "port",
+        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "place", "port",
         "received_frames", "seen", "sent_frames", "sent_to", "speaker", "stirred_until", "tls", "waits", "wanes_at",
     )  # fmt: skip
 
@@ -97,6 +98,9 @@ class Connection:
         """A pong is owed for a ping that this side has sent."""
         self.asked_at = 0.0
         """When it was first seen that this side had sent last, on the real monotonic clock."""
+        self.place = 0
+        """That of the first wait for what is owed (`Readiness.place`), until more is sent: how many waits an answer
+        takes the machine decides."""
         self.wanes_at = 0.0
         """In seconds of the real monotonic clock."""
         self.stirred_until = 0.0
@@ -231,6 +235,7 @@ def _says(fd: int, connection: Connection, data: Any) -> None:
     connection.speaker = _get_ident()
     connection.answer = None
     connection.asked_at = 0.0
+    connection.place = 0
     if connection.waits:
         _look_again(connection)
     if idle_peers:
@@ -378,6 +383,29 @@ def _look_again(connection: Connection) -> None:
 
     for waiter in tuple(connection.waits):
         scheduler.wake(waiter)
+
+
+# -- in which order --------------------------------------------------------------------------------------------------
+
+
+def owed(claims: list[Claim]) -> list[Claim]:
+    """Those of *claims* to which others owe something."""
+    return [claim for claim in claims if claim.until == FOREVER]
+
+
+def place_of(claims: list[Claim], next_place: Callable[[], int]) -> int:
+    """The place of a wait for *claims* among those of the runtime: that of the first answer that is owed.
+
+    A process that has accepted a connection of another waits for none: that one may wait for its answer.
+    """
+    if claims and not owed(claims):
+        return NO_PLACE
+    if any(each.accepted and each.peer is not None and each.peer.text for each in tuple(_connections.values())):
+        return FIRST_PLACE
+    asked = [claim.connection for claim in owed(claims) if claim.connection is not None and claim.connection.seen]
+    for connection in asked:
+        connection.place = connection.place or next_place()
+    return min((connection.place for connection in asked), default=0) or next_place()
 
 
 # -- who holds ---------------------------------------------------------------------------------------------------------

@@ -56,11 +56,12 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     ready = is_ready(fd, events)
     scheduler.note_real(lambda: _described(fd, name))
     left = timeout
-    gives_way = len(scheduler.threads) > 1  # to those who asked before, whether the answer is there by now or not
+    # To those who asked before, whether the answer is there by now or not.
+    gives_way = events == select.POLLIN and scheduler.is_accompanied()
     while gives_way or not ready():
         claim = select_patches.claim_of(fd, receives=events == select.POLLIN)
         claims = [] if claim is None else [claim]
-        owed = claim is not None and claim.until == connections.FOREVER
+        owed = bool(connections.owed(claims))
         if not owed and ready():
             break
         gives_way = False
