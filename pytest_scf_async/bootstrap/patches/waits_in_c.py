@@ -22,7 +22,6 @@ _READS = ("peek", "read", "read1", "readall", "readinto", "readinto1", "readline
 """The methods of files that read a pipe; iterating calls ``readline`` where that is overridden."""
 _WAITED_FOR = ("pipe:[", "socket:[", "/dev/ptmx", "/dev/pts/")
 """What the links of descriptors begin with on which a read may wait for a child."""
-_ACQUIRES = ("acquire", "__enter__")
 _WHY = "what the main thread may wait for is in the timeline"
 
 
@@ -56,23 +55,21 @@ def _noted_class(kind: Any, names: tuple[str, ...]) -> Any:
     return made
 
 
-_FileIO, _BufferedReader, _TextIOWrapper = (
-    _noted_class(kind, _READS) for kind in (io.FileIO, io.BufferedReader, io.TextIOWrapper)
-)
+_File, _Reader, _Text = (_noted_class(kind, _READS) for kind in (io.FileIO, io.BufferedReader, io.TextIOWrapper))
 
 
 def _open(fd: int, mode: str, buffering: int) -> Any:
     """``io.open`` of a parent's end of a pipe."""
     if mode != "rb":
         return open(fd, mode, buffering)
-    raw = _FileIO(fd, mode)
-    return _BufferedReader(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE) if buffering else raw
+    raw = _File(fd, mode)
+    return _Reader(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE) if buffering else raw
 
 
 def note_locks(module: Any) -> None:
     """Have the locks of *module*, ``multiprocessing.synchronize``, be noted."""
     own = vars(module._multiprocessing)
-    own = SimpleNamespace(**{**own, "SemLock": _noted_class(own["SemLock"], _ACQUIRES)})
+    own = SimpleNamespace(**{**own, "SemLock": _noted_class(own["SemLock"], ("acquire", "__enter__"))})
     registry.rebind(module, "_multiprocessing", own, _WHY)
 
 
@@ -81,7 +78,12 @@ def install() -> None:
 
     for name, options in (("wait", 0), ("wait3", 0), ("wait4", 1), ("waitid", 2)):
         registry.replace(os, name, noted(getattr(os, name), f"os.{name}", options), _WHY)
-    popen: Any = subprocess.Popen
-    registry.replace(popen, "_wait", noted(popen._wait, "wait"), _WHY)
-    pipes = SimpleNamespace(**{**vars(io), "open": _open, "TextIOWrapper": _TextIOWrapper})
+    real_wait: Any = subprocess.Popen._wait  # type: ignore[attr-defined]
+
+    def _wait(self: Any, timeout: Any) -> Any:
+        waits("wait")
+        return real_wait(self, timeout)
+
+    registry.replace(subprocess.Popen, "_wait", _wait, _WHY)
+    pipes = SimpleNamespace(**{**vars(io), "open": _open, "TextIOWrapper": _Text})
     registry.rebind(subprocess, "io", pipes, _WHY)
