@@ -170,7 +170,9 @@ class Outcome:
     stuck: str = ""
     """Why an event of it could not end."""
     timeline: str = field(default="", compare=False)
-    log: str = field(default="", compare=False)
+    """Of the interrupted event, where something is wrong with the run."""
+    interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
+    """The event itself, until the run is judged."""
 
 
 @dataclass(frozen=True)
@@ -384,8 +386,7 @@ class Runner:
             stop_us,
             failed,
             stuck,
-            timeline=run.events[0].timeline if plan.steps else "",
-            log=str(run.events[0].log) if plan.steps else "",
+            interrupted=run.events[0] if plan.steps else None,
         )
 
 

@@ -481,7 +481,12 @@ class _Sweeper:
         return self._judged_run(plan, outcome)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
-        return SweepRun(plan.steps[-1].point, plan.how, self._judged(plan, outcome), outcome)
+        differences = self._judged(plan, outcome)
+        event, timeline = outcome.interrupted, ""
+        if differences and event is not None:
+            timeline = event._timeline()
+        kept = replace(outcome, interrupted=None, timeline=timeline)  # the event holds a whole runtime
+        return SweepRun(plan.steps[-1].point, plan.how, differences, kept)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
 
