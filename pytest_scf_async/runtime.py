@@ -73,6 +73,7 @@ from .model import (
     is_valid_name,
     valid_name,
 )
+from .model.timeline import IDLE
 from .operations import (
     AsyncEventPage,
     AsyncEventStatus,
@@ -1517,6 +1518,13 @@ class _Stage:
                 runtime.clock.jump(timer.due_us)
             in_init = event._event.phase == "init"
             runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
+
+    def reclaim(self, event: AsyncEvent) -> None:
+        """Take the idle instance of *event* back, as the platform does when it likes."""
+        runtime, instance = self._runtime, event._event.instance
+        with runtime._lockstep.locked():
+            if instance is not None and not instance.gone:
+                runtime._pool.reclaim(instance, IDLE)
 
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""

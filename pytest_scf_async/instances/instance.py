@@ -366,6 +366,11 @@ class Instance:
         return not self.released and bool(self.control.beside)
 
     @property
+    def spoke_to_others(self) -> bool:
+        """Python code of it has spoken to another process, or has started one, which may have."""
+        return not self.released and bool(self.control.spoke or self.control.forks)
+
+    @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
         return not self.released and bool(self.control.alarm)

@@ -90,6 +90,8 @@ CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_READS: Final = 28
 """Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
+CONTROL_SPOKE: Final = 29
+"""1 once Python code of the instance has connected to another process, was connected to, or has sent it a datagram."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
 FAILED: Final = 1
@@ -216,6 +218,7 @@ class ControlPage:
     reading = _slot(CONTROL_READING)
     reads = _slot(CONTROL_READS)
     stops = _slot(CONTROL_STOPS)
+    spoke = _slot(CONTROL_SPOKE)
     fault = _slot(CONTROL_FAULT)
     core = _slot(CONTROL_CORE)
 

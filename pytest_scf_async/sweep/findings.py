@@ -34,6 +34,11 @@ class SweepRun:
         return self.outcome.plan.key
 
     @property
+    def cold(self) -> bool:
+        """Whether its instance, which lived on, was reclaimed before the next event, which has a cold start."""
+        return self.outcome.plan.cold
+
+    @property
     def kinds(self) -> frozenset[Kind]:
         """What is wrong with it, in the words of the report."""
         return frozenset(difference.kind for difference in self.differences)

@@ -61,7 +61,13 @@ def class_title(alike: FailureClass) -> str:
     run = alike.earliest
     words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
     times = _number(alike.runs, "interruption")
-    return shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
+    only_cold = all(each.cold for each in alike.runs)
+    return shortened_line(f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}", WIDTH)
+
+
+def _how(run: SweepRun, cold: bool) -> str:
+    """How *run* was interrupted, and what came then."""
+    return f"{run.how}, then a cold start" if cold else run.how
 
 
 def class_text(swept: Swept, alike: FailureClass) -> str:
@@ -72,7 +78,7 @@ def class_text(swept: Swept, alike: FailureClass) -> str:
 def finding_text(run: SweepRun) -> str:
     """What is wrong with *run* first of all, and where it was interrupted, in one line."""
     first = min(run.differences, key=lambda difference: _ORDER.index(difference.kind))
-    where = f"when the handler is interrupted ({run.how}) at {_pass(run.point)}"
+    where = f"when the handler is interrupted ({_how(run, run.cold)}) at {_pass(run.point)}"
     return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
 
 
@@ -193,7 +199,7 @@ def _pass(point: Point) -> str:
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
-    same = [other for other in swept.runs if other.how == run.how]
+    same = [other for other in swept.runs if (other.how, other.cold) == (run.how, run.cold)]
     if len(same) == 1:
         return ""
     at = same.index(run)
@@ -256,6 +262,9 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
     yield tried
     if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
+    cold = sum(run.cold for run in swept.runs)
+    if cold:
+        yield f"  {cold:,} of the interruptions are graceful ones once more, with a cold start after them"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
     yield from _notes(swept)

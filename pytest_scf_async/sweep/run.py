@@ -31,6 +31,8 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 
 FIRST_RESUME_US = 60_000_000
+COLD = " cold"
+"""How the key of a run ends whose instance is reclaimed when its interrupted event has ended."""
 
 
 class Stage(Protocol):
@@ -41,6 +43,9 @@ class Stage(Protocol):
 
     def end_by_timeout(self, event: AsyncEvent) -> None:
         """Let *event* reach its timeout where it stands."""
+
+    def reclaim(self, event: AsyncEvent) -> None:
+        """Take the idle instance of *event* back."""
 
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
@@ -125,6 +130,8 @@ class Plan:
     events by which it is resumed."""
     another: bool = False
     """It starts at another time and has other request ids."""
+    cold: bool = False
+    """The instance is reclaimed when the interrupted event has ended, so that the next event has a cold start."""
 
     @property
     def how(self) -> str:
@@ -132,9 +139,14 @@ class Plan:
         return ">".join(step.by.name for step in self.steps)
 
     @property
+    def is_graceful(self) -> bool:
+        """Whether only SIGTERM interrupts it, unless the event goes on for too long after that."""
+        return bool(self.steps) and all(step.by.kind == "graceful" for step in self.steps)
+
+    @property
     def key(self) -> str:
         """What names it: on another machine, too."""
-        return f"{self.how}@{self.steps[-1].point.shown}"
+        return f"{self.how}@{self.steps[-1].point.shown}{COLD * self.cold}"
 
 
 @dataclass(frozen=True)
@@ -172,8 +184,14 @@ class Outcome:
     """How ``check=`` has failed."""
     stuck: str = ""
     """Why an event of it could not end."""
+    end: str | None = field(default=None, compare=False)
+    """Names the end of a graceful stop from which the function was resumed warm: of runs with the same name, one says
+    for all what a cold start does there. Empty where the end is not known: the run has spoken to somebody else, or
+    observes something. None: no such end."""
     timeline: str = field(default="", compare=False)
-    log: str = field(default="", compare=False)
+    """Of the interrupted event, where something is wrong with the run."""
+    interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
+    """The event itself, until the run is judged."""
 
 
 @dataclass(frozen=True)
@@ -232,6 +250,7 @@ class Runner:
                 self._collect(event, interrupted=False)
             written: tuple[str, ...] = ()
             failed = stuck = ""
+            end: str | None = None
             try:
                 self._interrupt(stage, event, plan)
                 written = self._written() if plan.steps else ()
@@ -239,6 +258,9 @@ class Runner:
                     event._wait_without_leases()
                 event.wait()
                 event._look()
+                if plan.cold:
+                    stage.reclaim(event)
+                end = self._end_of(plan, run)
                 failed = self._check(stage, run, function)
                 while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
                     self._resume(stage, run, function, collects=plan.collects)
@@ -247,7 +269,7 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck)
+            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -302,6 +324,23 @@ class Runner:
         return tuple(
             f"{path.relative_to(self._path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
         )
+
+    def _end_of(self, plan: Plan, run: Run) -> str | None:
+        """What names the end of the interrupted event; see ``Outcome.end``. All that a cold start finds is in it."""
+        event = run.events[0]._event
+        instance = event.instance
+        if not plan.is_graceful or instance is None or instance.gone:
+            return None
+        if instance.spoke_to_others or not event.function.runtime.has_places:
+            return ""
+        so_far = gathered(
+            run.path,
+            result=event.result_text,
+            has_result=True,
+            records=[(record.name, record.fields) for record in event.records],
+        )
+        seconds = ((event.record.end_us or 0) - event.record.start_us) / 1e6
+        return f"{event.record.status_code} after {seconds} s: {so_far.digest()}"
 
     # -- until it is done ----------------------------------------------------------------------------------------------
 
@@ -363,6 +402,7 @@ class Runner:
         written: tuple[str, ...],
         failed: str,
         stuck: str,
+        end: str | None,
     ) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
         done = not stuck and self._is_done(run.events[-1], is_done)
@@ -381,6 +421,10 @@ class Runner:
             tmp=() if instance is None or instance.gone else instance.sandbox.files(),
             more=self.question.effects_of(run),
         )
+        if len(run.events) == 1 or run.events[1]._event.cold:
+            end = None
+        elif end is not None and (effects.observed or effects.more):
+            end = ""
         return Outcome(
             plan,
             effects,
@@ -393,8 +437,8 @@ class Runner:
             stop_us,
             failed,
             stuck,
-            timeline=run.events[0].timeline if plan.steps else "",
-            log=str(run.events[0].log) if plan.steps else "",
+            end,
+            interrupted=run.events[0] if plan.steps else None,
         )
 
 

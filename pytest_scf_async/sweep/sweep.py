@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
@@ -41,6 +42,8 @@ _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
 """At how many points the handler is stopped to find out what it does after a SIGTERM."""
+_COLD_PART = 10
+"""One of so many of ``limit=`` is kept for cold starts after graceful stops, where there are more points."""
 _MUTANT_POINTS = 60
 """How many points of a mutant are tried."""
 _MUTANT_STOPS = 8
@@ -48,6 +51,8 @@ _MUTANT_STOPS = 8
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
+Number: TypeAlias = "tuple[int, bool]"
+"""The number of a run among those that are planned, and whether it is the one of them with a cold start."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -206,7 +211,7 @@ class _Sweeper:
         self._bench = bench
         self._request = request
         self._lines: set[tuple[str, int]] = set()
-        self._collected = 0
+        self._collected = self._planned = self._tried = 0
         self._expected: Effects | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
@@ -218,11 +223,11 @@ class _Sweeper:
         undisturbed = self._undisturbed()
         plans, reached = self._plans(self._choice.candidates(undisturbed.points))
         mine = self._part(plans)
-        collecting = self._collecting(plans, mine)
-        runs: dict[int, SweepRun] = {}
+        self._planned = len(mine)
+        runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
         try:
-            incomplete = self._run_all(plans, mine, runs, collecting)
+            incomplete = self._run_all(mine, runs, self._collecting(mine))
         except KeyboardInterrupt:
             incomplete, stopped = STOPPED, True
         made = [runs[number] for number in sorted(runs)]
@@ -246,10 +251,10 @@ class _Sweeper:
             REAL.monotonic() - began,
             notes=tuple(self._notes),
             incomplete=incomplete,
-            planned=len(mine),
+            planned=self._planned,
             not_reached=missing,
             collected=self._collected,
-            left_out=max(reached - self._choice.limit, 0),
+            left_out=reached - self._tried,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -258,18 +263,20 @@ class _Sweeper:
             raise KeyboardInterrupt
         return swept
 
-    def _part(self, plans: Sequence[Plan]) -> list[int]:
-        """The numbers of the *plans* that are to be run here, those first that have failed before."""
+    def _part(self, plans: Sequence[Plan]) -> list[tuple[Number, Plan]]:
+        """The *plans* that are to be run here, those first that have failed before."""
         keys = [plan.key for plan in plans]
         guide = self._guide
         if guide.replay:
+            cold = [replace(plan, cold=True) for plan in plans if plan.is_graceful]
+            plans, keys = [*plans, *cold], [*keys, *(plan.key for plan in cold)]
             if guide.replay not in keys:
                 guide.no_such_run(
                     f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
                     f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
                 return []
-            return [keys.index(guide.replay)]
+            return [((0, False), plans[keys.index(guide.replay)])]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
             part, parts = guide.shard
@@ -278,25 +285,48 @@ class _Sweeper:
                 raise ScfUsageError(
                     f"sweep: shard {part}/{parts} of function {self._name!r} is empty: there are {len(plans)} runs"
                 )
-        order = {key: at for at, key in enumerate(guide.first)}
-        return sorted(numbers, key=lambda number: (order.get(keys[number], len(order)), number))
+        return self._first_failed([((number, False), plans[number]) for number in numbers])
+
+    def _first_failed(self, plans: list[tuple[Number, Plan]]) -> list[tuple[Number, Plan]]:
+        """*plans* in their order, but those first that have failed before."""
+        order = {key: at for at, key in enumerate(self._guide.first)}
+        return sorted(plans, key=lambda each: order.get(each[1].key, len(order)))
+
+    def _all_of(
+        self, mine: Sequence[tuple[Number, Plan]], runs: Mapping[Number, SweepRun]
+    ) -> Iterator[tuple[Number, Plan]]:
+        """*mine*, and then the runs that follow from these *runs*: each distinct end of a graceful stop whose instance
+        lived on is resumed by a cold start, too."""
+        yield from mine
+        cold: list[tuple[Number, Plan]] = []
+        ends: set[str] = set()
+        for (number, _), run in sorted(runs.items()) if not self._guide.replay else ():
+            end = run.outcome.end
+            if end is not None and end not in ends:
+                cold.append(((number, True), replace(run.outcome.plan, collects=False, cold=True)))
+                ends.update([end] if end else [])
+        room = max(self._choice.limit - self._tried, 0)
+        if len(cold) > room:
+            self._notes.append(f"limit= leaves {len(cold) - room:,} cold starts after graceful stops out")
+        self._planned += len(cold[:room])
+        yield from self._first_failed(cold[:room])
 
     def _run_all(
-        self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun], collecting: Collection[int]
+        self, mine: Sequence[tuple[Number, Plan]], runs: dict[Number, SweepRun], collecting: Collection[Number]
     ) -> str:
-        """Make those of the *plans*; why not all of them, where the time is over."""
+        """Make *mine* and what follows from them; why not all of them, where the time is over."""
         failures = 0
-        for number in mine:
-            run = self._run(plans[number], collects=number in collecting)
+        for number, plan in self._all_of(mine, runs):
+            run = self._run(plan, collects=number in collecting)
             if run is None:
                 continue
             runs[number] = run
             failures += run.fails()
-            self._guide.progress(len(runs), len(mine), failures)
+            self._guide.progress(len(runs), self._planned, failures)
             if self._request.until is not None and self._request.until(run):
                 return ""
             left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE and len(runs) < len(mine):
+            if left is not None and left < _RESERVE and len(runs) < self._planned:
                 return "the time limit of the test was near"
         return ""
 
@@ -307,13 +337,11 @@ class _Sweeper:
         self._lines |= lines_of(outcome.points) | lines_of(outcome.resumed)
         self._collected += 1
 
-    def _collecting(self, plans: Sequence[Plan], mine: Sequence[int]) -> set[int]:
+    def _collecting(self, mine: Sequence[tuple[Number, Plan]]) -> set[Number]:
         """In which runs lines are collected: for each kind of interruption one in the middle and one at the end."""
-        found: set[int] = set()
+        found: set[Number] = set()
         for how in self._hows if self._request.until is None else ():
-            numbers = sorted(
-                number for number in mine if plans[number].steps == (Step(plans[number].steps[0].point, how),)
-            )
+            numbers = sorted(number for number, plan in mine if plan.steps == (Step(plan.steps[0].point, how),))
             if numbers:
                 found.update((numbers[len(numbers) // 2], numbers[-1]))
         return found
@@ -356,7 +384,8 @@ class _Sweeper:
         """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
         key = run.point.label, run.point.kind
         by = run.outcome.plan.steps[-1].by
-        return next((self._run(Plan((Step(point, by),))) for point in points if (point.label, point.kind) == key), None)
+        plans = (Plan((Step(point, by),), cold=run.cold) for point in points if (point.label, point.kind) == key)
+        return next((self._run(plan) for plan in plans), None)
 
     def _sweep_of(self, trial: Trial) -> Swept:
         request = replace(
@@ -425,7 +454,10 @@ class _Sweeper:
         """The runs that are to be made, and how many points there are for them."""
         second, stops = self._second_points(reached)
         tried = [point for point in (*reached, *second) if any(_applies(how, point) for how in self._hows)]
-        picked = chosen(tried, self._choice.limit)
+        limit = self._choice.limit
+        kept = limit // _COLD_PART if any(how.kind == "graceful" for how in self._hows) else 0
+        picked = chosen(tried, limit - kept)
+        self._tried = len(picked)
         plans = []
         for point in picked:
             for how in self._hows:
@@ -481,7 +513,12 @@ class _Sweeper:
         return self._judged_run(plan, outcome)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
-        return SweepRun(plan.steps[-1].point, plan.how, self._judged(plan, outcome), outcome)
+        differences = self._judged(plan, outcome)
+        event, timeline = outcome.interrupted, ""
+        if differences and event is not None:
+            timeline = event._timeline()
+        kept = replace(outcome, interrupted=None, timeline=timeline)  # the event holds a whole runtime
+        return SweepRun(plan.steps[-1].point, plan.how, differences, kept)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
 

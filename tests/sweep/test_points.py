@@ -139,7 +139,7 @@ def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntim
             return "done"
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, limit=24)
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=26)  # two of them are kept for cold starts
 
     assert f"tried: 24 of {facts_of(sweep).reached:,} points" in sweep.report
     assert {point.line for point in sweep.points if point.after is None} == {2, 3, 4, *range(7, 15), 16}

@@ -27,7 +27,7 @@ from ...protocol.messages import AnswerWaits
 from ...protocol.shared_page import FIRST_PLACE, NO_PLACE
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
-from ..scheduler.scheduler import Waiter
+from ..scheduler.scheduler import Waiter, scheduler
 
 GRACE = 0.1
 """Real seconds for which a connection holds the clock after data has come, as the rest of an answer may follow. Nagle's
@@ -163,8 +163,15 @@ def use_own_hosts(hosts: frozenset[str]) -> None:
     own_hosts = hosts
 
 
+def _note_that_it_speaks() -> None:
+    """Have the test's process know that this one has spoken to another; a child that it starts is known already."""
+    if scheduler.active:  # the zygote has no control page
+        scheduler.control.spoke = 1
+
+
 def opens(sock: Any) -> None:
     """Note that *sock* is about to be connected."""
+    _note_that_it_speaks()
     fd = _fileno(sock)
     if fd >= 0 and (known := _connections.get(fd)) is None:
         _connections[fd] = Connection(os.fstat(fd).st_ino)
@@ -174,6 +181,7 @@ def opens(sock: Any) -> None:
 
 def accepted(fd: int) -> None:
     """Note that *fd* is a connection that another process has made."""
+    _note_that_it_speaks()
     _connections[fd] = Connection(os.fstat(fd).st_ino, accepted=True)
 
 
