@@ -253,7 +253,9 @@ class Event:
     _is_in: Waited | None = None
     """The wait in which it is, where that has no row yet."""
     _owed: list[Waited] | None = None
-    """Waits at this instant whose rows are to come."""
+    """Waits of the main thread at this instant whose rows are to come."""
+    _owed_from: int = 0
+    """How many rows there were when the first of them began."""
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -640,15 +642,25 @@ class Event:
         now = self.now_us()
         self._is_in = Waited(now, description, now, 1, awaits)
         if has_row:
-            self._owed = self._owed or []
+            if self._owed is None:
+                self._owed, self._owed_from = [], len(self.timeline)
             self._owed.append(self._is_in)
 
     def note_owed(self) -> None:
-        """All its waits at this instant are over: those that have a row in any case are added."""
+        """All its waits at this instant are over: those that have a row in any case are added.
+
+        They come before the waits of other threads that have been added meanwhile, which may be heard of at any time.
+        """
         self._is_in = None
         owed, self._owed = self._owed, None
-        for wait in owed or ():
+        if owed is None:
+            return
+        beside: list[AnyEntry] = []
+        while len(self.timeline) > self._owed_from and isinstance(self.timeline[-1], Waited):
+            beside.append(self.timeline.pop())
+        for wait in owed:
             self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
+        self.timeline.extend(reversed(beside))
 
     def note_wait(self) -> None:
         """The wait that it is in has a row, if it has none: a call of the test ends there."""
