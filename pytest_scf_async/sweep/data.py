@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -29,6 +30,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "reached": swept.reached,
         "left_out": swept.left_out,
         "forced_only": swept.forced_only,
+        "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
         "collected": swept.collected,

@@ -6,6 +6,7 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
+from .compared import Compared
 from .differences import Difference, Kind
 from .mutants import Mutant
 from .points import Point
@@ -116,6 +117,7 @@ class Swept:
     """How many points there are, whether they were tried or not."""
     runs: tuple[SweepRun, ...]
     undisturbed: Outcome = field(repr=False)
+    compared: Compared
     ignored: tuple[str, ...] = ()
     """What differs between two undisturbed runs, and is not compared."""
     hows: tuple[str, ...] = ()

@@ -96,11 +96,22 @@ def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) 
     yield from _end(swept, kinds)
 
 
+def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
+    """How much went wrong, and what was compared, left out and not tried: four lines at most."""
+    return "\n".join(_head(swept, found))
+
+
 def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
-    yield headline(swept, found)
+    yield _headline(swept, found)
+    yield f"compared: {swept.compared}"
+    if swept.ignored:
+        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
+    not_tried = [f"{swept.left_out:,} points beyond limit="] if swept.left_out else []
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
-        yield f"incomplete: the sweep ended after {made}, as {swept.incomplete}"
+        not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
+    if not_tried:
+        yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
@@ -113,7 +124,7 @@ def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
     yield from _what_was_tried(swept)
 
 
-def headline(swept: Swept, found: Sequence[FailureClass]) -> str:
+def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:
     """How much was tried, and how much of it went wrong."""
     failed = sum(len(alike.runs) for alike in found)
     what = f"sweep of {swept.function}: {_number(swept.points, 'point')}, {_number(swept.runs, 'interruption')}"
@@ -250,14 +261,9 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
 
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
-    tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
-    if swept.left_out:
-        tried += f"; limit= leaves {swept.left_out:,} out"
-    yield tried
+    yield f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
     if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
-    if swept.ignored:
-        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
     if swept.not_branched:
         reasons = "; ".join(f"{why} ({count:,})" for why, count in swept.not_branched)
         yield shortened_line(f"made from the beginning, and not by branches: {reasons}", 2 * WIDTH)

@@ -18,7 +18,8 @@ from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
-from .effects import Effects, gathered
+from .compared import Beginning
+from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption
 from .points import Point, points_of, points_of_program
 from .time_limit import TimeIsOverError, bounded
@@ -177,6 +178,8 @@ class Outcome:
     """Why an event of it could not end."""
     text: str | None = field(default=None, compare=False)
     """The result of its last event, as JSON, where that is FINISHED."""
+    began: Beginning | None = field(default=None, compare=False)
+    """What ``each_run`` gave to an undisturbed run."""
     branched: bool = field(default=False, compare=False)
     """It was made by a branch, and not by a run from the beginning."""
     timeline: str = field(default="", compare=False)
@@ -218,7 +221,8 @@ class Runner:
     def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
         self.question = question
         self._stages = stages
-        self._path = directory
+        self.path = directory
+        """The directory of each run."""
 
     def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool]) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
@@ -226,12 +230,15 @@ class Runner:
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         question = self.question
-        empty_directory(self._path)
+        empty_directory(self.path)
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
-        run = Run(self._path, where, plan.how or None)
-        with self._stages(start, seed, self._path) as stage, entered(question.each_run, run) as given:
+        run = Run(self.path, where, plan.how or None)
+        with self._stages(start, seed, self.path) as stage, entered(question.each_run, run) as given:
+            began = None
+            if not plan.steps and question.each_run is not None:
+                began = Beginning(given.environment, files_and_rows(self.path))
             function = stage.run_of(question.function, given.environment)
             event = function.invoke_async(question.payload)
             run.events.append(event)
@@ -254,7 +261,7 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck)
+            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, began=began)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -304,10 +311,10 @@ class Runner:
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
-        found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
+        found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
         sizes = {path: path.lstat().st_size for path in found}
         return tuple(
-            f"{path.relative_to(self._path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
+            f"{path.relative_to(self.path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
         )
 
     # -- until it is done ----------------------------------------------------------------------------------------------
@@ -336,7 +343,7 @@ class Runner:
         run.resume_by = lambda: self._resume(stage, run, function)
         try:
             with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
-                check(run)
+                returned = check(run)
         except AssertionError as error:
             if run.point is None:
                 raise
@@ -345,6 +352,11 @@ class Runner:
             return str(error)
         finally:
             run.resume_by = None
+        if returned is not None:
+            raise ScfUsageError(
+                f"check= returned {returned!r} at {run.point or 'the end of the undisturbed run'}, and nothing reads "
+                "what it returns: it has to assert, as in def check(run): assert run.event.status == 'FINISHED'"
+            )
         return ""
 
     def _points(self, event: Event) -> list[Point]:
@@ -364,6 +376,7 @@ class Runner:
         written: tuple[str, ...],
         failed: str,
         stuck: str,
+        began: Beginning | None,
     ) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
         done = not stuck and self._is_done(run.events[-1], is_done)
@@ -395,6 +408,7 @@ class Runner:
             failed,
             stuck,
             last.result_text if has_result else None,
+            began,
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",
         )

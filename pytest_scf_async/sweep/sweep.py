@@ -17,10 +17,12 @@ from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import OpenReadings, Status
 from ..protocol.real_time import REAL
+from ..protocol.shortening import shortened_list
 from .branches import Branches
+from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
-from .effects import EffectKind, Effects, as_json
+from .effects import EffectKind, Effects, Stored, as_json
 from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
@@ -53,6 +55,10 @@ _MUTANT_STOPS = 8
 _SAME = (
     "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
 )
+_COMPARE = (
+    "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
+    "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
+)
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -75,6 +81,7 @@ class Request:
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
+    compares_nothing: object = False
     first_stops: int | None = None
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
@@ -111,6 +118,11 @@ class Sweep:
     def points(self) -> tuple[Point, ...]:
         """The points at which the handler was interrupted, in the order in which it comes to them."""
         return self._swept.points
+
+    @property
+    def compared(self) -> Compared:
+        """In what the runs were compared with the undisturbed one: files, tables, records, observed values, result."""
+        return self._swept.compared
 
     @property
     def runs(self) -> tuple[SweepRun, ...]:
@@ -178,6 +190,8 @@ class _Sweeper:
         self._by_user = ignored_by_user(request.ignore)
         if request.mutate:
             self._check_mutate(request)
+        if not isinstance(request.compares_nothing, bool):
+            Given("compares_nothing", request.compares_nothing).has_to_be("True or False")
         mounts = request.function.configuration.mounts
         if not request.function.runtime.in_lockstep:
             raise ScfUsageError(
@@ -219,6 +233,7 @@ class _Sweeper:
         self._branched: dict[str, int] = {}
         """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
+        self._in = Compared(result=True)
         self._expected_text: str | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
@@ -258,6 +273,7 @@ class _Sweeper:
             reached,
             tuple(made),
             undisturbed,
+            self._in,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(point.forced and not point.graceful for point in points),
@@ -467,7 +483,21 @@ class _Sweeper:
         self._reaches(second)
         self._expected, self._expected_text = first.effects, first.text
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
+        self._require_compared(first)
         return first
+
+    def _require_compared(self, outcome: Outcome) -> None:
+        before = Stored({}, {}, {}) if outcome.began is None else outcome.began.stored
+        compared = self._in = compared_in(outcome.effects, before, self._ignored)
+        nothing = self._request.compares_nothing
+        if nothing and compared.effects:
+            raise ScfUsageError(
+                f"sweep: compares_nothing=True, and something that function {self._name!r} does is compared: "
+                f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
+            )
+        if not (nothing or compared.effects or self._request.check is not None):
+            why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path)
+            raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
         first = outcome.attempts[0]

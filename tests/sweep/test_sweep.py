@@ -99,8 +99,8 @@ def test_a_stop_is_late_only_after_within(scf_runtime: ScfRuntime, deployed: Dep
         """
     function = deployed(source)
 
-    assert scf_runtime.sweep(function, how="graceful", within=40).failures == []
-    late = scf_runtime.sweep(function, how="graceful", within=39)
+    assert scf_runtime.sweep(function, how="graceful", within=40, compares_nothing=True).failures == []
+    late = scf_runtime.sweep(function, how="graceful", within=39, compares_nothing=True)
     with pytest.raises(AssertionError, match=r"late: the event ended 40 s after SIGTERM, and not within 39 s"):
         late.assert_survives()
 
@@ -128,6 +128,7 @@ def test_an_event_that_waits_for_ever_after_sigterm_never_finishes(scf_runtime: 
         function,
         how="graceful",
         each_run=each_run,
+        compares_nothing=True,
         done=lambda event: event.status == "FINISHED" and not event.signals,
     )
 
@@ -163,7 +164,7 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
             time.sleep(1)
         """
     )
-    sweep = scf_runtime.sweep(function, how="graceful")
+    sweep = scf_runtime.sweep(function, how="graceful", compares_nothing=True)
 
     assert f"{left_out} is left out: this time the run did not come to its point" in sweep.report
     assert left_out not in {run.key for run in sweep.runs}
@@ -242,9 +243,14 @@ def test_a_stop_can_end_by_force_after_a_while_or_be_asked_for_again(scf_runtime
         """
     )
     by_force = scf_runtime.sweep(
-        function, how=graceful(then="forced", after=10), include="job.py", points="waits", done=bool
+        function,
+        how=graceful(then="forced", after=10),
+        include="job.py",
+        points="waits",
+        done=bool,
+        compares_nothing=True,
     )
-    again = scf_runtime.sweep(function, how=graceful(again=5), points="waits", done=bool)
+    again = scf_runtime.sweep(function, how=graceful(again=5), points="waits", done=bool, compares_nothing=True)
 
     (ended,) = [run.outcome for run in by_force.runs if run.point.label == "wait#1"]
     assert [(each.status_code, each.seconds) for each in ended.attempts] == [(499, 10)]
@@ -269,7 +275,7 @@ def test_the_lines_of_a_handler_of_sigterm_are_points_of_a_second_termination(
             return 1
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, limit=500)
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=500, compares_nothing=True)
 
     second = [run for run in sweep.runs if run.point.after is not None]
     assert {run.point.line for run in second} >= {3, 4, 5}
@@ -390,14 +396,16 @@ def test_a_connection_is_reset_for_both_of_its_ends(scf_runtime: ScfRuntime, dep
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
-    sweep = scf_runtime.sweep(function, each_run=served, how=fault("reset"))
+    sweep = scf_runtime.sweep(function, each_run=served, how=fault("reset"), compares_nothing=True)
 
     sweep.assert_survives()
     assert labels(sweep) == ["connection#1", "connection#2"]
     assert [what for point, what in seen if point == "connection#1"] == ["reset", b"ping", b""]
     assert [what for point, what in seen if point == "connection#2"] == [b"ping", "reset", b"ping", b""]
 
-    lasting = scf_runtime.sweep(function, each_run=served, how=fault("reset", lasting=True), attempts=1)
+    lasting = scf_runtime.sweep(
+        function, each_run=served, how=fault("reset", lasting=True), attempts=1, compares_nothing=True
+    )
     assert [[each.status for each in run.outcome.attempts] for run in lasting.runs] == [["FINISHED", "FINISHED"]] * 2
     assert not lasting.failures
 
@@ -526,7 +534,13 @@ def test_done_and_retry_replace_the_rule_of_what_comes_next(scf_runtime: ScfRunt
         return {"attempt": len(payloads)}
 
     sweep = scf_runtime.sweep(
-        function, {}, how="forced", include="job.py:3", retry=retry, done=lambda event: event.status == "FINISHED"
+        function,
+        {},
+        how="forced",
+        include="job.py:3",
+        retry=retry,
+        compares_nothing=True,
+        done=lambda event: event.status == "FINISHED",
     )
     assert payloads == [499]
     assert [run.outcome.effects.result for run in sweep.runs] == [{"got": 1, "n": 1}]
@@ -656,6 +670,7 @@ def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
         signal.signal(signal.SIGTERM, lambda *_: None)
         def main_handler(event, context):
             {line}
+            open(os.environ['OUT'] + '/done', 'w').close()
             return 1
         """
     )
@@ -849,7 +864,7 @@ def test_a_branch_runs_on_all_cores_once_its_code_asks(scf_runtime: ScfRuntime, 
             return sorted(os.sched_getaffinity(0))
         """
     )
-    sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:4*", "job.py:5*"])
+    sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:4*", "job.py:5*"], compares_nothing=True)
 
     assert {tuple(run.outcome.effects.result) for run in sweep.runs} == {tuple(sorted(os.sched_getaffinity(0)))}
 
@@ -892,7 +907,7 @@ def test_more_points_than_can_be_kept_are_refused_and_exclude_helps(
 
     with pytest.raises(ScfUsageError, match=r"function 'job' comes to more than 500,000 points: give it a smaller"):
         scf_runtime.sweep(function)
-    sweep = scf_runtime.sweep(function, exclude="tables.py")
+    sweep = scf_runtime.sweep(function, exclude="tables.py", compares_nothing=True)
     assert not sweep.failures
     assert {point.file for point in sweep.points} == {"job.py"}
 
