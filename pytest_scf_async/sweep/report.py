@@ -28,9 +28,6 @@ NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 _PASSES = ("first", "second", "third")
-_ORDER = (
-    *(Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.LATE, Kind.FAILED_CHECK, Kind.DOUBLED, Kind.LEFT_BEHIND),
-)
 
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
@@ -59,8 +56,12 @@ def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
 def class_title(alike: FailureClass) -> str:
     """What one class has in common, and where its runs begin: ``lost (graceful, 8 interruptions), first at …``."""
     run = alike.earliest
-    words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
+    late = sum(Kind.LATE in each.kinds for each in alike.runs)
+    also = run.kinds - {Kind.LATE} or run.kinds
+    words = " and ".join(kind.value for kind in Kind if kind in also)
     times = _number(alike.runs, "interruption")
+    if late and Kind.LATE not in also:
+        times = f"{times}, {late:,} of them late"
     return shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
 
 
@@ -71,7 +72,7 @@ def class_text(swept: Swept, alike: FailureClass) -> str:
 
 def finding_text(run: SweepRun) -> str:
     """What is wrong with *run* first of all, and where it was interrupted, in one line."""
-    first = min(run.differences, key=lambda difference: _ORDER.index(difference.kind))
+    first = min(run.differences, key=lambda difference: [*Kind].index(difference.kind))
     where = f"when the handler is interrupted ({run.how}) at {_pass(run.point)}"
     return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
 
@@ -254,7 +255,7 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
                 counts[kind.value] += 1
     bad = {line: counts for line, counts in lines.items() if len(counts) > 1}
     for (file, number), counts in sorted(bad.items())[:ROWS]:
-        wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in _ORDER if counts[kind.value])
+        wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in Kind if counts[kind.value])
         yield f"  {file}:{number:<5} {counts['runs']:5,} interruption{'s' * (counts['runs'] != 1)}: {wrong}"
     if len(bad) > ROWS:
         yield f"  and {_number(list(bad)[ROWS:], 'more line')}"
