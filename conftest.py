@@ -46,7 +46,6 @@ LONG = {
         "tests/plugin/test_sweep_command.py",
         "tests/plugin/test_sweep_options.py",
         "tests/plugin/test_sweep_reports.py",
-        "tests/sweep/test_branch_directories.py",
         "tests/sweep/test_mutants.py",
         "tests/sweep/test_points.py",
         "tests/sweep/test_seeded.py",

@@ -100,7 +100,6 @@ from .operations.invocations import (
 )
 from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
-from .protocol import messages
 from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
@@ -1055,9 +1054,6 @@ class ScfRuntime:
                     directory,
                     scratch,
                     guide,
-                    self._readings,
-                    self.settings.idle_reclaim,
-                    self.settings.real_timeout,
                     self.settings.real_limit,
                 ),
             )
@@ -1528,25 +1524,6 @@ class _Stage:
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
         self._runtime.clock.advance(timedelta(microseconds=microseconds))
-
-    def why_no_branches(self, function: Function) -> str:
-        """Why instances of *function* cannot branch; empty where they can."""
-        configuration = function.configuration
-        if not function._version.runtime.has_places:
-            return "it is no Python handler"
-        if configuration.memory is not None or configuration.compute_rate:
-            return "its memory is limited, or its computing takes simulated time"
-        if coverage.is_measured():
-            return "lines are measured"
-        return "" if self._runtime._sandboxes.zygote().namespaces else "instances have no mount namespace here"
-
-    def start_root(self, function: Function, socket_path: str) -> None:
-        """Start an instance of *function* that becomes the root of branches, and connects to the socket there."""
-        lockstep = self._runtime._lockstep
-        self._runtime._pool.serve_branches()
-        with lockstep.locked():
-            instance = self._runtime._pool.spawn(function._version, lockstep)
-            instance.send(messages.Branch(socket_path))
 
 
 class _TimeModes:

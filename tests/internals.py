@@ -67,7 +67,6 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
-from pytest_scf_async.protocol import branches as branch_messages
 from pytest_scf_async.protocol import freezegun_classes, linux, messages, procfs, shared_page, sock_diag
 from pytest_scf_async.protocol.executables import Language, language_of
 from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper

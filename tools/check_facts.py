@@ -26,7 +26,6 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
 FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "api/certificates.py": {"-----BEGIN ": "PEM"},
-    "bootstrap/branching/privacy.py": {"rw-s ": "the kernel", "SQLite format 3": "SQLite, in its files"},
     "bootstrap/patches/connections.py": {"HEAD ": "HTTP"},
     "bootstrap/patches/datetime.py": {"metaclass conflict": "Python, of a class that cannot be made"},
     "bootstrap/reaper.py": {"from multiprocessing.resource_tracker import main": "multiprocessing"},

@@ -114,8 +114,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
             mounts.replace_file(config.endpoint.certifi, config.endpoint.bundle)
     role = role_of(config)
     role.enter_network(others)
-    if not config.branches:
-        mounts.drop_capabilities()
+    mounts.drop_capabilities()
     if not role.on_simulated_time:
         role.keep_clock(clock_file)
         return role
@@ -245,7 +244,7 @@ def _serve_handler(config: messages.Assign) -> None:
     """Call the handler with one event after the other; SystemExit and its like are raised."""
     function: Any = None
     while True:
-        invocation = scheduler.idle(_become_root)
+        invocation = scheduler.idle()
         if function is None:
             _apply_environment(invocation)
             if not _entered_code:
@@ -266,12 +265,6 @@ def _serve_handler(config: messages.Assign) -> None:
         gates.report_points()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
-
-
-def _become_root(branch: messages.Branch) -> messages.Invoke:
-    from .branching import root  # noqa: PLC0415  (only a sweep needs it)
-
-    return root.serve(branch)
 
 
 def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:

@@ -407,40 +407,6 @@ def _add_layer(directory: str) -> None:
             _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
 
 
-# -- in the root of branches -------------------------------------------------------------------------------------------
-
-
-def mount_parts(place: str, targets: Iterable[str]) -> list[str]:
-    """Mount a tmpfs at *place*, and a directory of it over each of *targets*: the ``0`` over the first one.
-
-    So what is in a target can be moved from one of the tmpfs's directories to another one. What was mounted below a
-    target is mounted there again; returns where that is.
-    """
-    _mounted("tmpfs", place, "tmpfs", MS_NOSUID | MS_NODEV, f"size={TMP_MEGABYTES}m,mode=0755")
-    found: list[str] = []
-    for number, target in enumerate(targets):
-        part = os.path.join(place, str(number))
-        os.mkdir(part)
-        os.chmod(part, 0o1777)
-        with contextlib.ExitStack() as opened:
-            sources: list[tuple[int, str]] = []
-            for path in _mounts_below(target):
-                fd = _open_path(path)
-                opened.callback(os.close, fd)
-                sources.append((fd, path))
-            _mounted(part, target, None, MS_BIND)
-            for fd, path in sources:
-                os.makedirs(path)
-                _mounted(f"/proc/self/fd/{fd}", path, None, MS_BIND | MS_REC)
-                found.append(path)
-    return found
-
-
-def bind_over(source: str, target: str) -> None:
-    """Have the directory *source* at *target*, where it can be written to."""
-    _mounted(source, target, None, MS_BIND)
-
-
 def _mounts_below(directory: str) -> list[str]:
     """The topmost mount points below *directory*: none of them is below another one."""
     found: list[str] = []

@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable
-from typing import Any, NoReturn
+from typing import Any
 
 real_poll: Any = getattr(select, "poll", None)
 real_epoll: Any = getattr(select, "epoll", None)
 real_waitpid: Any = getattr(os, "waitpid", None)
 real_kill: Any = os.kill
-real_exit: Callable[[int], NoReturn] = os._exit

@@ -59,8 +59,6 @@ class Pool:
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._sweeps = False
         """Its instances are those of a sweep."""
-        self._branches = False
-        """They become roots of branches."""
         self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
@@ -106,10 +104,6 @@ class Pool:
     def serve_sweep(self) -> None:
         """Have the zygote prepare for instances that have gates at lines, each of them."""
         self._sweeps = True
-
-    def serve_branches(self) -> None:
-        """Have instances that become roots of a sweep's branches, and no others."""
-        self._branches = True
 
     def keep_idle(self, instance: Instance) -> None:
         """Keep *instance*, which is frozen, until the next event, or until it was idle too long."""
@@ -300,7 +294,6 @@ class Pool:
                 before_init=None if before_init is None else messages.BeforeInit(**asdict(before_init)),
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
-                branches=self._branches,
             ),
         )
         for fd in given:

@@ -8,10 +8,9 @@ import os
 import shutil
 import signal
 import socket
-import stat
 import struct
 import sys
-from collections.abc import Container, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from .real_time import REAL
@@ -150,24 +149,6 @@ def refers_to(pid: int, fd: int, copy: int) -> bool:
     """Whether the descriptor *fd* of the process *pid* is of the same open file as *copy* of this process."""
     order: int = _libc.syscall(_KCMP[os.uname().machine], pid, os.getpid(), 0, fd, copy)
     return order == 0
-
-
-def move_all(source: str, target: str, without: Container[str] = ()) -> None:
-    """Move what is in the directory *source*, beside the names *without*, to the directory *target*.
-
-    A directory's owner moves it even where its owner may not write to it: only root can do that by the move alone.
-    """
-    for name in os.listdir(source):
-        if name in without:
-            continue
-        before, after = os.path.join(source, name), os.path.join(target, name)
-        try:
-            os.rename(before, after)
-        except PermissionError:
-            mode = stat.S_IMODE(os.lstat(before).st_mode)
-            os.chmod(before, 0o700)
-            os.rename(before, after)
-            os.chmod(after, mode)
 
 
 def remove_tree(path: str) -> None:

@@ -106,7 +106,6 @@ class ToInstance(IntEnum):
     STOP = 41
     GO_ON = 42
     ANSWER_WAITS = 43
-    BRANCH = 44
 
 
 class InControlFile(IntEnum):
@@ -510,13 +509,6 @@ class Invoke(NamedTuple):
     """The gate before the first line of user code."""
 
 
-class Branch(NamedTuple):
-    """Be the root of a sweep's branches, and speak with the test's process by a socket (``branches``)."""
-
-    socket: str
-    """Its path."""
-
-
 class Resume(NamedTuple):
     """The first of the waits that are due goes on."""
 
@@ -759,8 +751,6 @@ class Assign(NamedTuple):
     before_init: BeforeInit | None
     program: ProgramConfig | None
     endpoint: EndpointConfig | None
-    branches: bool
-    """It becomes the root of a sweep's branches, each of which has mounts of its own: it runs no user code itself."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -854,7 +844,6 @@ TABLE: tuple[Row, ...] = (
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.ANSWER_WAITS, AnswerWaits, Packing.JSON, _TEST, _LOCKSTEP),
-    Row(ToInstance.BRANCH, Branch, Packing.JSON, _TEST, _HANDLER),
 )
 
 MARKED = frozenset(int(row.kind) for row in TABLE if row.marked)
@@ -871,14 +860,14 @@ INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(
 ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
 SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
 STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
-ANSWER_WAITS, BRANCH = int(ToInstance.ANSWER_WAITS), int(ToInstance.BRANCH)
+ANSWER_WAITS = int(ToInstance.ANSWER_WAITS)
 SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
 NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
 ToGoOn = Invoke | Resume | OpenGate | GoOn
 ToTell = Poll | PollSignals | SaveCoverage | Stop
-ToKnow = Assign | Branch | ArmGates | Typed | AnswerWaits
+ToKnow = Assign | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program

@@ -35,10 +35,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "not_reached": list(swept.not_reached),
         "collected": swept.collected,
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
-        "branched": swept.branched,
-        "branch_seconds": swept.branch_seconds,
-        "resume_seconds": swept.resume_seconds,
-        "not_branched": [{"why": why, "runs": count} for why, count in swept.not_branched],
+        "unlike": [{"first": _run(first), "again": _run(again)} for first, again in swept.unlike],
         "notes": list(swept.notes),
         "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],
@@ -88,7 +85,6 @@ def _run(run: SweepRun) -> _Facts:
         "listened": outcome.listened,
         "stop_seconds": None if outcome.stop_us is None else outcome.stop_us / 1e6,
         "check": outcome.check,
-        "branched": outcome.branched,
     }
 
 

@@ -46,6 +46,12 @@ class SweepRun:
         """What all runs of its class share."""
         return tuple(sorted({(each.kind.value, each.effect.value, _name_of(each)) for each in self.differences}))
 
+    @property
+    def came_to(self) -> object:
+        """What is the same whenever the run is made."""
+        events = [(each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts]
+        return self.alike, events
+
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
         """Whether one of *kinds* is wrong with it."""
         return not self.kinds.isdisjoint(kinds)
@@ -155,14 +161,6 @@ class Swept:
     """In how many runs lines are collected."""
     mutants: tuple[MutantOutcome, ...] = ()
     """The mutants that were tried."""
-    branched: int = 0
-    """How many of the runs were branches; the others were made from the beginning."""
-    branch_seconds: float = 0.0
-    """Real seconds that the branches took, on all cores."""
-    resume_seconds: float = 0.0
-    """The same for what was invoked again after them."""
-    not_branched: tuple[tuple[str, int], ...] = ()
-    """Why runs were no branches, each with how many."""
     notes: tuple[str, ...] = ()
     incomplete: str = ""
     """Why it ended before all runs were made."""
@@ -170,3 +168,5 @@ class Swept:
     """How many runs there were to be."""
     left_out: int = 0
     """How many points are not to be tried, as they are beyond ``limit=``."""
+    unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
+    """Runs that came to something else when they were made again, and what that was."""

@@ -23,9 +23,9 @@ def not_reached(root: str, reached: Collection[tuple[str, int]]) -> Iterator[str
 
     Files are those of which some line is, below *root*. What is said is of the main thread alone, as points are: a
     function that only another thread calls has been reached in no run. Lines are collected in the undisturbed runs, in
-    the runs that look for what follows a SIGTERM, and for each kind of interruption in one at the point in the middle,
-    one at the last point and the earliest of each class that goes wrong, resumed events included. A line to which a
-    handler comes only after it was interrupted somewhere else is not known, as branches collect no lines.
+    the runs that look for what follows a SIGTERM, and for each kind of interruption in one at the point in the middle
+    and one at the last point, resumed events included. A line to which a handler comes only after it was interrupted
+    somewhere else is not known: a run in which lines are collected takes several times as long.
     """
     for file in sorted({file for file, _ in reached if file}):
         lines = {line for name, line in reached if name == file}

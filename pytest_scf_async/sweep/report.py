@@ -27,6 +27,9 @@ TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
+SAME = (
+    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
+)
 _PASSES = ("first", "second", "third")
 
 
@@ -38,7 +41,7 @@ def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
             f"how={', '.join(swept.hows)}; points=, include= and exclude= say which points are tried"
         )
     found = classes(swept.runs, kinds)
-    if not found and not swept.incomplete:
+    if not found and not swept.incomplete and not swept.unlike:
         return ""
     return "\n".join(_lines(swept, found, kinds))
 
@@ -113,6 +116,12 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
         not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
     if not_tried:
         yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
+    for first, again in swept.unlike:
+        yield f"{first.key} came to something else when it was made again:"
+        for run in (first, again):
+            wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
+            yield shortened_line(f"  {wrong}; {', then '.join(_attempts(run))}", 2 * WIDTH)
+        yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
@@ -265,9 +274,6 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
     yield f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
     if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
-    if swept.not_branched:
-        reasons = "; ".join(f"{why} ({count:,})" for why, count in swept.not_branched)
-        yield shortened_line(f"made from the beginning, and not by branches: {reasons}", 2 * WIDTH)
     yield from _notes(swept)
     if swept.not_reached:
         runs = f"any of {swept.collected:,} runs that collected lines"
@@ -275,9 +281,7 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield shortened_line(f"the main thread did not reach these lines in {runs}: {lines}", 2 * WIDTH)
     yield from _mutants(swept)
     each = swept.seconds / max(len(swept.runs), 1)
-    made = f"{swept.branched:,} of them by branches" if swept.branched else "all of them from the beginning"
-    took = f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
-    yield f"{took}; it made {made}"
+    yield f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
 
 
 def _notes(swept: Swept) -> Iterator[str]:

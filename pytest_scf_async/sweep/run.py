@@ -46,12 +46,6 @@ class Stage(Protocol):
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
 
-    def why_no_branches(self, function: Function) -> str:
-        """Why instances of *function* cannot branch; empty where they can."""
-
-    def start_root(self, function: Function, socket_path: str) -> None:
-        """Start an instance of *function* that becomes the root of branches, and connects to the socket there."""
-
 
 Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
 """Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
@@ -176,12 +170,8 @@ class Outcome:
     """How ``check=`` has failed."""
     stuck: str = ""
     """Why an event of it could not end."""
-    text: str | None = field(default=None, compare=False)
-    """The result of its last event, as JSON, where that is FINISHED."""
     began: Beginning | None = field(default=None, compare=False)
     """What ``each_run`` gave to an undisturbed run."""
-    branched: bool = field(default=False, compare=False)
-    """It was made by a branch, and not by a run from the beginning."""
     timeline: str = field(default="", compare=False)
     log: str = field(default="", compare=False)
 
@@ -407,7 +397,6 @@ class Runner:
             stop_us,
             failed,
             stuck,
-            last.result_text if has_result else None,
             began,
             timeline=run.events[0].timeline if plan.steps else "",
             log=str(run.events[0].log) if plan.steps else "",

@@ -15,10 +15,9 @@ from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
 from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
-from ..model import OpenReadings, Status
+from ..model import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
-from .branches import Branches
 from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
@@ -27,11 +26,11 @@ from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, 
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
-from .legitimate import OTHER_START, legitimate_differences
+from .legitimate import OTHER_START, ignore_rest, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached
-from .report import sweep_text
+from .report import SAME, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
 __tracebackhide__ = hidden_from_users
@@ -44,17 +43,12 @@ _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
 """At how many points the handler is stopped to find out what it does after a SIGTERM."""
-_FEW = 8
-"""So many runs are made one after the other: a root for branches costs more."""
 _REPEATED = 8
-"""How many classes have their earliest run repeated from the beginning, for its timeline."""
+"""Of how many classes the earliest run is made again."""
 _MUTANT_POINTS = 60
 """How many points of a mutant are tried."""
 _MUTANT_STOPS = 8
 """At how many points a mutant is stopped to find out what it does after a SIGTERM."""
-_SAME = (
-    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
-)
 _COMPARE = (
     "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
@@ -101,9 +95,6 @@ class Bench:
     scratch: str
     """A directory for the code of mutants."""
     guide: Guide
-    readings: OpenReadings
-    idle_reclaim: float
-    real_timeout: float
     real_limit: float
 
 
@@ -229,12 +220,8 @@ class _Sweeper:
         self._request = request
         self._lines: set[tuple[str, int]] = set()
         self._collected = 0
-        self._branch_seconds = 0.0, 0.0
-        self._branched: dict[str, int] = {}
-        """How many runs were not made by branches, by why."""
         self._expected: Effects | None = None
         self._in = Compared(result=True)
-        self._expected_text: str | None = None
         self._notes: list[str] = []
         self._ignored = Ignored()
         self._results: dict[str | bytes, bool] = {}
@@ -254,18 +241,14 @@ class _Sweeper:
             incomplete, stopped = STOPPED, True
         made = [runs[number] for number in sorted(runs)]
         missing: tuple[str, ...] = ()
-        left_out = "timelines"
+        unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
         try:
-            if self._request.until is None:
-                self._add_timelines(made)
-            left_out = "lines that no run reached"
             if not incomplete:
-                missing = self._not_reached(
-                    run for number, run in runs.items() if number in collecting and run.outcome.branched
-                )
+                unlike = tuple(self._made_again(made))
+                missing = tuple(not_reached(self._request.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
-            self._notes.append(f"{left_out} are missing, as {STOPPED}")
+            self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
         points = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -279,15 +262,12 @@ class _Sweeper:
             sum(point.forced and not point.graceful for point in points),
             REAL.monotonic() - began,
             notes=tuple(self._notes),
-            branched=sum(run.outcome.branched for run in made),
-            branch_seconds=self._branch_seconds[0],
-            resume_seconds=self._branch_seconds[1],
-            not_branched=tuple(sorted(self._branched.items())),
             incomplete=incomplete,
             planned=len(mine),
             not_reached=missing,
             collected=self._collected,
             left_out=max(reached - self._choice.limit, 0),
+            unlike=unlike,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -324,59 +304,29 @@ class _Sweeper:
     ) -> str:
         """Make those of the *plans*; why not all of them, where the time is over."""
         failures = 0
-        for number, run in self._made(plans, mine, collecting):
+        for number in mine:
+            run = self._run(plans[number], collects=number in collecting)
+            if run is None:
+                continue
             runs[number] = run
             failures += run.fails()
             self._guide.progress(len(runs), len(mine), failures)
             if self._request.until is not None and self._request.until(run):
                 return ""
-            left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE and len(runs) < len(mine):
+            if self._is_late() and len(runs) < len(mine):
                 return "the time limit of the test was near"
         return ""
 
-    def _made(
-        self, plans: Sequence[Plan], mine: Sequence[int], collecting: Collection[int]
-    ) -> Iterator[tuple[int, SweepRun]]:
-        """The runs: by branches where that is possible, else one after the other from the beginning."""
-        others = list(mine)
-        taken = [(number, plans[number]) for number in mine if Branches.takes(plans[number])]
-        if len(taken) > _FEW and self._expected_text is not None:
-            branches = Branches(
-                self._runner.question,
-                self._bench.stages,
-                self._bench.directory,
-                readings=self._bench.readings,
-                expected=self._expected_text,
-                is_done=self._is_expected,
-                idle_reclaim_us=round(self._bench.idle_reclaim * 1_000_000),
-                real_timeout=self._bench.real_timeout,
-            )
-            for number, outcome, why in branches.run(taken):
-                if outcome is None:
-                    self._branched[why] = self._branched.get(why, 0) + 1
-                else:
-                    others.remove(number)
-                    yield number, self._judged_run(plans[number], outcome)
-            self._branch_seconds = branches.seconds, branches.resume_seconds
-            if branches.why:
-                self._branched[branches.why] = len(taken)
-        for number in others:
-            run = self._run(plans[number], collects=number in collecting)
-            if run is not None:
-                yield number, run
+    def _is_late(self) -> bool:
+        left = self._guide.seconds_left()
+        return left is not None and left < _RESERVE
 
-    def _add_timelines(self, runs: list[SweepRun]) -> None:
-        """Make the earliest of each class of *runs* once more where a branch has made it, and put it into its place."""
-        for alike in classes(runs, frozenset(Kind))[:_REPEATED]:
-            run = alike.earliest
-            if run.outcome.branched:
-                again = self._run(run.outcome.plan, collects=True)
-                if again is None:
-                    continue
-                if again.alike != run.alike:
-                    self._notes.append(f"{run.key} had another outcome when it was made again from the beginning")
-                runs[runs.index(run)] = again
+    def _made_again(self, made: Sequence[SweepRun]) -> Iterator[tuple[SweepRun, SweepRun]]:
+        """Make the earliest run of each class once more: those that come to something else now, and what that is."""
+        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if self._request.until is None else ():
+            again = None if self._is_late() else self._run(alike.earliest.outcome.plan)
+            if again is not None and again.came_to != alike.earliest.came_to:
+                yield alike.earliest, again
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 
@@ -395,20 +345,6 @@ class _Sweeper:
             if numbers:
                 found.update((numbers[len(numbers) // 2], numbers[-1]))
         return found
-
-    def _not_reached(self, runs: Iterable[SweepRun]) -> tuple[str, ...]:
-        """The lines to which no run came whose lines are collected; those of *runs* are, which branches have made."""
-        root = self._request.function.code_to_run().directory
-        missing = tuple(not_reached(root, self._lines))
-        question = replace(self._runner.question, check=None)  # these runs are not judged
-        runner = Runner(question, self._bench.stages, self._bench.directory / "run")
-        for run in runs if missing else ():
-            left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE:
-                break
-            with contextlib.suppress(NotReachedError):
-                self._reaches(runner.run(replace(run.outcome.plan, collects=True), self._is_done))
-        return tuple(not_reached(root, self._lines))
 
     def _check_mutate(self, request: Request) -> None:
         if request.mutate is not True:
@@ -467,22 +403,28 @@ class _Sweeper:
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
     def _undisturbed(self) -> Outcome:
-        """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
+        """The undisturbed run, made twice, and once more as it was where the two differ: then what differs is ignored.
+
+        Another time and other ids may lead another way; that the same ones do is refused.
+        """
         first = self._runner.run(Plan(collects=True), lambda _: True)
         self._require_finished(first)
-        second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
+        second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)
         self._require_finished(second)
         at = first_difference(first.points, second.points)
+        if at is not None or first.effects != second.effects:
+            third = self._runner.run(Plan(collects=True), lambda _: True)
+            self._require_finished(third)
+            self._require_same_points(first, third)
         if at is not None:
-            again = self._runner.run(Plan(collects=True), lambda _: True)
-            self._require_same_points(first, again)
             self._notes.append(
                 f"with another start time and other request ids the handler takes another way from point {at + 1} on"
             )
         self._reaches(first)
         self._reaches(second)
-        self._expected, self._expected_text = first.effects, first.text
+        self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
+        ignore_rest(first.effects, third.effects, self._ignored)
         self._require_compared(first)
         return first
 
@@ -522,7 +464,7 @@ class _Sweeper:
         raise ScfUsageError(
             f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
-            f"{shown[1]} in run 2. {_SAME}"
+            f"{shown[1]} in run 2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------
@@ -580,7 +522,7 @@ class _Sweeper:
                 return None
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
-                f"{last.point.shown} again. {_SAME}\n{error}"
+                f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
         if collects:
             self._reaches(outcome)
@@ -594,10 +536,8 @@ class _Sweeper:
     def _is_done(self, event: AsyncEvent) -> bool:
         """Whether *event*, which is FINISHED, has the result of the undisturbed run."""
         result = event._event.result_text if event._event.content is None else event._event.content
-        return result is not None and self._is_expected(result)
-
-    def _is_expected(self, result: str | bytes) -> bool:
-        """Whether *result*, as JSON or as the bytes of a body that is no text, is that result."""
+        if result is None:
+            return False
         known = self._results.get(result)
         if known is None:
             assert self._expected is not None

@@ -56,9 +56,7 @@ def failure_of(pytester: pytest.Pytester, test: str, *options: str) -> list[str]
 
 def swept(lines: list[str]) -> list[str]:
     """The same of a sweep, without times, and without how many points this Python has."""
-    text = re.sub(
-        r" *\b\d[\d,.]*(?= (points?|interruptions?|of|by branches|real s|ms)\b)", " …", "\n".join(reported(lines))
-    )
+    text = re.sub(r" *\b\d[\d,.]*(?= (points?|interruptions?|of|real s|ms)\b)", " …", "\n".join(reported(lines)))
     return [re.sub(r"(?<= lost )\d+$", "…", line).rstrip() for line in text.splitlines()]
 
 

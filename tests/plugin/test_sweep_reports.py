@@ -218,28 +218,6 @@ def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pyteste
     )
 
 
-def test_ctrl_c_while_timelines_are_made_shows_what_is_known(project: pytest.Pytester) -> None:
-    """The 15th and the 16th run are the two that have failed, made again."""
-    then = "import os, signal; os.kill(os.getpid(), signal.SIGINT)"
-    conftest = THREE_RUNS.format(then=then).replace("== 3", "== 16")
-    write_sweeps(project, test=SURVIVES.replace("(scf_runtime).a", "(scf_runtime, how=('forced', 'timeout')).a"))
-    project.makeconftest(conftest)
-    result = run_forked(project)
-    assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert order(project)[14:] == ["loses.py:8#1"] * 2
-    result.stdout.fnmatch_lines(
-        [
-            "*scf async: what the sweep has found so far*",
-            "sweep of loses: 7 points, 14 interruptions, 2 of them went wrong in 2 ways",
-            "lost (forced, 1 interruption), first at loses.py:8#1, *",
-            "  timeline of the interrupted event:",
-            "lost (timeout, 1 interruption), first at loses.py:8#1, *",
-            "note: timelines are missing, as Ctrl-C or SIGTERM came",
-        ]
-    )
-    assert "incomplete" not in result.stdout.str()
-
-
 TIME_PASSES = """
     from pytest_scf_async.protocol.real_time import REAL
 

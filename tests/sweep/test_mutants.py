@@ -17,7 +17,7 @@ from pytest_scf_async.sweep import mutating
 from pytest_scf_async.sweep.findings import Swept
 from pytest_scf_async.sweep.guide import Guide
 
-# once: what differs by Python are points and branches, which have tests of their own
+# once: what differs by Python are points, which have tests of their own
 pytestmark = pytest.mark.once
 
 JOBS = """
@@ -247,9 +247,8 @@ def test_mutants_that_were_not_tried_are_counted(
 @pytest.mark.parametrize(
     "stage",
     [
-        ((sweep_of_function._Sweeper, "_add_timelines"), 0, "timelines are missing, as Ctrl-C or SIGTERM came"),
-        ((sweep_of_function._Sweeper, "_not_reached"), 0, "lines that no run reached are missing, as Ctrl-C or *"),
-        ((sweep_of_function._Sweeper, "_not_reached"), 0, "no mutants were tried, as Ctrl-C or SIGTERM came"),
+        ((sweep_of_function, "not_reached"), 0, "lines that no run reached are missing, as Ctrl-C or *"),
+        ((sweep_of_function, "not_reached"), 0, "no mutants were tried, as Ctrl-C or SIGTERM came"),
         ((mutating, "_outcome"), 0, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
         ((mutating, "_outcome"), 2, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
     ],

@@ -3,18 +3,16 @@
 from __future__ import annotations
 
 import contextlib
-import os
 import re
 import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from internals import branch_messages, event_of, facts_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
+from internals import event_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -154,7 +152,6 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
         return run_of(runner, plan, is_done)
 
     monkeypatch.setattr(sweep_of_function.Runner, "run", run)
-    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)  # all runs are made from the beginning
     function = deployed(
         """\
         import signal, time
@@ -299,19 +296,10 @@ WRITER = """
     """
 
 
-@pytest.mark.parametrize("from_the_beginning", [False, True])
 @pytest.mark.parametrize(("lasting", "missing"), [(False, 1), (True, 7)])
 def test_a_write_fails_once_or_from_there_on(
-    scf_runtime: ScfRuntime,
-    monkeypatch: pytest.MonkeyPatch,
-    deployed: Deploy,
-    *,
-    lasting: bool,
-    missing: int,
-    from_the_beginning: bool,
+    scf_runtime: ScfRuntime, deployed: Deploy, *, lasting: bool, missing: int
 ) -> None:
-    if from_the_beginning:
-        monkeypatch.setattr(sweep_of_function, "_FEW", 1_000)
     sweep = scf_runtime.sweep(
         deployed(WRITER),
         each_run=each_run,
@@ -323,10 +311,7 @@ def test_a_write_fails_once_or_from_there_on(
     assert not sweep.failures  # each is invoked again, and writes all
     assert labels(sweep) == [f"write#{number}" for number in range(1, 11)]
     (fourth,) = [run for run in sweep.runs if run.how.startswith("fault,enospc") and run.point.label == "write#4"]
-    assert fourth.outcome.branched is not from_the_beginning
     assert [each.status for each in fourth.outcome.attempts] == ["FINISHED", "FINISHED"]
-    results = facts_of(sweep)
-    assert results.branched == (0 if from_the_beginning else 20)
     one_event = scf_runtime.sweep(
         scf_runtime.functions["job"], each_run=each_run, how=fault("eio", lasting=lasting), done=bool
     )
@@ -431,7 +416,6 @@ def test_check_is_asked_after_the_interruption_and_its_line_is_shown(scf_runtime
     assert asked[0] == (None, "FINISHED", True)
     with pytest.raises(AssertionError, match=r"check failed: test_sweep\.py:\d+: it did not finish"):
         sweep.assert_survives()
-    assert "check=, done= and retry= are given the events of a run" in sweep.report
 
 
 def test_between_which_points_it_fails_is_said_in_words(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -575,38 +559,24 @@ def answer(text):
 @pytest.mark.usefixtures("without_second_stops")
 @pytest.mark.parametrize("otherwise", ["return text", "raise BlockingIOError(text)"])
 def test_time_passes_before_the_function_is_invoked_again(
-    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch, otherwise: str
+    scf_runtime: ScfRuntime, deployed: Deploy, otherwise: str
 ) -> None:
     """Leases run out within five attempts, of which each comes after twice the time: 31 minutes in all.
 
     An instance that is idle for more than five minutes is gone by then, and each event has credentials of its time.
     """
-    monkeypatch.setattr(sweep_of_function, "_REPEATED", 0)
     function = deployed(LEASED.replace("OTHERWISE", otherwise))
 
     def swept(seconds: int) -> Any:
         given = {"each_run": each_run, "how": "forced", "ignore": "tokens", "points": "waits"}
         return scf_runtime.sweep(function, {"seconds": seconds}, **given)
 
-    monkeypatch.setattr(sweep_of_function, "_FEW", 0)
-    by_branches, for_too_long = swept(20 * 60), swept(32 * 60)
-    monkeypatch.setattr(sweep_of_function, "_FEW", 1_000_000)
-    from_the_beginning = swept(20 * 60)
-
-    for each in by_branches, from_the_beginning:
-        each.assert_survives()
-        longest = max((run.outcome.attempts for run in each.runs), key=len)
-        assert [attempt.cold for attempt in longest[1:]] == [
-            True,
-            "raise" in otherwise,
-            "raise" in otherwise,
-            True,
-            True,
-        ]
-    assert [run.outcome.effects for run in by_branches.runs] == [run.outcome.effects for run in from_the_beginning.runs]
-    assert by_branches.runs[0].outcome.branched
-    assert not from_the_beginning.runs[0].outcome.branched
-    assert for_too_long.failures
+    sweep = swept(20 * 60)
+    sweep.assert_survives()
+    longest = max((run.outcome.attempts for run in sweep.runs), key=len)
+    raises = "raise" in otherwise
+    assert [attempt.cold for attempt in longest[1:]] == [True, raises, raises, True, True]
+    assert swept(32 * 60).failures
 
 
 def test_what_differs_in_each_undisturbed_run_is_ignored_and_named(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -643,26 +613,23 @@ def test_observed_values_are_compared_as_a_final_state(scf_runtime: ScfRuntime) 
     sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=observing, ignore="rows.txt", how="forced")
     with pytest.raises(AssertionError, match=r"lost: item .*row 0.* of observed rows|lost: .*row 0"):
         sweep.assert_survives()
-    assert facts_of(sweep).branched > 0
 
 
 # -- how runs are made -------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
-    ("line", "why"),
+    "line",
     [
-        ("threading.Thread(target=time.sleep, args=(5,)).start(); len('x'); time.sleep(6)", "another thread runs"),
-        ("one, other = socket.socketpair(); time.sleep(1); one.close()", "it has socket:"),
-        (
-            "base = sqlite3.connect(os.environ['OUT'] + '/a.db'); base.execute('create table if not exists t (n)')",
-            "the database a.db is open",
-        ),
-        ("subprocess.run(['true'])", "it has started a process"),
+        "threading.Thread(target=time.sleep, args=(5,)).start(); len('x'); time.sleep(6)",
+        "one, other = socket.socketpair(); time.sleep(1); one.close()",
+        "base = sqlite3.connect(os.environ['OUT'] + '/a.db'); base.execute('create table if not exists t (n)')",
+        "subprocess.run(['true'])",
     ],
+    ids=["a thread", "a connection", "a database", "a child process"],
 )
-def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
-    scf_runtime: ScfRuntime, deployed: Deploy, line: str, why: str
+def test_a_handler_that_has_more_than_one_thread_and_its_files_is_interrupted_too(
+    scf_runtime: ScfRuntime, deployed: Deploy, line: str
 ) -> None:
     function = deployed(
         f"""
@@ -677,10 +644,39 @@ def test_a_point_that_cannot_branch_is_run_to_from_the_beginning(
     sweep = scf_runtime.sweep(function, each_run=each_run)
 
     sweep.assert_survives()
-    facts = facts_of(sweep)
-    assert any(text.startswith(why) for text, _ in facts.not_branched), facts.not_branched
-    assert facts.branched > 0
-    assert "made from the beginning, and not by branches" in sweep.report
+    assert {run.how for run in sweep.runs} >= {"graceful", "forced"}
+
+
+@pytest.mark.usefixtures("without_second_stops")
+def test_a_process_that_a_run_leaves_is_killed_before_the_next_run(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, signal
+        left = os.environ["OUT"] + "/left"
+
+        def on_sigterm(signum, frame):
+            if os.fork() == 0:
+                os.setsid()
+                if os.fork():
+                    os._exit(0)
+                while True:
+                    with open(left, "a") as file:
+                        file.write("x")
+            while not os.path.exists(left):
+                pass
+            os._exit(3)
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, on_sigterm)
+            for _ in range(10):
+                len("x")
+            return os.path.exists(left)
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run)
+
+    left = {run.how for run in sweep.runs if run.kinds}
+    assert left == {"graceful"}, "a process that went on has written to what another run found"
 
 
 @pytest.mark.parametrize(("least", "in_memory"), [(0, True), (1 << 62, False)])
@@ -700,42 +696,6 @@ def test_runs_write_to_memory_where_there_is_room(
     (path,) = paths
     assert path.is_relative_to("/dev/shm") is in_memory
     assert not path.parent.exists()
-
-
-@pytest.mark.usefixtures("without_second_stops")
-def test_runs_that_have_no_room_beside_each_other_are_made_one_by_one(
-    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    real = os.statvfs
-    full = {"f_bavail": 1, "f_frsize": 1}
-    monkeypatch.setattr(os, "statvfs", lambda path: SimpleNamespace(**full, f_flag=real(path).f_flag))
-    sweep = scf_runtime.sweep(
-        scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run, how="forced"
-    )
-    assert not any(run.outcome.branched for run in sweep.runs)
-    assert re.search(r"\d+ directories of \d+ bytes each have no room beside each other", sweep.report)
-
-
-@pytest.mark.parametrize("after", [0, 1, 30])
-def test_where_a_root_of_branches_dies_its_runs_are_made_from_the_beginning(
-    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, after: int
-) -> None:
-    receive, received = branch_messages.receive, 0
-
-    def receive_some(connection: socket.socket) -> Any:
-        nonlocal received
-        received += 1
-        return None if received > after else receive(connection)
-
-    monkeypatch.setattr(branch_messages, "receive", receive_some)
-    monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)
-    sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run)
-
-    assert {run.point.line for alike in sweep.failures for run in alike.runs} == set(WINDOW)
-    facts = facts_of(sweep)
-    assert ("the root of the branches has ended (its connection is closed)", len(sweep.runs) - facts.branched) in (
-        facts.not_branched
-    )
 
 
 # -- refusals ----------------------------------------------------------------------------------------------------------
@@ -851,22 +811,6 @@ def test_a_database_that_all_runs_would_share_is_refused(
         scf_runtime.sweep(function)
 
     assert not database.exists()
-
-
-@pytest.mark.sandbox
-def test_a_branch_runs_on_all_cores_once_its_code_asks(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
-    """Before that it keeps to the core of its worker."""
-    function = deployed(
-        """
-        import os, signal
-        def main_handler(event, context):
-            signal.signal(signal.SIGTERM, lambda *_: None)
-            return sorted(os.sched_getaffinity(0))
-        """
-    )
-    sweep = scf_runtime.sweep(function, how="graceful", include=["job.py:4*", "job.py:5*"], compares_nothing=True)
-
-    assert {tuple(run.outcome.effects.result) for run in sweep.runs} == {tuple(sorted(os.sched_getaffinity(0)))}
 
 
 def test_mounts_are_refused(scf_runtime: ScfRuntime, tmp_path: Path) -> None:

@@ -44,7 +44,6 @@ ASSIGN = messages.Assign(
         cpus=[3],
     ),
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
-    branches=True,
 )
 
 SAMPLES: dict[str, tuple[Any, bytes]] = {
@@ -267,13 +266,12 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "go_on": (messages.GoOn(), b"\x00\x00\x00\x00*"),
     "save_coverage": (messages.SaveCoverage(), b"\x00\x00\x00\x00&"),
     "answer_waits": (messages.AnswerWaits(50000, waits=True), b'\x1b\x00\x00\x00+{"port":50000,"waits":true}'),
-    "branch": (messages.Branch("/s/socket-0"), b'\x18\x00\x00\x00,{"socket":"/s/socket-0"}'),
     "typed": (messages.Typed("n"), b'\x0c\x00\x00\x00\'{"line":"n"}'),
     "typed_end": (messages.Typed(None), b'\r\x00\x00\x00\'{"line":null}'),
     "assign": (
         ASSIGN,
         (
-            b'X\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'H\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -284,21 +282,20 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"branches":true}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true}}'
         ),
     ),
     "assign_plain": (
         ASSIGN._replace(
             clock_reads_before_wait=1000,
-            branches=False,
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xc9\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xb8\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null,"branches":false}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null}'
         ),
     ),
 }

@@ -11,7 +11,6 @@ import ast
 import fnmatch
 import os
 import warnings
-from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
@@ -72,12 +71,7 @@ class Collector:
         self._python_calls: dict[int, int] = {}
         """Where each frame has last called a function of user code, by the frame's identity: an offset in the call."""
         self._rows: list[list[Any]] = []
-        self._take: Callable[[messages.Point], None] | None = None
         process_ends.do_first(lambda _: self.report())
-
-    def report_to(self, take: Callable[[messages.Point], None]) -> None:
-        """Call *take* with each point, in place of a report to the test's process."""
-        self._take = take
 
     # -- what is a point -----------------------------------------------------------------------------------------------
 
@@ -171,9 +165,6 @@ class Collector:
         self._add(messages.Point(kind, clock.now_us(), number, file, line, int(direct), text=text))
 
     def _add(self, point: messages.Point) -> None:
-        if self._take is not None:
-            self._take(point)
-            return
         self._rows.append(list(point))
         if len(self._rows) >= BATCH:
             self.report()

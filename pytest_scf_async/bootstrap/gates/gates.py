@@ -36,25 +36,6 @@ def set_gates(message: messages.ArmGates) -> None:
         _set_occurrence_gates(occurrences, collects=message.collect is not None)
 
 
-def collect_anew(collect: messages.Collect) -> None:
-    """Collect points from here on, and count from here; with no gates, in a process without the test's."""
-    from . import lines  # noqa: PLC0415
-
-    lines.stop_collecting()
-    _set_line_gates(messages.ArmGates([], [], collect))
-    _reports().follow()  # the calling thread does not park before it goes on
-    _set_occurrence_gates([], collects=False)
-    _set_occurrence_gates([], collects=True)
-
-
-def stop_collecting() -> None:
-    """Collect no points any more."""
-    from . import lines  # noqa: PLC0415
-
-    lines.stop_collecting()
-    _set_occurrence_gates([], collects=False)
-
-
 def report_points() -> None:
     """Report the points that have been collected and not been reported: the event, or the process, ends."""
     if _follows_lines:

@@ -145,12 +145,6 @@ def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None
     handler(signum, frame)
 
 
-def stop_collecting() -> None:
-    """Report no more points; what was watched for them is not watched any more once it is passed."""
-    global collector
-    collector = None
-
-
 def set_gates(
     places: list[messages.CountedPlace], gates: list[messages.LineGate], collect: messages.Collect | None
 ) -> bool:

@@ -12,8 +12,7 @@ import errno
 import os
 import stat
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Sequence
 from typing import NoReturn
 
 from ...protocol import messages
@@ -31,7 +30,6 @@ _counts: dict[str, int] = {}
 _gates: dict[tuple[str, int], str] = {}
 """The names of the gates, by kind and number."""
 _collects = False
-_counts_writes = True
 _faults: dict[tuple[str, int], messages.Fault] = {}
 """The errors that are to come, by kind and number."""
 _lasting: dict[str, int] = {}
@@ -107,19 +105,8 @@ def _line_written(line: str) -> None:
 
 def _writes(fd: int) -> None:
     """The calling thread is about to write to *fd*, which is not the output."""
-    if _counts_writes and _get_ident() == scheduler.main_ident and stat.S_ISREG(os.fstat(fd).st_mode):
+    if _get_ident() == scheduler.main_ident and stat.S_ISREG(os.fstat(fd).st_mode):
         _occurs("write", os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
-
-
-@contextmanager
-def not_counted() -> Iterator[None]:
-    """What is written in the ``with`` block is our own."""
-    global _counts_writes
-    _counts_writes = False
-    try:
-        yield
-    finally:
-        _counts_writes = True
 
 
 def _sends_or_received(fd: int, peer: str) -> None:
@@ -138,18 +125,11 @@ def _reset(fd: int) -> None:
 
 
 def fail(kind: str, error: int, *, lasting: bool) -> NoReturn:
-    """Fail as the kernel does; with *lasting* all that is of that *kind* fails until `end_faults`."""
+    """Fail as the kernel does; with *lasting* all that is of that *kind* fails from here on."""
     if lasting:
         _lasting[kind] = error
         output.report_writes_to(_writes)
     raise OSError(error, os.strerror(error))
-
-
-def end_faults() -> None:
-    """The event has ended, in a process without the test's: the next one meets none."""
-    if _lasting:
-        _lasting.clear()
-        output.report_writes_to(None)
 
 
 def _occurs(kind: str, text: str) -> None:

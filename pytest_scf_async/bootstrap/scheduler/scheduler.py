@@ -56,7 +56,6 @@ _stop = os.kill
 _eventfd_read = os.eventfd_read
 _yield = os.sched_yield
 _real_monotonic = time.monotonic
-_get_cpus = os.sched_getaffinity
 _set_cpus = os.sched_setaffinity
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
@@ -389,7 +388,7 @@ class Scheduler:
         self._idle_waiter: Waiter | None = None
         self._terminal_waiter: Waiter | None = None
         self._typed: str | None = None
-        self._invocation: messages.Invoke | messages.Branch | None = None
+        self._invocation: messages.Invoke | None = None
         self._gateway: Gateway | None = None
         """The platform's side of the connections of an image's program."""
 
@@ -630,20 +629,10 @@ class Scheduler:
             self._lease_suspensions += change
             self._count_threads()
 
-    def use_channel(self, channel: Channel) -> None:
-        """Speak by *channel* from here on, whose descriptor has the number of the one before."""
-        self.channel = channel
-
     def become(self, kind: type[Scheduler]) -> None:
         """Go on as a scheduler of that *kind*, which has the same state: so what only some instances need costs others
         nothing at each wait."""
         self.__class__ = kind
-
-    def bind_to_core(self, core: int) -> None:
-        """Run on *core* until `leave_core`."""
-        self._cpus = _get_cpus(0)
-        self.control_page[CONTROL_CORE] = core + 1
-        self._follow_core()
 
     def leave_core(self) -> None:
         """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
@@ -674,15 +663,12 @@ class Scheduler:
 
     # -- the harness ---------------------------------------------------------------------------------------------------
 
-    def idle(self, become_root: Callable[[messages.Branch], messages.Invoke] | None = None) -> messages.Invoke:
-        """Wait, on the main thread, for the next invocation; *become_root* gives it in the branches of a sweep."""
+    def idle(self) -> messages.Invoke:
+        """Wait, on the main thread, for the next invocation."""
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
         asked, self._invocation = self._invocation, None
         self._late = 0
-        if isinstance(asked, messages.Branch):
-            assert become_root is not None
-            return become_root(asked)
         if self.control_page[CONTROL_CORE] != self._core:
             self._follow_core()
         return asked
@@ -1438,11 +1424,8 @@ class Scheduler:
                 self._take_run_token()
             elif kind == messages.INVOKE and self._gateway is not None:
                 self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
-            elif kind in (messages.INVOKE, messages.BRANCH):
-                is_event = kind == messages.INVOKE
-                self._invocation = (
-                    messages.unpack(messages.Invoke, body) if is_event else messages.unpack(messages.Branch, body)
-                )
+            elif kind == messages.INVOKE:
+                self._invocation = messages.unpack(messages.Invoke, body)
                 if self._idle_waiter is not None and not self._idle_waiter.over:
                     self._grant(self._idle_waiter)
             elif kind == messages.OPEN_GATE:
