@@ -50,26 +50,12 @@ class Compared:
         """All names but that of the result."""
         return (*self.files, *self.tables, *self.records, *self.observed)
 
-    def __str__(self) -> str:
-        counts = [f"{len(of):,} {name}{'s' * (len(of) != 1)}" for of, name in _counted(self) if of]
-        parts = [
-            *([RESULT] if self.result else []),
-            *([f"{', '.join(counts)} of run.path"] if counts else []),
-            *([f"record {shortened_list(self.records, NAMED)}"] if self.records else []),
-            *([shortened_list(self.observed, NAMED)] if self.observed else []),
-        ]
-        return "; ".join(parts) or "nothing"
-
-
-def _counted(compared: Compared) -> tuple[tuple[tuple[str, ...], str], ...]:
-    return (compared.files, "file"), (compared.tables, "table")
-
 
 class Beginning(NamedTuple):
     """What an undisturbed run began with."""
 
-    environment: Mapping[str, str]
-    """What ``each_run`` yielded."""
+    environment: Mapping[str, str] | None
+    """What ``each_run`` yielded; None where there is none."""
     stored: Stored
     """What it had put into ``run.path`` by then."""
 
@@ -103,22 +89,19 @@ def _changed(before: Mapping[_Name, object], after: Mapping[_Name, object]) -> s
     return {key for key in (*before, *after) if before.get(key) != after.get(key)}
 
 
-def why_nothing(effects: Effects, began: Beginning | None, points: Iterable[Point], path: Path) -> str:
+def why_nothing(effects: Effects, began: Beginning, points: Iterable[Point], path: Path) -> str:
     """Why a run that came to *points* has left nothing in *path* that is compared, as the end of a sentence."""
-    before = Stored({}, {}, {}) if began is None else began.stored
-    left_out = compared_in(effects, before, Ignored()).effects
-    if left_out:
-        shown = shortened_list(left_out, NAMED)
+    shown = shortened_list(compared_in(effects, began.stored, Ignored()).effects, NAMED)
+    if shown:
         return f"all that it leaves is left out, by ignore= or as it differs from run to run: {shown}"
-    if began is None:
+    if began.environment is None:
         return "it records nothing, and without each_run= there is no directory whose files are compared"
     names = [name for name, value in began.environment.items() if str(path) in value]
     if not names:
         return "each_run yields no variable with run.path in it, so the handler cannot know where to write"
     files = sorted({point.found.file for point in points if point.line})
     code = "".join(line for file in files for line in linecache.getlines(file))
-    unread = [name for name in names if not re.search(rf"\b{re.escape(name)}\b", code)]
-    if files and len(unread) == len(names):
+    if files and not re.search(rf"\b({'|'.join(map(re.escape, names))})\b", code):
         shown = shortened_list([os.path.basename(file) for file in files], NAMED)
         return f"each_run yields {', '.join(names)}, and the code that has run ({shown}) does not have that name"
     return f"it has left run.path ({', '.join(names)}) as each_run gave it"

@@ -9,8 +9,9 @@ from itertools import groupby
 
 from ..protocol.shortening import shortened_line, shortened_list
 from ..report.differences import difference_text
+from .compared import Compared
 from .differences import Difference, Kind
-from .effects import EffectKind
+from .effects import RESULT, EffectKind
 from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .points import Point
@@ -27,9 +28,7 @@ TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
-SAME = (
-    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
-)
+SAME = "What it reads from outside (a file, real time, /dev/urandom) has to be the same in each run"
 _PASSES = ("first", "second", "third")
 
 
@@ -107,7 +106,7 @@ def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
 
 def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     yield _headline(swept, found)
-    yield f"compared: {swept.compared}"
+    yield f"compared: {_compared(swept.compared)}"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
     not_tried = [f"{swept.left_out:,} points beyond limit="] if swept.left_out else []
@@ -132,6 +131,13 @@ def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
         yield from table
     yield ""
     yield from _what_was_tried(swept)
+
+
+def _compared(compared: Compared) -> str:
+    stored = [_number(of, name) for of, name in ((compared.files, "file"), (compared.tables, "table")) if of]
+    named = [*(f"record {each}" for each in compared.records), *compared.observed]
+    parts = RESULT * compared.result, f"{', '.join(stored)} of run.path" * bool(stored), shortened_list(named, NAMED)
+    return "; ".join(filter(None, parts)) or "nothing"
 
 
 def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:

@@ -226,9 +226,8 @@ class Runner:
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self.path, where, plan.how or None)
         with self._stages(start, seed, self.path) as stage, entered(question.each_run, run) as given:
-            began = None
-            if not plan.steps and question.each_run is not None:
-                began = Beginning(given.environment, files_and_rows(self.path))
+            given_to = None if question.each_run is None else given.environment
+            began = None if plan.steps else Beginning(given_to, files_and_rows(self.path))
             function = stage.run_of(question.function, given.environment)
             event = function.invoke_async(question.payload)
             run.events.append(event)

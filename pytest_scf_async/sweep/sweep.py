@@ -21,7 +21,7 @@ from ..protocol.shortening import shortened_list
 from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
-from .effects import EffectKind, Effects, Stored, as_json
+from .effects import EffectKind, Effects, as_json
 from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
@@ -322,8 +322,12 @@ class _Sweeper:
         return left is not None and left < _RESERVE
 
     def _made_again(self, made: Sequence[SweepRun]) -> Iterator[tuple[SweepRun, SweepRun]]:
-        """Make the earliest run of each class once more: those that come to something else now, and what that is."""
-        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if self._request.until is None else ():
+        """Make the earliest run of each class once more: those that come to something else now, and what that is.
+
+        Not where one run is repeated, maybe in a debugger.
+        """
+        is_whole = self._request.until is None and not self._guide.replay
+        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if is_whole else ():
             again = None if self._is_late() else self._run(alike.earliest.outcome.plan)
             if again is not None and again.came_to != alike.earliest.came_to:
                 yield alike.earliest, again
@@ -429,8 +433,8 @@ class _Sweeper:
         return first
 
     def _require_compared(self, outcome: Outcome) -> None:
-        before = Stored({}, {}, {}) if outcome.began is None else outcome.began.stored
-        compared = self._in = compared_in(outcome.effects, before, self._ignored)
+        assert outcome.began is not None
+        compared = self._in = compared_in(outcome.effects, outcome.began.stored, self._ignored)
         nothing = self._request.compares_nothing
         if nothing and compared.effects:
             raise ScfUsageError(

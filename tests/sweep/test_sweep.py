@@ -492,7 +492,7 @@ def test_a_check_can_resume_and_one_that_hangs_is_bounded(scf_runtime_factory_li
     sweep = runtime.sweep(
         function, {"rows": 1}, each_run=each_run, how="forced", check=check, include=f"export.py:{WINDOW[0]}#1"
     )
-    assert results == [{"rows": 1}]
+    assert results == [{"rows": 1}] * 2  # the run that fails is made again
     with pytest.raises(AssertionError, match=r"check= at export.py:\d+#1 has not returned within 2 real seconds"):
         sweep.assert_survives()
 
@@ -526,7 +526,7 @@ def test_done_and_retry_replace_the_rule_of_what_comes_next(scf_runtime: ScfRunt
         compares_nothing=True,
         done=lambda event: event.status == "FINISHED",
     )
-    assert payloads == [499]
+    assert payloads == [499] * 2  # its result differs, so the run is made again
     assert [run.outcome.effects.result for run in sweep.runs] == [{"got": 1, "n": 1}]
 
 
@@ -673,7 +673,7 @@ def test_a_process_that_a_run_leaves_is_killed_before_the_next_run(scf_runtime: 
             return os.path.exists(left)
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run)
+    sweep = scf_runtime.sweep(function, each_run=each_run, compares_nothing=True)
 
     left = {run.how for run in sweep.runs if run.kinds}
     assert left == {"graceful"}, "a process that went on has written to what another run found"
@@ -706,9 +706,10 @@ def test_a_handler_that_is_not_the_same_in_each_run_is_told_first(
 ) -> None:
     function = deployed(
         """
-        import os
         def main_handler(event, context):
-            for number in range(int.from_bytes(os.urandom(2), "big") % 1000 + 1):
+            with open("/proc/sys/kernel/random/uuid") as file:  # of the kernel, which draws it anew
+                drawn = int(file.read(4), 16)
+            for number in range(drawn % 1000 + 1):
                 len("x")
             return 1
         """
