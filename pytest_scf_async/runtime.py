@@ -1010,6 +1010,7 @@ class ScfRuntime:
         attempts: int = 5,
         ignore: Ignore | Iterable[Ignore] | None = None,
         mutate: bool = False,
+        compares_nothing: bool = False,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1023,9 +1024,11 @@ class ScfRuntime:
         *exclude* are patterns of files and lines; *limit* is how many points are tried. *done* says of an event whether
         it has done all, in place of that rule, *retry* gives the payload of the next invocation after an event, and
         *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in several ways, in
-        copies, and each is swept: the report names the breaks that the sweep does not notice. Raises ``ScfUsageError``
-        for what is not valid, for a handler whose undisturbed run is not FINISHED, and for one that does not do the
-        same in each run.
+        copies, and each is swept: the report names the breaks that the sweep does not notice. *compares_nothing* says
+        that the handler only reads: its sweep finds events that never finish or are late, and other results. Raises
+        ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for one that does
+        not do the same in each run, and for one that leaves nothing that is compared, without *check* and
+        *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
@@ -1036,7 +1039,7 @@ class ScfRuntime:
         version = function._version
         request = Request(
             *(version, payload, each_run, check, how, within, points, include, exclude, limit),
-            *(done, retry, attempts, ignore, mutate),
+            *(done, retry, attempts, ignore, mutate, compares_nothing),
         )
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         scratch = self._scratch()

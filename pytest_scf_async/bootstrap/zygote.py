@@ -46,6 +46,7 @@ from .patches import (  # noqa: E402
     c_code,
     children,
     output,
+    random_numbers,
     signal_waits,
     socket_waits,
     sockets,
@@ -348,6 +349,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     affinity.install()
     alarms.install()
     signal_waits.install()
+    random_numbers.install()
     if clock.fallback:
         _take_classes_of_freezegun()
     early_imports.install()

@@ -743,6 +743,8 @@ class Assign(NamedTuple):
     known_tmp: list[str]
     only_writes: list[str] | None
     """Without a mount namespace, in a sweep: the directories below which alone it may write; None: it may anywhere."""
+    own_random: bool
+    """Whether random numbers are drawn from the name of the event."""
     environment: dict[str, str]
     clock_reads_before_wait: int | None
     compute_rate: float

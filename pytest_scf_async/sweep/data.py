@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -29,10 +30,12 @@ def swept_facts(swept: Swept) -> _Facts:
         "reached": swept.reached,
         "left_out": swept.left_out,
         "forced_only": swept.forced_only,
+        "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
         "collected": swept.collected,
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
+        "unlike": [{"first": _run(first), "again": _run(again)} for first, again in swept.unlike],
         "notes": list(swept.notes),
         "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],

@@ -18,7 +18,8 @@ from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
-from .effects import Effects, gathered
+from .compared import Beginning
+from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption
 from .points import Point, points_of, points_of_program
 from .time_limit import TimeIsOverError, bounded
@@ -188,6 +189,8 @@ class Outcome:
     """Names the end of a graceful stop from which the function was resumed warm: of runs with the same name, one says
     for all what a cold start does there. Empty where the end is not known: the run has spoken to somebody else, or
     observes something. None: no such end."""
+    began: Beginning | None = field(default=None, compare=False)
+    """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
     """Of the interrupted event, where something is wrong with the run."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
@@ -229,7 +232,8 @@ class Runner:
     def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
         self.question = question
         self._stages = stages
-        self._path = directory
+        self.path = directory
+        """The directory of each run."""
 
     def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool]) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
@@ -237,12 +241,14 @@ class Runner:
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         question = self.question
-        empty_directory(self._path)
+        empty_directory(self.path)
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
-        run = Run(self._path, where, plan.how or None)
-        with self._stages(start, seed, self._path) as stage, entered(question.each_run, run) as given:
+        run = Run(self.path, where, plan.how or None)
+        with self._stages(start, seed, self.path) as stage, entered(question.each_run, run) as given:
+            given_to = None if question.each_run is None else given.environment
+            began = None if plan.steps else Beginning(given_to, files_and_rows(self.path))
             function = stage.run_of(question.function, given.environment)
             event = function.invoke_async(question.payload)
             run.events.append(event)
@@ -269,7 +275,7 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end)
+            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -319,10 +325,10 @@ class Runner:
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
-        found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
+        found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
         sizes = {path: path.lstat().st_size for path in found}
         return tuple(
-            f"{path.relative_to(self._path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
+            f"{path.relative_to(self.path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
         )
 
     def _end_of(self, plan: Plan, run: Run) -> str | None:
@@ -368,7 +374,7 @@ class Runner:
         run.resume_by = lambda: self._resume(stage, run, function)
         try:
             with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
-                check(run)
+                returned = check(run)
         except AssertionError as error:
             if run.point is None:
                 raise
@@ -383,6 +389,11 @@ class Runner:
             return str(error)
         finally:
             run.resume_by = None
+        if returned is not None:
+            raise ScfUsageError(
+                f"check= returned {returned!r} at {run.point or 'the end of the undisturbed run'}, and nothing reads "
+                "what it returns: it has to assert, as in def check(run): assert run.event.status == 'FINISHED'"
+            )
         return ""
 
     def _points(self, event: Event) -> list[Point]:
@@ -403,6 +414,7 @@ class Runner:
         failed: str,
         stuck: str,
         end: str | None,
+        began: Beginning | None,
     ) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
         done = not stuck and self._is_done(run.events[-1], is_done)
@@ -438,6 +450,7 @@ class Runner:
             failed,
             stuck,
             end,
+            began,
             interrupted=run.events[0] if plan.steps else None,
         )
 

@@ -18,6 +18,8 @@ from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import Status
 from ..protocol.real_time import REAL
+from ..protocol.shortening import shortened_list
+from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
 from .effects import EffectKind, Effects, as_json
@@ -25,11 +27,11 @@ from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, 
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
-from .legitimate import OTHER_START, legitimate_differences
+from .legitimate import OTHER_START, ignore_rest, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached
-from .report import sweep_text
+from .report import SAME, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
 __tracebackhide__ = hidden_from_users
@@ -44,12 +46,15 @@ _FIRST_STOPS = 24
 """At how many points the handler is stopped to find out what it does after a SIGTERM."""
 _COLD_PART = 10
 """One of so many of ``limit=`` is kept for cold starts after graceful stops, where there are more points."""
+_REPEATED = 8
+"""Of how many classes the earliest run is made again."""
 _MUTANT_POINTS = 60
 """How many points of a mutant are tried."""
 _MUTANT_STOPS = 8
 """At how many points a mutant is stopped to find out what it does after a SIGTERM."""
-_SAME = (
-    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
+_COMPARE = (
+    "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
+    "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 Number: TypeAlias = "tuple[int, bool]"
 """The number of a run among those that are planned, and whether it is the one of them with a cold start."""
@@ -75,6 +80,7 @@ class Request:
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
+    compares_nothing: object = False
     first_stops: int | None = None
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
@@ -108,6 +114,11 @@ class Sweep:
     def points(self) -> tuple[Point, ...]:
         """The points at which the handler was interrupted, in the order in which it comes to them."""
         return self._swept.points
+
+    @property
+    def compared(self) -> Compared:
+        """In what the runs were compared with the undisturbed one: files, tables, records, observed values, result."""
+        return self._swept.compared
 
     @property
     def runs(self) -> tuple[SweepRun, ...]:
@@ -175,6 +186,8 @@ class _Sweeper:
         self._by_user = ignored_by_user(request.ignore)
         if request.mutate:
             self._check_mutate(request)
+        if not isinstance(request.compares_nothing, bool):
+            Given("compares_nothing", request.compares_nothing).has_to_be("True or False")
         mounts = request.function.configuration.mounts
         if not request.function.runtime.in_lockstep:
             raise ScfUsageError(
@@ -213,6 +226,7 @@ class _Sweeper:
         self._lines: set[tuple[str, int]] = set()
         self._collected = self._planned = self._tried = 0
         self._expected: Effects | None = None
+        self._in = Compared(result=True)
         self._notes: list[str] = []
         self._ignored = Ignored()
         self._results: dict[str | bytes, bool] = {}
@@ -232,8 +246,10 @@ class _Sweeper:
             incomplete, stopped = STOPPED, True
         made = [runs[number] for number in sorted(runs)]
         missing: tuple[str, ...] = ()
+        unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
         try:
             if not incomplete:
+                unlike = tuple(self._made_again(made))
                 missing = tuple(not_reached(self._request.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
@@ -245,6 +261,7 @@ class _Sweeper:
             reached,
             tuple(made),
             undisturbed,
+            self._in,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(point.forced and not point.graceful for point in points),
@@ -255,6 +272,7 @@ class _Sweeper:
             not_reached=missing,
             collected=self._collected,
             left_out=reached - self._tried,
+            unlike=unlike,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -325,10 +343,24 @@ class _Sweeper:
             self._guide.progress(len(runs), self._planned, failures)
             if self._request.until is not None and self._request.until(run):
                 return ""
-            left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE and len(runs) < self._planned:
+            if self._is_late() and len(runs) < self._planned:
                 return "the time limit of the test was near"
         return ""
+
+    def _is_late(self) -> bool:
+        left = self._guide.seconds_left()
+        return left is not None and left < _RESERVE
+
+    def _made_again(self, made: Sequence[SweepRun]) -> Iterator[tuple[SweepRun, SweepRun]]:
+        """Make the earliest run of each class once more: those that come to something else now, and what that is.
+
+        Not where one run is repeated, maybe in a debugger.
+        """
+        is_whole = self._request.until is None and not self._guide.replay
+        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if is_whole else ():
+            again = None if self._is_late() else self._run(alike.earliest.outcome.plan)
+            if again is not None and again.came_to != alike.earliest.came_to:
+                yield alike.earliest, again
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 
@@ -404,15 +436,20 @@ class _Sweeper:
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
     def _undisturbed(self) -> Outcome:
-        """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
+        """The undisturbed run, made twice, and once more as it was where the two differ: then what differs is ignored.
+
+        Another time and other ids may lead another way; that the same ones do is refused.
+        """
         first = self._runner.run(Plan(collects=True), lambda _: True)
         self._require_finished(first)
-        second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
+        second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)
         self._require_finished(second)
         at = first_difference(first.points, second.points)
+        if at is not None or first.effects != second.effects:
+            third = self._runner.run(Plan(collects=True), lambda _: True)
+            self._require_finished(third)
+            self._require_same_points(first, third)
         if at is not None:
-            again = self._runner.run(Plan(collects=True), lambda _: True)
-            self._require_same_points(first, again)
             self._notes.append(
                 f"with another start time and other request ids the handler takes another way from point {at + 1} on"
             )
@@ -420,7 +457,22 @@ class _Sweeper:
         self._reaches(second)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
+        ignore_rest(first.effects, third.effects, self._ignored)
+        self._require_compared(first)
         return first
+
+    def _require_compared(self, outcome: Outcome) -> None:
+        assert outcome.began is not None
+        compared = self._in = compared_in(outcome.effects, outcome.began.stored, self._ignored)
+        nothing = self._request.compares_nothing
+        if nothing and compared.effects:
+            raise ScfUsageError(
+                f"sweep: compares_nothing=True, and something that function {self._name!r} does is compared: "
+                f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
+            )
+        if not (nothing or compared.effects or self._request.check is not None):
+            why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path)
+            raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
         first = outcome.attempts[0]
@@ -445,7 +497,7 @@ class _Sweeper:
         raise ScfUsageError(
             f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
-            f"{shown[1]} in run 2. {_SAME}"
+            f"{shown[1]} in run 2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------
@@ -506,7 +558,7 @@ class _Sweeper:
                 return None
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
-                f"{last.point.shown} again. {_SAME}\n{error}"
+                f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
         if collects:
             self._reaches(outcome)

@@ -18,6 +18,7 @@ ASSIGN = messages.Assign(
     messages.MountPlan(COMMON, own=[("/c", "/var/user", True)], layer=None, inodes=[11]),
     known_tmp=["/tmp/a"],
     only_writes=["/tmp/a/run"],
+    own_random=True,
     environment={"HOME": "/h"},
     clock_reads_before_wait=None,
     compute_rate=0.5,
@@ -271,10 +272,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'H\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'Z\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
-            b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
+            b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
             b'ate":0.5,"network":"loopback","deployed_by":"conftest.py:3","idle_ok":["127.0.0.1:6379"],"'
             b'debugger":false,"coverage":{"directory":"/d","config_file":null,"options":{"run:branch":tr'
             b'ue},"context":null},"memory_limited":false,"before_init":{"shown":"x","directory":"/t","en'
@@ -291,8 +292,8 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xb8\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
-            b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"'
+            b'\xca\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
             b'ted":false,"before_init":null,"program":null,"endpoint":null}'
