@@ -50,6 +50,7 @@ if TYPE_CHECKING:
     from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
     from .runtime import ScfRuntime, ScfRuntimeFactory
+    from .sweep.compared import Compared
     from .sweep.findings import FailureClass, SweepRun
     from .sweep.interruptions import fault, graceful
     from .sweep.points import Point
@@ -100,6 +101,7 @@ _HOMES = {
     "model.statuses": ("Status",),
     "runtime": ("ScfRuntime", "ScfRuntimeFactory"),
     "options": ("ScfSettings",),
+    "sweep.compared": ("Compared",),
     "sweep.findings": ("FailureClass", "SweepRun"),
     "sweep.interruptions": ("fault", "graceful"),
     "sweep.points": ("Point",),
@@ -115,6 +117,7 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "AsyncEventSummary",
     "CannotEndError",
     "CodePackage",
+    "Compared",
     "EndpointCall",
     "EventLog",
     "FailureClass",

@@ -71,7 +71,7 @@ _KEEP = "write what has to survive to an object store, or to a directory of moun
 _RESET = "reset what events change (globals, files in /tmp) at the start of the handler"
 _GRACEFUL = (
     "terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; terminate() without it forces "
-    "the end (ABORTED, no SIGTERM)"
+    "the end of an event that still runs, so before wait() (ABORTED, no SIGTERM)"
 )
 _RETURNED = (
     "the function returned, which makes the event FINISHED, as assert_finished(event) expects; 439 is for a process "
@@ -154,8 +154,8 @@ def assert_terminated(event: AsyncEvent) -> None:
     __tracebackhide__ = True
     _look(event)
     inner = event._event
-    heeded = inner.status is Status.FINISHED and inner.signals and likely_cause(inner) is None
-    _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if heeded else GENERAL)
+    returned = inner.status is Status.FINISHED and likely_cause(inner) is None
+    _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if returned else GENERAL)
 
 
 def assert_timed_out(event: AsyncEvent) -> None:

@@ -254,10 +254,10 @@ class SimulatedClock:
         self._page = self._page.copy()
         self._heap.clear()
 
-    def pop_due(self) -> DueThing | None:
-        """Take the first thing whose time has come, if there is one."""
+    def pop_due(self, gives_way: Callable[[DueThing], bool] = lambda _: False) -> DueThing | None:
+        """Take the first thing whose time has come, if there is one, and unless it *gives_way*."""
         self._drop_cancelled()
-        if self._heap and self._heap[0].due_us <= self._page.now_us:
+        if self._heap and self._heap[0].due_us <= self._page.now_us and not gives_way(self._heap[0]):
             return heapq.heappop(self._heap)
         return None
 

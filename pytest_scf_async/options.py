@@ -1033,10 +1033,11 @@ class ScfSettings:
 
         They remember where they came from; those of the constructor do as *source*, if that is given.
         """
-        for name, value in self.changed().items():
-            own = self.source(name)
-            others = others.replace(source if source and own == CONSTRUCTOR_SOURCE else own, **{name: value})
-        return others
+        changed = self.changed()
+        sources = {name: self.source(name) for name in changed}
+        return others._with(
+            changed, {name: source if source and own == CONSTRUCTOR_SOURCE else own for name, own in sources.items()}
+        )
 
     def replace(self, source: str, **values: object) -> ScfSettings:
         """These settings with other values, which remember `source` ("ini", "command line", "scf_settings").
@@ -1045,9 +1046,13 @@ class ScfSettings:
         """
         for name in values:
             _known(name, source)
-        sources = {**{name: self.source(name) for name in self.names()}, **dict.fromkeys(values, source)}
+        return self._with(values, dict.fromkeys(values, source))
+
+    def _with(self, values: Mapping[str, object], sources: Mapping[str, str]) -> ScfSettings:
+        """These settings with other *values*, which come from these *sources*: each checked once."""
+        known = {**{name: self.source(name) for name in self.names()}, **sources}
         everything: dict[str, Any] = {name: getattr(self, name) for name in self.names()}
-        return ScfSettings(**{**everything, **values}, sources=sources)
+        return ScfSettings(**{**everything, **values}, sources=known) if values else self
 
 
 def _known(name: str, source: str | None) -> None:

@@ -50,7 +50,7 @@ from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion, Moment
 from .lockstep.invocation_queue import InvocationQueue
-from .lockstep.scheduler import Lockstep
+from .lockstep.scheduler import CLOSED, Lockstep
 from .lockstep.scripts import ScriptedEvent
 from .model import (
     DEFAULT_ALIAS,
@@ -74,6 +74,7 @@ from .model import (
     is_valid_name,
     valid_name,
 )
+from .model.timeline import IDLE
 from .operations import (
     AsyncEventPage,
     AsyncEventStatus,
@@ -1010,6 +1011,7 @@ class ScfRuntime:
         attempts: int = 5,
         ignore: Ignore | Iterable[Ignore] | None = None,
         mutate: bool = False,
+        compares_nothing: bool = False,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1023,9 +1025,11 @@ class ScfRuntime:
         *exclude* are patterns of files and lines; *limit* is how many points are tried. *done* says of an event whether
         it has done all, in place of that rule, *retry* gives the payload of the next invocation after an event, and
         *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in several ways, in
-        copies, and each is swept: the report names the breaks that the sweep does not notice. Raises ``ScfUsageError``
-        for what is not valid, for a handler whose undisturbed run is not FINISHED, and for one that does not do the
-        same in each run.
+        copies, and each is swept: the report names the breaks that the sweep does not notice. *compares_nothing* says
+        that the handler only reads: its sweep finds events that never finish or are late, and other results. Raises
+        ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for one that does
+        not do the same in each run, and for one that leaves nothing that is compared, without *check* and
+        *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
@@ -1036,7 +1040,7 @@ class ScfRuntime:
         version = function._version
         request = Request(
             *(version, payload, each_run, check, how, within, points, include, exclude, limit),
-            *(done, retry, attempts, ignore, mutate),
+            *(done, retry, attempts, ignore, mutate, compares_nothing),
         )
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         scratch = self._scratch()
@@ -1179,7 +1183,7 @@ class ScfRuntime:
 
     def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent:
         if self._closed:
-            raise ScfUsageError(f"function {function.name!r} belongs to a runtime that is closed")
+            raise ScfUsageError(f"function {function.name!r}: {CLOSED}")
         with self._lockstep.locked():
             self._require_present(function)
             versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
@@ -1531,6 +1535,13 @@ class _Stage:
             event._event.relives(lived, at)
             runtime._lockstep.end(event._event, Fact.TERMINATED)
             event._event.reclaimed(Fact.TERMINATED.value)
+
+    def reclaim(self, event: AsyncEvent) -> None:
+        """Take the idle instance of *event* back, as the platform does when it likes."""
+        runtime, instance = self._runtime, event._event.instance
+        with runtime._lockstep.locked():
+            if instance is not None and not instance.gone:
+                runtime._pool.reclaim(instance, IDLE)
 
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""

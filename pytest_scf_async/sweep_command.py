@@ -26,7 +26,7 @@ from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, KINDS, Failure, Interruption, fault, graceful
 from .sweep.points import WHICH
 from .sweep.progress import Progress
-from .sweep.report import failure_text, finding_text, headline, mutants_lines, sweep_text, tried_text
+from .sweep.report import failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
 from .sweep.run import Run
 
 __all__ = ["add_sweep", "run_sweep"]
@@ -41,6 +41,7 @@ _DEFAULTS: Final = {
     "limit": 1000,
     "ignore": None,
     "mutate": False,
+    "compares_nothing": False,
 }
 """What the keywords of a sweep are where the command line does not say otherwise."""
 _WIDTH: Final = 88
@@ -85,6 +86,11 @@ def add_sweep(commands: Any) -> None:
         "--mutate",
         action="store_true",
         help="break the handler's own shutdown code in several ways, and say which breaks the sweep notices",
+    )
+    parser.add_argument(
+        "--compares-nothing",
+        action="store_true",
+        help="the handler only reads: look for events that never finish or are late, and for other results",
     )
     parser.add_argument(
         "--env",
@@ -181,6 +187,7 @@ class _Command:
                 limit=given.limit,
                 ignore=given.ignore,
                 mutate=given.mutate,
+                compares_nothing=given.compares_nothing,
             )
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
@@ -203,10 +210,10 @@ class _Command:
         elif found:
             first = found[0].earliest
             _say(finding_text(first))
-            _say(headline(swept, found))
+            _say(head_text(swept, found))
             _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
         else:
-            _say(failure or f"{headline(swept, found)} ({tried_text(swept)})")
+            _say(failure or f"{head_text(swept, found)}\n{tried_text(swept)}")
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
         if found:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import threading
 from collections.abc import Callable, Mapping
@@ -13,7 +14,7 @@ from typing import Any, Final, Literal
 from ..clock import to_us
 from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..model import is_text
-from ..protocol import messages
+from ..protocol import messages, procfs
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
 from .official_hosts import Redirection
@@ -49,8 +50,10 @@ class ScfEndpoint:
         try:
             self._server = Server(self._site, host=host, port=port, tls=authority().server(host))
         except OSError as error:
+            why = error.strerror or str(error)
+            why += f" by {procfs.listeners_on(port)}" if error.errno == errno.EADDRINUSE else ""
             raise ScfUsageError(
-                f"the endpoint cannot have port {port} of {host}: {error.strerror or error}; 0 is a port that is free"
+                f"the endpoint cannot have port {port} of {host}: {why}; 0 is a port that is free"
             ) from None
         self.url: Final = f"http://{self._server.host}:{self._server.port}"
         """Where it is, as in ``http://127.0.0.1:40001``; TLS is spoken at the same port."""

@@ -22,7 +22,7 @@ from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, m
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
 from .gates import gates
-from .patches import alarms, connections, signals, sockets
+from .patches import alarms, connections, random_numbers, signals, sockets
 from .patches import official_hosts as redirection
 from .scheduler.alarm import Alarm
 from .scheduler.channel import Channel
@@ -248,7 +248,7 @@ def _serve_handler(config: messages.Assign) -> None:
     """Call the handler with one event after the other; SystemExit and its like are raised."""
     function: Any = None
     while True:
-        invocation = scheduler.idle()
+        invocation = _next(config)
         if function is None:
             _apply_environment(invocation)
             if not _entered_code:
@@ -269,6 +269,14 @@ def _serve_handler(config: messages.Assign) -> None:
         gates.report_points()
         answer = answer._replace(rss=_peak_rss() - _start_rss, used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
+
+
+def _next(config: messages.Assign) -> messages.Invoke:
+    """Wait for the next event."""
+    invocation = scheduler.idle()
+    if config.own_random:
+        random_numbers.begin(invocation.context["request_id"])
+    return invocation
 
 
 def _may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
@@ -293,7 +301,7 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
 
     root_logger.remove()
     while True:
-        invocation = scheduler.idle()
+        invocation = _next(config)
         _variables.set(invocation.environment)
         if _may_begin(config, invocation):
             break

@@ -46,11 +46,13 @@ from .patches import (  # noqa: E402
     c_code,
     children,
     output,
+    random_numbers,
     signal_waits,
     socket_waits,
     sockets,
     tracebacks,
     unsimulated,
+    waits_in_c,
 )
 from .scheduler.scheduler import scheduler  # noqa: E402
 
@@ -380,12 +382,14 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     affinity.install()
     alarms.install()
     signal_waits.install()
+    random_numbers.install()
     if clock.fallback:
         _take_classes_of_freezegun()
     early_imports.install()
     real_waits.install()
     select_patches.install_in_subprocess()
     children.install()
+    waits_in_c.install()
     after_import.install()
     c_code.install()
     sockets.install()

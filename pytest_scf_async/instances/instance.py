@@ -11,7 +11,7 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Iterator, Sequence
-from itertools import chain, count
+from itertools import chain
 from typing import Protocol
 
 from ..clock import DueThing
@@ -84,9 +84,6 @@ def not_started(name: str, why: str, removed: str = "") -> HarnessError:
     return HarnessError(f"an instance of {name} could not be started: {why}")
 
 
-_asked = count(1)
-
-
 class Instance:
     """A process that was forked from the zygote. Signals go to it by the pidfd that came with it, and only so."""
 
@@ -128,10 +125,8 @@ class Instance:
     """Frames sent so far: a report that has seen fewer is out of date."""
     seen = 0
     """How many of them its last report had seen."""
-    holds = 0
-    """How many of its waits hold the clock, as it has last reported."""
     asked = 0
-    """Its place in the order in which instances have begun to hold the clock."""
+    """The place of the first of its waits that hold the clock, as it has last reported; 0: none does."""
     reported_us: int | None = None
     """While it may move the clock itself: the time that it has reported, in µs. It may be further already."""
     unleased_at: tuple[int, int] | None = None
@@ -283,10 +278,9 @@ class Instance:
 
     # -- what it has reported ----------------------------------------------------------------------------------------
 
-    def reported(self, seen: int, holds: int, *, parked: bool) -> None:
+    def reported(self, seen: int, asked: int, *, parked: bool) -> None:
         """It has reported, and had read *seen* messages by then; *parked*: with that it gave the run token back."""
-        self.asked = next(_asked) if holds and not self.holds else self.asked
-        self.seen, self.holds = seen, holds
+        self.seen, self.asked = seen, asked
         self.parks += parked
 
     def typed(self) -> None:
@@ -370,6 +364,11 @@ class Instance:
     def waits_beside(self) -> bool:
         """A thread of it waits for somebody else without holding the clock: on a connection that is idle."""
         return not self.released and bool(self.control.beside)
+
+    @property
+    def spoke_to_others(self) -> bool:
+        """Python code of it has spoken to another process, or has started one, which may have."""
+        return not self.released and bool(self.control.spoke or self.control.forks)
 
     @property
     def has_alarm(self) -> bool:

@@ -290,6 +290,7 @@ class Pool:
                 sandbox=sandbox.plan,
                 known_tmp=list(sandbox.known),
                 only_writes=sandbox.only_writes,
+                own_random=self._sweeps,
                 environment=environment,
                 clock_reads_before_wait=None  # time passes for a loop that polls the clock
                 if configuration.compute_rate

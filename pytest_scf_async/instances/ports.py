@@ -69,7 +69,7 @@ def claim(number: int, limit: float) -> ClaimedPort:
         _probe(number)
     except OSError as error:
         claimed.release()
-        raise PortInUseError(f"by another program: {error.strerror}", "end that program") from None
+        raise PortInUseError(f"by {procfs.listeners_on(number)}: {error.strerror}", "end that program") from None
     return claimed
 
 

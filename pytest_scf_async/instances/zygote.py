@@ -6,6 +6,7 @@ What is started here is the zygote's reaper, which forks it.
 from __future__ import annotations
 
 import atexit
+import contextlib
 import os
 import secrets
 import select
@@ -15,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
@@ -321,10 +322,12 @@ class Zygote:
 
     def go_on(self) -> None:
         """Have it and its reaper go on where a signal (SIGSTOP) has stopped one of them: neither runs user code."""
-        for pid in (self.pid, self.process.pid):
+        for pid, parent in (self.pid, self.process.pid), (self.process.pid, os.getpid()):
             if self.alive and pid and procfs.state_of(pid) == b"T":
-                os.kill(pid, signal.SIGCONT)
-                self.was_stopped = True
+                with contextlib.suppress(ProcessLookupError), _pidfd_of(pid) as pidfd:
+                    if procfs.parent_of(pid) == parent:  # else it has ended, and the number is another's
+                        signal.pidfd_send_signal(pidfd, signal.SIGCONT)
+                        self.was_stopped = True
 
     def take_stop(self) -> bool:
         """Whether it had to be had go on, which was not so when this was asked before."""
@@ -440,11 +443,18 @@ def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
     """Whether *process* ends within real *seconds*; the clock of ``subprocess`` may be one that a test froze."""
     if process.poll() is not None:
         return True
-    pidfd = os.pidfd_open(process.pid)
-    try:
+    with _pidfd_of(process.pid) as pidfd:
         poller = select.poll()
         poller.register(pidfd, select.POLLIN)
         return bool(poller.poll(seconds * 1000))
+
+
+@contextlib.contextmanager
+def _pidfd_of(pid: int) -> Iterator[int]:
+    """A descriptor of the process that has the number *pid* now; raises ``ProcessLookupError`` if none has."""
+    pidfd = os.pidfd_open(pid)
+    try:
+        yield pidfd
     finally:
         os.close(pidfd)
 

@@ -8,6 +8,7 @@ are made in ``report/``), but what the platform itself writes into the log.
 from __future__ import annotations
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -265,6 +266,10 @@ class Event:
     _timeline: list[AnyEntry] | None = field(init=False)
     _is_in: Waited | None = None
     """The wait in which it is, where that has no row yet."""
+    _owed: list[Waited] | None = None
+    """Waits of the main thread at this instant whose rows are to come."""
+    _owed_from: int = 0
+    """How many rows there were when the first of them began."""
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
@@ -292,8 +297,8 @@ class Event:
     timer: DueThing | None = None
     dispatched_us: int | None = None
     mem_usage: int = 0
-    overtaking: bool = False
-    """Its timeline says that it went on before another event."""
+    unordered: Counter[str] = field(default_factory=Counter)
+    """How often the machine decided when it went on, by how it did."""
     repeatable: bool = True
     ended_attempts: list[Attempt] = field(default_factory=list)
     attempt_us: int = 0
@@ -576,11 +581,11 @@ class Event:
         """For *grace* real seconds its instance had no wait: it *computes*, or sleeps in real time."""
         self._differs(Preempted(self.now_us(), computes, grace))
 
-    def overtakes(self, older: str) -> None:
-        """It is answered before the event *older*, which asked first."""
-        if not self.overtaking:
-            self.overtaking = True
-            self.remark(f"goes on before event {older}, which asked first")
+    def goes_unordered(self, how: str, text: str) -> None:
+        """The machine decides when it goes on, and *how* has a *text*: the timeline says it once."""
+        self.unordered[how] += 1
+        if self.unordered[how] == 1:
+            self.remark(f"{text}: not repeatable")
 
     def outwaited(self, then: AfterComputing, limit: float) -> None:
         """A call of the test has waited for *limit* real seconds for what it computes, and goes on."""
@@ -657,7 +662,7 @@ class Event:
         wait of `is_in` is over.
         """
         if follows and self._is_in is not None and self._is_in.time_us == first_us:
-            self._is_in = None
+            self.note_owed()
         self._note_if_time_passed()
         last = self.timeline[-1]
         if isinstance(last, Waited) and last.description == description:
@@ -665,18 +670,40 @@ class Event:
         else:
             self._add(Waited(first_us, description, last_us, count, awaits))
 
-    def is_in(self, description: str, awaits: Awaited | None) -> None:
+    def is_in(self, description: str, awaits: Awaited | None, *, has_row: bool = False) -> None:
         """It waits now, perhaps for no simulated time: whether the wait comes at all may depend on the machine's speed.
 
-        So it has a row once time has passed in it, or with `note_wait`; the next wait or the end may come before.
+        So it has a row once time has passed in it, or with `note_wait`; the next wait or the end may come before. One
+        that *has_row* has it by `note_owed` at the latest.
         """
         self._note_if_time_passed()
         now = self.now_us()
         self._is_in = Waited(now, description, now, 1, awaits)
+        if has_row:
+            if self._owed is None:
+                self._owed, self._owed_from = [], len(self.timeline)
+            self._owed.append(self._is_in)
+
+    def note_owed(self) -> None:
+        """All its waits at this instant are over: those that have a row in any case are added.
+
+        They come before the waits of other threads that have been added meanwhile, which may be heard of at any time.
+        """
+        self._is_in = None
+        owed, self._owed = self._owed, None
+        if owed is None:
+            return
+        beside: list[AnyEntry] = []
+        while len(self.timeline) > self._owed_from and isinstance(self.timeline[-1], Waited):
+            beside.append(self.timeline.pop())
+        for wait in owed:
+            self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
+        self.timeline.extend(reversed(beside))
 
     def note_wait(self) -> None:
         """The wait that it is in has a row, if it has none: a call of the test ends there."""
-        wait, self._is_in = self._is_in, None
+        wait = self._is_in
+        self.note_owed()
         if wait is None:
             return
         for number in range(len(self.timeline) - 1, -1, -1):
@@ -764,12 +791,13 @@ class Event:
         now = self.now_us()
         if mem_usage is not None:
             self.mem_usage = max(mem_usage, 0)
+        self._note_if_time_passed()
+        self.note_owed()
         transition = self._apply(fact)
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
             self._init_report(self.mem_usage)
         was_attempted = self.phase != "queued"
         self.phase = "ended in init" if self.phase == "init" else "ended"
-        self._is_in = None
         self.looked_at = False
         if self.timer is not None:
             self.timer.cancel()

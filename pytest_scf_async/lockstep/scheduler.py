@@ -36,6 +36,7 @@ from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition
 from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
+from .answers import AnswerOrder
 from .calls import Call, Rate, TestThreads, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
@@ -70,9 +71,9 @@ _TOO_MANY_POINTS = (
     "with exclude="
 )
 
-_CLOSED = (
-    "the runtime is closed, as it is at the end of its test: run the event within that test, or make the runtime with "
-    "scf_runtime_factory"
+CLOSED = (
+    "the runtime is closed, as it is at the end of its test, or of its `with` block: run the event before that (a "
+    "fixture yields the runtime within the block), or make the runtime with scf_runtime_factory"
 )
 
 _LISTENERS: dict[str, Listener] = {
@@ -129,6 +130,7 @@ class Lockstep:
         """Called for each event whose attempt failed and that is tried again."""
         self.core = SharedCore()
         self.costs = RealCosts(self)
+        self.answers = AnswerOrder(pool)
         self.gates = Gates(self)
         self.scripts = ScriptPlayer(self)
         self._condition = RealCondition(threading.RLock())
@@ -201,6 +203,7 @@ class Lockstep:
                 self.end(event, Fact.PROCESS_EXITED)
                 raise
         self.pool.assign(instance, event)
+        self.answers.goes_on(event)
         event.started(instance, cold)
         gate = event.gates.get("init")
         self.costs.begin(event)
@@ -445,7 +448,7 @@ class Lockstep:
             return
         with self._condition:
             if self._closed:
-                raise ScfUsageError(f"{call.name}: {_CLOSED}")
+                raise ScfUsageError(f"{call.name}: {CLOSED}")
             self.calls += 1
             self._leave_core()  # it is that of another thread
             self._revoke_lease()
@@ -495,7 +498,7 @@ class Lockstep:
         """Wait until the call is done that an answer is owed for; see ``served``."""
         with self._condition:
             if self._closed:
-                raise ScfUsageError(f"{call.name}: {_CLOSED}")
+                raise ScfUsageError(f"{call.name}: {CLOSED}")
             self._revoke_lease()
             if call.begin is not None:
                 call.begin()
@@ -618,7 +621,7 @@ class Lockstep:
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
     def _drive(self, call: Call) -> None:
-        watchdog = Watchdog(self, call)
+        watchdog, gives_way = Watchdog(self, call), partial(self.answers.gives_way, call)
         if self._driver is None:
             self._catch_up(call)
             self.pump()
@@ -645,7 +648,7 @@ class Lockstep:
                     self._lease(call, busy[0])
                 self._poll(watchdog, busy)
                 continue
-            thing = self.clock.pop_due()
+            thing = self.clock.pop_due(gives_way)
             if thing is not None:
                 self._call = call
                 try:
@@ -847,10 +850,13 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
-        elif isinstance(message, messages.WaitsForOthers):
+        elif isinstance(message, messages.WaitsForOthers) and message.description:
             instance.entered_wait(message.description)
             if event is not None:
-                event.waits(message.description, event.now_us(), event.now_us(), follows=True)
+                event.is_in(message.description, None, has_row=True)
+        elif isinstance(message, messages.WaitsForOthers):
+            if event is not None:
+                event.note_owed()
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -979,14 +985,12 @@ class Lockstep:
                 event.waits(what, first_us, last_us, count, follows=main)
 
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, (began, _, number), running_threads, held, seen, used_ns, awaits, wait = message
+        due, (began, owner, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
             self.costs.computed(instance, used_ns)
+        if held and instance.traces_user_code:
+            self.answers.waits_by_itself(instance)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
-        if event is not None and held < instance.holds and due <= self.clock.now_us:
-            for each in self.pool.stirring():  # something real has woken it, and not one that asked first
-                if each.state.held and each.asked < instance.asked and each in self.pool.events:
-                    event.overtakes(self.pool.events[each].request_id)
         frozen = instance.state.life is Life.FROZEN
         if wait and not frozen:
             instance.entered_wait(wait)
@@ -995,10 +999,10 @@ class Lockstep:
                 endless = due == messages.NEVER and not (held or running_threads)
                 row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
                 awaited = _AWAITED[awaits - row] if endless else None
-                if row == messages.FOLDED:
-                    event.is_in(wait, awaited)
+                if row in (messages.FOLDED, messages.FOLLOWS):
+                    event.is_in(wait, awaited, has_row=row == messages.FOLLOWS)
                 elif row != messages.HIDDEN:
-                    event.waits(wait, now, now, awaits=awaited, follows=row == messages.FOLLOWS)
+                    event.waits(wait, now, now, awaits=awaited)
         follow_up = None
         if event is not None and event.function.configuration.memory is not None:
             follow_up = partial(self.check_memory, instance, event)
@@ -1013,7 +1017,9 @@ class Lockstep:
         if frozen:
             return follow_up
         known = instance.head.key if instance.head is not None else None
-        order = began, event.record.sequence if event is not None and due > began else 0, number
+        if due >= began:
+            owner = event.record.sequence if event is not None and due > began else 0
+        order = began, owner, number
         if due != messages.NEVER and not instance.state.gated:
             resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
             instance.set_wake_up(resume)
@@ -1062,6 +1068,7 @@ class Lockstep:
             instance.set_wake_up(None)
             return
         instance.resumed()
+        self.answers.goes_on(self.pool.events.get(instance))
         if self.core.resumes(instance):
             of_test = any(call.runs_user_code for call in self.under_way.values())
             self.core.look(may_share=self._under_way == 1 and not of_test)
@@ -1193,9 +1200,11 @@ class Lockstep:
 
         Only *stirring* instances can keep it from moving. Mostly there are none, and nothing has to be checked.
         """
+        # What came before all threads rested, or before the last child ended, may be on its way.
+        late = any(each.state.preempted or each.children.possible for each in stirring)
         if self._check_held(call, stirring):
             return False
-        if self._ask_first(call, stirring) or (not call.past_held and self._receive_late(stirring)):
+        if self._ask_first(call, stirring) or (late and not call.past_held and self.receive(0)):
             return True
         flow = call.flow or self._real_flow_of(stirring)
         gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
@@ -1236,10 +1245,6 @@ class Lockstep:
                 self.apply(instance, question)
                 return True
         return False
-
-    def _receive_late(self, stirring: list[Instance]) -> bool:
-        """Whether an instance has reported something that was on its way when all its threads came to rest."""
-        return any(each.state.preempted for each in stirring) and self.receive(0)
 
     def _flow(self, call: Call, flow: TimeFlow) -> bool:
         clock = self.clock

@@ -16,6 +16,7 @@ from ..protocol import procfs
 from ..protocol.kernel_waits import waits_for_reaper, waits_of
 from ..protocol.real_time import REAL
 from ..protocol.shortening import real_seconds
+from .answers import AnswerOrder
 from .calls import Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
@@ -56,6 +57,7 @@ class Host(Protocol):
     clock: SimulatedClock
     pool: Pool
     settings: ScfSettings
+    answers: AnswerOrder
     progress: int
     prompt_seconds: float
 
@@ -349,6 +351,8 @@ class Watchdog:
     def _preempt(self, instance: Instance, why: InstanceFact) -> None:
         """Take the run token from *instance*; where it has an alarm, once it has reported when that is due."""
         self.scheduler.apply(instance, why)
+        if why is InstanceFact.SLEEPS_UNANNOUNCED:
+            self.scheduler.answers.waits_by_itself(instance)
         self.scheduler.apply(instance, InstanceFact.POLLED)
         alarm_is_known = not instance.has_alarm or self.polled.get(instance.number) == instance.sent
         self.scheduler.apply(instance, InstanceFact.TOKEN_TAKEN if alarm_is_known else InstanceFact.ALARM_POLLED)

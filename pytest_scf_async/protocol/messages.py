@@ -260,7 +260,7 @@ call of the test ends in it. Whether it comes at all may depend on the machine's
 HIDDEN = 64
 """The same of a wait that has no row."""
 FOLLOWS = 32
-"""The same of a wait that has a row: a `FOLDED` one, if there was one, is over."""
+"""The same of a wait that has a row in any case, like that of a `WaitsForOthers`."""
 
 
 class Parked(NamedTuple):
@@ -273,7 +273,7 @@ class Parked(NamedTuple):
     running_threads: int
     """How many threads are not in the scheduler."""
     held: int
-    """How many threads are in announced real waits."""
+    """The place of the first of its announced real waits (`shared_page.answered`); 0: none holds the clock."""
     seen: int
     """How many frames it has read."""
     used_ns: int
@@ -372,9 +372,13 @@ class Listening(NamedTuple):
 
 
 class WaitsForOthers(NamedTuple):
-    """The main thread wants what another process makes ready: it waits, or finds it there already."""
+    """The main thread wants what another process makes ready: it waits, or finds it there already.
+
+    That has a row in the timeline, which comes with the next message whose description is empty.
+    """
 
     description: str
+    """Empty: all such waits are over."""
 
 
 class SignalsHandled(NamedTuple):
@@ -755,6 +759,8 @@ class Assign(NamedTuple):
     known_tmp: list[str]
     only_writes: list[str] | None
     """Without a mount namespace, in a sweep: the directories below which alone it may write; None: it may anywhere."""
+    own_random: bool
+    """Whether random numbers are drawn from the name of the event."""
     environment: dict[str, str]
     clock_reads_before_wait: int | None
     compute_rate: float
@@ -946,8 +952,8 @@ def mark_of(nonce: str) -> bytes:
 
 # -- packed numbers ----------------------------------------------------------------------------------------------------
 
-_PARKED_BODY = struct.Struct("<qqqqHHIqB")
-_PARKED_FRAME = struct.Struct("<IBqqqqHHIqB")
+_PARKED_BODY = struct.Struct("<qqqqHqIqB")
+_PARKED_FRAME = struct.Struct("<IBqqqqHqIqB")
 _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
@@ -962,7 +968,7 @@ def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keyword
     """The frame of a `Parked`."""
     text = description.encode("utf-8", "replace")
     return (
-        _PARKED_FRAME.pack(49 + len(text), PARKED, due_us, *order, running_threads, held, seen, used_ns, awaits) + text
+        _PARKED_FRAME.pack(55 + len(text), PARKED, due_us, *order, running_threads, held, seen, used_ns, awaits) + text
     )
 
 
@@ -982,7 +988,7 @@ _new: Any = tuple.__new__
 def unpack_parked(body: bytes) -> Parked:
     """The `Parked` of a frame's body."""
     due_us, began_us, owner, number, *rest = _PARKED_BODY.unpack_from(body)
-    text = body[49:].decode("utf-8", "replace")
+    text = body[55:].decode("utf-8", "replace")
     return _new(Parked, (due_us, (began_us, owner, number), *rest, text))  # type: ignore[no-any-return]
 
 

@@ -13,6 +13,8 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
+from .shortening import shortened_line, shortened_list
+
 _FORKED_ONLY = 0x40
 """A flag of a process (PF_FORKNOEXEC)."""
 ASLEEP = ("S", "T", "Z", "X", "t", "I")
@@ -399,7 +401,7 @@ def table_of_sockets(pid: int | str, protocol: str) -> list[list[str]]:
     return [line.split(None, 7) if protocol == "unix" else line.split() for line in lines]
 
 
-def listening_inodes(pid: int, ports: set[int]) -> Iterator[str]:
+def listening_inodes(pid: int | str, ports: set[int]) -> Iterator[str]:
     """The inodes of the TCP sockets that listen on one of *ports* in the network of *pid*."""
     for protocol in ("tcp", "tcp6"):
         for row in table_of_sockets(pid, protocol):
@@ -414,6 +416,15 @@ def listens_on_loopback(port: int) -> str:
         if row[3] == _LISTENS and int(of_port, 16) == port and address in _LOOPBACK:
             return _LOOPBACK[address]
     return ""
+
+
+def listeners_on(port: int) -> str:
+    """Who listens on a TCP *port* in this network: ``pid 12 (nc -l 80)``, or "another program", where none is seen."""
+    sockets = {f"socket:[{inode}]" for inode in listening_inodes("self", {port})}
+    who = [pid for pid in processes() if sockets and any(target_of(pid, fd) in sockets for fd in descriptors_of(pid))]
+    words = [command_of(pid).replace(bytes(1), b" ").decode("utf-8", "replace").strip() for pid in who]
+    found = [f"pid {pid} ({shortened_line(command, 80)})" for pid, command in zip(who, words, strict=True)]
+    return shortened_list(found, 2) or "another program"
 
 
 def ports_given_out() -> tuple[int, int]:

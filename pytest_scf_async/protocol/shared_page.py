@@ -18,10 +18,27 @@ Order: TypeAlias = tuple[int, int, int]
 
 The owner is the event in the order of acceptance, within an instance the thread in the order of starts: which of two
 owners was quicker at one simulated instant may depend on the machine. A wait that is due as it begins has 0 there: such
-waits take turns, as one owner would keep all others from running.
+waits take turns, as one owner would keep all others from running. A wait for something real that has come is
+`answered`.
 """
 NextOrder: TypeAlias = Callable[..., Order]
 """`ClockPage.next_order`."""
+NO_PLACE: Final = 1 << 62
+"""The place of a real wait that waits for none, and that none waits for; see `answered`."""
+FIRST_PLACE: Final = 1
+"""That of one which waits for none, and for which others wait."""
+
+
+def answered(due_us: int, place: int, number: int) -> Order:
+    """The order of a wait that was answered at *due_us*, and had its *place* among all real waits of the runtime.
+
+    No other one has its *number*.
+
+    When an answer comes the machine decides. So those that are answered go on once all that is due at that time has
+    been done, and in the order in which they asked.
+    """
+    return due_us + 1, place, number
+
 
 # The clock page.
 CLOCK_NOW: Final = 0
@@ -73,9 +90,11 @@ CONTROL_CORE: Final = 27
 """Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_READS: Final = 28
 """Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
-CONTROL_EFFECTS: Final = 29
+CONTROL_SPOKE: Final = 29
+"""1 once Python code of the instance has connected to another process, was connected to, or has sent it a datagram."""
+CONTROL_EFFECTS: Final = 30
 """Of a recorded instance: how many effects have begun, its recorder counts."""
-CONTROL_RECORDED: Final = 30
+CONTROL_RECORDED: Final = 31
 """How many records (``inside.record``) it has sent."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
@@ -203,6 +222,7 @@ class ControlPage:
     reading = _slot(CONTROL_READING)
     reads = _slot(CONTROL_READS)
     stops = _slot(CONTROL_STOPS)
+    spoke = _slot(CONTROL_SPOKE)
     fault = _slot(CONTROL_FAULT)
     core = _slot(CONTROL_CORE)
     effects = _slot(CONTROL_EFFECTS)

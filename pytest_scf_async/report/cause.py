@@ -59,6 +59,8 @@ class Language(Protocol):
     @property
     def runs_program(self) -> bool: ...
     @property
+    def has_places(self) -> bool: ...
+    @property
     def listens_in_python(self) -> bool: ...
     @property
     def serves_requests(self) -> bool: ...
@@ -339,11 +341,10 @@ def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
     came_to = _came_to(event, last)
     if came_to is not None and came_to.description.startswith("concurrent.futures."):
         return _END_POOL
-    return (
-        "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"
-        if last.left_us is not None
-        else None
-    )
+    if last.left_us is None:
+        return None
+    of_pools = f"; {_END_PROCESSES}" if event.function.configuration.children == "simulated" else ""
+    return f"set a flag in the handler of SIGTERM, check it in the work, and return when it is set{of_pools}"
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
@@ -354,6 +355,7 @@ _WAIT_FOR_STOP = (
     "handler, or allow more time (within=...)"
 )
 _END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
+_END_PROCESSES = "leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks"
 _NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
 _NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
 _NO_RESET = (
@@ -363,7 +365,10 @@ _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serve
 _LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
 _ENDLESS: Mapping[Awaited, str] = {
     "something": "find out why what this wait is for never came, or give the wait a timeout",
-    "lock": "have the thread that holds this lock release it: acquire several locks in the same order everywhere",
+    "lock": (
+        "have the thread or task that holds this lock release it (`with lock:`, `async with lock:`): acquire several "
+        "locks in the same order everywhere"
+    ),
     "own lock": (
         "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
         "thread release what it acquires (`with lock:`)"
@@ -538,7 +543,8 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
         return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
     came_to = _came_to(event, last)
     stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
-    return f"the handler of SIGTERM returned, and {went_on}{stopped}"
+    # Without places its waits are system calls, which do not show what the work has come to.
+    return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
 def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:

@@ -19,6 +19,8 @@ SIMILAR = 0.5
 """How much of a pattern a line of user code has (0 to 1), in pieces, from which it is a near miss."""
 SIMILAR_PIECE = 0.5
 """How much of it a line of the platform has in one piece: these are long, and have small pieces of everything."""
+PIECE = 6
+"""So many characters of it, at least."""
 
 
 def closest_lines(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str:
@@ -31,7 +33,7 @@ def closest_lines(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str
         pieces = [block.size for block in matcher.get_matching_blocks() if block.size > 1]
         size = max(len(wanted), 1)
         likeness = sum(pieces) / size
-        whole = line.source == "Custom" or max(pieces, default=0) / size >= SIMILAR_PIECE
+        whole = line.source == "Custom" or max(pieces, default=0) >= max(size * SIMILAR_PIECE, PIECE)
         if whole and likeness >= SIMILAR:
             rated.setdefault(line.text, (-likeness, abs(len(text) - len(wanted))))
     nearest = sorted(rated, key=rated.__getitem__)[:CLOSEST_LINES]

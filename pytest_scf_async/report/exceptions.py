@@ -12,6 +12,7 @@ import re
 from collections.abc import Sequence
 from typing import NamedTuple
 
+from ..errors import near_name
 from ..model.configuration import HOME
 from ..model.tracebacks import exception_line, exception_lines, is_of_errno, last_place
 
@@ -68,15 +69,19 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
             f"pass a payload, where that is to have {missing['key']!r}: the event was invoked without one, so the "
             f"handler gets {{}}; invoke_async({{{missing['key']!r}: ...}}), or payload= of the scf_function marker"
         )
+    name, value = "" if missing is None else missing["key"], json.loads(event.payload)
+    if isinstance(value, dict) and name not in value and (near := near_name(name, value)):
+        return f"pass {name!r} in the payload, if the handler reads it there: the payload has {near!r}"
     refused = any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace))
     if refused or TAKEN in trace.casefold():
         return _START_SERVER if refused else FREE_ADDRESS
-    if line.startswith(_OF_ANOTHER_TYPE) and _is_json_in_a_text(event.payload):
-        return (
-            "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and a handler "
-            "gets a str where the payload is one"
-        )
-    return None
+    return _NO_JSON_TEXT if line.startswith(_OF_ANOTHER_TYPE) and _is_json_in_a_text(event.payload) else None
+
+
+_NO_JSON_TEXT = (
+    "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and a handler gets a str "
+    "where the payload is one"
+)
 
 
 def _is_json_in_a_text(payload: str) -> bool:

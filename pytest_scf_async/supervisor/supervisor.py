@@ -58,6 +58,8 @@ class Delivery(Enum):
 class Supervisor:
     _refusal = ""
     """Why the program was killed before it was ready."""
+    _asked = 0
+    """The place of its first wait for an answer (`shared_page.answered`); 0: it is in none."""
     _untraced: frozenset[str] = frozenset()
     """What was reported of the program that is impossible under a tracer."""
 
@@ -522,6 +524,7 @@ class Supervisor:
         due = self._tree.first()
         description = "" if due is None or self._gated or self._gated_at else _shown(due)
         due_us, order = self._reported_due = self._due_first()
+        self._asked = (self._asked or self._clock.next_order()[2]) if self._held else 0
         if self._signals_requested and not running_threads:
             self._signals_requested = self._signal_at_gate = False
             if self._must_take_signal():
@@ -529,7 +532,7 @@ class Supervisor:
             self._send(messages.SignalsHandled())
         self._write(
             messages.pack_parked(
-                due_us, order, running_threads, len(self._held), self._seen, 0, messages.FOLDED, description
+                due_us, order, running_threads, self._asked, self._seen, 0, messages.FOLDED, description
             )
         )
 

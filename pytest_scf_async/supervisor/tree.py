@@ -146,7 +146,7 @@ class Process:
     polls: int = 0
     """In how many samples in a row the system call after a read was a poll that the filter lets pass."""
     polled_ns: int = -1
-    """The simulated time of the last of these samples."""
+    """The simulated time from which on reads are counted, but for locks that were waited for."""
     writes: int = 0
     """How often it had written something when that was last checked."""
     looks_until: float = math.inf
@@ -726,8 +726,12 @@ class Tree:
             self._yields(thread.process)
             self._go_on(thread)
             return
-        if not (name == "futex" and thread.process.polls and thread.process.polled_ns == clocks.realtime):
-            self._progresses(thread.process)  # else it waits for a lock of the thread that polls, as the GIL is one
+        process = thread.process
+        if name == "futex" and process.limits_left and process.polled_ns == clocks.realtime:
+            process.limits_left = READS_OF_RUNTIME - 1  # it may wait for a thread that polls, as for the GIL
+        else:
+            self._progresses(process)
+            process.polled_ns = clocks.realtime
         thread.must_wait, must_wait = False, thread.must_wait
         calm = None if must_wait or wait.is_due else self._all_others_wait(thread, wait)
         if calm is not None:
@@ -1076,7 +1080,7 @@ class Tree:
             process.polls += 1
             process.polled_ns = self.hooks.clocks().realtime
             self._allow_reads(process, self._reads_to_sample(process))
-        elif name != "futex" or not process.polls:
+        elif name != "futex" and name not in READS:  # the GIL, or another read that is counted: the next sample says it
             process.polls = 0
             self._allow_reads(process, self.reads_before_wait - self._reads_to_sample(process))
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from typing import Any
 
@@ -30,10 +31,12 @@ def swept_facts(swept: Swept) -> _Facts:
         "left_out": swept.left_out,
         "about_effects": list(swept.about_effects),
         "forced_only": swept.forced_only,
+        "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
         "collected": swept.collected,
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
+        "unlike": [{"first": _run(first), "again": _run(again)} for first, again in swept.unlike],
         "notes": list(swept.notes),
         "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],

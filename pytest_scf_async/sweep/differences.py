@@ -16,15 +16,15 @@ from .effects import EffectKind, FileKind
 
 
 class Kind(str, Enum):
-    """What is wrong with a run."""
+    """What is wrong with a run; the worst first."""
 
     LOST = "lost"
-    DOUBLED = "doubled"
     DIVERGED = "diverged"
-    LATE = "late"
     NEVER_FINISHES = "never finishes"
-    LEFT_BEHIND = "left behind"
     FAILED_CHECK = "check failed"
+    LATE = "late"
+    DOUBLED = "doubled"
+    LEFT_BEHIND = "left behind"
 
 
 Unit: TypeAlias = (

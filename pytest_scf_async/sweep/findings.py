@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+import re
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 
+from .compared import Compared
 from .differences import Difference, Kind
 from .mutants import Mutant
 from .points import Point
@@ -34,6 +37,11 @@ class SweepRun:
         return self.outcome.plan.key
 
     @property
+    def cold(self) -> bool:
+        """Whether its instance, which lived on, was reclaimed before the next event, which has a cold start."""
+        return self.outcome.plan.cold
+
+    @property
     def kinds(self) -> frozenset[Kind]:
         """What is wrong with it, in the words of the report."""
         return frozenset(difference.kind for difference in self.differences)
@@ -42,6 +50,12 @@ class SweepRun:
     def alike(self) -> tuple[tuple[str, str, str], ...]:
         """What all runs of its class share."""
         return tuple(sorted({(each.kind.value, each.effect.value, _name_of(each)) for each in self.differences}))
+
+    @property
+    def came_to(self) -> object:
+        """What is the same whenever the run is made."""
+        events = [(each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts]
+        return self.alike, events
 
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
         """Whether one of *kinds* is wrong with it."""
@@ -65,7 +79,7 @@ class FailureClass:
     @property
     def kinds(self) -> frozenset[Kind]:
         """What is wrong with them."""
-        return self.runs[0].kinds
+        return frozenset().union(*(run.kinds for run in self.runs))
 
     @property
     def earliest(self) -> SweepRun:
@@ -74,12 +88,33 @@ class FailureClass:
 
 
 def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureClass]:
-    """Those of *runs* with which one of *kinds* is wrong, in classes; the one whose point comes first is the first."""
-    found: dict[object, list[SweepRun]] = {}
+    """Those of *runs* with which one of *kinds* is wrong, in classes: the worst first, then by their earliest points.
+
+    One cause is one class: all passes of a line at which the same kinds of things go wrong, and all lines at which the
+    same things do, or files whose names differ in numbers alone. That a run is late as well makes no class of its own.
+    """
+    found: list[tuple[set[object], list[SweepRun]]] = []
     for run in runs:
         if run.fails(kinds):
-            found.setdefault((run.alike, run.how), []).append(run)
-    return [FailureClass(tuple(alike)) for alike in found.values()]
+            marks = set(_marks(run, kinds))
+            alike = [each for each in found if not marks.isdisjoint(each[0])]
+            found = [each for each in found if each not in alike]
+            found.append((marks.union(*(each[0] for each in alike)), [*chain(*(each[1] for each in alike)), run]))
+    at = {run.key: number for number, run in enumerate(runs)}
+    made = [FailureClass(tuple(sorted(alike, key=lambda run: at[run.key]))) for _, alike in found]
+    order = [kind for kind in Kind if kind in kinds]
+    return sorted(made, key=lambda each: (min(map(order.index, each.kinds & kinds)), at[each.earliest.key]))
+
+
+def _marks(run: SweepRun, kinds: frozenset[Kind]) -> Iterator[object]:
+    """What *run* has in common with others of its cause, of which each alone is enough."""
+    wrong = [each for each in run.differences if each.kind in kinds]
+    wrong = [each for each in wrong if each.kind is not Kind.LATE] or wrong
+    way = run.how, frozenset((each.kind, each.effect) for each in wrong)
+    if run.point.line:
+        yield way, run.point.file, run.point.line
+    for each in wrong:
+        yield way, each.effect, re.sub(r"\d+", "#", _name_of(each))
 
 
 @dataclass(frozen=True)
@@ -116,6 +151,7 @@ class Swept:
     """How many points there are, whether they were tried or not."""
     runs: tuple[SweepRun, ...]
     undisturbed: Outcome = field(repr=False)
+    compared: Compared
     ignored: tuple[str, ...] = ()
     """What differs between two undisturbed runs, and is not compared."""
     hows: tuple[str, ...] = ()
@@ -139,3 +175,5 @@ class Swept:
     """How many points are not to be tried, as they are beyond ``limit=``."""
     about_effects: tuple[str, ...] = ()
     """Why kills are real runs, at lines and waits alone, or what the record of effects does not tell."""
+    unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
+    """Runs that came to something else when they were made again, and what that was."""

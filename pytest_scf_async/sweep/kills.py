@@ -95,15 +95,19 @@ class Kills:
             waits += point.kind == "wait"
             yield point, Moment(point.found.time_us, point.found.records, lines, waits, point.label)
 
-    def outcome(self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool]) -> Outcome:
-        """What comes of a kill at the one point of *plan*."""
+    def outcome(
+        self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False
+    ) -> Outcome:
+        """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
         place, question = self._places[plan.steps[0].point], runner.question
         reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
         key = place.key, place.at.lines if reads_log else 0
-        known = None if plan.collects else self._outcomes.get(key)
+        known = None if plan.collects or anew else self._outcomes.get(key)
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))
-            known = self._outcomes[key] = runner.run(plan, is_done, killed)
+            made = runner.run(plan, is_done, killed)
+            assert made.interrupted is not None
+            known = self._outcomes[key] = replace(made, interrupted=None, timeline=made.interrupted._timeline())
         return replace(known, plan=plan)
 
     def _put(self, place: _Place, directory: Path) -> None:

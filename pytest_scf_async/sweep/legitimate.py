@@ -29,11 +29,11 @@ def legitimate_differences(first: Effects, second: Effects, by_user: IgnoredByUs
     if first != second:
         for learn in (_learn_files, _learn_rows, _learn_records, _learn_observed, _learn_result, _learn_tmp):
             learn(first, second, ignored)
-        _ignore_rest(first, second, ignored)
+        ignore_rest(first, second, ignored)
     return ignored
 
 
-def _ignore_rest(first: Effects, second: Effects, ignored: Ignored) -> None:
+def ignore_rest(first: Effects, second: Effects, ignored: Ignored) -> None:
     """Leave out what still differs: nothing of it has a normal form that is the same in both."""
     for difference in (*compare(first, second, ignored), *compare(second, first, ignored)):
         effect, name = difference.effect, difference.name
@@ -43,7 +43,8 @@ def _ignore_rest(first: Effects, second: Effects, ignored: Ignored) -> None:
             named = f"{name}: its content"
         else:
             ignored.whole.add((effect, name))
-            named = f"{_column(name, '')}: its rows" if effect is EffectKind.ROW else f"{effect.value} {name}"
+            named = name if effect is EffectKind.RESULT else f"{effect.value} {name}"
+            named = f"{_column(name, '')}: its rows" if effect is EffectKind.ROW else named
         if named not in ignored.names:
             ignored.names.append(named)
 

@@ -9,8 +9,9 @@ from itertools import groupby
 
 from ..protocol.shortening import shortened_line, shortened_list
 from ..report.differences import difference_text
+from .compared import Compared
 from .differences import Difference, Kind
-from .effects import EffectKind
+from .effects import RESULT, EffectKind
 from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .points import Point
@@ -27,10 +28,8 @@ TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
+SAME = "What it reads from outside (a file, real time, /dev/urandom) has to be the same in each run"
 _PASSES = ("first", "second", "third")
-_ORDER = (
-    *(Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.LATE, Kind.FAILED_CHECK, Kind.DOUBLED, Kind.LEFT_BEHIND),
-)
 
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
@@ -41,7 +40,7 @@ def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
             f"how={', '.join(swept.hows)}; points=, include= and exclude= say which points are tried"
         )
     found = classes(swept.runs, kinds)
-    if not found and not swept.incomplete:
+    if not found and not swept.incomplete and not swept.unlike:
         return ""
     return "\n".join(_lines(swept, found, kinds))
 
@@ -59,9 +58,19 @@ def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
 def class_title(alike: FailureClass) -> str:
     """What one class has in common, and where its runs begin: ``lost (graceful, 8 interruptions), first at …``."""
     run = alike.earliest
-    words = " and ".join(kind.value for kind in _ORDER if kind in run.kinds)
+    late = sum(Kind.LATE in each.kinds for each in alike.runs)
+    also = run.kinds - {Kind.LATE} or run.kinds
+    words = " and ".join(kind.value for kind in Kind if kind in also)
     times = _number(alike.runs, "interruption")
-    return shortened_line(f"{words} ({run.how}, {times}), first at {_place(run.point)}", WIDTH)
+    if late and Kind.LATE not in also:
+        times = f"{times}, {late:,} of them late"
+    only_cold = all(each.cold for each in alike.runs)
+    return shortened_line(f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}", WIDTH)
+
+
+def _how(run: SweepRun, cold: bool) -> str:
+    """How *run* was interrupted, and what came then."""
+    return f"{run.how}, then a cold start" if cold else run.how
 
 
 def class_text(swept: Swept, alike: FailureClass) -> str:
@@ -71,8 +80,8 @@ def class_text(swept: Swept, alike: FailureClass) -> str:
 
 def finding_text(run: SweepRun) -> str:
     """What is wrong with *run* first of all, and where it was interrupted, in one line."""
-    first = min(run.differences, key=lambda difference: _ORDER.index(difference.kind))
-    where = f"when the handler is interrupted ({run.how}) at {_pass(run.point)}"
+    first = min(run.differences, key=lambda difference: [*Kind].index(difference.kind))
+    where = f"when the handler is interrupted ({_how(run, run.cold)}) at {_pass(run.point)}"
     return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
 
 
@@ -96,12 +105,29 @@ def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) 
     yield from _end(swept, kinds)
 
 
+def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
+    """How much went wrong, and what was compared, left out and not tried: four lines at most."""
+    return "\n".join(_head(swept, found))
+
+
 def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
-    yield headline(swept, found)
+    yield _headline(swept, found)
+    yield f"compared: {_compared(swept.compared)}"
+    if swept.ignored:
+        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
+    not_tried = [f"{swept.left_out:,} points beyond limit="] if swept.left_out else []
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
-        yield f"incomplete: the sweep ended after {made}, as {swept.incomplete}"
-    yield from swept.about_effects
+        not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
+    not_tried += swept.about_effects
+    if not_tried:
+        yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
+    for first, again in swept.unlike:
+        yield f"{first.key} came to something else when it was made again:"
+        for run in (first, again):
+            wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
+            yield shortened_line(f"  {wrong}; {', then '.join(_attempts(run))}", 2 * WIDTH)
+        yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
@@ -114,7 +140,14 @@ def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
     yield from _what_was_tried(swept)
 
 
-def headline(swept: Swept, found: Sequence[FailureClass]) -> str:
+def _compared(compared: Compared) -> str:
+    stored = [_number(of, name) for of, name in ((compared.files, "file"), (compared.tables, "table")) if of]
+    named = [*(f"record {each}" for each in compared.records), *compared.observed]
+    parts = RESULT * compared.result, f"{', '.join(stored)} of run.path" * bool(stored), shortened_list(named, NAMED)
+    return "; ".join(filter(None, parts)) or "nothing"
+
+
+def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:
     """How much was tried, and how much of it went wrong."""
     failed = sum(len(alike.runs) for alike in found)
     what = f"sweep of {swept.function}: {_number(swept.points, 'point')}, {_number(swept.runs, 'interruption')}"
@@ -194,7 +227,7 @@ def _pass(point: Point) -> str:
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
-    same = [other for other in swept.runs if other.how == run.how]
+    same = [other for other in swept.runs if (other.how, other.cold) == (run.how, run.cold)]
     if len(same) == 1:
         return ""
     at = same.index(run)
@@ -244,21 +277,19 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
                 counts[kind.value] += 1
     bad = {line: counts for line, counts in lines.items() if len(counts) > 1}
     for (file, number), counts in sorted(bad.items())[:ROWS]:
-        wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in _ORDER if counts[kind.value])
+        wrong = ", ".join(f"{kind.value} {counts[kind.value]}" for kind in Kind if counts[kind.value])
         yield f"  {file}:{number:<5} {counts['runs']:5,} interruption{'s' * (counts['runs'] != 1)}: {wrong}"
     if len(bad) > ROWS:
         yield f"  and {_number(list(bad)[ROWS:], 'more line')}"
 
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
-    tried = f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
-    if swept.left_out:
-        tried += f"; limit= leaves {swept.left_out:,} out"
-    yield tried
+    yield f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
     if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
         yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
-    if swept.ignored:
-        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
+    cold = sum(run.cold for run in swept.runs)
+    if cold:
+        yield f"  {cold:,} of the interruptions are graceful ones once more, with a cold start after them"
     yield from _notes(swept)
     if swept.not_reached:
         runs = f"any of {swept.collected:,} runs that collected lines"

@@ -19,7 +19,8 @@ from ..model import Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
-from .effects import Effects, gathered
+from .compared import Beginning
+from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption
 from .points import Point, points_of, points_of_program
 from .states import DiskRecord
@@ -33,6 +34,8 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 
 FIRST_RESUME_US = 60_000_000
+COLD = " cold"
+"""How the key of a run ends whose instance is reclaimed when its interrupted event has ended."""
 
 
 class Stage(Protocol):
@@ -50,12 +53,18 @@ class Stage(Protocol):
     def kill(self, event: AsyncEvent, lived: Event, at: Moment) -> None:
         """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
 
+    def reclaim(self, event: AsyncEvent) -> None:
+        """Take the idle instance of *event* back."""
+
     def advance(self, microseconds: int) -> None:
         """Let simulated time pass."""
 
 
 Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
 """Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
+
+
+_TELL = 'have each_run tell the handler where to write, as in yield {"OUT": str(run.path)}'
 
 
 def resume_after_us(number: int) -> int:
@@ -132,6 +141,8 @@ class Plan:
     """It starts at another time and has other request ids."""
     recorded: bool = False
     """The effects of its first event are recorded."""
+    cold: bool = False
+    """The instance is reclaimed when the interrupted event has ended, so that the next event has a cold start."""
 
     @property
     def how(self) -> str:
@@ -139,9 +150,14 @@ class Plan:
         return ">".join(step.by.name for step in self.steps)
 
     @property
+    def is_graceful(self) -> bool:
+        """Whether only SIGTERM interrupts it, unless the event goes on for too long after that."""
+        return bool(self.steps) and all(step.by.kind == "graceful" for step in self.steps)
+
+    @property
     def key(self) -> str:
         """What names it: on another machine, too."""
-        return f"{self.how}@{self.steps[-1].point.shown}"
+        return f"{self.how}@{self.steps[-1].point.shown}{COLD * self.cold}"
 
 
 class Killed(NamedTuple):
@@ -192,8 +208,16 @@ class Outcome:
     """Its first event, ..."""
     record: DiskRecord | None = field(default=None, compare=False, repr=False)
     """... and what was recorded of it, where it was."""
+    end: str | None = field(default=None, compare=False)
+    """Names the end of a graceful stop from which the function was resumed warm: of runs with the same name, one says
+    for all what a cold start does there. Empty where the end is not known: the run has spoken to somebody else, or
+    observes something. None: no such end."""
+    began: Beginning | None = field(default=None, compare=False)
+    """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
-    log: str = field(default="", compare=False)
+    """Of the interrupted event, where something is wrong with the run."""
+    interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
+    """The event itself, until the run is judged."""
 
 
 @dataclass(frozen=True)
@@ -231,7 +255,8 @@ class Runner:
     def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
         self.question = question
         self._stages = stages
-        self._path = directory
+        self.path = directory
+        """The directory of each run."""
 
     def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool], killed: Killed | None = None) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
@@ -240,10 +265,10 @@ class Runner:
 
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
-        empty_directory(self._path)
+        empty_directory(self.path)
         if not plan.recorded:
             return self._made(plan, is_done, killed)
-        with closing(Recording(self._path)) as recording:
+        with closing(Recording(self.path)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
             return replace(outcome, record=DiskRecord(recording.items()))
 
@@ -258,8 +283,10 @@ class Runner:
         start = question.start + question.other_start if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
-        run = Run(self._path, where, plan.how or None)
-        with self._stages(start, seed, self._path) as stage, entered(question.each_run, run) as given:
+        run = Run(self.path, where, plan.how or None)
+        with self._stages(start, seed, self.path) as stage, entered(question.each_run, run) as given:
+            given_to = None if question.each_run is None else given.environment
+            began = None if plan.steps else Beginning(given_to, files_and_rows(self.path))
             function = stage.run_of(question.function, given.environment)
             if recording is not None:
                 stage.record(recording)
@@ -269,18 +296,22 @@ class Runner:
                 self._collect(event, interrupted=False)
             written: tuple[str, ...] = ()
             failed = stuck = ""
+            end: str | None = None
             try:
                 if killed is None:
                     self._interrupt(stage, event, plan)
                 else:
                     stage.kill(event, killed.lived, killed.at)
-                    empty_directory(self._path)
-                    killed.put(self._path)
+                    empty_directory(self.path)
+                    killed.put(self.path)
                 written = self._written() if plan.steps else ()
                 if plan.collects and not question.function.runtime.has_places:
                     event._wait_without_leases()
                 event.wait()
                 event._look()
+                if plan.cold:
+                    stage.reclaim(event)
+                end = self._end_of(plan, run)
                 failed = self._check(stage, run, function)
                 while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
                     self._resume(stage, run, function, collects=plan.collects)
@@ -289,7 +320,7 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck)
+            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -339,11 +370,28 @@ class Runner:
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
-        found = sorted(path for path in self._path.rglob("*") if not path.is_dir())
+        found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
         sizes = {path: path.lstat().st_size for path in found}
         return tuple(
-            f"{path.relative_to(self._path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
+            f"{path.relative_to(self.path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
         )
+
+    def _end_of(self, plan: Plan, run: Run) -> str | None:
+        """What names the end of the interrupted event; see ``Outcome.end``. All that a cold start finds is in it."""
+        event = run.events[0]._event
+        instance = event.instance
+        if not plan.is_graceful or instance is None or instance.gone:
+            return None
+        if instance.spoke_to_others or not event.function.runtime.has_places:
+            return ""
+        so_far = gathered(
+            run.path,
+            result=event.result_text,
+            has_result=True,
+            records=[(record.name, record.fields) for record in event.records],
+        )
+        seconds = ((event.record.end_us or 0) - event.record.start_us) / 1e6
+        return f"{event.record.status_code} after {seconds} s: {so_far.digest()}"
 
     # -- until it is done ----------------------------------------------------------------------------------------------
 
@@ -371,15 +419,26 @@ class Runner:
         run.resume_by = lambda: self._resume(stage, run, function)
         try:
             with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
-                check(run)
+                returned = check(run)
         except AssertionError as error:
             if run.point is None:
                 raise
             return _assertion_text(error)
+        except FileNotFoundError as error:
+            if run.point is None and str(error.filename).startswith(f"{run.path}/"):
+                raise ScfUsageError(
+                    f"check=: {error.filename} is not there after the undisturbed run: {_TELL}"
+                ) from None
+            raise
         except TimeIsOverError as error:
             return str(error)
         finally:
             run.resume_by = None
+        if returned is not None:
+            raise ScfUsageError(
+                f"check= returned {returned!r} at {run.point or 'the end of the undisturbed run'}, and nothing reads "
+                "what it returns: it has to assert, as in def check(run): assert run.event.status == 'FINISHED'"
+            )
         return ""
 
     def _points(self, event: Event) -> list[Point]:
@@ -399,6 +458,8 @@ class Runner:
         written: tuple[str, ...],
         failed: str,
         stuck: str,
+        end: str | None,
+        began: Beginning | None,
     ) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
         done = not stuck and self._is_done(run.events[-1], is_done)
@@ -417,6 +478,10 @@ class Runner:
             tmp=() if instance is None or instance.gone else instance.sandbox.files(),
             more=self.question.effects_of(run),
         )
+        if len(run.events) == 1 or run.events[1]._event.cold:
+            end = None
+        elif end is not None and (effects.observed or effects.more):
+            end = ""
         return Outcome(
             plan,
             effects,
@@ -429,9 +494,10 @@ class Runner:
             stop_us,
             failed,
             stuck,
+            end=end,
+            began=began,
             lived=first if plan.recorded else None,
-            timeline=run.events[0].timeline if plan.steps else "",
-            log=str(run.events[0].log) if plan.steps else "",
+            interrupted=run.events[0] if plan.steps else None,
         )
 
 

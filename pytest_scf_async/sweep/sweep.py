@@ -6,10 +6,11 @@ import contextlib
 import itertools
 import json
 import re
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 from pathlib import Path
+from typing import TypeAlias
 
 from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
@@ -17,6 +18,8 @@ from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import Status
 from ..protocol.real_time import REAL
+from ..protocol.shortening import shortened_list
+from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
 from .effects import EffectKind, Effects, as_json
@@ -25,11 +28,11 @@ from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
 from .kills import Kills
-from .legitimate import OTHER_START, legitimate_differences
+from .legitimate import OTHER_START, ignore_rest, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, first_difference, first_turns
 from .reached import lines_of, not_reached
-from .report import sweep_text
+from .report import SAME, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
 
 __tracebackhide__ = hidden_from_users
@@ -42,14 +45,21 @@ _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
 """At how many points the handler is stopped to find out what it does after a SIGTERM."""
+_COLD_PART = 10
+"""One of so many of ``limit=`` is kept for cold starts after graceful stops, where there are more points."""
+_REPEATED = 8
+"""Of how many classes the earliest run is made again."""
 _MUTANT_POINTS = 60
 """How many points of a mutant are tried."""
 _MUTANT_STOPS = 8
 """At how many points a mutant is stopped to find out what it does after a SIGTERM."""
-_SAME = (
-    "What it reads from outside (a random number, a file that the runs share, real time) has to be the same in each run"
+_COMPARE = (
+    "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
+    "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 _FORCED = Interruption("forced")
+Number: TypeAlias = "tuple[int, bool]"
+"""The number of a run among those that are planned, and whether it is the one of them with a cold start."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -72,6 +82,7 @@ class Request:
     attempts: int
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
+    compares_nothing: object = False
     first_stops: int | None = None
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
@@ -105,6 +116,11 @@ class Sweep:
     def points(self) -> tuple[Point, ...]:
         """The points at which the handler was interrupted, in the order in which it comes to them."""
         return self._swept.points
+
+    @property
+    def compared(self) -> Compared:
+        """In what the runs were compared with the undisturbed one: files, tables, records, observed values, result."""
+        return self._swept.compared
 
     @property
     def runs(self) -> tuple[SweepRun, ...]:
@@ -172,6 +188,8 @@ class _Sweeper:
         self._by_user = ignored_by_user(request.ignore)
         if request.mutate:
             self._check_mutate(request)
+        if not isinstance(request.compares_nothing, bool):
+            Given("compares_nothing", request.compares_nothing).has_to_be("True or False")
         mounts = request.function.configuration.mounts
         if not request.function.runtime.in_lockstep:
             raise ScfUsageError(
@@ -208,11 +226,12 @@ class _Sweeper:
         self._bench = bench
         self._request = request
         self._lines: set[tuple[str, int]] = set()
-        self._collected = 0
+        self._collected = self._planned = self._tried = 0
         self._kills: Kills | None = None
         """Answers kills, where the undisturbed run could be recorded."""
         self._about_effects: list[str] = []
         self._expected: Effects | None = None
+        self._in = Compared(result=True)
         self._notes: list[str] = []
         self._ignored = Ignored()
         self._results: dict[str | bytes, bool] = {}
@@ -224,17 +243,19 @@ class _Sweeper:
         points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
         plans, reached = self._plans(self._choice.candidates(points))
         mine = self._part(plans)
-        collecting = self._collecting(plans, mine)
-        runs: dict[int, SweepRun] = {}
+        self._planned = len(mine)
+        runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
         try:
-            incomplete = self._run_all(plans, mine, runs, collecting)
+            incomplete = self._run_all(mine, runs, self._collecting(mine))
         except KeyboardInterrupt:
             incomplete, stopped = STOPPED, True
         made = [runs[number] for number in sorted(runs)]
         missing: tuple[str, ...] = ()
+        unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
         try:
             if not incomplete:
+                unlike = tuple(self._made_again(made))
                 missing = tuple(not_reached(self._request.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
@@ -246,17 +267,19 @@ class _Sweeper:
             reached,
             tuple(made),
             undisturbed,
+            self._in,
             tuple(self._ignored.names),
             tuple(how.name for how in self._hows),
             sum(point.forced and not point.graceful and point.kind != "effect" for point in tried_at),
             REAL.monotonic() - began,
             notes=tuple(self._notes),
             incomplete=incomplete,
-            planned=len(mine),
+            planned=self._planned,
             not_reached=missing,
             collected=self._collected,
-            left_out=max(reached - self._choice.limit, 0),
+            left_out=reached - self._tried,
             about_effects=tuple(self._about_effects),
+            unlike=unlike,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -265,18 +288,20 @@ class _Sweeper:
             raise KeyboardInterrupt
         return swept
 
-    def _part(self, plans: Sequence[Plan]) -> list[int]:
-        """The numbers of the *plans* that are to be run here, those first that have failed before."""
+    def _part(self, plans: Sequence[Plan]) -> list[tuple[Number, Plan]]:
+        """The *plans* that are to be run here, those first that have failed before."""
         keys = [plan.key for plan in plans]
         guide = self._guide
         if guide.replay:
+            cold = [replace(plan, cold=True) for plan in plans if plan.is_graceful]
+            plans, keys = [*plans, *cold], [*keys, *(plan.key for plan in cold)]
             if guide.replay not in keys:
                 guide.no_such_run(
                     f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
                     f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
                 return []
-            return [keys.index(guide.replay)]
+            return [((0, False), plans[keys.index(guide.replay)])]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
             part, parts = guide.shard
@@ -285,27 +310,67 @@ class _Sweeper:
                 raise ScfUsageError(
                     f"sweep: shard {part}/{parts} of function {self._name!r} is empty: there are {len(plans)} runs"
                 )
-        order = {key: at for at, key in enumerate(guide.first)}
-        return sorted(numbers, key=lambda number: (order.get(keys[number], len(order)), number))
+        return self._first_failed([((number, False), plans[number]) for number in numbers])
+
+    def _first_failed(self, plans: list[tuple[Number, Plan]]) -> list[tuple[Number, Plan]]:
+        """*plans* in their order, but those first that have failed before."""
+        order = {key: at for at, key in enumerate(self._guide.first)}
+        return sorted(plans, key=lambda each: order.get(each[1].key, len(order)))
+
+    def _all_of(
+        self, mine: Sequence[tuple[Number, Plan]], runs: Mapping[Number, SweepRun]
+    ) -> Iterator[tuple[Number, Plan]]:
+        """*mine*, and then the runs that follow from these *runs*: each distinct end of a graceful stop whose instance
+        lived on is resumed by a cold start, too."""
+        yield from mine
+        cold: list[tuple[Number, Plan]] = []
+        ends: set[str] = set()
+        for (number, _), run in sorted(runs.items()) if not self._guide.replay else ():
+            end = run.outcome.end
+            if end is not None and end not in ends:
+                cold.append(((number, True), replace(run.outcome.plan, collects=False, cold=True)))
+                ends.update([end] if end else [])
+        room = max(self._choice.limit - self._tried, 0)
+        if len(cold) > room:
+            self._notes.append(f"limit= leaves {len(cold) - room:,} cold starts after graceful stops out")
+        self._planned += len(cold[:room])
+        yield from self._first_failed(cold[:room])
 
     def _run_all(
-        self, plans: Sequence[Plan], mine: Sequence[int], runs: dict[int, SweepRun], collecting: Collection[int]
+        self, mine: Sequence[tuple[Number, Plan]], runs: dict[Number, SweepRun], collecting: Collection[Number]
     ) -> str:
-        """Make those of the *plans*; why not all of them, where the time is over."""
+        """Make *mine* and what follows from them; why not all of them, where the time is over."""
         failures = 0
-        for number in mine:
-            run = self._run(plans[number], collects=number in collecting)
+        for number, plan in self._all_of(mine, runs):
+            run = self._run(plan, collects=number in collecting)
             if run is None:
                 continue
             runs[number] = run
             failures += run.fails()
-            self._guide.progress(len(runs), len(mine), failures)
+            self._guide.progress(len(runs), self._planned, failures)
             if self._request.until is not None and self._request.until(run):
                 return ""
-            left = self._guide.seconds_left()
-            if left is not None and left < _RESERVE and len(runs) < len(mine):
+            if self._is_late() and len(runs) < self._planned:
                 return "the time limit of the test was near"
         return ""
+
+    def _is_late(self) -> bool:
+        left = self._guide.seconds_left()
+        return left is not None and left < _RESERVE
+
+    def _made_again(self, made: Sequence[SweepRun]) -> Iterator[tuple[SweepRun, SweepRun]]:
+        """Make the earliest run of each class once more: those that come to something else now, and what that is.
+
+        A kill at a line or in a wait is a real one then, which says whether the record is right, where nothing but the
+        main thread changes the directory. A kill at an effect is resumed from the same state once more.
+
+        Not where one run is repeated, maybe in a debugger.
+        """
+        is_whole = self._request.until is None and not self._guide.replay
+        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if is_whole else ():
+            again = None if self._is_late() else self._run(alike.earliest.outcome.plan, anew=True)
+            if again is not None and again.came_to != alike.earliest.came_to:
+                yield alike.earliest, again
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 
@@ -314,13 +379,11 @@ class _Sweeper:
         self._lines |= lines_of(outcome.points) | lines_of(outcome.resumed)
         self._collected += 1
 
-    def _collecting(self, plans: Sequence[Plan], mine: Sequence[int]) -> set[int]:
+    def _collecting(self, mine: Sequence[tuple[Number, Plan]]) -> set[Number]:
         """In which runs lines are collected: for each kind of interruption one in the middle and one at the end."""
-        found: set[int] = set()
+        found: set[Number] = set()
         for how in self._hows if self._request.until is None else ():
-            numbers = sorted(
-                number for number in mine if plans[number].steps == (Step(plans[number].steps[0].point, how),)
-            )
+            numbers = sorted(number for number, plan in mine if plan.steps == (Step(plan.steps[0].point, how),))
             if numbers:
                 found.update((numbers[len(numbers) // 2], numbers[-1]))
         return found
@@ -363,7 +426,8 @@ class _Sweeper:
         """What the handler itself, which comes to *points*, does where a mutant's *run* was interrupted."""
         key = run.point.label, run.point.kind
         by = run.outcome.plan.steps[-1].by
-        return next((self._run(Plan((Step(point, by),))) for point in points if (point.label, point.kind) == key), None)
+        plans = (Plan((Step(point, by),), cold=run.cold) for point in points if (point.label, point.kind) == key)
+        return next((self._run(plan) for plan in plans), None)
 
     def _sweep_of(self, trial: Trial) -> Swept:
         request = replace(
@@ -382,16 +446,21 @@ class _Sweeper:
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
     def _undisturbed(self) -> Outcome:
-        """The undisturbed run; the points of a second one have to be the same, and what else differs is ignored."""
+        """The undisturbed run, made twice, and once more as it was where the two differ: then what differs is ignored.
+
+        Another time and other ids may lead another way; that the same ones do is refused.
+        """
         recorded = _FORCED in self._hows and self._runner.question.function.runtime.has_places
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
-        second = self._runner.run(Plan(collects=True, another=True), lambda _: True)
+        second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)
         self._require_finished(second)
         at = first_difference(first.points, second.points)
+        if at is not None or first.effects != second.effects:
+            third = self._runner.run(Plan(collects=True), lambda _: True)
+            self._require_finished(third)
+            self._require_same_points(first, third)
         if at is not None:
-            again = self._runner.run(Plan(collects=True), lambda _: True)
-            self._require_same_points(first, again)
             self._notes.append(
                 f"with another start time and other request ids the handler takes another way from point {at + 1} on"
             )
@@ -403,7 +472,22 @@ class _Sweeper:
                 self._kills = Kills(first)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
-        return first
+        ignore_rest(first.effects, third.effects, self._ignored)
+        self._require_compared(first)
+        return replace(first, lived=None, record=None)
+
+    def _require_compared(self, outcome: Outcome) -> None:
+        assert outcome.began is not None
+        compared = self._in = compared_in(outcome.effects, outcome.began.stored, self._ignored)
+        nothing = self._request.compares_nothing
+        if nothing and compared.effects:
+            raise ScfUsageError(
+                f"sweep: compares_nothing=True, and something that function {self._name!r} does is compared: "
+                f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
+            )
+        if not (nothing or compared.effects or self._request.check is not None):
+            why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path)
+            raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
         first = outcome.attempts[0]
@@ -428,7 +512,7 @@ class _Sweeper:
         raise ScfUsageError(
             f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
-            f"{shown[1]} in run 2. {_SAME}"
+            f"{shown[1]} in run 2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------
@@ -437,7 +521,10 @@ class _Sweeper:
         """The runs that are to be made, and how many points there are for them."""
         second, stops = self._second_points(reached)
         tried = [point for point in (*reached, *second) if any(_applies(how, point) for how in self._hows)]
-        picked = chosen(tried, self._choice.limit)
+        limit = self._choice.limit
+        kept = limit // _COLD_PART if any(how.kind == "graceful" for how in self._hows) else 0
+        picked = chosen(tried, limit - kept)
+        self._tried = len(picked)
         plans = []
         for point in picked:
             for how in self._hows:
@@ -472,16 +559,19 @@ class _Sweeper:
         found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
         return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
-    def _run(self, plan: Plan, *, collects: bool = False) -> SweepRun | None:
+    def _run(self, plan: Plan, *, collects: bool = False, anew: bool = False) -> SweepRun | None:
         """The run of *plan*; None, with a note, where it did not come to the point of its second termination again.
 
-        What a handler does after the first one may depend on real time, where the undisturbed run does not.
+        What a handler does after the first one may depend on real time, where the undisturbed run does not. What is
+        known of a kill from another point of the same state does for it, unless the run is made *anew*.
         """
         last = plan.steps[-1]
         plan = replace(plan, collects=collects)
         try:
-            if self._kills is not None and plan.steps == (Step(last.point, _FORCED),) and self._kills.has(last.point):
-                outcome = self._kills.outcome(self._runner, plan, self._is_done)
+            is_kill = plan.steps == (Step(last.point, _FORCED),)
+            is_real = anew and last.point.kind != "effect" and not self._about_effects
+            if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
+                outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
@@ -490,14 +580,19 @@ class _Sweeper:
                 return None
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
-                f"{last.point.shown} again. {_SAME}\n{error}"
+                f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
         if collects:
             self._reaches(outcome)
         return self._judged_run(plan, outcome)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
-        return SweepRun(plan.steps[-1].point, plan.how, self._judged(plan, outcome), outcome)
+        differences = self._judged(plan, outcome)
+        event, timeline = outcome.interrupted, outcome.timeline
+        if event is not None:
+            timeline = event._timeline() if differences else ""
+        kept = replace(outcome, interrupted=None, timeline=timeline)  # the event holds a whole runtime
+        return SweepRun(plan.steps[-1].point, plan.how, differences, kept)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
 
@@ -545,6 +640,8 @@ def _applies(how: Interruption, point: Point) -> bool:
     """Whether *point* is one for that interruption."""
     if how.failure is not None:
         return point.kind == FAULTS[how.failure][0]
+    if point.kind == "effect":
+        return how == _FORCED
     return point.graceful if how.kind == "graceful" else point.forced
 
 

@@ -45,12 +45,14 @@ ORDER: Final = """
     made = []
 
     def pytest_scf_async_sweep_effects(run):
-        if run.point is not None:
-            made.append(run.point)
+        if run.point is None:
+            made.clear()
+        elif (run.point, run.how) not in made:
+            made.append((run.point, run.how))
             with open("order", "a") as file:
                 print(run.point, file=file)
 """
-"""A conftest that writes down which runs are made, in their order."""
+"""A conftest that writes down which runs are made, in their order, and not those that are made again at the end."""
 
 
 def write_handler(project: pytest.Pytester, source: str) -> None:

@@ -69,9 +69,10 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     assert sweep("--how=forced") == 1
     output = capsys.readouterr().out
     lines = output.splitlines()
-    assert lines[:3] == [
+    assert lines[:4] == [
         "lost: file row, when the handler is interrupted (forced) at loses.py:8, first pass",
         "sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
+        "compared: result; 2 files of run.path",
         f"repeat it with --replay '{LOST}', and see all of it with --report",
     ]
     assert pasted(output).splitlines() == [
@@ -95,7 +96,7 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
     options = ["--payload", '{"a": [1, true, null, "é"]}', "--how=graceful", "--how=graceful,again=5,forced=20"]
     options += ["--within=3", "--points=waits", "--include=loses.py", "--exclude=*.txt", "--exclude=x.py", "--limit=9"]
     options += ["--env=OUT={path}", "--env=BUCKET=cos:/{path}", "--env=MODE={a}", "--timeout=100", "--exactly-once"]
-    options += ["--ignore=*.log", "--ignore=mail", "--mutate"]
+    options += ["--ignore=*.log", "--ignore=mail", "--mutate", "--compares-nothing"]
     assert sweep(*options) == 1
     output = capsys.readouterr().out
     assert pasted(output) == (
@@ -119,6 +120,7 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
         "        limit=9,\n"
         '        ignore=["*.log", "mail"],\n'
         "        mutate=True,\n"
+        "        compares_nothing=True,\n"
         "    )\n"
         "    sweep.assert_exactly_once()\n"
     )
@@ -170,12 +172,16 @@ def test_mutants_are_tried_where_it_is_asked(loses: pytest.Pytester, capsys: pyt
     assert "note: no listener for SIGTERM in loses.py: nothing to mutate" in capsys.readouterr().out.splitlines()
 
 
-def test_a_handler_that_survives_has_one_line(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+def test_of_a_handler_that_survives_it_says_what_was_compared_and_tried(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
     write_handler(loses, KEEPS)
     assert sweep("--how=forced") == 0
-    (line,) = capsys.readouterr().out.splitlines()
-    tried = r"\(tried: \1 of \d+ points, with how=forced\)"
-    assert re.fullmatch(rf"sweep of loses: (\d+) points, \1 interruptions, nothing lost {tried}", line)
+    first, compared, tried = capsys.readouterr().out.splitlines()
+    number = re.fullmatch(r"sweep of loses: (\d+) points, \1 interruptions, nothing lost", first)
+    assert number is not None
+    assert compared == "compared: result; 1 file of run.path"
+    assert tried == f"tried: {number[1]} of {number[1]} points, with how=forced"
 
 
 def test_what_is_done_twice_is_a_failure_where_it_is_asked(
@@ -228,6 +234,8 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),
         (["--ignore", "/tmp/a"], "ignore=*: '/tmp/a' is an absolute path, *"),
+        (["--ignore", "*"], "sweep: nothing is compared that function 'loses' does: all that it leaves is left out, *"),
+        (["--compares-nothing"], "sweep: compares_nothing=True, and something that *: mark, row; leave *"),
         (["--limit", "0"], "limit=0 is not valid: it is a whole number of points, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
@@ -298,8 +306,9 @@ def test_a_signal_ends_it_with_what_is_known(loses: pytest.Pytester, name: str, 
     script = loses.makepyfile(interrupted=INTERRUPTED.format(signal=name))
     result = loses.run(sys.executable, script, "sweep", CODE, "--how=forced", "--json=facts.json")
     assert result.ret == code
-    assert result.outlines[:2] == [
+    assert result.outlines[:3] == [
         "sweep of loses: 3 points, 3 interruptions, nothing lost",
+        "compared: result; 2 files of run.path",
         "incomplete: the sweep ended after 3 of 7 interruptions, as Ctrl-C or SIGTERM came",
     ]
     facts = json.loads((loses.path / "facts.json").read_text(encoding="utf-8"))

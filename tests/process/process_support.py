@@ -117,6 +117,24 @@ def is_gone(pid: int) -> bool:
     return not os.path.exists(f"/proc/{pid}")
 
 
+def family_is_gone(zygote: int, mark: bytes) -> bool:
+    """The zygote has been reaped, and so has ended all that carries its mark: instances, and those forked ahead.
+
+    Before that its end of the connection may still be open, and one of its instances may still take an event.
+    """
+    from internals import procfs
+
+    return is_gone(zygote) and not any(mark in procfs.environment_of(pid) for pid in procfs.processes())
+
+
+def mark_of(pid: int) -> bytes:
+    """The entry of the environment that the zygote *pid* shares with its reaper and its instances."""
+    from internals import OWNER_MARK, procfs
+
+    (mark,) = (each for each in procfs.environment_of(pid) if each.startswith(f"{OWNER_MARK}=".encode()))
+    return mark
+
+
 def state_of(pid: int) -> str:
     """The kernel's letter for what a process does: R, S, T (stopped), Z."""
     with open(f"/proc/{pid}/stat", encoding="utf-8", errors="replace") as file:

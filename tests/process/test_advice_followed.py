@@ -20,6 +20,7 @@ from pytest_scf_async import (
     assert_finished,
     assert_signal_handled,
     assert_stopped_within,
+    assert_terminated,
     assert_timed_out,
 )
 
@@ -421,6 +422,81 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
     assert_finished(event.stop(within=12), "stopped")
 
 
+def test_a_key_that_the_payload_has_by_another_name_is_passed(deploy) -> None:
+    function = deploy("def main_handler(event, context):\n    return event['parts']\n")
+    text = refusal_of(assert_finished, function.invoke_async({"part": 2}).wait())
+    assert "what to do: pass 'parts' in the payload, if the handler reads it there: the payload has 'part'\n" in text
+    assert "the payload has" not in refusal_of(assert_finished, function.invoke_async({"rows": 2}).wait())
+
+    assert_finished(function.invoke_async({"parts": 2}).wait(), 2)
+
+
+def test_the_event_of_a_runtime_that_a_fixture_returns_runs_before_that_is_closed(make_runtime, tmp_path: Path) -> None:
+    (tmp_path / "index.py").write_text("def main_handler(event, context):\n    return 1\n", encoding="utf-8")
+    with make_runtime() as runtime:
+        function = runtime.deploy(f"{tmp_path}/index.py:main_handler")
+        assert_finished(function.invoke_async().wait(), 1)
+    yields = (
+        r"function 'index': the runtime is closed, .* \(a fixture yields the runtime within the block\), or make the"
+    )
+    with pytest.raises(ScfUsageError, match=yields):
+        function.invoke_async()
+
+
+def test_an_event_is_terminated_before_it_has_ended(deploy, runtime) -> None:
+    function = deploy("import time\ndef main_handler(event, context):\n    time.sleep(9)\n")
+    text = refusal_of(assert_terminated, function.invoke_async().wait())
+    assert "; terminate() without it forces the end of an event that still runs, so before wait() (ABORTED, no" in text
+
+    event = function.invoke_async()
+    runtime.clock.advance(1)
+    event.terminate()
+    assert_terminated(event)
+
+
+PROCESSES = """
+import multiprocessing, signal, time
+from concurrent.futures import ProcessPoolExecutor
+
+stop = []
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, lambda *_: stop.append("stop"))
+    with POOL as pool:
+        for _ in range(20):
+            if stop:
+                break
+            pool.TASK
+            time.sleep(1)
+        END
+    return "stopped"
+"""
+ENDS_OF_POOLS = {
+    "pass": "pool.shutdown(cancel_futures=True)",
+    "pool.close(); pool.join()": "pool.terminate()",
+}
+POOL = "multiprocessing.Pool(2, initializer=signal.signal, initargs=(signal.SIGTERM, signal.SIG_DFL))"
+
+
+@pytest.mark.parametrize("end", ENDS_OF_POOLS)
+def test_a_pool_of_simulated_processes_is_left_without_its_tasks(runtime, deploy, end: str) -> None:
+    source = PROCESSES.replace("POOL", "ProcessPoolExecutor(2)").replace("TASK", "submit(time.sleep, 10)")
+    if end != "pass":
+        source = PROCESSES.replace("POOL", POOL).replace("TASK", "apply_async(time.sleep, (10,))")
+    event = deploy(source.replace("END", end), children="simulated").invoke_async().wait_until_listening()
+    runtime.clock.advance(10.5)
+    with pytest.raises(AssertionError) as caught:
+        event.stop(within=31)
+    text = str(caught.value)
+    assert "likely cause: the handler of SIGTERM returned, and the work went on\n" in text
+    assert "; leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks\n" in text
+
+    followed = source.replace("END", ENDS_OF_POOLS[end])
+    event = deploy(followed, children="simulated").invoke_async().wait_until_listening()
+    runtime.clock.advance(10.5)
+    assert_finished(event.stop(within=31), "stopped")
+
+
 CROSSWISE = """
 import asyncio
 
@@ -448,9 +524,109 @@ def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -
     event = deploy(CROSSWISE.replace("ORDER", "(other, one)"), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert (
-        "likely cause: it waited in await Lock.acquire at index.py:7 in here and await Lock.acquire at index.py:7 in "
-        "there, which nothing ended, until its timeout of 60 s" in text
+        "likely cause: it waited in await Lock.acquire at index.py:7 in here (held by there at index.py:7) and await "
+        "Lock.acquire at index.py:7 in there (held by here at index.py:7), which nothing ended, until its timeout of 60"
+        in text
     )
-    assert "what to do: have another thread or task call the set(), put(), notify() or release() that ends this" in text
+    assert (
+        "what to do: have the thread or task that holds this lock release it (`with lock:`, `async with lock:`)" in text
+    )
+    assert ": acquire several locks in the same order everywhere\n" in text
 
     assert_finished(deploy(CROSSWISE.replace("ORDER", "(one, other)"), timeout=60).invoke_async().wait(), ["both"] * 2)
+
+
+HOLDERS = """
+import asyncio
+
+async def takes(lock):
+    async with lock:
+        return "taken"
+
+async def waits(lock):
+    async with lock:
+        await asyncio.Event().wait()
+
+async def notified(condition):
+    async with condition:
+        await condition.wait()
+
+async def notifies(lock, condition):
+    async with condition:
+        condition.notify()
+        async with lock:
+            pass
+
+async def rows(lock):
+    async with lock:
+        yield "row"
+        await asyncio.create_task(takes(lock), name="row")
+
+async def reads(lock):
+    async for _ in rows(lock):
+        pass
+
+class Guard:
+    def __init__(self, lock):
+        self.lock = lock
+
+    async def __aenter__(self):
+        async with self.lock:
+            await asyncio.create_task(takes(self.lock), name="guard")
+
+    async def __aexit__(self, *_):
+        pass
+
+async def guarded(lock):
+    async with Guard(lock):
+        pass
+
+async def forks(lock):
+    async with lock:
+        await asyncio.sleep(0)
+        async with lock:
+            pass
+
+async def main(lock):
+    BODY
+
+def main_handler(event, context):
+    return asyncio.run(main(asyncio.Lock()))
+"""
+HELD = {
+    "await lock.acquire(); await takes(lock)": "at index.py:5 in Task-1 (no task is in an `async with` of it)",
+    "async with lock: await takes(lock)": "at index.py:5 in Task-1 (held by itself at index.py:53)",
+    "async with lock: await asyncio.create_task(takes(lock), name='row')": (
+        "at index.py:5 in row (held by Task-1 at index.py:53)"
+    ),
+    "await reads(lock)": "at index.py:5 in row (held by Task-1 at index.py:25)",
+    "await guarded(lock)": "at index.py:5 in guard (held by Task-1 at index.py:37)",
+    "one = asyncio.create_task(waits(lock), name='one'); await asyncio.sleep(1); await takes(lock)": (
+        "Event.wait at index.py:10 in one and await Lock.acquire at index.py:5 in Task-1 (held by one at index.py:10)"
+    ),
+    "condition = asyncio.Condition(lock); one = asyncio.create_task(notified(condition), name='one'); "
+    "await asyncio.sleep(1); await notifies(lock, condition)": (
+        "at index.py:14 in one (held by Task-1 at index.py:19) and await Lock.acquire at index.py:19 in Task-1 (held "
+        "by itself at index.py:19)"
+    ),
+    "lock = asyncio.Semaphore(3); held = [asyncio.create_task(takes(lock), name=f'n{n}') for n in range(5)]; "
+    "[await lock.acquire() for _ in range(3)]; await asyncio.gather(*held)": (
+        "it waited in await Semaphore.acquire at index.py:5 in n0 (no task is in an `async with` of it) and await "
+        "Semaphore.acquire at index.py:5 in n1 (no task is in an `async with` of it) and 3 more"
+    ),
+    "lock = asyncio.Semaphore(3); [asyncio.create_task(forks(lock), name=f'n{n}') for n in range(3)]; "
+    "await asyncio.sleep(1); await takes(lock)": (
+        "and await Semaphore.acquire at index.py:49 in n1 (held by itself at index.py:49, n0 at index.py:49 and 1 "
+        "more) and 2 more"
+    ),
+    "lock = asyncio.BoundedSemaphore(2); await lock.acquire(); one = asyncio.create_task(waits(lock), name='one'); "
+    "await asyncio.sleep(1); await takes(lock)": (
+        "and await BoundedSemaphore.acquire at index.py:5 in Task-1 (held by one at index.py:10)"
+    ),
+}
+
+
+@pytest.mark.parametrize("body", HELD)
+def test_who_has_the_lock_that_a_task_waits_for_is_named_with_its_place(deploy, body: str) -> None:
+    event = deploy(HOLDERS.replace("BODY", body), timeout=60).invoke_async().wait()
+    assert f"{HELD[body]}, which nothing ended, until its timeout of 60 s" in refusal_of(assert_finished, event)

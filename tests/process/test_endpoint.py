@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import os
 import socket
 import threading
 import time
@@ -441,7 +442,8 @@ def test_a_port_that_is_taken(scf_runtime: ScfRuntime) -> None:
         listener.bind(("127.0.0.1", 0))
         listener.listen()
         port = listener.getsockname()[1]
-        with pytest.raises(ScfUsageError, match=f"cannot have port {port} of 127.0.0.1: Address already in use"):
+        who = rf"Address already in use by pid {os.getpid()} \(.*python.*\); 0 is a port that is free$"
+        with pytest.raises(ScfUsageError, match=f"cannot have port {port} of 127.0.0.1: {who}"):
             ScfEndpoint(scf_runtime, port=port)
 
 

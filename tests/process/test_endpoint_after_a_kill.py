@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from internals import pool_of
-from process_support import END_OF_ZYGOTE, eventually, is_gone
+from process_support import END_OF_ZYGOTE, eventually, family_is_gone, mark_of
 
 from pytest_scf_async import HarnessError, ScfEndpoint, ScfRuntime
 
@@ -31,8 +31,9 @@ def test_it_goes_on(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, deploy: 
     function = deploy(TRUSTS, to=scf_runtime)
     assert function.run(url) == 200
     zygote = pool_of(scf_runtime).sandboxes.zygote()
+    mark = mark_of(zygote.pid)
     os.kill(zygote.pid if which == "zygote" else zygote.process.pid, signal.SIGKILL)
-    assert eventually(lambda: is_gone(zygote.pid))
+    assert eventually(lambda: family_is_gone(zygote.pid, mark))
     with pytest.raises(HarnessError, match=END_OF_ZYGOTE):
         function.run(url)
 

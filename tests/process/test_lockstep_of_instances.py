@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+import re
 import socket
 import threading
 from collections.abc import Callable, Iterator
 from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
@@ -16,6 +18,7 @@ from process_support import LONG, START, Latch, eventually, grow_impatient, stat
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
+from pytest_scf_async.lockstep import answers as answer_order
 from pytest_scf_async.runtime import ScfRuntime
 
 pytestmark = pytest.mark.leases
@@ -154,12 +157,9 @@ def test_what_began_to_wait_at_one_instant_goes_in_order_of_events_whoever_was_a
 
 
 POOL = """
-    import concurrent.futures, time, urllib.request
-    from pytest_scf_async.bootstrap.scheduler import scheduler
+    import concurrent.futures, urllib.request
 
     def main_handler(event, context):
-        scheduler.PATIENCE = event["patience"]
-
         def asks(number):
             for turn in range(3):
                 urllib.request.urlopen(f"http://127.0.0.1:{event['port']}/{turn}/{number}").read()
@@ -196,6 +196,165 @@ def answering(choose: Callable[[list[str]], list[str]]) -> Iterator[int]:
             each.close()
 
 
+ASKS_AND_MARKS = """
+    import asyncio, http.client, socket, threading, time, urllib.request
+
+    def by_urllib(port):
+        return lambda path: urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=60).read()
+
+    def kept(port):
+        connection = http.client.HTTPConnection("127.0.0.1", port)
+
+        def ask(path):
+            for _ in range(2):
+                connection.request("POST", path, b"x" * 1000)
+                connection.getresponse().read()
+
+        return ask
+
+    def by_asyncio(port):
+        async def ask(path):
+            reader, writer = await asyncio.open_connection("127.0.0.1", port)
+            writer.write(f"GET {path} HTTP/1.1\\r\\nConnection: close\\r\\n\\r\\n".encode())
+            await reader.readuntil(b"\\r\\n\\r\\nok")
+            writer.close()
+
+        return lambda path: asyncio.run(ask(path))
+
+    def work(ask, name, marks):
+        for turn in range(6):
+            ask(f"/{name}/{turn}")
+            with socket.create_connection(("127.0.0.1", marks)) as marked:
+                marked.sendall(name.encode())
+                marked.recv(1)
+            time.sleep(30)
+
+    def main_handler(event, context):
+        ask = globals()[event["by"]]
+        names = [event["name"] + each for each in event["threads"]]
+        works = [(ask(event["port"]), name, event["marks"]) for name in names]
+        threads = [threading.Thread(target=work, args=each) for each in works[1:]]
+        for thread in threads:
+            thread.start()
+        work(*works[0])
+        for thread in threads:
+            thread.join()
+"""
+
+
+class _InOrder(BaseHTTPRequestHandler):
+    protocol_version = "HTTP/1.1"
+    server: InOrder
+
+    def do_GET(self) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length", 0)))
+        _, name, turn = self.path.split("/")
+        self.server.await_turn(name, turn)
+        self.send_response(200)
+        self.send_header("Content-Length", "2")
+        self.end_headers()
+        self.wfile.write(b"ok")
+        self.server.answered(name, turn)
+
+    do_POST = do_GET
+
+    def log_message(self, *args: object) -> None:
+        pass
+
+
+class InOrder(ThreadingHTTPServer):
+    """Answers the requests of one instant in *order*, once all have come, each in two parts; without one at once."""
+
+    daemon_threads = True
+
+    def __init__(self, order: list[str]) -> None:
+        super().__init__(("127.0.0.1", 0), _InOrder)
+        self.order = order
+        self.asked: set[tuple[str, str]] = set()
+        self.done: set[tuple[str, str]] = set()
+        self.changed = threading.Condition()
+
+    def await_turn(self, name: str, turn: str) -> None:
+        with self.changed:
+            self.asked.add((name, turn))
+            self.changed.notify_all()
+            before = self.order[: self.order.index(name)] if self.order else []
+            assert self.changed.wait_for(
+                lambda: (
+                    self.asked.issuperset((each, turn) for each in self.order)
+                    and self.done.issuperset((each, turn) for each in before)
+                ),
+                LONG,
+            )
+
+    def answered(self, name: str, turn: str) -> None:
+        with self.changed:
+            self.done.add((name, turn))
+            self.changed.notify_all()
+
+
+@contextlib.contextmanager
+def answering_in(order: list[str]) -> Iterator[int]:
+    """The port of an `InOrder`."""
+    with InOrder(order) as server:
+        thread = threading.Thread(target=server.serve_forever, args=(0.01,))
+        thread.start()
+        try:
+            yield server.server_port
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+@contextlib.contextmanager
+def noting() -> Iterator[tuple[int, list[str]]]:
+    """The port of a server that serves one client after another, and what each has said."""
+    listener = socket.create_server(("127.0.0.1", 0))
+    said: list[str] = []
+
+    def serve() -> None:
+        with contextlib.suppress(OSError):  # the test is over
+            while True:
+                client, _ = listener.accept()
+                with client:
+                    said.append(client.recv(100).decode())
+                    client.sendall(b".")
+
+    thread = threading.Thread(target=serve)
+    thread.start()
+    try:
+        yield listener.getsockname()[1], said
+    finally:
+        listener.shutdown(socket.SHUT_RDWR)
+        thread.join()
+        listener.close()
+
+
+@pytest.mark.repeat
+@pytest.mark.parametrize("threads", ["1", "12"], ids=["one thread", "two threads"])
+@pytest.mark.parametrize("by", ["by_urllib", "kept", "by_asyncio"])
+def test_what_events_do_between_their_answers_and_their_next_waits_goes_in_the_order_in_which_they_asked(
+    deploy, runtime: ScfRuntime, by: str, threads: str
+) -> None:
+    names = [name + thread for name in "abc" for thread in threads]
+    rows = set()
+
+    for order in ([], names, names[::-1]):
+        function = deploy(ASKS_AND_MARKS)
+        with answering_in(order) as port, noting() as (marks, said):
+            events = [
+                function.invoke_async({"by": by, "port": port, "marks": marks, "name": name, "threads": threads})
+                for name in "abc"
+            ]
+            runtime.wait_all(events)
+        assert said == names * 6
+        waits = [row for event in events for row in event.timeline.splitlines() if "  wait  " in row]
+        rows.add(re.sub(r"127\.0\.0\.1:\d+", "server", "\n".join(waits)))
+        assert not any("not repeatable" in event.timeline for event in events)
+
+    assert len(rows) == 1, "\n\n".join(rows)
+
+
 @pytest.mark.repeat
 def test_threads_that_are_answered_at_one_instant_go_on_in_the_order_in_which_they_asked(
     deploy, runtime: ScfRuntime
@@ -204,15 +363,16 @@ def test_threads_that_are_answered_at_one_instant_go_on_in_the_order_in_which_th
         return sorted(paths, key=lambda path: path[::-1], reverse=True) if len(paths) == 5 else []
 
     with answering(backwards) as port:
-        event = deploy(POOL).invoke_async({"port": port, "patience": LONG}).wait()
+        event = deploy(POOL).invoke_async({"port": port}).wait()
 
     assert user_lines(event) == [f"{turn} {number}" for turn in range(3) for number in range(5)]
     assert "not repeatable" not in event.timeline
 
 
 def test_a_thread_whose_answer_comes_of_what_a_younger_one_does_is_overtaken_which_the_timeline_says(
-    deploy, runtime: ScfRuntime
+    deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(answer_order, "PATIENCE", 0.02)
     answered = []
 
     def all_others_first(paths: list[str]) -> list[str]:
@@ -221,12 +381,12 @@ def test_a_thread_whose_answer_comes_of_what_a_younger_one_does_is_overtaken_whi
         return paths[1:] + paths[:1] if len(answered) == 12 else others
 
     with answering(all_others_first) as port:
-        event = deploy(POOL).invoke_async({"port": port, "patience": 0.02}).wait()
+        event = deploy(POOL).invoke_async({"port": port}).wait()
 
     lines = user_lines(event)
-    assert lines.index("0 0") >= 11  # of the last two, which are answered together, either may be first
+    assert lines.index("0 0") >= 8  # the last line of each of the others may come after it, as it asked first
     assert sorted(lines) == [f"{turn} {number}" for turn in range(3) for number in range(5)]
-    assert event.timeline.count("in the order in which they were answered: not repeatable") == 1
+    assert event.timeline.count("goes on before another thread, which waits for an answer as well: not repeatable") == 1
 
 
 def test_an_event_that_goes_on_before_one_that_asked_first_says_so_once(deploy, runtime: ScfRuntime) -> None:
@@ -250,9 +410,101 @@ def test_an_event_that_goes_on_before_one_that_asked_first_says_so_once(deploy, 
         ]
         runtime.wait_all(events)
 
-    said = [event.timeline.count("which asked first") for event in events]
+    said = [event.timeline.count("goes on before") for event in events]
     assert said == [0, 1]
-    assert f"goes on before event {events[0].request_id}, which asked first" in events[1].timeline
+    assert (
+        f"goes on before event {events[0].request_id}, which waits for an answer as well: not repeatable"
+        in events[1].timeline
+    )
+
+
+SERVES = """
+    import socket
+
+    def main_handler(event, context):
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            print(listening.getsockname()[1], flush=True)
+            client, _ = listening.accept()
+            with client, socket.create_connection(("127.0.0.1", event["port"])) as other:
+                client.recv(1)
+                other.sendall(b"?")
+                client.sendall(other.recv(1))
+"""
+ASKS = """
+    import socket
+
+    def main_handler(event, context):
+        with socket.create_connection(("127.0.0.1", event["port"])) as server:
+            server.sendall(b"?")
+            server.recv(1)
+"""
+
+
+def test_an_event_that_serves_another_one_waits_for_nobody_which_its_timeline_says(
+    deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(answer_order, "PATIENCE", LONG)
+
+    with noting() as (port, said):
+        serves = deploy(SERVES).invoke_async({"port": port})
+        serves.wait_for_log(re.compile(r"^\d+$"))
+        asks = deploy(ASKS).invoke_async({"port": int(user_lines(serves)[0])})
+        runtime.wait_all([serves, asks])
+
+    assert said == ["?"]
+    assert serves.timeline.count("goes on before event") == 1
+    assert "not repeatable" not in asks.timeline
+
+
+def test_programs_that_wait_for_answers_at_one_instant_say_that_they_go_on_in_real_time(
+    deploy, runtime: ScfRuntime
+) -> None:
+    with answering(lambda paths: paths if len(paths) == 2 else []) as port:
+        function = deploy(
+            """
+            import urllib.request
+
+            def main_handler(event, context):
+                urllib.request.urlopen(f"http://127.0.0.1:{event['port']}/{event['name']}").read()
+            """,
+            children="simulated",
+            ports=[port],
+        )
+        events = [function.invoke_async({"port": port, "name": name}) for name in "ab"]
+        runtime.wait_all(events)
+
+    said = [event.timeline.count("goes on by itself beside event") for event in events]
+    assert sum(said) >= 1, "\n".join(event.timeline for event in events)
+    assert max(said) == 1
+
+
+def test_code_in_c_that_waits_beside_another_event_says_that_it_goes_on_in_real_time(
+    deploy, runtime: ScfRuntime, tmp_path
+) -> None:
+    function = deploy("""
+        import subprocess
+
+        def main_handler(fifo, context):
+            subprocess.run(["sh", "-c", 'read line < "$0"', fifo])
+    """)
+    fifos = [tmp_path / name for name in "ab"]
+    for fifo in fifos:
+        os.mkfifo(fifo)
+    events = [function.invoke_async(str(fifo)) for fifo in fifos]
+
+    def write() -> None:
+        instances = [event_of(event) for event in events]
+        assert eventually(lambda: all(each.instance and each.instance.state.preempted for each in instances))
+        for fifo in fifos:
+            fifo.write_text("line\n")
+
+    thread = threading.Thread(target=write)
+    thread.start()
+    runtime.wait_all(events)
+    thread.join()
+
+    said = [event.timeline.count("goes on by itself beside event") for event in events]
+    assert said in ([1, 0], [1, 1], [0, 1]), "\n".join(event.timeline for event in events)
 
 
 def test_twenty_instances_share_a_counter_in_a_file_without_a_lock(deploy, runtime: ScfRuntime, tmp_path) -> None:

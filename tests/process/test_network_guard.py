@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import socket
 
 import pytest
 from internals import event_of
@@ -310,3 +311,36 @@ def main_handler(event, context):
 
     assert [kind for kind, *_ in found] == ["ConnectionRefusedError"] * 3
     assert event.timeline.count(f"connection to 127.0.0.1:{port} refused: nothing listens there") == 1
+
+
+OTHER_ADDRESS_FIRST = """
+import asyncio, socket
+
+def main_handler(event, context):
+    name, port = event
+    addresses = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", (host, port)) for host in ("127.0.0.2", "127.0.0.1")]
+    socket.getaddrinfo = lambda *arguments, **keywords: addresses  # as localhost is [::1] first on many machines
+    globals()[name](port)
+
+def blocks(port):
+    socket.create_connection(("localhost", port)).close()
+
+async def opens(port):
+    reader, writer = await asyncio.open_connection("localhost", port)
+    writer.close()
+
+def awaits(port):
+    asyncio.run(opens(port))
+"""
+
+
+def test_a_refused_attempt_is_a_row_where_the_next_one_succeeds_and_names_no_port_of_the_kernels(deploy):
+    function = deploy(OTHER_ADDRESS_FIRST)
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        port = server.getsockname()[1]
+        blocks = function.invoke_async(["blocks", port]).wait()
+        awaits = function.invoke_async(["awaits", port]).wait()
+    assert [blocks.status, awaits.status] == ["FINISHED"] * 2
+    assert f"+0 s  instance  connection to 127.0.0.2:{port} refused: nothing listens there\n" in blocks.timeline
+    assert "wait      asyncio.open_connection at index.py:14\n" in awaits.timeline
+    assert "wait      await at index.py:14 in Task-1 on a socket without a connection yet\n" in awaits.timeline

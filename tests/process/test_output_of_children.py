@@ -5,7 +5,8 @@ from __future__ import annotations
 import os
 
 import pytest
-from process_support import assert_reclaimed_for_good, eventually, is_gone, short_log, state_of, user_lines
+from internals import process_tree
+from process_support import START, assert_reclaimed_for_good, eventually, is_gone, short_log, state_of, user_lines
 
 
 def test_a_child_that_inherits_stdout_writes_into_the_log_in_true_order(deploy):
@@ -24,6 +25,32 @@ def test_a_child_that_inherits_stdout_writes_into_the_log_in_true_order(deploy):
 
     assert event.status == "FINISHED"
     assert user_lines(event) == ["before", "child", "child error", "partial after", "python child"]
+
+
+def test_what_a_child_writes_just_before_its_end_is_of_that_time(deploy, latch, monkeypatch):
+    """The child ends after the harness has read the output and before it looks whether time may pass."""
+    event = deploy("""
+        import subprocess, time
+        def main_handler(event, context):
+            subprocess.Popen(["sh", "-c", "head -c 1 < $0 > /dev/null; echo its last line", event])
+            time.sleep(60)
+    """).invoke_async(latch.path)
+    real_look = process_tree.Children.look
+    ended = []
+
+    def look(self):
+        found = real_look(self)
+        if found and not ended:
+            latch.open()
+            ended.append(eventually(lambda: not real_look(self)))
+            found = real_look(self)
+        return found
+
+    monkeypatch.setattr(process_tree.Children, "look", look)
+    event.wait()
+
+    assert ended == [True]
+    assert [line.time for line in event.log if line.text == "its last line"] == [START]
 
 
 def test_what_a_child_writes_into_a_pipe_of_the_handler_is_the_handlers(deploy):

@@ -114,6 +114,58 @@ THREADS_AND_CHILDREN = """
         print(os.read(read, 100), os.wait()[1], time.time(), flush=True)
         time.sleep(1)
 """
+CHILDREN_THAT_WRITE = """
+    import asyncio, multiprocessing, os, subprocess, threading, time
+
+    BOTH = "echo to the log >&2; echo to the handler; echo to the log again >&2"
+
+    def say(text):
+        os.write(1, f"{text}\\n".encode())
+
+    async def children():
+        started = await asyncio.create_subprocess_exec("sh", "-c", BOTH, stdout=asyncio.subprocess.PIPE)
+        print((await started.communicate())[0], flush=True)
+        started = await asyncio.create_subprocess_shell("echo of asyncio")
+        print(await started.wait(), flush=True)
+        await asyncio.sleep(1)
+
+    def main_handler(event, context):
+        subprocess.run(["sh", "-c", "echo one"])
+        subprocess.run(["sh", "-c", "echo two"], timeout=60)
+        subprocess.run(BOTH, shell=True, stdout=subprocess.PIPE)
+        subprocess.run(BOTH, shell=True, stdout=subprocess.PIPE, timeout=60)
+        child = subprocess.Popen("echo before a sleep", shell=True)
+        time.sleep(1)
+        print(child.poll(), os.system("echo of system"), flush=True)
+        lines = "for i in 1 2 3; do echo $i; echo to the log >&2; done"
+        one = subprocess.Popen(lines, shell=True, stdout=subprocess.PIPE, text=True)
+        print([line for line in one.stdout], one.wait(), flush=True)
+        one = subprocess.Popen("for i in 1 2 3; do echo $i; done", shell=True, stdout=subprocess.PIPE, text=True)
+        other = subprocess.Popen("for i in 4 5 6; do echo $i; done", shell=True, stdout=subprocess.PIPE)
+        for line in one.stdout:
+            print(line.strip(), other.stdout.readline(), flush=True)
+        print(one.wait(), other.wait(), flush=True)
+        method = multiprocessing.get_context("fork")
+        queue, lock = method.Queue(), method.Lock()
+        child = method.Process(target=queue.put, args=("from a child",))
+        child.start()
+        print(queue.get(), child.join(), flush=True)
+        with lock:
+            child = method.Process(target=say, args=("of a fork",))
+            child.start()
+        child.join()
+        for wait in (lambda pid: os.waitpid(pid, 0), lambda pid: os.wait()):
+            pid = os.fork()
+            if pid == 0:
+                say("of another fork")
+                os._exit(3)
+            print(wait(pid)[1], flush=True)
+        thread = threading.Thread(target=subprocess.run, args=(["sh", "-c", "echo of a thread"],), name="runs")
+        thread.start()
+        thread.join()
+        asyncio.run(children())
+        time.sleep(1)
+"""
 POOL_OF_PROCESSES = """
     import concurrent.futures, multiprocessing, os, time
 
@@ -298,6 +350,8 @@ PROGRAMS = [
     Program("children", SUBPROCESS),
     Program("simulated children", SUBPROCESS, SIMULATED),
     Program("threads with children", THREADS_AND_CHILDREN),
+    Program("children that write", CHILDREN_THAT_WRITE),
+    Program("simulated children that write", CHILDREN_THAT_WRITE, SIMULATED),
     Program("pool of processes", POOL_OF_PROCESSES),
     Program("simulated processes", PROCESSES, SIMULATED),
     Program("asyncio", ASYNCIO),

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import gc
-import tracemalloc
-from datetime import datetime, timedelta, timezone
+from datetime import timedelta
 
 import pytest
 from internals import has_lines, heap_of, lockstep_of, pool_of, what_instances_do
@@ -658,23 +656,3 @@ def test_the_likely_cause(export, request, assertion, cause):
         assertion(event)
     (line,) = [line for line in str(failure.value).splitlines() if line.startswith("likely cause: ")]
     assert cause in line
-
-
-def test_an_event_is_small_and_leaves_nothing_on_the_clock(runtime):
-    export = runtime.deploy_scripted("export", [running_for(60), finished({"rows": 1})])
-    export.run()
-    count = 5_000
-    gc.collect()
-    tracemalloc.start()
-    try:
-        for number in range(count):
-            export.invoke_async({"row": number})
-        runtime.wait_all()
-        gc.collect()
-        each = tracemalloc.get_traced_memory()[0] / count
-    finally:
-        tracemalloc.stop()
-    assert each < 2_000
-    assert [thing for thing in heap_of(runtime.clock) if not thing.cancelled] == []
-    assert lockstep_of(runtime).events_running() == []
-    assert runtime.clock.now - datetime(2026, 1, 1, tzinfo=timezone.utc) == 120 * SECOND

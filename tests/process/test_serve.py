@@ -20,7 +20,7 @@ from typing import Any
 
 import pytest
 from internals import allow_reset, procfs
-from process_support import eventually, is_gone
+from process_support import eventually, family_is_gone, mark_of
 from runtimes_table import file_in
 from tencentcloud.common.exception import TencentCloudSDKException
 
@@ -257,8 +257,9 @@ def test_it_goes_on_after_its_zygote_or_reaper_was_killed(serve: Any, which: str
     served.control("POST", f"events/{served.invoke(seconds=1)}/wait")
     (reaper,) = procfs.children_of(served.process.pid)
     (zygote,) = procfs.children_of(reaper)
+    mark = mark_of(zygote)
     os.kill(zygote if which == "zygote" else reaper, signal.SIGKILL)
-    assert eventually(lambda: is_gone(zygote))
+    assert eventually(lambda: family_is_gone(zygote, mark))
 
     with pytest.raises(TencentCloudSDKException, match="the zygote, which instances are forked from, is gone"):
         served.invoke(seconds=1)

@@ -691,7 +691,7 @@ def test_a_signal_after_the_interpreters_last_look_is_not_lost(
 ) -> None:
     # What would end the wait too, later: a check of the process, or only the poll that follows that check.
     if switched_off is None:
-        monkeypatch.setattr(Watchdog, "_look_at", lambda *_: None)
+        monkeypatch.setattr(Watchdog, "_look_at", lambda *_: 0.0)
     else:
         apply = Lockstep.apply
         monkeypatch.setattr(Lockstep, "apply", lambda self, *of: of[1] is switched_off or apply(self, *of))

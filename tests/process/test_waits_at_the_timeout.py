@@ -82,7 +82,7 @@ def test_a_wait_that_only_an_event_ends_is_one_that_nothing_ended(deploy, call: 
 
 def test_of_two_threads_each_has_to_release_what_the_other_waits_for(deploy) -> None:
     event = timed_out(deploy, LOCKED_CROSSWISE)
-    assert str(what_to_do(event)).startswith("have the thread that holds this lock release it")
+    assert str(what_to_do(event)).startswith("have the thread or task that holds this lock release it")
 
 
 def test_a_lock_that_its_own_thread_may_take_twice_ends_the_wait(deploy) -> None:

@@ -8,7 +8,7 @@ import signal
 import pytest
 from image_support import program
 from internals import Zygote, event_of, pool_of, procfs
-from process_support import END_OF_ZYGOTE, eventually, grow_impatient, is_gone, preforked_pid
+from process_support import END_OF_ZYGOTE, eventually, family_is_gone, grow_impatient, is_gone, mark_of, preforked_pid
 
 from pytest_scf_async import CannotEndError, GateNotReachedError, HarnessError, ScfApiError
 
@@ -76,6 +76,13 @@ def zygote_of(event) -> int:
     return event_of(event).instance.zygote.pid
 
 
+def kill_with_all(zygote: int, pids: list[int]) -> None:
+    """Kill the zygote, and see its end and that of all that it has forked."""
+    mark = mark_of(zygote)
+    os.kill(zygote, signal.SIGKILL)
+    assert eventually(lambda: family_is_gone(zygote, mark) and all(map(is_gone, pids)))
+
+
 @pytest.mark.sandbox  # the instances of a killed zygote have its mounts
 @pytest.mark.parametrize(
     ("kind", "call"), [*EACH_CALL, *((kind, "wait") for kind in KINDS if kind not in dict(EACH_CALL))]
@@ -83,8 +90,7 @@ def zygote_of(event) -> int:
 def test_the_first_call_after_its_end_raises_and_the_next_instance_starts(deploy, runtime, started, kind, call):
     event, pids = started(kind, runtime)
     zygote = zygote_of(event)
-    os.kill(zygote, signal.SIGKILL)
-    assert eventually(lambda: all(map(is_gone, [zygote, *pids])))
+    kill_with_all(zygote, pids)
 
     with pytest.raises(HarnessError, match=END_OF_ZYGOTE):
         CALLS[call](runtime, event)
@@ -126,8 +132,7 @@ def test_all_runtimes_learn_of_it_whichever_is_first(deploy, make_runtime, start
     one, other = make_runtime(), make_runtime()
     event, pids = started(kind, one)
     zygote = zygote_of(event)
-    os.kill(zygote, signal.SIGKILL)
-    assert eventually(lambda: all(map(is_gone, [zygote, *pids])))
+    kill_with_all(zygote, pids)
     if how == "is closed":
         other.close()
     else:
@@ -146,8 +151,7 @@ def test_an_instance_that_another_one_finds_dead_as_it_starts_is_reported(deploy
     spawn = pool_of(runtime)._spawn
 
     def kills_first(*given):
-        os.kill(zygote, signal.SIGKILL)
-        assert eventually(lambda: all(map(is_gone, [zygote, *pids])))
+        kill_with_all(zygote, pids)
         return spawn(*given)
 
     monkeypatch.setattr(pool_of(runtime), "_spawn", kills_first)

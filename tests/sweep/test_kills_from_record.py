@@ -122,7 +122,7 @@ def test_a_handler_that_speaks_to_another_process_is_killed_for_real(scf_runtime
         """
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
-    assert "effects were not tried: it speaks to another process" in sweep.report.splitlines()[1]
+    assert "effects were not tried: it speaks to another process" in sweep.report.splitlines()[2]
     assert not [point for point in sweep.points if point.kind == "effect"]
 
 

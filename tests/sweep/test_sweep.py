@@ -97,8 +97,8 @@ def test_a_stop_is_late_only_after_within(scf_runtime: ScfRuntime, deployed: Dep
         """
     function = deployed(source)
 
-    assert scf_runtime.sweep(function, how="graceful", within=40).failures == []
-    late = scf_runtime.sweep(function, how="graceful", within=39)
+    assert scf_runtime.sweep(function, how="graceful", within=40, compares_nothing=True).failures == []
+    late = scf_runtime.sweep(function, how="graceful", within=39, compares_nothing=True)
     with pytest.raises(AssertionError, match=r"late: the event ended 40 s after SIGTERM, and not within 39 s"):
         late.assert_survives()
 
@@ -126,6 +126,7 @@ def test_an_event_that_waits_for_ever_after_sigterm_never_finishes(scf_runtime: 
         function,
         how="graceful",
         each_run=each_run,
+        compares_nothing=True,
         done=lambda event: event.status == "FINISHED" and not event.signals,
     )
 
@@ -160,7 +161,7 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
             time.sleep(1)
         """
     )
-    sweep = scf_runtime.sweep(function, how="graceful")
+    sweep = scf_runtime.sweep(function, how="graceful", compares_nothing=True)
 
     assert f"{left_out} is left out: this time the run did not come to its point" in sweep.report
     assert left_out not in {run.key for run in sweep.runs}
@@ -239,9 +240,14 @@ def test_a_stop_can_end_by_force_after_a_while_or_be_asked_for_again(scf_runtime
         """
     )
     by_force = scf_runtime.sweep(
-        function, how=graceful(then="forced", after=10), include="job.py", points="waits", done=bool
+        function,
+        how=graceful(then="forced", after=10),
+        include="job.py",
+        points="waits",
+        done=bool,
+        compares_nothing=True,
     )
-    again = scf_runtime.sweep(function, how=graceful(again=5), points="waits", done=bool)
+    again = scf_runtime.sweep(function, how=graceful(again=5), points="waits", done=bool, compares_nothing=True)
 
     (ended,) = [run.outcome for run in by_force.runs if run.point.label == "wait#1"]
     assert [(each.status_code, each.seconds) for each in ended.attempts] == [(499, 10)]
@@ -266,7 +272,7 @@ def test_the_lines_of_a_handler_of_sigterm_are_points_of_a_second_termination(
             return 1
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, limit=500)
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=500, compares_nothing=True)
 
     second = [run for run in sweep.runs if run.point.after is not None]
     assert {run.point.line for run in second} >= {3, 4, 5}
@@ -375,14 +381,16 @@ def test_a_connection_is_reset_for_both_of_its_ends(scf_runtime: ScfRuntime, dep
             listener.shutdown(socket.SHUT_RDWR)
             thread.join()
 
-    sweep = scf_runtime.sweep(function, each_run=served, how=fault("reset"))
+    sweep = scf_runtime.sweep(function, each_run=served, how=fault("reset"), compares_nothing=True)
 
     sweep.assert_survives()
     assert labels(sweep) == ["connection#1", "connection#2"]
     assert [what for point, what in seen if point == "connection#1"] == ["reset", b"ping", b""]
     assert [what for point, what in seen if point == "connection#2"] == [b"ping", "reset", b"ping", b""]
 
-    lasting = scf_runtime.sweep(function, each_run=served, how=fault("reset", lasting=True), attempts=1)
+    lasting = scf_runtime.sweep(
+        function, each_run=served, how=fault("reset", lasting=True), attempts=1, compares_nothing=True
+    )
     assert [[each.status for each in run.outcome.attempts] for run in lasting.runs] == [["FINISHED", "FINISHED"]] * 2
     assert not lasting.failures
 
@@ -484,7 +492,7 @@ def test_a_check_can_resume_and_one_that_hangs_is_bounded(scf_runtime_factory_li
     sweep = runtime.sweep(
         function, {"rows": 1}, each_run=each_run, how="forced", check=check, include=f"export.py:{WINDOW[0]}#1"
     )
-    assert results == [{"rows": 1}]
+    assert results == [{"rows": 1}] * 2  # the run that fails is made again
     with pytest.raises(AssertionError, match=r"check= at export.py:\d+#1 has not returned within 2 real seconds"):
         sweep.assert_survives()
 
@@ -510,9 +518,15 @@ def test_done_and_retry_replace_the_rule_of_what_comes_next(scf_runtime: ScfRunt
         return {"attempt": len(payloads)}
 
     sweep = scf_runtime.sweep(
-        function, {}, how="forced", include="job.py:3", retry=retry, done=lambda event: event.status == "FINISHED"
+        function,
+        {},
+        how="forced",
+        include="job.py:3",
+        retry=retry,
+        compares_nothing=True,
+        done=lambda event: event.status == "FINISHED",
     )
-    assert payloads == [499]
+    assert payloads == [499] * 2  # its result differs, so the run is made again
     assert [run.outcome.effects.result for run in sweep.runs] == [{"got": 1, "n": 1}]
 
 
@@ -584,7 +598,7 @@ def test_what_differs_in_each_undisturbed_run_is_ignored_and_named(scf_runtime: 
 
 def test_ignore_leaves_out_files_and_records(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
-    sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=each_run, ignore="rows.*")
+    sweep = scf_runtime.sweep(function, {"rows": 2}, each_run=each_run, ignore="rows.*", how="forced")
 
     assert sweep.failures == []
 
@@ -623,6 +637,7 @@ def test_a_handler_that_has_more_than_one_thread_and_its_files_is_interrupted_to
         signal.signal(signal.SIGTERM, lambda *_: None)
         def main_handler(event, context):
             {line}
+            open(os.environ['OUT'] + '/done', 'w').close()
             return 1
         """
     )
@@ -658,7 +673,7 @@ def test_a_process_that_a_run_leaves_is_killed_before_the_next_run(scf_runtime: 
             return os.path.exists(left)
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run)
+    sweep = scf_runtime.sweep(function, each_run=each_run, compares_nothing=True)
 
     left = {run.how for run in sweep.runs if run.kinds}
     assert left == {"graceful"}, "a process that went on has written to what another run found"
@@ -691,9 +706,10 @@ def test_a_handler_that_is_not_the_same_in_each_run_is_told_first(
 ) -> None:
     function = deployed(
         """
-        import os
         def main_handler(event, context):
-            for number in range(int.from_bytes(os.urandom(2), "big") % 1000 + 1):
+            with open("/proc/sys/kernel/random/uuid") as file:  # of the kernel, which draws it anew
+                drawn = int(file.read(4), 16)
+            for number in range(drawn % 1000 + 1):
                 len("x")
             return 1
         """
@@ -836,7 +852,7 @@ def test_more_points_than_can_be_kept_are_refused_and_exclude_helps(
 
     with pytest.raises(ScfUsageError, match=r"function 'job' comes to more than 500,000 points: give it a smaller"):
         scf_runtime.sweep(function)
-    sweep = scf_runtime.sweep(function, exclude="tables.py")
+    sweep = scf_runtime.sweep(function, exclude="tables.py", compares_nothing=True)
     assert not sweep.failures
     assert {point.file for point in sweep.points} == {"job.py"}
 
@@ -864,8 +880,33 @@ def test_a_sweep_that_interrupts_nothing_fails(scf_runtime: ScfRuntime) -> None:
 def test_its_events_are_none_of_the_test(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
     before = scf_runtime.clock.now
-    sweep = scf_runtime.sweep(function, {"rows": 1}, each_run=each_run)
+    sweep = scf_runtime.sweep(function, {"rows": 1}, each_run=each_run, limit=5)
 
     assert sweep.runs
     assert scf_runtime.events == []
     assert scf_runtime.clock.now == before
+
+
+def test_a_file_that_the_undisturbed_run_did_not_leave_needs_an_each_run(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os
+        def main_handler(event, context):
+            with open(os.path.join(os.environ.get("OUT", "/tmp"), "rows"), "w") as file:
+                file.write("row")
+        """
+    )
+
+    def check(run: Any) -> None:
+        assert run.point or (run.path / "rows").read_text() == "row"
+
+    with pytest.raises(
+        ScfUsageError, match=r"^check=: \S+/rows is not there after the undisturbed run: have each_run "
+    ):
+        scf_runtime.sweep(function, check=check)
+    with pytest.raises(FileNotFoundError, match="/nowhere"):
+        scf_runtime.sweep(function, check=lambda _: Path("/nowhere").read_text())
+
+    assert scf_runtime.sweep(function, check=check, each_run=each_run).runs

@@ -50,6 +50,7 @@ def test_lines_of_user_code(pattern: str | re.Pattern[str], log: list[LogLine], 
 def test_a_long_line_of_the_platform_is_like_nothing_in_particular() -> None:
     assert closest_lines("report on memory and runtime", of_user(REPORT))  # its small pieces have much of it
     assert closest_lines("report on memory and runtime", of_platform(REPORT)) == ""
+    assert closest_lines("part 1", of_platform("START RequestId: 6808d4dd-addc-4509-998a-55e424e6b502", REPORT)) == ""
     received = of_platform("[PLATFORM] Signal received successfully.")
     assert closest_lines("Signal recieved", received) == "; the closest is '[PLATFORM] Signal received successfully.'"
 

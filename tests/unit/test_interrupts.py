@@ -32,11 +32,16 @@ def ctrl_c() -> None:
 
 @pytest.fixture(autouse=True)
 def clean() -> Iterator[None]:
-    """Nothing is left of a shield, and the handlers are those that were there before."""
+    """Nothing is left of a shield, and the handlers are those that were there before.
+
+    A shell has what it runs in the background ignore SIGINT; a session in a terminal has Python's own handler.
+    """
+    of_session = signal.signal(signal.SIGINT, signal.default_int_handler)
     before = {signum: signal.getsignal(signum) for signum in (signal.SIGINT, signal.SIGALRM, signal.SIGTERM)}
     yield
     assert_clean()
     assert {signum: signal.getsignal(signum) for signum in before} == before
+    signal.signal(signal.SIGINT, of_session)
 
 
 def assert_clean() -> None:

@@ -18,6 +18,7 @@ ASSIGN = messages.Assign(
     messages.MountPlan(COMMON, own=[("/c", "/var/user", True)], layer=None, inodes=[11]),
     known_tmp=["/tmp/a"],
     only_writes=["/tmp/a/run"],
+    own_random=True,
     environment={"HOME": "/h"},
     clock_reads_before_wait=None,
     compute_rate=0.5,
@@ -105,15 +106,15 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "parked": (
         messages.Parked(1_700_000_000_000_000, (1_600_000_000_000_000, 3, 12), 1, 2, 34, 56, 5, "sleep(1) at a.py:3"),
         (
-            b"C\x00\x00\x00\x01\x00@\x1e\x18$\n\x06\x00\x00\x00\xa4\x071\xaf\x05\x00\x03\x00\x00\x00\x00\x00\x00\x00"
-            b'\x0c\x00\x00\x00\x00\x00\x00\x00\x01\x00\x02\x00"\x00'
+            b"I\x00\x00\x00\x01\x00@\x1e\x18$\n\x06\x00\x00\x00\xa4\x071\xaf\x05\x00\x03\x00\x00\x00\x00\x00\x00\x00"
+            b'\x0c\x00\x00\x00\x00\x00\x00\x00\x01\x00\x02\x00\x00\x00\x00\x00\x00\x00"\x00'
             b"\x00\x008\x00\x00\x00\x00\x00\x00\x00\x05sleep(1) at a.py:3"
         ),
     ),
     "parked_never": (
         messages.Parked(messages.NEVER, (0, 0, 0), 0, 0, 1, 0, 0, ""),
         (
-            b"1\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
+            b"7\x00\x00\x00\x01\xff\xff\xff\xff\xff\xff\xff\xff\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
             b"\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00"
         ),
     ),
@@ -273,10 +274,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'Y\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'k\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
-            b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
+            b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
             b'ate":0.5,"network":"loopback","deployed_by":"conftest.py:3","idle_ok":["127.0.0.1:6379"],"'
             b'debugger":false,"coverage":{"directory":"/d","config_file":null,"options":{"run:branch":tr'
             b'ue},"context":null},"memory_limited":false,"before_init":{"shown":"x","directory":"/t","en'
@@ -293,8 +294,8 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xc9\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
-            b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"environment":{"HOME":"'
+            b'\xdb\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
             b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false}'

@@ -11,7 +11,7 @@ from contextlib import contextmanager
 
 import pytest
 from free_ports import free_port
-from internals import PortInUseError, claim, claim_any, ports
+from internals import PortInUseError, claim, claim_any, ports, procfs
 
 HOLD = """
 import sys
@@ -89,11 +89,16 @@ def test_a_fork_of_the_test_process_keeps_no_port():
 
 
 @pytest.mark.parametrize(("family", "host"), [(socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")])
-def test_a_port_on_which_a_program_listens_is_not_claimed(family: socket.AddressFamily, host: str):
+def test_a_port_on_which_a_program_listens_is_not_claimed(
+    family: socket.AddressFamily, host: str, monkeypatch: pytest.MonkeyPatch
+):
     number = free_port()
     with socket.socket(family) as server:
         server.bind((host, number))
         server.listen()
+        with pytest.raises(PortInUseError, match=rf"^by pid {os.getpid()} \(\S*python.*\): Address already in use$"):
+            claim(number, 60)
+        monkeypatch.setattr(procfs, "descriptors_of", lambda _: [])  # as those of another user
         with pytest.raises(PortInUseError, match=r"^by another program: Address already in use$"):
             claim(number, 60)
     claim(number, 60).release()

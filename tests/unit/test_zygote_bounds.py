@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
+import signal
 import socket
+import subprocess
 import threading
 from collections.abc import Iterator
 from types import SimpleNamespace
 
 import pytest
-from internals import Zygote, messages
+from internals import Zygote, messages, procfs
 from internals import zygote as zygotes
 
 from pytest_scf_async import HarnessError
@@ -72,3 +74,17 @@ def test_a_request_to_one_that_is_gone_says_so(pair: tuple[Zygote, socket.socket
         zygote._send(messages.pack(messages.Reclaim(2)))
     assert not zygote.alive
     os.fstat(zygote.connection.fileno())
+
+
+def test_a_stopped_process_that_only_has_the_number_of_the_zygote_gets_no_signal() -> None:
+    with subprocess.Popen(["cat"], stdin=subprocess.PIPE) as another:
+        os.kill(another.pid, signal.SIGSTOP)
+        os.waitid(os.P_PID, another.pid, os.WSTOPPED | os.WNOWAIT)
+        zygote = Zygote.__new__(Zygote)
+        zygote.alive, zygote.was_stopped, zygote.pid = True, False, another.pid
+        zygote.process = SimpleNamespace(pid=os.getppid())  # type: ignore[assignment]  # the parent that it is to have
+
+        zygote.go_on()
+
+        assert (zygote.was_stopped, procfs.state_of(another.pid)) == (False, b"T")
+        another.kill()

@@ -16,7 +16,7 @@ from types import FrameType
 from typing import Any
 
 from ..scheduler.scheduler import scheduler
-from . import real_waits, registry
+from . import real_waits, registry, waits_in_c
 
 _STARTERS = ("fork", "forkpty", "posix_spawn", "posix_spawnp", "system")
 """The functions of ``os`` that start a process; all others are made of these, or of ``_posixsubprocess``."""
@@ -71,7 +71,8 @@ def install() -> None:
     why = "the harness knows that there may be a child process before there is"
     for name in _STARTERS:
         before = before_fork if name == "fork" else ()
-        registry.replace(os, name, _counted(getattr(os, name), before), why)
+        real = waits_in_c.noted(os.system, "os.system") if name == "system" else getattr(os, name)
+        registry.replace(os, name, _counted(real, before), why)
     fork_exec = registry.replace(_posixsubprocess, "fork_exec", _counted(_posixsubprocess.fork_exec), why)
     if hasattr(subprocess, "_fork_exec"):
         registry.rebind(subprocess, "_fork_exec", fork_exec, "that is _posixsubprocess.fork_exec")

@@ -24,9 +24,10 @@ from typing import Any, NamedTuple
 
 from ...protocol import procfs
 from ...protocol.messages import AnswerWaits
+from ...protocol.shared_page import FIRST_PLACE, NO_PLACE
 from .. import clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
-from ..scheduler.scheduler import Waiter
+from ..scheduler.scheduler import Waiter, scheduler
 
 GRACE = 0.1
 """Real seconds for which a connection holds the clock after data has come, as the rest of an answer may follow. Nagle's
@@ -70,7 +71,7 @@ class Connection:
     """What is known of one socket from the calls that this process has made."""
 
     __slots__ = (
-        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "port",
+        "accepted", "answer", "asked_at", "asks_head", "decrypted", "inode", "last", "peer", "pinged", "place", "port",
         "received_frames", "seen", "sent_frames", "sent_to", "speaker", "stirred_until", "tls", "waits", "wanes_at",
     )  # fmt: skip
 
@@ -97,6 +98,9 @@ class Connection:
         """A pong is owed for a ping that this side has sent."""
         self.asked_at = 0.0
         """When it was first seen that this side had sent last, on the real monotonic clock."""
+        self.place = 0
+        """That of the first wait for what is owed (`Readiness.place`), until more is sent: how many waits an answer
+        takes the machine decides."""
         self.wanes_at = 0.0
         """In seconds of the real monotonic clock."""
         self.stirred_until = 0.0
@@ -159,8 +163,15 @@ def use_own_hosts(hosts: frozenset[str]) -> None:
     own_hosts = hosts
 
 
+def _note_that_it_speaks() -> None:
+    """Have the test's process know that this one has spoken to another; a child that it starts is known already."""
+    if scheduler.active:  # the zygote has no control page
+        scheduler.control.spoke = 1
+
+
 def opens(sock: Any) -> None:
     """Note that *sock* is about to be connected."""
+    _note_that_it_speaks()
     fd = _fileno(sock)
     if fd >= 0 and (known := _connections.get(fd)) is None:
         _connections[fd] = Connection(os.fstat(fd).st_ino)
@@ -170,6 +181,7 @@ def opens(sock: Any) -> None:
 
 def accepted(fd: int) -> None:
     """Note that *fd* is a connection that another process has made."""
+    _note_that_it_speaks()
     _connections[fd] = Connection(os.fstat(fd).st_ino, accepted=True)
 
 
@@ -231,6 +243,7 @@ def _says(fd: int, connection: Connection, data: Any) -> None:
     connection.speaker = _get_ident()
     connection.answer = None
     connection.asked_at = 0.0
+    connection.place = 0
     if connection.waits:
         _look_again(connection)
     if idle_peers:
@@ -380,6 +393,29 @@ def _look_again(connection: Connection) -> None:
         scheduler.wake(waiter)
 
 
+# -- in which order --------------------------------------------------------------------------------------------------
+
+
+def owed(claims: list[Claim]) -> list[Claim]:
+    """Those of *claims* to which others owe something."""
+    return [claim for claim in claims if claim.until == FOREVER]
+
+
+def place_of(claims: list[Claim], next_place: Callable[[], int]) -> int:
+    """The place of a wait for *claims* among those of the runtime: that of the first answer that is owed.
+
+    A process that has accepted a connection of another waits for none: that one may wait for its answer.
+    """
+    if claims and not owed(claims):
+        return NO_PLACE
+    if any(each.accepted and each.peer is not None and each.peer.text for each in tuple(_connections.values())):
+        return FIRST_PLACE
+    asked = [claim.connection for claim in owed(claims) if claim.connection is not None and claim.connection.seen]
+    for connection in asked:
+        connection.place = connection.place or next_place()
+    return min((connection.place for connection in asked), default=0) or next_place()
+
+
 # -- who holds ---------------------------------------------------------------------------------------------------------
 
 
@@ -453,14 +489,10 @@ def _peer_of(sock: _socket.socket) -> _Peer | None:
 
 def _unconnected(sock: _socket.socket, connection: Connection) -> Claim:
     """A socket without another end: one that is being connected, or one for datagrams."""
-    text = "a socket"
     if sock.family in _INTERNET and sock.type == socket.SOCK_DGRAM:
         until = _holds_until(connection, connection.sent_to in idle_peers)
         return Claim(f"a UDP socket at {shown(sock.getsockname())}", until, connection)
-    if sock.family in _INTERNET:
-        text += f" at {shown(sock.getsockname())}"
-    elif sock.family == socket.AF_UNIX:
-        text = "a Unix socket"
+    text = "a Unix socket" if sock.family == socket.AF_UNIX else "a socket without a connection yet"
     return Claim(text, FOREVER, connection)
 
 

@@ -125,7 +125,7 @@ class _Buffer(io.BufferedWriter):
     announce = True
 
     def write(self, data: Any, /) -> int:
-        if scheduler.moved:
+        if scheduler.moved or scheduler.row_owed:
             scheduler.before_output()
         count = super().write(data)
         super().flush()
@@ -143,7 +143,7 @@ class _Text(io.TextIOWrapper):
     """The text layer; a thread stops at a gate outside the locks of both layers, which others need to write."""
 
     def write(self, text: str, /) -> int:
-        if scheduler.moved:
+        if scheduler.moved or scheduler.row_owed:
             scheduler.before_output()
         buffer: Any = self.buffer
         announce = buffer.announce
@@ -208,7 +208,7 @@ def _before_write(fd: int) -> None:
     clock.reads[0] = 0
     if _report_write is not None and scheduler.active:
         _report_write(fd)
-    if scheduler.moved and _is_output(fd):
+    if (scheduler.moved or scheduler.row_owed) and _is_output(fd):
         scheduler.before_output()
 
 

@@ -8,7 +8,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from .. import clock as clocks
-from . import registry
+from . import registry, waits_in_c
 
 _real_monotonic = time.monotonic
 _real_sleep = time.sleep
@@ -44,6 +44,7 @@ SEMAPHORES = "multiprocessing.synchronize"
 def use_real_clock(module: Any) -> None:
     """Have `SEMAPHORES`, which has just been imported, measure its waits on the real clock."""
     _give_clock(module, _clock, _WHY)
+    waits_in_c.note_locks(module)
 
 
 def install() -> None:

@@ -24,15 +24,15 @@ from ...protocol.messages import Awaits
 from .. import clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
-from ..scheduler.callers import describe_call, describe_caller, in_loop
+from ..scheduler.callers import describe_call, describe_caller, in_loop, tasks_acquire
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
-from . import connections, registry
+from . import connections, registry, waits_in_c
 from .builtin import documentation
 from .connections import Claim
 
 _get_ident = _thread.get_ident
 _real_select = select.select
-_real_waitpid = os.waitpid
+_real_waitpid: Callable[[int, int], tuple[int, int]] = waits_in_c.noted(os.waitpid, "os.waitpid", 1)
 _own_pid = os.getpid
 
 _EXACT = "asyncio.base_events"
@@ -131,6 +131,8 @@ def park(
     clock, if not *description*. One that does not wait to receive is not ended by an answer of the peers.
     """
     readiness, claims = prepared
+    if readiness.holds and receives:
+        readiness.take(connections.place_of(claims, scheduler.next_place))
     places = [
         [] if waiters is None else waiters,
         *(claim.connection.waits for claim in claims if claim.connection is not None),
@@ -150,7 +152,9 @@ def park(
             thread_table.holds(shown or description, [*peers])
         elif claims:
             _note_beside(ident, True)
-        awaits = Awaits.ANSWER if claims and receives else Awaits.NOTICE if in_loop() else Awaits.SOMETHING
+        awaits = Awaits.ANSWER if claims and receives else Awaits.SOMETHING
+        if awaits is Awaits.SOMETHING and in_loop():
+            awaits = Awaits.LOCK if due is None and tasks_acquire() else Awaits.NOTICE
         return scheduler.park(due, description, enlist=enlist, readiness=readiness, awaits=awaits)
     finally:
         if claims or readiness.ends:
@@ -185,7 +189,7 @@ def wait(
     exact: bool = False,
     real: bool = False,
 ) -> Any:
-    """Wait until *take* returns something, at most for *seconds*; it has just returned nothing.
+    """Wait until *take* returns something, at most for *seconds*; it has just returned nothing, or is to give way.
 
     A change of what *prepare* returns wakes *waiters*. A *real* wait has a timeout in real seconds, whoever has the
     descriptors. Without a timeout it is real on the main thread only: the thread of a pool of processes waits as long
@@ -220,14 +224,17 @@ def _others(claims: list[Claim], real: bool = False) -> tuple[str, bool]:
     return on, bool(on) or real or scheduler.forked
 
 
-def _note_ready(name: str, prepare: Callable[[], Prepared], *, real: bool = False) -> None:
-    """Note a wait that has ended at once, perhaps because others were quick."""
+def _goes_on(name: str, prepare: Callable[[], Prepared], *, real: bool = False) -> bool:
+    """Note a wait that has ended at once, perhaps because others were quick; whether those who asked before let it."""
+    if scheduler.is_accompanied() and connections.owed(prepare()[1]):
+        return False
 
     def describe() -> str:
         on, is_real = _others(prepare()[1], real)
         return describe_call(name, on) if is_real else ""
 
     scheduler.note_real(describe)
+    return True
 
 
 def _claims(fds: Iterable[int]) -> list[Claim]:
@@ -316,9 +323,7 @@ class Epoll(_Multiplexer):
             if ready is not None:
                 return ready  # type: ignore[no-any-return]
         ready = take()
-        if ready:
-            if self._unsettled or scheduler.forked:
-                _note_ready("epoll", self._prepare)
+        if ready and (not (self._unsettled or scheduler.forked) or _goes_on("epoll", self._prepare)):
             return ready
         return wait(take, seconds, "epoll", self._prepare, self._waiters, exact=exact) or []
 
@@ -377,8 +382,7 @@ class Poll(_Multiplexer):
             return self._real.poll(0)
 
         ready = take()
-        if ready:
-            _note_ready("poll", self._prepare, real=self.real)
+        if ready and _goes_on("poll", self._prepare, real=self.real):
             return ready
         seconds = None if blocks else timeout / 1_000 if asked is None else asked
         exact = asked is not None and _is_exact(sys._getframe(3))
@@ -429,8 +433,7 @@ def fake_select(*args: Any) -> Any:
                 events[number] = events.get(number, 0) | flag
         return Readiness(events, is_ready), _claims(events)
 
-    if any(found):
-        _note_ready("select", prepare)
+    if any(found) and _goes_on("select", prepare):
         return found
     exact = _is_exact(sys._getframe(1).f_back)
     return wait(take, timeout, "select", prepare, [], exact=exact) or ([], [], [])

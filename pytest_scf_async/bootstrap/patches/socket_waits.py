@@ -21,7 +21,7 @@ from .. import clock
 from ..originals import real_poll
 from ..scheduler.callers import describe_call, describe_caller
 from ..scheduler.scheduler import Readiness, scheduler
-from . import after_import, connections, registry
+from . import after_import, connections, registry, waits_in_c
 from . import select as select_patches
 
 _fileno = _socket.socket.fileno
@@ -56,11 +56,12 @@ def await_ready(fd: int, events: int, timeout: float | None, name: str) -> float
     ready = is_ready(fd, events)
     scheduler.note_real(lambda: _described(fd, name))
     left = timeout
-    gives_way = len(scheduler.threads) > 1  # to those who asked before, whether the answer is there by now or not
+    # To those who asked before, whether the answer is there by now or not.
+    gives_way = events == select.POLLIN and scheduler.is_accompanied()
     while gives_way or not ready():
         claim = select_patches.claim_of(fd, receives=events == select.POLLIN)
         claims = [] if claim is None else [claim]
-        owed = claim is not None and claim.until == connections.FOREVER
+        owed = bool(connections.owed(claims))
         if not owed and ready():
             break
         gives_way = False
@@ -367,6 +368,7 @@ def _await_read(fd: Any, name: str) -> int:
 def _read(*args: Any, **named: Any) -> bytes:
     fd = -1
     if len(args) == 2 and sys._getframe(1).f_globals.get("__name__") != _REAL:
+        waits_in_c.reads(args[0])
         fd = _await_read(args[0], "read")
     data = _real_read(*args, **named)
     if args[1]:
@@ -375,6 +377,7 @@ def _read(*args: Any, **named: Any) -> bytes:
 
 
 def _readv(*args: Any, **named: Any) -> int:
+    waits_in_c.reads(args[0])
     fd = _await_read(args[0], "readv") if len(args) == 2 else -1
     count = _real_readv(*args, **named)
     if any(map(len, args[1])):

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import _thread
+import gc
 import os
 import sys
 import threading
-from types import CodeType, CoroutineType, FrameType, GeneratorType
+from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, MethodType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
+from ...protocol.shortening import shortened_list
 
 _get_ident = _thread.get_ident
 _main_ident = _get_ident()
@@ -19,14 +21,15 @@ _STANDARD = os.path.dirname(os.__file__)
 _LIBRARIES = os.path.join(_STANDARD, ""), OWN_CODE, "<frozen"
 _PACKAGES = "site-packages", "dist-packages"
 _NOT_USERS = os.path.join(_STANDARD, "asyncio", ""), OWN_CODE
-_OF_TASKS = frozenset(os.path.join(_NOT_USERS[0], name + ".py") for name in ("locks", "queues", "taskgroups"))
+_LOCKS, _QUEUES, _GROUPS = (os.path.join(_NOT_USERS[0], f"{name}.py") for name in ("locks", "queues", "taskgroups"))
+_OF_TASKS = _LOCKS, _QUEUES, _GROUPS
 """What tasks wait in for each other."""
 PLUMBING = {
     os.path.join(_STANDARD, *name.split(".")) + ".py": name
     for name in ("threading", "queue", "selectors", "socket", "concurrent.futures._base", "concurrent.futures.thread")
 }
 PLUMBING[os.path.join(_STANDARD, "subprocess.py")] = "subprocess"
-for _name in ("base_events", "events", "runners"):
+for _name in ("base_events", "events", "runners", "streams"):
     PLUMBING[os.path.join(_STANDARD, "asyncio", _name + ".py")] = "asyncio"
 """Modules, mostly of the standard library, that wait on behalf of their callers. Texts name the line of the caller."""
 
@@ -142,23 +145,23 @@ def _in_thread() -> str:
     return "" if thread is None else f" in {thread.name}"
 
 
-_awaits: dict[tuple[CodeType, int, str], str] = {}
-"""What was said of tasks, by code, instruction and name: they await at the same places again and again."""
-_MOST_AWAITS = 256
-
-
 def _awaited() -> str:
     """The task that the running loop waits for, and where it awaits; empty if not known.
 
     That is the one which the next instant that is due wakes; where none is due, those that await what comes from
-    outside, as long as they are few. It is asked before each wait of a loop, so it takes no more than it needs.
+    outside, as long as they are few, or the first of many that all wait for locks. It is asked before each wait of a
+    loop, so it takes no more than it needs.
     """
     try:
         loop = sys.modules["asyncio.events"]._get_running_loop()
         if not loop._scheduled:
             tasks = _awaiting_tasks(loop)
-            places = [*filter(None, map(_place_of, tasks))] if len(tasks) <= _FEW_TASKS + 1 else []
-            return " and ".join(places) if len(places) <= _FEW_TASKS else ""
+            if len(tasks) > _FEW_TASKS + 1 and not tasks_acquire():
+                return ""
+            places = [place + _holders(task) for task in tasks if (place := _place_of(task))]
+            if len(places) > _FEW_TASKS:
+                places = [*places[:_FEW_TASKS], f"{len(places) - _FEW_TASKS} more"] if tasks_acquire() else []
+            return " and ".join(places)
         timer = loop._scheduled[0]
         callback = timer._callback
         if hasattr(callback, "__self__"):  # of asyncio.timeout
@@ -188,31 +191,91 @@ def _awaiting_tasks(loop: Any) -> list[Any]:
     return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
+def tasks_acquire() -> bool:
+    """Whether the tasks of the running loop that wait, but not for other tasks, all wait to acquire a lock."""
+    try:
+        ends = [_chain_of(task)[-1][1] for task in _awaiting_tasks(sys.modules["asyncio.events"]._get_running_loop())]
+    except (AttributeError, IndexError):  # those of another loop
+        return False
+    return {_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
+
+
+def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
+    """The coroutines and generators in which *task* awaits, outermost first, each with its frame."""
+    chain: list[tuple[Any, FrameType]] = []
+    awaited = task.get_coro()
+    while True:
+        of = type(awaited)
+        if of is CoroutineType:
+            frame, inner = awaited.cr_frame, awaited.cr_await
+        elif of is GeneratorType:
+            frame, inner = awaited.gi_frame, awaited.gi_yieldfrom
+        elif of is AsyncGeneratorType:
+            frame, inner = awaited.ag_frame, awaited.ag_await
+        elif of.__name__.startswith("async_generator_"):  # a step of one, which shows it to the garbage collector alone
+            awaited = gc.get_referents(awaited)[0]
+            continue
+        else:
+            return chain
+        if frame is not None:
+            chain.append((awaited, frame))
+        awaited = inner
+
+
+def _holders(task: Any) -> str:
+    """Behind the place of *task*, which waits for a lock: the tasks within an ``async with`` of it, and where each is.
+
+    An asynchronous lock does not know its owner. The interpreter keeps ``__aexit__`` of what it has to leave on the
+    stack of the coroutine, which only the garbage collector is shown.
+    """
+    call, lock = _call_of_lock(_chain_of(task)[-1][1])
+    if call != "acquire":
+        return ""
+    found = []
+    for other in sys.modules["asyncio.tasks"].all_tasks():
+        chain = _chain_of(other)
+        frames = [frame for at, (_, frame) in enumerate(chain) if _is_within(chain, at, lock)]
+        if frames:
+            name = "itself" if other is task else other.get_name()
+            found.append(f"{name} at {os.path.basename(frames[-1].f_code.co_filename)}:{frames[-1].f_lineno}")
+    held = f"held by {shortened_list(sorted(found), _FEW_TASKS)}" if found else "no task is in an `async with` of it"
+    return f" ({held})"
+
+
+def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
+    """Whether a coroutine of *chain* has entered ``async with`` of *lock*, or of a condition that has this lock."""
+    leave = type(lock).__aexit__
+    stack = gc.get_referents(*chain[at])
+    left = [
+        getattr(each, "__self__", after)  # from Python 3.14 on it is no method, and the lock is behind it
+        for each, after in zip(stack, [*stack[1:], None], strict=True)
+        if each is leave or (type(each) is MethodType and each.__func__ is leave)
+    ]
+    calls = [_call_of_lock(frame) for _, frame in chain[at + 1 :]]
+    if calls and calls[0][0] == "__aenter__":
+        del left[-1:]  # it is there before that is over
+    held = [each for each in left if ("wait", each) not in calls]  # a condition that waits has released its lock
+    return any(lock in (each, getattr(each, "_lock", None)) for each in held)
+
+
+def _call_of_lock(frame: FrameType) -> tuple[str, Any]:
+    """The method of a lock, a semaphore, a condition or an event that *frame* runs, and the object; else nothing."""
+    code = frame.f_code
+    return (code.co_name, frame.f_locals.get("self")) if code.co_filename == _LOCKS else ("", None)
+
+
 def _place_of(task: Any) -> str:
     """The line at which *task* awaits, and its name; empty where no line of user code does."""
-    coroutine, name = task.get_coro(), task.get_name()
     users: FrameType | None = None
     inner: FrameType | None = None
-    while True:
-        if type(coroutine) is CoroutineType:
-            frame, coroutine = coroutine.cr_frame, coroutine.cr_await
-        elif type(coroutine) is GeneratorType:
-            frame, coroutine = coroutine.gi_frame, coroutine.gi_yieldfrom
-        else:
-            break
-        if frame is not None and not frame.f_code.co_filename.startswith(_NOT_USERS):
+    for _, frame in _chain_of(task):
+        if not frame.f_code.co_filename.startswith(_NOT_USERS):
             users = frame
-        elif frame is not None and frame.f_code.co_filename in _OF_TASKS:
+        elif frame.f_code.co_filename in _OF_TASKS:
             inner = frame
     if users is None:
         return ""
-    place = users.f_code, users.f_lasti, name
-    text = _awaits.get(place)
-    if text is None:
-        if len(_awaits) >= _MOST_AWAITS:
-            _awaits.clear()
-        file = os.path.basename(users.f_code.co_filename)
-        of = "" if inner is None else type(inner.f_locals.get("self")).__name__
-        on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
-        text = _awaits[place] = "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {name}"
-    return text
+    of = "" if inner is None else type(inner.f_locals.get("self")).__name__
+    on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
+    file = os.path.basename(users.f_code.co_filename)
+    return "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {task.get_name()}"

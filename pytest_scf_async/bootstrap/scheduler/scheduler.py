@@ -38,6 +38,7 @@ from ...protocol.shared_page import (
     CONTROL_LEASED,
     LEASE_COUNT,
     LEASE_LAST,
+    NO_PLACE,
     ControlPage,
 )
 from .. import clock
@@ -59,15 +60,10 @@ _real_monotonic = time.monotonic
 _set_cpus = os.sched_setaffinity
 _pack_parked = messages.pack_parked
 LONGEST_POLL_MS = 1_000_000_000
-PATIENCE = 0.5
-"""Real seconds that a thread which is answered waits for those that have asked before it."""
-MOST_LATE = 3
-"""How often such a wait may be in vain: the answer may come of what the younger thread does."""
 SHALLOW = 100
 """Frames of a stack that has room: of Python's limit of 1,000 each may take several, with the C code between them."""
 STACK_OF_WAIT = 24
 """Levels of the stack that `Scheduler.park` has to itself: a sleep takes 8, a message that it receives takes more."""
-_IN_ORDER_OF_ANSWERS = "its threads go on in the order in which they were answered: not repeatable"
 
 
 class Waiter:
@@ -123,7 +119,7 @@ class Waiter:
 class Readiness:
     """The descriptors that end a wait once one of them is ready, and for how long they hold the clock."""
 
-    __slots__ = ("descriptors", "ends", "holds", "is_ready", "late", "muted", "patient_until", "polled", "until")
+    __slots__ = ("descriptors", "ends", "holds", "is_ready", "muted", "place", "polled", "until")
 
     def __init__(self, descriptors: Mapping[int, int], is_ready: Callable[[], bool]) -> None:
         self.descriptors = descriptors
@@ -143,10 +139,8 @@ class Readiness:
         """
         self.polled = False
         """They are registered with the thread's poller."""
-        self.patient_until: float | None = None
-        """They are ready, and until then those that have begun to hold the clock before this one go first."""
-        self.late = False
-        """No other one waits for this one any more."""
+        self.place = NO_PLACE
+        """Its place among all real waits of the runtime, where others owe it an answer."""
 
     def hold(self, until: float | None, *, ends: bool = False) -> None:
         """Hold the clock, at most to *until*; with *ends* the wait ends then as well."""
@@ -154,12 +148,15 @@ class Readiness:
         self.until = until
         self.ends = ends
 
+    def take(self, place: int) -> None:
+        """Go on in the order of *place*, where something makes a descriptor ready."""
+        self.place = place
+
     def rest_ms(self) -> int | None:
         """The timeout of ``poll``: for how long the clock is still held; None where that has no end."""
-        until = self.until if self.patient_until is None else self.patient_until
-        if not self.holds or until is None:
+        if not self.holds or self.until is None:
             return None
-        return min(max(0, math.ceil((until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
+        return min(max(0, math.ceil((self.until - _real_monotonic()) * 1_000)), LONGEST_POLL_MS)
 
 
 class ThreadState:
@@ -257,10 +254,10 @@ class Scheduler:
         "_held",
         "_idle_waiter",
         "_invocation",
-        "_late",
         "_lease_suspensions",
         "_reader",
         "_report_owed",
+        "_rest",
         "_run_queue",
         "_save",
         "_save_requested",
@@ -288,6 +285,7 @@ class Scheduler:
         "moved",
         "pending",
         "real_us",
+        "row_owed",
         "running_threads",
         "threads",
         "wakeup_fd",
@@ -314,8 +312,6 @@ class Scheduler:
         self._follow_gates: Callable[[], None] | None = None
         """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
-        self._late = 0
-        """How often in this event a thread went on before one that had asked before it; see `_wake_answered`."""
         self._save: Callable[[], None] | None = None
         """Saves what coverage has measured; None where the session is not measured."""
         self._save_requested = False
@@ -325,6 +321,14 @@ class Scheduler:
         come, and how often."""
         self._call: tuple[int, int, int] | None = None
         """The main thread's last wait at such an instant: the instant, and the call of user code that waits."""
+        self.row_owed = False
+        """The harness has rows of the main thread's waits that come before anything else that this does which is seen.
+
+        Not earlier, as it is chance what a child has written to the output by then. Handlers of signals are not meant:
+        it is chance whether the call has begun to wait when a child's signal comes.
+        """
+        self._rest: tuple[int, int, int] | None = None
+        """The same of its last wait for the rest of what had come in part."""
 
     def attach(
         self,
@@ -437,12 +441,12 @@ class Scheduler:
         if main:
             self.main_inside = True
         try:
-            if description and (self.forked or self.real_us == self.clock_page[CLOCK_NOW]):
-                awaits |= self._row_of(main, due_us is not None and enlist is None)
             waiter = Waiter(thread, due_us, description, readiness, awaits)
             if enlist is not None and not enlist(waiter):
                 waiter.over = True
                 return True
+            if description and self.beside_others:
+                self._fold(waiter, due_us is not None and enlist is None)
             with self.lock:
                 if readiness is not None:
                     self._begin_watching(waiter, readiness)
@@ -459,6 +463,11 @@ class Scheduler:
                 if self.pending:
                     self.run_pending()
 
+    @property
+    def beside_others(self) -> bool:
+        """Whether something real, or a child, is there to wait for at this instant."""
+        return self.forked or self.real_us == self.clock_page[CLOCK_NOW]
+
     def note_real(self, describe: Callable[[], str | None]) -> None:
         """Note that the calling thread wants what another process makes ready, though it may be there already.
 
@@ -474,10 +483,13 @@ class Scheduler:
         if description == "":
             return
         self.real_us = now
-        if call is not None:
+        if call is not None and description is None:
+            self._rest = call
+        elif call is not None and description is not None:
             self._call = call
-        if call is not None and description is not None:
-            self.send_marked(messages.pack(messages.WaitsForOthers(description)))
+            self.row_owed = True
+            with Deferred(self), self.lock:
+                self.send_marked_locked(messages.pack(messages.WaitsForOthers(description)))
 
     @staticmethod
     def _has_no_row(awaits: int, time_passes: bool) -> bool:
@@ -489,16 +501,21 @@ class Scheduler:
         frame, _ = call_of_user()
         return now, id(frame.f_code), frame.f_lasti
 
-    def _row_of(self, main: bool, sleeps: bool) -> int:
-        """What to add to the `messages.Awaits` of a wait at an instant at which others' speed decides which waits come.
+    def _fold(self, waiter: Waiter, sleeps: bool) -> None:
+        """Have *waiter* fold with others at an instant at which others' speed decides which waits come.
 
         All waits of the main thread in one call of user code are one row. Of other threads only a sleep is one.
         """
         self.real_us = now = self.clock_page[CLOCK_NOW]
-        if main:
-            before, self._call = self._call, self._call_now(now)
-            return messages.FOLDED if self._call == before else messages.FOLLOWS
-        return 0 if sleeps else messages.HIDDEN
+        if waiter.thread.main:
+            call = self._call_now(now)
+            if call in (self._call, self._rest):
+                waiter.awaits |= messages.FOLDED
+            else:
+                waiter.awaits |= messages.FOLLOWS
+                self._call, self.row_owed = call, True
+        elif not sleeps:
+            waiter.awaits |= messages.HIDDEN
 
     def park_in_c(self, due_us: int, description: str) -> bool:
         """Park the calling thread until *due_us*, for C code that has called; whether it was parked for so long.
@@ -654,6 +671,7 @@ class Scheduler:
             self.leave_core()
             if self.moved:
                 self._report_time()  # what the child writes has the time of its start
+            self._send_rows()
             self.control_page[shared_page.CONTROL_FORKS] += 1
             self.real_us = self.clock_page[CLOCK_NOW]
             if not self.forked:
@@ -668,7 +686,6 @@ class Scheduler:
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
         asked, self._invocation = self._invocation, None
-        self._late = 0
         if self.control_page[CONTROL_CORE] != self._core:
             self._follow_core()
         return asked
@@ -788,6 +805,16 @@ class Scheduler:
             self.note_real(lambda: description)  # whether the thread has ended may depend on others as well
         return thread.ended or self.park(due_us, description, enlist=enlist, awaits=messages.Awaits.THREAD)
 
+    def is_accompanied(self) -> bool:
+        """Whether another thread, or another event, may have something to do at this instant."""
+        return len(self.threads) > 1 or self.control_page[CONTROL_LEASE] <= self.clock_page[CLOCK_NOW]
+
+    def next_place(self) -> int:
+        """The place of a real wait that begins now."""
+        page = self.clock_page
+        page[shared_page.CLOCK_SEQUENCE] = number = page[shared_page.CLOCK_SEQUENCE] + 1
+        return number  # type: ignore[no-any-return]
+
     def follow_gates(self, follow: Callable[[], None]) -> None:
         """Other gates at lines are set: have each thread call *follow* when it resumes."""
         self._follow_gates = follow
@@ -807,18 +834,21 @@ class Scheduler:
     def send(self, data: bytes) -> None:
         """Send a whole frame. Handlers of signals, which may send as well, wait until it is sent."""
         with Deferred(self), self.lock:
+            self._send_rows()
             self.send_locked(data)
 
     def send_marked(self, data: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""
         with Deferred(self), self.lock:
+            self._send_rows()
             self.send_marked_locked(data)
 
     def before_output(self) -> None:
-        """Report the time before output is written, where ``moved``: the output belongs to that time."""
+        """Before output is written: report the time, where it has ``moved``, and the row that is owed."""
         with Deferred(self), self.lock:
             if self.moved:
                 self._report_time()
+            self._send_rows()
 
     def expect_output_of_c_code(self) -> None:
         """Before code in C is loaded: report the time of what Python has written so far, and note that C may write."""
@@ -1025,9 +1055,11 @@ class Scheduler:
         else:
             self._receive_on_main()
             self._signals_came()
+            owed, self.row_owed = self.row_owed, False
             try:
                 self.inbox.call_handler(signum, user_frame(frame))
             finally:
+                self.row_owed = self.row_owed or owed
                 if self._report_owed:
                     self._report_now()
             if self.pending:  # it came while the messages were received
@@ -1060,9 +1092,11 @@ class Scheduler:
         """Call the handlers of the signals in the inbox."""
         self._receive_on_main()
         self._signals_came()
+        owed, self.row_owed = self.row_owed, False
         try:
             self.inbox.call_pending()
         finally:
+            self.row_owed = self.row_owed or owed
             if self._report_owed:
                 self._report_now()
 
@@ -1223,10 +1257,9 @@ class Scheduler:
         used_ns = 0 if clock.computed is None else clock.processor_ns()
         if self.moved:
             self._report_time()
+        held = self._held and min((each.place for _, each in self._watched() if each.holds), default=NO_PLACE)
         self.channel.send(
-            _pack_parked(
-                due, order, self.running_threads, self._held, self._seen_messages, used_ns, awaits, description
-            )
+            _pack_parked(due, order, self.running_threads, held, self._seen_messages, used_ns, awaits, description)
         )
 
     def _take_run_token(self) -> None:
@@ -1244,15 +1277,19 @@ class Scheduler:
         heapq.heappop(self._run_queue)
         self._grant(head)
 
-    def _wake(self, waiter: Waiter) -> bool:
+    def _wake(self, waiter: Waiter, place: int = NO_PLACE) -> bool:
         if waiter.over or waiter.granted or waiter.woken:
             return False
         waiter.woken = True
         self._release_hold(waiter)
-        waiter.due_us = self.clock_page[CLOCK_NOW]
+        waiter.due_us = due = self.clock_page[CLOCK_NOW]
         if waiter.suspended:  # its thread looks again after the handler of a signal, which may take the same thing
             return False
-        self._push(waiter)
+        if place == NO_PLACE:
+            self._push(waiter)
+        else:
+            waiter.order = shared_page.answered(due, place, id(waiter))
+            heapq.heappush(self._run_queue, (due, waiter.order, waiter))
         return True
 
     def _grant(self, waiter: Waiter) -> None:
@@ -1334,14 +1371,13 @@ class Scheduler:
     def _poll_watched(self) -> None:
         """Wake the waiters whose descriptors are ready, perhaps by what the thread has done that parks now."""
         self.control_page[shared_page.CONTROL_MUTED] = 0
-        self._wake_answered()
         for waiter, readiness in self._watched():
             if not readiness.is_ready():
                 if readiness.muted:
                     readiness.muted = False
                     waiter.thread.wake()
-            elif not readiness.holds:
-                self._wake(waiter)
+            else:
+                self._wake(waiter, readiness.place if readiness.holds else NO_PLACE)
 
     def _watched(self) -> list[tuple[Waiter, Readiness]]:
         return [
@@ -1350,42 +1386,13 @@ class Scheduler:
             if waiter.readiness and not (waiter.over or waiter.granted or waiter.woken or waiter.suspended)
         ]
 
-    def _wake_answered(self) -> bool:
-        """Wake the waiters that hold the clock and are ready, in the order in which they began; whether there were any.
-
-        One that is answered before an older one waits for that. It takes no longer in all, as the clock is held. Where
-        the older one's answer comes only of what the younger one does, `PATIENCE` ends that, and the timeline says so.
-        """
-        older: list[Readiness] = []
-        woken = False
-        for waiter, readiness in self._watched():
-            if readiness.holds and not readiness.is_ready():
-                older += [] if readiness.late else [readiness]
-            elif readiness.holds:
-                readiness.muted = bool(older) and not self._overtakes(readiness, older)
-                woken = (not readiness.muted and self._wake(waiter)) or woken
-        return woken
-
-    def _overtakes(self, readiness: Readiness, older: list[Readiness]) -> bool:
-        """Whether what is ready waits for *older* ones no more."""
-        if readiness.patient_until is None:
-            readiness.patient_until = _real_monotonic() + PATIENCE
-        if _real_monotonic() < readiness.patient_until and self._late < MOST_LATE:
-            return False
-        for each in older:
-            each.late = True
-        if self._late == 0:
-            self.send_marked_locked(messages.pack(messages.Note(note=_IN_ORDER_OF_ANSWERS)))
-        self._late += 1
-        return True
-
     def _is_ready(self, waiter: Waiter, readiness: Readiness) -> None:
         """One of *waiter*'s descriptors is ready: wake it, or mute it while another thread runs, which may take it."""
         if waiter.granted or waiter.woken:
             return
         woken = False
         if readiness.holds:
-            woken = self._wake_answered()
+            woken = self._wake(waiter, readiness.place)
         elif self.running_threads:
             readiness.muted = True
             self.control_page[shared_page.CONTROL_MUTED] = 1
@@ -1396,15 +1403,11 @@ class Scheduler:
 
     def _hold_is_over(self, waiter: Waiter, readiness: Readiness) -> None:
         """Release the clock where *waiter* has held it for as many real seconds as the wait has."""
-        if readiness.patient_until is not None:
-            self._is_ready(waiter, readiness)
-            return
         if waiter.granted or waiter.woken or readiness.until is None or clock.real_monotonic() < readiness.until:
             return
         self._release_hold(waiter)
         if readiness.ends:
             self._wake(waiter)
-        self._wake_answered()
         if self.running_threads == 0:
             self._report()
 
@@ -1463,7 +1466,6 @@ class Scheduler:
 
     def _begin_event(self, gateway: Gateway, invocation: messages.Invoke) -> None:
         self._lease_suspensions -= 1
-        self._late = 0
         self._count_threads()
         gateway.begin(invocation)
         self._poll_watched()
@@ -1480,6 +1482,12 @@ class Scheduler:
             self._gateway.open_gate()
             self._poll_watched()
             self._report()
+
+    def _send_rows(self) -> None:
+        """Have the rows that are owed come here, where the main thread goes on."""
+        if self.row_owed and _get_ident() == self.main_ident:
+            self.row_owed = False
+            self.send_marked_locked(messages.pack(messages.WaitsForOthers("")))
 
     def send_marked_locked(self, frame: bytes) -> None:
         """Send a marked frame (``messages.MARKED``): the mark separates the output before it from that after it."""

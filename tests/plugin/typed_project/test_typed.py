@@ -19,6 +19,7 @@ from pytest_scf_async import (
     AsyncEventSummary,
     CannotEndError,
     CodePackage,
+    Compared,
     EndpointCall,
     EventLog,
     FailureClass,
@@ -297,8 +298,12 @@ def test_a_sweep(scf_runtime: ScfRuntime) -> None:
         within=timedelta(seconds=5),
         points="waits",
         limit=4,
+        compares_nothing=False,
         ignore=["*.tmp", lambda name: name == "rows"],
     )
+    compared: Compared = sweep.compared
+    names: tuple[str, ...] = compared.records + compared.observed
+    assert (compared.result, names) == (True, ("invoked",))
     points: tuple[Point, ...] = sweep.points
     runs: tuple[SweepRun, ...] = sweep.runs
     failures: list[FailureClass] = sweep.failures

@@ -147,8 +147,10 @@ POLLS = {"poll": "polled.poll(0)", "epoll": "polled.poll(0)", "sched_yield": "os
 """By name: a wait of no length at which the filter stops no thread."""
 
 
+@pytest.mark.repeat
+@pytest.mark.parametrize("threads", [1, 2])
 @pytest.mark.parametrize("name", POLLS)
-def test_polls_between_reads_make_them_a_loop_that_polls_the_clock(name: str) -> None:
+def test_polls_between_reads_make_them_a_loop_that_polls_the_clock(name: str, threads: int) -> None:
     source = f"""
 end, passes = time.monotonic_ns() + 1, 0
 def poll():
@@ -157,8 +159,11 @@ def poll():
     while time.monotonic_ns() < end:
         {POLLS[name]}
         passes += 1
+for _ in range({threads - 1}):
+    start(poll)
 poll()
 say(passes, now())
+sleep(S)
 """
     ((passes, ns),) = said(source, as_cpython=True, reads_before_wait=1_000)
 

@@ -1,0 +1,241 @@
+"""What a sweep compares is said first, and a sweep that compares nothing is refused with what to do."""
+
+from __future__ import annotations
+
+import re
+import sqlite3
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from internals import facts_of
+from sweeping import EXPORT, Deploy, each_run
+
+from pytest_scf_async import Compared, ScfRuntime, ScfUsageError
+
+# once: what is said of a sweep is the same on all Pythons
+pytestmark = pytest.mark.once
+
+READS = """
+    import json, time
+    def main_handler(event, context):
+        time.sleep(1)
+        return json.loads('[1, 2]')
+    """
+WRITES = """
+    import os
+    def main_handler(event, context):
+        with open(os.path.join(os.environ["OUT"], "row"), "w") as file:
+            file.write("row")
+        return "done"
+    """
+
+
+def refusal_of(sweep: Callable[[], object]) -> str:
+    with pytest.raises(ScfUsageError) as refusal:
+        sweep()
+    return str(refusal.value)
+
+
+# -- nothing is compared -----------------------------------------------------------------------------------------------
+
+
+def without_variables(run: Any) -> Iterator[dict[str, str]]:
+    yield {"MODE": "fast"}
+
+
+def with_input(run: Any) -> Iterator[dict[str, str]]:
+    (run.path / "inbox").mkdir()
+    (run.path / "inbox" / "order").write_text("7")
+    with sqlite3.connect(run.path / "orders.db") as database:
+        database.execute("create table orders (id)")
+    database.close()
+    yield {"OUT": str(run.path)}
+
+
+NOT_READ = "each_run yields OUT, and the code that has run (job.py) does not have that name"
+AS_GIVEN = "it has left run.path (OUT) as each_run gave it"
+READS_INPUT = """
+    import os
+    def main_handler(event, context):
+        return sorted(os.listdir(os.environ["OUT"]))
+    """
+
+
+@pytest.mark.parametrize(
+    ("source", "given", "why"),
+    [
+        (READS, {}, "it records nothing, and without each_run= there is no directory whose files are compared"),
+        (READS, {"each_run": without_variables}, "each_run yields no variable with run.path in it, so the handler"),
+        (READS, {"each_run": each_run}, NOT_READ),
+        (READS_INPUT, {"each_run": each_run}, AS_GIVEN),
+        (READS_INPUT, {"each_run": with_input}, AS_GIVEN),
+        (
+            WRITES,
+            {"each_run": each_run, "ignore": "r*w"},
+            "all that it leaves is left out, by ignore= or as it differs from run to run: row",
+        ),
+    ],
+    ids=["no each_run", "no variable", "not read", "nothing written", "only read", "ignored"],
+)
+def test_where_nothing_is_compared_the_sweep_is_refused_with_what_to_do(
+    scf_runtime: ScfRuntime, deployed: Deploy, source: str, given: dict[str, Any], why: str
+) -> None:
+    function = deployed(source)
+    text = refusal_of(lambda: scf_runtime.sweep(function, how="forced", **given))
+
+    assert text.startswith(f"sweep: nothing is compared that function 'job' does: {why}")
+    for advice in ("run.observe(", "check=", "compares_nothing=True", "yield a directory"):
+        assert advice in text
+    assert scf_runtime.sweep(function, how="forced", compares_nothing=True, **given).failures == []
+    assert scf_runtime.sweep(function, how="forced", check=lambda _: None, **given).failures == []
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        ("open(out + '/new', 'w').close()", Compared(result=True, files=("new",))),
+        ("open(out + '/inbox/order', 'w').close()", Compared(result=True, files=("inbox/order",))),
+        ("os.remove(out + '/inbox/order')", Compared(result=True, files=("inbox/order",))),
+        ("os.mkdir(out + '/empty')", Compared(result=True, files=("empty",))),
+        ("sql('insert into orders values (1)')", Compared(result=True, tables=("orders.db:orders",))),
+        ("sql('create table more (id)')", Compared(result=True, tables=("orders.db:more",))),
+        ("record('mail', to='a')", Compared(result=True, records=("mail",))),
+    ],
+    ids=["new file", "changed file", "removed file", "directory", "row", "table", "record"],
+)
+def test_each_effect_of_the_handler_is_compared_and_none_of_each_run(
+    scf_runtime: ScfRuntime, deployed: Deploy, body: str, expected: Compared
+) -> None:
+    function = deployed(
+        f"""
+        import os, sqlite3
+        from pytest_scf_async.inside import record
+        out = os.environ["OUT"]
+        def sql(statement):
+            with sqlite3.connect(out + "/orders.db") as database:
+                database.execute(statement)
+            database.close()
+        def main_handler(event, context):
+            try:
+                {body}
+            except (OSError, sqlite3.OperationalError):
+                pass
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=with_input, how="forced", include="job.py:10")
+
+    assert sweep.failures == []
+    assert sweep.compared == expected
+    assert facts_of(sweep).compared == expected
+    named = ", ".join(expected.effects)
+    refused = refusal_of(lambda: scf_runtime.sweep(function, each_run=with_input, how="forced", compares_nothing=True))
+    assert f"compares_nothing=True, and something that function 'job' does is compared: {named}" in refused
+
+
+def test_what_is_observed_is_compared(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(READS)
+
+    def observing(run: Any) -> Iterator[None]:
+        yield None
+        run.observe(objects=[])
+
+    sweep = scf_runtime.sweep(function, each_run=observing, how="forced", ignore="result")
+    assert sweep.compared == Compared(result=False, observed=("objects",))
+    assert "\ncompared: objects\n" in sweep.report
+
+
+def test_a_handler_that_only_reads_is_late_or_gives_another_result(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    """And a right one does not."""
+    function = deployed(
+        """
+        import os, signal, time
+        stopping = False
+        def stop(*_):
+            global stopping
+            stopping = True
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            time.sleep(10)
+            return len("done") + stopping * (event == "differs")
+        """
+    )
+
+    def kinds(payload: str, **keywords: Any) -> set[str]:
+        sweep = scf_runtime.sweep(
+            function, payload, how="graceful", points="waits", compares_nothing=True, attempts=1, **keywords
+        )
+        return {kind.value for alike in sweep.failures for kind in alike.kinds}
+
+    assert kinds("right") == set()
+    assert kinds("right", within=5) == {"late"}
+    assert kinds("differs") == {"diverged"}
+
+
+# -- a check that asserts nothing --------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("returned", [False, True, "text"])
+def test_a_check_that_returns_something_is_refused(scf_runtime: ScfRuntime, deployed: Deploy, returned: object) -> None:
+    function = deployed(READS)
+    text = refusal_of(lambda: scf_runtime.sweep(function, check=lambda _: returned))
+
+    assert text.startswith(f"check= returned {returned!r} at the end of the undisturbed run, and nothing reads what")
+    assert "it has to assert" in text
+
+
+def test_a_check_that_returns_something_later_is_refused_there(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(READS)
+
+    def check(run: Any) -> bool | None:
+        return None if run.point is None else run.event.ended
+
+    text = refusal_of(lambda: scf_runtime.sweep(function, how="forced", check=check))
+    assert re.match(r"check= returned True at job\.py:2#1, ", text), text
+
+
+# -- the head of the report --------------------------------------------------------------------------------------------
+
+
+def test_the_head_says_what_is_compared_left_out_and_not_tried(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, sqlite3, time
+        from pytest_scf_async.inside import record
+        def main_handler(event, context):
+            out = os.environ["OUT"]
+            for name in ("row", "done"):
+                if not os.path.exists(f"{out}/done"):
+                    open(f"{out}/{name}", "w").close()
+            with open(f"{out}/log", "w") as log:
+                log.write(f"at {time.time()}")
+            with sqlite3.connect(f"{out}/orders.db") as database:
+                database.execute("create table if not exists orders (id)")
+            database.close()
+            record("mail", to="a")
+            return "done"
+        """
+    )
+
+    def observing(run: Any) -> Iterator[dict[str, str]]:
+        (run.path / "input").write_text("x")
+        yield {"OUT": str(run.path)}
+        run.observe(objects=1, bucket=2)
+
+    sweep = scf_runtime.sweep(function, each_run=observing, how="forced", limit=12)
+
+    assert sweep.compared.files == ("done", "log", "row")
+    head, _, _ = sweep.report.partition("\n\n")
+    first, *others = head.splitlines()
+    assert first.startswith("sweep of job: 12 points, 12 interruptions, ")
+    assert others[0] == "compared: result; 3 files, 1 table of run.path; record mail, objects, bucket"
+    assert re.fullmatch(r"not compared, as it differs from run to run: log: \d tokens? of 1 line", others[1])
+    assert re.fullmatch(r"not tried: \d+ points beyond limit=", others[2])
+    assert len(others) == 3
+
+
+def test_the_docs_example_says_what_it_compares(scf_runtime: ScfRuntime) -> None:
+    sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run)
+
+    with pytest.raises(AssertionError, match=r"(?m)^compared: result; 2 files of run\.path$"):
+        sweep.assert_survives()
