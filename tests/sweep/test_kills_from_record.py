@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -53,15 +54,73 @@ def test_what_comes_of_a_kill_is_what_comes_of_a_real_one(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, seeded: Any
 ) -> None:
     function = scf_runtime.deploy(f"{path_of(seeded.name)}:main_handler")
-    recorded = outcomes(scf_runtime.sweep(function, seeded.payload, each_run=each_run, how="forced"))
+    are_like_real_ones(scf_runtime, monkeypatch, function, seeded.payload)
+
+
+def are_like_real_ones(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, function: Any, payload: Any = None
+) -> None:
+    """Kills from the record come to what real ones come to, at each line and wait."""
+    recorded = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how="forced"))
     monkeypatch.setattr(
         Kills, "points", property(lambda self: [each for each in self._places if each.kind != "effect"])
     )
     monkeypatch.setattr(Kills, "has", lambda *_: False)
-    real = outcomes(scf_runtime.sweep(function, seeded.payload, each_run=each_run, how="forced"))
+    real = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how="forced"))
     assert len(real) > 10
     for key, outcome in real.items():
         assert recorded[key] == outcome, key
+
+
+def test_random_numbers_are_those_of_the_same_events(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os, pathlib, random, time, uuid
+
+        def main_handler(event, context):
+            out = pathlib.Path(os.environ["OUT"])
+            for number in range(3):
+                time.sleep(1)
+                with (out / "drawn").open("a") as drawn:
+                    drawn.write(f"{uuid.uuid4()} {os.urandom(4).hex()} {random.random()}\\n")
+            (out / "done").write_text("done")
+        """
+    )
+    are_like_real_ones(scf_runtime, monkeypatch, function)
+
+
+def test_an_undisturbed_run_with_a_record_is_like_one_without(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(IN_PLACE)
+    sweeps = [scf_runtime.sweep(function, each_run=each_run, how=how) for how in ("graceful", "forced")]
+    assert [len(sweep.failures) for sweep in sweeps] == [0, 1]
+    without, recorded = (sweep._swept.undisturbed for sweep in sweeps)
+    assert (recorded.plan.recorded, without.plan.recorded) == (True, False)
+    assert recorded.effects == without.effects
+    assert recorded.attempts == without.attempts
+    assert [(each.shown, each.kind, each.seconds) for each in recorded.points] == [
+        (each.shown, each.kind, each.seconds) for each in without.points
+    ]
+
+
+def test_a_record_that_is_wrong_is_noticed(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, deployed: Deploy
+) -> None:
+    def put(kills: Kills, place: object, directory: Path) -> None:
+        directory.joinpath("state.json").write_text("broken")
+
+    monkeypatch.setattr(Kills, "_put", put)
+    sweep = scf_runtime.sweep(deployed(RENAMED), each_run=each_run, how="forced")
+    assert f"\n{sweep.runs[0].key} came to something else when it was made again:\n" in sweep.report
+    with pytest.raises(AssertionError, match="a defect of pytest-scf-async"):
+        sweep.assert_survives()
+
+
+def test_a_timeout_is_tried_at_lines_and_waits(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = scf_runtime.sweep(deployed(IN_PLACE), each_run=each_run, how=("forced", "timeout"))
+    kinds = {run.how: {each.point.kind for each in sweep.runs if each.how == run.how} for run in sweep.runs}
+    assert kinds["forced"] - kinds["timeout"] == {"effect"}
 
 
 def test_a_checkpoint_that_is_written_in_place_is_lost_between_its_calls(
