@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
@@ -183,6 +184,27 @@ def test_a_handler_that_speaks_to_another_process_is_killed_for_real(scf_runtime
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
     assert "effects were not tried: it speaks to another process" in sweep.report.splitlines()[2]
     assert not [point for point in sweep.points if point.kind == "effect"]
+
+
+def test_the_head_says_all_that_was_not_tried_in_one_line(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib, threading, time
+
+        def main_handler(event, context):
+            out = pathlib.Path(os.environ["OUT"])
+            writer = threading.Thread(target=lambda: (out / "a").write_text("a"))
+            writer.start()
+            writer.join()
+            (out / "b").write_text("b")
+            (out / "when").write_text(str(time.time()))
+        """
+    )
+    head = scf_runtime.sweep(function, each_run=each_run, how="forced", limit=5).report.splitlines()
+    assert head[1] == "compared: result; 3 files of run.path"
+    assert head[2].startswith("not compared, as it differs from run to run: ")
+    assert re.fullmatch(r"not tried: \d+ points beyond limit=; 2 writers: one order of their changes was tried", head[3])
+    assert head[4] == ""
 
 
 def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(
