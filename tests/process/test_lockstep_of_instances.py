@@ -13,12 +13,11 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from internals import Instance, Poller, event_of, lockstep_of
+from internals import Instance, Poller, answer_order, event_of, lockstep_of
 from process_support import LONG, START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.errors import CannotEndError
-from pytest_scf_async.lockstep import answers as answer_order
 from pytest_scf_async.runtime import ScfRuntime
 
 pytestmark = pytest.mark.leases
