@@ -219,12 +219,15 @@ def environment_of(pid: int | str) -> list[bytes]:
 
 
 def living_name(pid: int) -> str | None:
-    """The kernel's name of the program that *pid* runs; None when it has ended."""
+    """The kernel's name of the program that *pid* runs; None when it has ended.
+
+    Its end is none yet while a tracer has not taken note of it: until then its parent waits for it in vain.
+    """
     before, bracket, after = _read(f"/proc/{pid}/stat").rpartition(b")")
     fields = after.split()
     if not bracket or fields[0] == b"X":
         return None
-    if fields[0] == b"Z" and int(fields[17]) < 2:  # its first thread may have ended before the others
+    if fields[0] == b"Z" and int(fields[17]) < 2 and not tracer_of(pid):  # its first thread may end first
         return None
     return before.partition(b"(")[2].decode("utf-8", "replace")
 

@@ -254,3 +254,12 @@ def test_who_is_started_after_a_look_holds_the_clock(processes, children, monkey
     children._instance.control.childless = children._instance.control.forks if known == "nobody" else 0
     assert children.look() == ()
     assert children.threads_rest is preempted
+
+
+@pytest.mark.parametrize(("tracer", "name"), [(0, None), (5, "sh")])
+def test_a_process_has_not_ended_before_its_tracer_takes_note(
+    monkeypatch: pytest.MonkeyPatch, tracer: int, name: str | None
+) -> None:
+    files = {"/proc/7/stat": b"7 (sh) Z" + b" 1" * 50, "/proc/7/status": b"Name:\tsh\nTracerPid:\t%d\n" % tracer}
+    monkeypatch.setattr(process_tree.procfs, "_read", files.__getitem__)
+    assert process_tree.procfs.living_name(7) == name
