@@ -7,6 +7,7 @@ from collections.abc import Sequence
 import pytest
 from internals import messages, sweep_differences, sweep_effects
 
+from pytest_scf_async.sweep.compared import Compared
 from pytest_scf_async.sweep.findings import SweepRun, Swept
 from pytest_scf_async.sweep.interruptions import Interruption
 from pytest_scf_async.sweep.mutating import Shows
@@ -39,7 +40,7 @@ class Handler:
         self.asked: list[str] = []
         self._others = others
         undisturbed = Outcome(Plan(), sweep_effects.Effects(), (), done=True)
-        self.shows = Shows(Swept("export", (), 0, tuple(swept), undisturbed), self._own_run)
+        self.shows = Shows(Swept("export", (), 0, tuple(swept), undisturbed, Compared(result=True)), self._own_run)
 
     def _own_run(self, run: SweepRun, points: Sequence[Point]) -> SweepRun | None:
         self.asked.append(run.key)
