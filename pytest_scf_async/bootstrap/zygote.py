@@ -175,6 +175,7 @@ class Zygote:
         self.immortals.append(immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:
+        zygote = os.getpid()  # the child would ask for its parent too late, where that is killed as it forks
         pid = pidfd = -1
         try:
             if len(fds) != DESCRIPTORS:
@@ -192,7 +193,6 @@ class Zygote:
             self._answer(messages.Refused(number, _text_of(error)))
             pid = -1
         if pid == 0:
-            zygote = os.getppid()
             for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
                 os.close(fd)
             os.closerange(self.first_pidfd, self.last_pidfd + 1)
@@ -213,7 +213,7 @@ class Zygote:
 
     def _probe(self, number: int) -> None:
         """Fork a process that reports whether it can trace a program. Its end is reported as an instance's is."""
-        pid = -1
+        zygote, pid = os.getpid(), -1
         try:
             pid = os.fork()
             pidfd = self._open_pidfd(pid) if pid > 0 else -1
@@ -224,7 +224,7 @@ class Zygote:
             self._answer(messages.Refused(number, _text_of(error)))
             return
         if pid == 0:
-            self._become_probe(os.getppid())
+            self._become_probe(zygote)
         self.instances[pid] = number
         self.pidfds[pidfd] = pid
         self.poller.register(pidfd, select.EPOLLIN)
