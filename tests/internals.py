@@ -44,8 +44,16 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
-from pytest_scf_async.lockstep import answers as answer_order
-from pytest_scf_async.lockstep import calls, real_cost, shared_core, state, test_process, thread_reports, watchdog
+from pytest_scf_async.lockstep import (
+    answers,
+    calls,
+    real_cost,
+    shared_core,
+    state,
+    test_process,
+    thread_reports,
+    watchdog,
+)
 from pytest_scf_async.lockstep import event as event_module
 from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call

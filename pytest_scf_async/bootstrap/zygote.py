@@ -178,6 +178,7 @@ class Zygote:
         self.immortals.append(immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:
+        zygote = os.getpid()  # the child would ask for its parent too late, where that is killed as it forks
         pid = pidfd = -1
         try:
             if len(fds) != DESCRIPTORS:
@@ -195,7 +196,6 @@ class Zygote:
             self._answer(messages.Refused(number, _text_of(error)))
             pid = -1
         if pid == 0:
-            zygote = os.getppid()
             self._close_all()
             instance.main(self.nonce, fds, zygote)
         for fd in fds:
@@ -230,7 +230,7 @@ class Zygote:
 
     def _fork(self, number: int, become: Callable[[int], NoReturn]) -> None:
         """Fork a process that calls *become* with the id of this one. Its end is reported as an instance's is."""
-        pid = -1
+        zygote, pid = os.getpid(), -1
         try:
             pid = os.fork()
             pidfd = self._open_pidfd(pid) if pid > 0 else -1
@@ -241,7 +241,7 @@ class Zygote:
             self._answer(messages.Refused(number, _text_of(error)))
             return
         if pid == 0:
-            become(os.getppid())
+            become(zygote)
         self.instances[pid] = number
         self.pidfds[pidfd] = pid
         self.poller.register(pidfd, select.EPOLLIN)

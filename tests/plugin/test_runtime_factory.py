@@ -57,7 +57,7 @@ def test_the_fixtures_work_on_a_runtime_of_a_module(project: pytest.Pytester) ->
     from test_first import seen
 
     def test_it_is_closed_with_its_module():
-        with pytest.raises(ScfUsageError, match="a runtime that is closed"):
+        with pytest.raises(ScfUsageError, match="the runtime is closed"):
             seen[0].functions["echo"].invoke_async()
     """,
     )

@@ -396,7 +396,7 @@ def test_a_closed_runtime_says_so(deploy, make_runtime):
     event = function.invoke_async()
     runtime.close()
 
-    with pytest.raises(ScfUsageError, match="belongs to a runtime that is closed"):
+    with pytest.raises(ScfUsageError, match="the runtime is closed, as it is at the end of its test"):
         function.invoke_async()
     with pytest.raises(Exception, match="the runtime is closed"):
         event.wait()

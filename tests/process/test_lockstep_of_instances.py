@@ -13,7 +13,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from typing import Any
 
 import pytest
-from internals import Instance, Poller, answer_order, event_of, lockstep_of
+from internals import Instance, Poller, answers, event_of, lockstep_of
 from process_support import LONG, START, Latch, eventually, grow_impatient, state_of, user_lines
 
 from pytest_scf_async.async_event import AsyncEvent
@@ -371,7 +371,7 @@ def test_threads_that_are_answered_at_one_instant_go_on_in_the_order_in_which_th
 def test_a_thread_whose_answer_comes_of_what_a_younger_one_does_is_overtaken_which_the_timeline_says(
     deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_order, "PATIENCE", 0.02)
+    monkeypatch.setattr(answers, "PATIENCE", 0.02)
     answered = []
 
     def all_others_first(paths: list[str]) -> list[str]:
@@ -442,7 +442,7 @@ ASKS = """
 def test_an_event_that_serves_another_one_waits_for_nobody_which_its_timeline_says(
     deploy, runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(answer_order, "PATIENCE", LONG)
+    monkeypatch.setattr(answers, "PATIENCE", LONG)
 
     with noting() as (port, said):
         serves = deploy(SERVES).invoke_async({"port": port})
