@@ -16,6 +16,8 @@ The kernel can wake a process that has a POSIX timer (``timeout``), so such a pr
 
 Two things cannot be seen from outside: an alarm (``alarm``, ``setitimer``), and a signal that an unrelated process
 sends. The clock passes a process that waits for one of these, and its real alarm comes late.
+
+What was written to a terminal may not have come to its reader yet. So it is delivered between the two passes.
 """
 
 from __future__ import annotations
@@ -25,6 +27,7 @@ import socket
 from collections.abc import Callable, Iterable
 from typing import NamedTuple
 
+from ..protocol import terminals
 from ..protocol.kernel_waits import Call, call_of, polled_by
 from ..protocol.linux import copy_of_socket
 from ..protocol.procfs import has_timer, registered_with, runs_of_sleepers, target_of
@@ -51,22 +54,24 @@ class Rest(NamedTuple):
 def at_rest(
     pids: Iterable[int],
     are_all: Callable[[], bool],
-    instance: int | None = None,
-    wakeup_fd: int = -1,
+    instance: int,
+    wakeup_fd: int | None = None,
     asleep: Iterable[int] = (),
 ) -> Rest | None:
     """The `Rest` of *pids* and *instance* if all their threads wait for each other, else None.
 
+    Without *wakeup_fd* it is known that the threads of *instance* wait for *pids* or in its scheduler.
     *are_all* checks whether these are still all processes there are. A thread of the *instance* is in its scheduler if
     it polls the descriptor *wakeup_fd*. The processes *asleep* need only sleep, whatever they wait for.
     """
     sleepers = frozenset(asleep)
-    processes = [*pids, *sleepers] if instance is None else [*pids, *sleepers, instance]
+    processes = [*pids, *sleepers] if wakeup_fd is None else [*pids, *sleepers, instance]
     before = runs_of_sleepers(processes)
     if before is None:
         return None
     found = []
     main = inside = False
+    at_terminals = False
     for (pid, task), runs in before.items():
         if pid in sleepers:
             continue
@@ -76,26 +81,45 @@ def at_rest(
         if pid == instance and _is_in_scheduler(pid, call, wakeup_fd):
             inside = True
             continue
-        if not _waits_for_instance(pid, call):
+        awaited = _awaited(pid, call)
+        if awaited is None:
             return None
+        for fd in awaited:
+            target = target_of(pid, fd)
+            if not (target.startswith(_OWN) or (target.startswith("socket:[") and _is_pair(pid, fd))):
+                return None
+            at_terminals = at_terminals or terminals.is_end(target)
         main = main or (pid == instance and int(task) == pid)
         found.append(runs)
+    if at_terminals and _delivery_wakes(instance, processes):
+        return None
     if any(map(has_timer, {pid for pid, _ in before})) or not are_all() or runs_of_sleepers(processes) != before:
         return None
     return Rest(tuple(found), main, inside)
 
 
-def _is_in_scheduler(pid: int, call: Call, wakeup_fd: int) -> bool:
+def _is_in_scheduler(pid: int, call: Call, wakeup_fd: int | None) -> bool:
     name, _, arguments = call
     return name == "poll" and wakeup_fd in polled_by(pid, arguments[0], arguments[1])
 
 
-def _waits_for_instance(pid: int, call: Call) -> bool:
+def _delivery_wakes(instance: int, processes: Iterable[int]) -> bool:
+    """Deliver what was written to terminals of these; whether a thread of *instance* is awake then."""
+    before = runs_of_sleepers([instance])
+    terminals.deliver(end for pid in {instance, *processes} for end in terminals.ends_of(pid))
+    return before is None or runs_of_sleepers([instance]) != before
+
+
+def _awaited(pid: int, call: Call) -> list[int] | None:
+    """The descriptors that a thread waits for without a timeout: none if it waits for its own process or its children.
+
+    None: it waits for something else, or has a timeout.
+    """
     name, number, arguments = call
     if name in _FOR_ITS_OWN:
-        return name == "waitpid" or arguments[_FUTEX_TIMEOUT] == 0
+        return [] if name == "waitpid" or arguments[_FUTEX_TIMEOUT] == 0 else None
     if name in ("read", "readv", "recv", "recvmsg"):
-        return _is_of_instance(pid, arguments[0] & 0xFFFFFFFF)
+        return [arguments[0] & 0xFFFFFFFF]
     if name == "poll":
         descriptors = polled_by(pid, arguments[0], arguments[1])
         timeout = arguments[_POLL_TIMEOUT]
@@ -103,15 +127,9 @@ def _waits_for_instance(pid: int, call: Call) -> bool:
         descriptors = registered_with(pid, arguments[0])
         timeout = arguments[_EPOLL_TIMEOUT]
     else:
-        return False
+        return None
     for_ever = timeout == 0 if number in _BY_POINTER else bool(timeout & 0x80000000)
-    return for_ever and bool(descriptors) and all(_is_of_instance(pid, fd) for fd in descriptors)
-
-
-def _is_of_instance(pid: int, fd: int) -> bool:
-    """Whether *fd* of *pid* is a file that has no end outside the instance and its children."""
-    target = target_of(pid, fd)
-    return target.startswith(_OWN) or (target.startswith("socket:[") and _is_pair(pid, fd))
+    return descriptors or None if for_ever else None
 
 
 def _is_pair(pid: int, fd: int) -> bool:

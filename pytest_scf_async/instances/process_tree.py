@@ -180,7 +180,7 @@ class Children:
         rest = self._rest_with_threads(pids, below) if waits else None
         self.threads_rest = rest is not None
         if rest is None and pids:
-            rest = at_rest(pids, lambda: self._are_all(below))
+            rest = at_rest(pids, lambda: self._are_all(below), self._instance.pid)
         if rest is not None:
             self.holding, self._rest = (), rest
         return self.holding

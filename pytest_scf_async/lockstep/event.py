@@ -707,12 +707,13 @@ class Event:
         if wait is None:
             return
         for number in range(len(self.timeline) - 1, -1, -1):
-            last = self.timeline[number]
-            if isinstance(last, Waited):
-                if (last.description, last.last_us) == (wait.description, wait.time_us):
-                    self.timeline[number] = last._replace(awaits=wait.awaits)
+            row = self.timeline[number]
+            if isinstance(row, Waited):
+                if row.last_us != wait.time_us:
+                    break
+                if row.description == wait.description:
+                    self.timeline[number] = row._replace(awaits=wait.awaits)
                     return
-                break
         self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
 
     def waits_begun(self) -> int:

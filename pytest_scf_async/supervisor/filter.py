@@ -13,7 +13,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..protocol import linux
+from ..protocol import linux, terminals
 from .tracee import HERE, Registers
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -108,6 +108,7 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "rt_sigaction": (OneOf(0, (15,)), Pointer(1)),
     "ptrace": (),
     "clone": (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),),
+    "ioctl": (OneOf(1, (terminals.UNLOCK,)),),
     "clone3": (),  # its flags are in memory, where a filter does not see them
 }
 """At which system calls a thread stops, and what all has to hold of its arguments."""

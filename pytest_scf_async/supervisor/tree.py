@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..bootstrap.originals import real_poll, real_waitpid
-from ..protocol import procfs
+from ..protocol import procfs, terminals
 from ..protocol.shared_page import Order
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
@@ -341,6 +341,8 @@ class Tree:
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
+        self._has_terminals = False
+        """A process of the tree has made a terminal."""
         self._deferred: dict[int, list[int]] = {}
         self._lookers: list[Thread] = []
         """Threads that are about to look whether a child has ended, while other processes compute."""
@@ -667,6 +669,9 @@ class Tree:
             self._looks_for_ended(thread)
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
+        elif name == "ioctl":
+            self._has_terminals = True
+            self._go_on(thread)
         else:
             if name in seccomp.SENDS:
                 self._progresses(thread.process)
@@ -1307,7 +1312,8 @@ class Tree:
         So its state is checked, too.
 
         Between the passes `in_transit` is read: data that the kernel was still delivering then can wake a thread later.
-        Without *sends* it is not read, because nothing has been sent since the last time.
+        What was written to terminals is delivered there. Without *sends* neither is done, because nothing has been sent
+        since the last time.
         """
         checked: list[Thread] = []
         self.in_transit = False
@@ -1324,6 +1330,8 @@ class Tree:
             except OSError:
                 return thread  # it ends
             checked.append(thread)
+        if sends and self._has_terminals:
+            terminals.deliver(end for pid in self.processes for end in terminals.ends_of(pid))
         in_transit = sends and (self.connections.scan() or self.hooks.in_transit())
         for thread in checked:
             pid, tid, files, is_stopped = thread.process.pid, thread.tid, thread.files, thread.stopped

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+from collections.abc import Iterator
+
 import pytest
 
 IMPORTS = """
@@ -114,3 +119,63 @@ def main_handler(event, context):
     ).invoke_async()
 
     assert event.wait().result is True
+
+
+TERMINALS = {
+    "a program that answers lines": (
+        '"stty -echo; echo ready; while read word; do echo got $word; done"',
+        "w%d\\n",
+        "got w%d",
+    ),
+    "the terminal's own echo of half a line": ('"echo ready; exec cat"', "w%d.", "w%d."),
+}
+
+
+@pytest.fixture
+def busy_cores() -> Iterator[None]:
+    """Six loops that compute on each core: what a worker of the kernel delivers comes late."""
+    loop = [sys.executable, "-S", "-c", "while True: pass"]
+    loops = [subprocess.Popen(loop) for _ in range(6 * (os.cpu_count() or 1))]
+    try:
+        yield
+    finally:
+        for each in loops:
+            each.kill()
+            each.wait()
+
+
+@pytest.mark.usefixtures("busy_cores")
+@pytest.mark.parametrize("kind", TERMINALS)
+@pytest.mark.parametrize("children", ["real", "simulated"])
+def test_time_waits_for_what_a_terminal_delivers(deploy, children: str, kind: str) -> None:
+    command, written, expected = TERMINALS[kind]
+    source = f"""
+import os, pty, select, signal, time
+
+def main_handler(event, context):
+    child, terminal = pty.fork()
+    if child == 0:
+        os.execvp("sh", ["sh", "-c", {command}])
+    seen, late = b"", []
+
+    def expect(text):
+        nonlocal seen
+        while text not in seen:
+            if not select.select([terminal], [], [], 30)[0]:
+                late.append(text.decode())
+                return
+            seen += os.read(terminal, 1000)
+        seen = b""
+
+    expect(b"ready")
+    for number in range(1000):
+        os.write(terminal, b"{written}" % number)
+        expect(b"{expected}" % number)
+        time.sleep(1)
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    return late
+"""
+    event = deploy(source, children=children, timeout=86_400).invoke_async()
+
+    assert event.wait().result == []

@@ -348,6 +348,8 @@ def test_what_events_do_between_their_answers_and_their_next_waits_goes_in_the_o
             runtime.wait_all(events)
         assert said == names * 6
         waits = [row for event in events for row in event.timeline.splitlines() if "  wait  " in row]
+        naps = [re.search(r"sleep\(30\)[^,]*(?:, (\d+) times)?", row) for row in waits]
+        assert sum(int(nap[1] or 1) for nap in naps if nap) == 6 * len(names)
         rows.add(re.sub(r"127\.0\.0\.1:\d+", "server", "\n".join(waits)))
         assert not any("not repeatable" in event.timeline for event in events)
 
