@@ -1,25 +1,27 @@
-"""Kills, answered from the record of the undisturbed run: a killed process leaves nothing but what is on the disk.
+"""Kills, answered from the record of a run: a killed process leaves nothing but what is on the disk.
 
 A kill has as many outcomes as there are states of the directory, simulated times and numbers of records by then. Each
-is resumed from once, however many lines and waits of the handler stand in it.
+is resumed from once, however many lines and waits of the handler stand in it. The undisturbed run has the kills of a
+handler that has had no SIGTERM; a run that was stopped with grace has those that come after its SIGTERM.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
 
 from ..async_event import AsyncEvent
 from ..lockstep.event import Moment
-from ..model.timeline import Waited, Written
+from ..model.timeline import AnyEntry, SignalSent, Waited, Written
 from .points import Point, effect_point
-from .run import Killed, Outcome, Plan, Runner
+from .run import Killed, NotReachedError, Outcome, Plan, Runner
 from .states import Image, State
 
 _MANY = 1 << 62
-_Key = tuple[int, int, int]
+LeftBy = tuple[int, int, int]
+"""What a kill leaves: a digest of the directory, the simulated time, and how many records had been sent."""
 
 
 class _Place(NamedTuple):
@@ -32,7 +34,7 @@ class _Place(NamedTuple):
     at: Moment
 
     @property
-    def key(self) -> _Key:
+    def key(self) -> LeftBy:
         """Equal for points at which a kill leaves the same."""
         return self.digest, self.at.time_us, self.at.records
 
@@ -40,33 +42,51 @@ class _Place(NamedTuple):
 class Kills:
     """The points of a run that was recorded, and what comes of a kill at each of them."""
 
-    def __init__(self, recorded: Outcome) -> None:
+    def __init__(self, recorded: Outcome, known: Set[LeftBy] = frozenset()) -> None:
+        """Where the run was interrupted, its points are those after that which leave what is not *known* yet."""
         assert recorded.record is not None
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
-        self._outcomes: dict[tuple[_Key, int], Outcome] = {}
+        self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
+        self._outcomes: dict[tuple[LeftBy, int], Outcome] = {}
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
-        self._places = dict(self._all(recorded.points))
+        self._places = dict(self._all(recorded.points, known))
 
     @property
     def points(self) -> list[Point]:
         """Those of the run, and between them the effects before which the directory is like that at none of them."""
         return list(self._places)
 
+    @property
+    def leave(self) -> set[LeftBy]:
+        """What the kills at these points leave."""
+        return {place.key for point, place in self._places.items() if point.forced}
+
     def has(self, point: Point) -> bool:
         """Whether *point* is one of the run that was recorded."""
         return point in self._places
 
-    def _all(self, points: Sequence[Point]) -> Iterator[tuple[Point, _Place]]:
+    def effect(self, label: str) -> Point:
+        """The effect of that name. Raises ``NotReachedError`` where the run has none, or none that differs."""
+        for point in self._places:
+            if point.label == label:
+                return point
+        raise NotReachedError(f"{label} is no effect that leaves something else than the ones before it")
+
+    def _all(self, points: Sequence[Point], known: Set[LeftBy]) -> Iterator[tuple[Point, _Place]]:
         digests = {(state.number, state.cut): image.digest for state, image in self._record.states()}
         found = [(point, self._place_of(point, digests, at)) for point, at in self._moments(points)]
-        known = {place.key for point, place in found if point.forced}
+        if self._stop is None:
+            first, left = 1, {place.key for point, place in found if point.forced}
+        else:
+            first, left = found[0][1].state[0] if found else len(digests), set(known)
         last: tuple[Point, _Place] | None = None
         for (number, cut), digest in digests.items():
             while found and found[0][1].state[0] <= number:
                 last = found.pop(0)
-                yield last
+                if self._stop is None:
+                    yield last
             if number > len(self._record.effects):
                 return
             effect = self._record.effects[number - 1]
@@ -74,9 +94,10 @@ class Kills:
             at = Moment(effect.time_us, effect.records, 0, 0, "") if last is None else last[1].at
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
             place = _Place((number, cut), digest, at)
-            if place.key not in known:
-                known.add(place.key)
-                yield effect_point(state, None if last is None else last[0], self._lived.record.start_us), place
+            if number >= first and place.key not in left:
+                left.add(place.key)
+                point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
+                yield replace(point, after=self._stop), place
 
     @staticmethod
     def _place_of(point: Point, digests: dict[tuple[int, int | None], int], at: Moment) -> _Place:
@@ -86,10 +107,13 @@ class Kills:
     def _moments(self, points: Sequence[Point]) -> Iterator[tuple[Point, Moment]]:
         """What the main thread has done by each of *points*; where others wait or write, too, only times tell them."""
         timeline = self._lived.timeline
-        waited = sum(entry.times for entry in timeline if isinstance(entry, Waited))
-        written = sum(isinstance(entry, Written) and not entry.of_platform for entry in timeline)
-        lines = 0 if written == sum(point.kind == "log" for point in points) else _MANY
-        waits = 0 if waited == sum(point.kind == "wait" for point in points) else _MANY
+        signals = [at for at, entry in enumerate(timeline) if isinstance(entry, SignalSent)]
+        stop = signals[0] if signals and self._stop is not None else 0
+        (waits, lines), (waited, written) = _done_in(timeline[:stop]), _done_in(timeline[stop:])
+        if written != sum(point.kind == "log" for point in points):
+            lines = _MANY
+        if waited != sum(point.kind == "wait" for point in points):
+            waits = _MANY
         for point in points:
             lines += point.kind == "log"
             waits += point.kind == "wait"
@@ -99,7 +123,7 @@ class Kills:
         self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False
     ) -> Outcome:
         """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
-        place, question = self._places[plan.steps[0].point], runner.question
+        place, question = self._places[plan.steps[-1].point], runner.question
         reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
         key = place.key, place.at.lines if reads_log else 0
         known = None if plan.collects or anew else self._outcomes.get(key)
@@ -116,3 +140,10 @@ class Kills:
             if self._now is None:  # the point lies before the last one that was asked for
                 self._states = self._record.states()
         self._now[1].put(directory)
+
+
+def _done_in(entries: Iterable[AnyEntry]) -> tuple[int, int]:
+    """How many waits, and how many lines of user code, are in *entries*."""
+    found = list(entries)
+    waits = sum(entry.times for entry in found if isinstance(entry, Waited))
+    return waits, sum(isinstance(entry, Written) and not entry.of_platform for entry in found)

@@ -111,6 +111,11 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
 
 
+def effect_named(label: str, after: Point) -> Point:
+    """The point at an effect, of which only the name is known, after a first termination."""
+    return Point(label, "effect", "", 0, 0.0, messages.Point("effect", 0, 0, "", 0), after=after)
+
+
 def points_of_program(timeline: Iterable[AnyEntry], lines: Sequence[LogLine], start_us: int) -> list[Point]:
     """The points of a program that no Python tells: each line of its log, and each of its waits, in their order."""
     found: list[messages.Point] = []

@@ -140,7 +140,7 @@ class Plan:
     another: bool = False
     """It starts at another time and has other request ids."""
     recorded: bool = False
-    """The effects of its first event are recorded."""
+    """The effects of its first event are recorded; where that is interrupted, its points after that are collected."""
     cold: bool = False
     """The instance is reclaimed when the interrupted event has ended, so that the next event has a cold start."""
 
@@ -351,7 +351,7 @@ class Runner:
                 event._lockstep.gates.forget_places(event._event)
             if number + 1 < len(plan.steps):
                 gates.append(self._gate(event, plan.steps[number + 1].point))
-            elif plan.collects:
+            elif plan.collects or plan.recorded:
                 self._collect(event)
             _interrupt(stage, event, step.by)
 

@@ -27,10 +27,10 @@ from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, 
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
-from .kills import Kills
+from .kills import Kills, LeftBy
 from .legitimate import OTHER_START, ignore_rest, legitimate_differences
 from .mutating import Trial, tried
-from .points import Point, choice, chosen, first_difference, first_turns
+from .points import Point, choice, chosen, effect_named, first_difference, first_turns
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
@@ -58,8 +58,9 @@ _COMPARE = (
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 _FORCED = Interruption("forced")
-Number: TypeAlias = "tuple[int, bool]"
-"""The number of a run among those that are planned, and whether it is the one of them with a cold start."""
+Number: TypeAlias = "tuple[int, int]"
+"""The number of a run among those that are planned, and among those that follow from it: 0 is that run itself, 1 the
+one with a cold start, and from 2 on there are the kills that come after its SIGTERM."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -226,9 +227,13 @@ class _Sweeper:
         self._bench = bench
         self._request = request
         self._lines: set[tuple[str, int]] = set()
-        self._collected = self._planned = self._tried = 0
+        self._collected = self._planned = self._picked = self._tried = 0
         self._kills: Kills | None = None
         """Answers kills, where the undisturbed run could be recorded."""
+        self._left: set[LeftBy] = set()
+        """What kills leave that are known by now."""
+        self._beyond_limit = 0
+        """How many kills after a SIGTERM ``limit=`` leaves out."""
         self._about_effects: list[str] = []
         self._expected: Effects | None = None
         self._in = Compared(result=True)
@@ -264,7 +269,7 @@ class _Sweeper:
         swept = Swept(
             self._name,
             tried_at,
-            reached,
+            reached + sum(number[1] > 1 for number in runs) + self._beyond_limit,
             tuple(made),
             undisturbed,
             self._in,
@@ -277,7 +282,7 @@ class _Sweeper:
             planned=self._planned,
             not_reached=missing,
             collected=self._collected,
-            left_out=reached - self._tried,
+            left_out=reached - self._picked + self._beyond_limit,
             about_effects=tuple(self._about_effects),
             unlike=unlike,
         )
@@ -293,15 +298,15 @@ class _Sweeper:
         keys = [plan.key for plan in plans]
         guide = self._guide
         if guide.replay:
-            cold = [replace(plan, cold=True) for plan in plans if plan.is_graceful]
-            plans, keys = [*plans, *cold], [*keys, *(plan.key for plan in cold)]
+            plans = [*plans, *self._following(plans, guide.replay)]
+            keys = [plan.key for plan in plans]
             if guide.replay not in keys:
                 guide.no_such_run(
                     f"sweep: function {self._name!r} has no run {guide.replay!r}: the key is of other code, of another "
                     f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
                 return []
-            return [((0, False), plans[keys.index(guide.replay)])]
+            return [((0, 0), plans[keys.index(guide.replay)])]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
             part, parts = guide.shard
@@ -310,7 +315,18 @@ class _Sweeper:
                 raise ScfUsageError(
                     f"sweep: shard {part}/{parts} of function {self._name!r} is empty: there are {len(plans)} runs"
                 )
-        return self._first_failed([((number, False), plans[number]) for number in numbers])
+        return self._first_failed([((number, 0), plans[number]) for number in numbers])
+
+    @staticmethod
+    def _following(plans: Sequence[Plan], key: str) -> Iterator[Plan]:
+        """The runs that follow from *plans*, as far as one of them may have that *key*."""
+        for plan in plans:
+            if plan.is_graceful:
+                yield replace(plan, cold=True)
+                start = f"{plan.how}>{_FORCED.name}@{plan.steps[-1].point.shown}>"
+                if key.startswith(f"{start}effect#"):
+                    point = effect_named(key.removeprefix(start), plan.steps[-1].point)
+                    yield Plan((*plan.steps, Step(point, _FORCED)))
 
     def _first_failed(self, plans: list[tuple[Number, Plan]]) -> list[tuple[Number, Plan]]:
         """*plans* in their order, but those first that have failed before."""
@@ -328,7 +344,7 @@ class _Sweeper:
         for (number, _), run in sorted(runs.items()) if not self._guide.replay else ():
             end = run.outcome.end
             if end is not None and end not in ends:
-                cold.append(((number, True), replace(run.outcome.plan, collects=False, cold=True)))
+                cold.append(((number, 1), replace(run.outcome.plan, collects=False, cold=True)))
                 ends.update([end] if end else [])
         room = max(self._choice.limit - self._tried, 0)
         if len(cold) > room:
@@ -341,18 +357,37 @@ class _Sweeper:
     ) -> str:
         """Make *mine* and what follows from them; why not all of them, where the time is over."""
         failures = 0
-        for number, plan in self._all_of(mine, runs):
-            run = self._run(plan, collects=number in collecting)
-            if run is None:
-                continue
-            runs[number] = run
-            failures += run.fails()
-            self._guide.progress(len(runs), self._planned, failures)
-            if self._request.until is not None and self._request.until(run):
-                return ""
-            if self._is_late() and len(runs) < self._planned:
-                return "the time limit of the test was near"
+        for first, plan in self._all_of(mine, runs):
+            for number, run in self._with_kills(first, plan, collects=first in collecting):
+                runs[number] = run
+                failures += run.fails()
+                self._guide.progress(len(runs), self._planned, failures)
+                if self._request.until is not None and self._request.until(run):
+                    return ""
+                if self._is_late() and len(runs) < self._planned:
+                    return "the time limit of the test was near"
         return ""
+
+    def _with_kills(self, number: Number, plan: Plan, *, collects: bool) -> Iterator[tuple[Number, SweepRun]]:
+        """The run of *plan*, and where it was stopped with grace all kills after that which leave something new."""
+        is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
+        recorded = is_first_stop and self._kills is not None
+        outcome = self._outcome(replace(plan, collects=collects, recorded=recorded))
+        if outcome is None:
+            return
+        yield number, self._judged_run(plan, outcome)
+        if outcome.record is None or outcome.record.problems:
+            return
+        kills = Kills(outcome, self._left)
+        room = max(self._choice.limit - self._tried, 0)
+        points = kills.points[:room]
+        self._beyond_limit += len(kills.points) - len(points)
+        self._left |= kills.leave
+        self._tried += len(points)
+        self._planned += len(points)
+        for at, point in enumerate(points):
+            killed = Plan((*plan.steps, Step(point, _FORCED)))
+            yield (number[0], 2 + at), self._judged_run(killed, kills.outcome(self._runner, killed, self._is_done))
 
     def _is_late(self) -> bool:
         left = self._guide.seconds_left()
@@ -470,6 +505,9 @@ class _Sweeper:
             self._about_effects += first.record.remarks()
             if not first.record.problems:
                 self._kills = Kills(first)
+                question = self._runner.question
+                if not any((question.check, question.done, question.retry)):  # these have the log of what was killed
+                    self._left = self._kills.leave
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         ignore_rest(first.effects, third.effects, self._ignored)
@@ -524,7 +562,7 @@ class _Sweeper:
         limit = self._choice.limit
         kept = limit // _COLD_PART if any(how.kind == "graceful" for how in self._hows) else 0
         picked = chosen(tried, limit - kept)
-        self._tried = len(picked)
+        self._picked = self._tried = len(picked)
         plans = []
         for point in picked:
             for how in self._hows:
@@ -559,19 +597,24 @@ class _Sweeper:
         found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
         return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
-    def _run(self, plan: Plan, *, collects: bool = False, anew: bool = False) -> SweepRun | None:
-        """The run of *plan*; None, with a note, where it did not come to the point of its second termination again.
+    def _run(self, plan: Plan, *, anew: bool = False) -> SweepRun | None:
+        outcome = self._outcome(plan, anew=anew)
+        return None if outcome is None else self._judged_run(outcome.plan, outcome)
+
+    def _outcome(self, plan: Plan, *, anew: bool = False) -> Outcome | None:
+        """What the run of *plan* comes to; None, with a note, where it did not come to its second termination again.
 
         What a handler does after the first one may depend on real time, where the undisturbed run does not. What is
         known of a kill from another point of the same state does for it, unless the run is made *anew*.
         """
         last = plan.steps[-1]
-        plan = replace(plan, collects=collects)
         try:
             is_kill = plan.steps == (Step(last.point, _FORCED),)
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)
+            elif last.point.kind == "effect":
+                outcome = self._killed_after_stop(plan)
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
@@ -582,16 +625,24 @@ class _Sweeper:
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
-        if collects:
+        if plan.collects:
             self._reaches(outcome)
-        return self._judged_run(plan, outcome)
+        return outcome
+
+    def _killed_after_stop(self, plan: Plan) -> Outcome:
+        """A kill at an effect that comes after a SIGTERM, from a record that is made for it."""
+        stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._is_done)
+        kills = Kills(stopped)
+        step = Step(kills.effect(plan.steps[-1].point.label), _FORCED)
+        return kills.outcome(self._runner, Plan((*plan.steps[:-1], step)), self._is_done)
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
         differences = self._judged(plan, outcome)
         event, timeline = outcome.interrupted, outcome.timeline
         if event is not None:
             timeline = event._timeline() if differences else ""
-        kept = replace(outcome, interrupted=None, timeline=timeline)  # the event holds a whole runtime
+        # An event holds a whole runtime, and a record may be large.
+        kept = replace(outcome, interrupted=None, lived=None, record=None, timeline=timeline)
         return SweepRun(plan.steps[-1].point, plan.how, differences, kept)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------
