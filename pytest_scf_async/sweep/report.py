@@ -227,7 +227,7 @@ def _pass(point: Point) -> str:
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
-    same = [other for other in swept.runs if (other.how, other.cold) == (run.how, run.cold)]
+    same = [other for other in swept.runs if _alike(other) == _alike(run)]
     if len(same) == 1:
         return ""
     at = same.index(run)
@@ -241,6 +241,11 @@ def _neighbours(swept: Swept, run: SweepRun) -> str:
     if after is None:
         return f"the handler survives at {before.point.shown}, and fails at every later point that was tried"
     return f"the handler fails between {before.point.shown} and {after.point.shown}, and survives at both"
+
+
+def _alike(run: SweepRun) -> tuple[object, ...]:
+    """What is the same for interruptions of which one is the next after another."""
+    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None
 
 
 def _attempts(run: SweepRun) -> Iterator[str]:

@@ -58,9 +58,9 @@ _COMPARE = (
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 _FORCED = Interruption("forced")
-Number: TypeAlias = "tuple[int, int]"
-"""The number of a run among those that are planned, and among those that follow from it: 0 is that run itself, 1 the
-one with a cold start, and from 2 on there are the kills that come after its SIGTERM."""
+Number: TypeAlias = "tuple[bool, int, int]"
+"""The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that run,
+and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -269,7 +269,7 @@ class _Sweeper:
         swept = Swept(
             self._name,
             tried_at,
-            reached + sum(number[1] > 1 for number in runs) + self._beyond_limit,
+            reached + sum(is_kill for is_kill, _, _ in runs) + self._beyond_limit,
             tuple(made),
             undisturbed,
             self._in,
@@ -306,7 +306,7 @@ class _Sweeper:
                     f"payload, or of other points{did_you_mean(guide.replay, keys)}"
                 )
                 return []
-            return [((0, 0), plans[keys.index(guide.replay)])]
+            return [((False, 0, 0), plans[keys.index(guide.replay)])]
         numbers: Sequence[int] = range(len(plans))
         if guide.shard is not None:
             part, parts = guide.shard
@@ -315,7 +315,7 @@ class _Sweeper:
                 raise ScfUsageError(
                     f"sweep: shard {part}/{parts} of function {self._name!r} is empty: there are {len(plans)} runs"
                 )
-        return self._first_failed([((number, 0), plans[number]) for number in numbers])
+        return self._first_failed([((False, number, 0), plans[number]) for number in numbers])
 
     @staticmethod
     def _following(plans: Sequence[Plan], key: str) -> Iterator[Plan]:
@@ -341,10 +341,10 @@ class _Sweeper:
         yield from mine
         cold: list[tuple[Number, Plan]] = []
         ends: set[str] = set()
-        for (number, _), run in sorted(runs.items()) if not self._guide.replay else ():
+        for (_, number, _), run in sorted(runs.items()) if not self._guide.replay else ():
             end = run.outcome.end
             if end is not None and end not in ends:
-                cold.append(((number, 1), replace(run.outcome.plan, collects=False, cold=True)))
+                cold.append(((False, number, 1), replace(run.outcome.plan, collects=False, cold=True)))
                 ends.update([end] if end else [])
         room = max(self._choice.limit - self._tried, 0)
         if len(cold) > room:
@@ -387,7 +387,7 @@ class _Sweeper:
         self._planned += len(points)
         for at, point in enumerate(points):
             killed = Plan((*plan.steps, Step(point, _FORCED)))
-            yield (number[0], 2 + at), self._judged_run(killed, kills.outcome(self._runner, killed, self._is_done))
+            yield (True, number[1], at), self._judged_run(killed, kills.outcome(self._runner, killed, self._is_done))
 
     def _is_late(self) -> bool:
         left = self._guide.seconds_left()

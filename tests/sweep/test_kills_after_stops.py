@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+import textwrap
 from typing import Any
 
 import pytest
@@ -57,3 +59,90 @@ def test_none_is_where_a_stop_saves_by_a_rename(scf_runtime: ScfRuntime, deploye
     sweep = scf_runtime.sweep(deployed(SAVES_BY_RENAME), each_run=each_run)
     sweep.assert_survives()
     assert any(run.point.kind == "effect" and run.point.after is not None for run in sweep.runs)
+
+
+
+def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(job=textwrap.dedent(SAVES_IN_PLACE))
+    pytester.makepyfile(
+        test_job="""
+        def each_run(run):
+            yield {"OUT": str(run.path)}
+
+        def test_it(scf_runtime):
+            sweep = scf_runtime.sweep(scf_runtime.deploy("job.py:main_handler"), each_run=each_run)
+            sweep.assert_survives()
+        """
+    )
+    failed = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    failed.assert_outcomes(failed=1)
+    key = re.search(r"--scf-async-replay='(graceful>forced@\S+>effect#\d+)'", failed.stdout.str())
+    assert key is not None
+
+    repeated = pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--scf-async-replay={key[1]}")
+
+    repeated.assert_outcomes(failed=1)
+    assert "1 interruption, 1 of them went wrong" in repeated.stdout.str()
+    assert f"repeat it: --scf-async-replay='{key[1]}'" in repeated.stdout.str()
+
+
+def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(job=textwrap.dedent(SAVES_BY_RENAME))
+    pytester.makepyfile(
+        test_job="""
+        def test_it(scf_runtime):
+            def each_run(run):
+                yield {"OUT": str(run.path)}
+
+            scf_runtime.sweep(scf_runtime.deploy("job.py:main_handler"), each_run=each_run).assert_survives()
+        """
+    )
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--scf-async-replay=graceful>forced@wait#1>effect#99")
+    assert result.ret != 0
+    result.stdout.fnmatch_lines(["ERROR: no sweep of this session has the run *effect#99'"])
+
+
+def test_a_check_is_asked_of_each_with_its_log(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib, signal, time
+
+        def main_handler(event, context):
+            out = pathlib.Path(os.environ["OUT"])
+
+            def stop(*_):
+                print("first")
+                (out / "one").write_text("1")
+                print("second")
+                (out / "two").write_text("2")
+
+            signal.signal(signal.SIGTERM, stop)
+            time.sleep(10)
+            return "done"
+        """
+    )
+    seen = {}
+
+    def check(run: Any) -> None:
+        if run.how == "graceful>forced":
+            files = sorted(each.name for each in run.path.iterdir() if each.stat().st_size)
+            seen[run.point] = [*files, *(word for word in ("first", "second") if word in str(run.events[0].log))]
+
+    sweep = scf_runtime.sweep(function, each_run=each_run, check=check, points="waits")
+
+    assert not any(run.outcome.check for run in sweep.runs)
+    found = [seen[each] for each in sorted(seen) if each.startswith("wait#1>effect#")]
+    assert found == [["first"], ["first"], ["one", "first", "second"], ["one", "first", "second"]]
+
+
+def test_limit_counts_them(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(SAVES_IN_PLACE)
+    whole = scf_runtime.sweep(function, each_run=each_run, points="waits")
+    kills = sum(run.point.kind == "effect" and run.point.after is not None for run in whole.runs)
+    assert kills > 1
+
+    planned = len(whole.points) - kills
+    less = scf_runtime.sweep(function, each_run=each_run, points="waits", limit=planned + 1)
+
+    assert sum(run.point.kind == "effect" and run.point.after is not None for run in less.runs) <= 1
+    assert re.search(r"not tried: \d+ points beyond limit=", less.report)
