@@ -59,8 +59,8 @@ _COMPARE = (
 )
 _FORCED = Interruption("forced")
 Number: TypeAlias = "tuple[bool, int, int]"
-"""The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that run,
-and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
+"""The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that
+run, and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 

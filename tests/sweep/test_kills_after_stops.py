@@ -97,7 +97,8 @@ def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
             scf_runtime.sweep(scf_runtime.deploy("job.py:main_handler"), each_run=each_run).assert_survives()
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--scf-async-replay=graceful>forced@wait#1>effect#99")
+    key = "graceful>forced@wait#1>effect#99"
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--scf-async-replay={key}")
     assert result.ret != 0
     result.stdout.fnmatch_lines(["ERROR: no sweep of this session has the run *effect#99'"])
 
