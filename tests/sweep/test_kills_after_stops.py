@@ -61,7 +61,6 @@ def test_none_is_where_a_stop_saves_by_a_rename(scf_runtime: ScfRuntime, deploye
     assert any(run.point.kind == "effect" and run.point.after is not None for run in sweep.runs)
 
 
-
 def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(job=textwrap.dedent(SAVES_IN_PLACE))
     pytester.makepyfile(
