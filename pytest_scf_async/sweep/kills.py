@@ -82,6 +82,7 @@ class Kills:
         else:
             first, left = found[0][1].state[0] if found else len(digests), set(known)
         last: tuple[Point, _Place] | None = None
+        ended_us = self._lived.record.end_us or 0
         for (number, cut), digest in digests.items():
             while found and found[0][1].state[0] <= number:
                 last = found.pop(0)
@@ -90,6 +91,8 @@ class Kills:
             if number > len(self._record.effects):
                 return
             effect = self._record.effects[number - 1]
+            if effect.time_us > ended_us:
+                return  # it is of the next event, in the same instance
             state = State(number, effect, cut)
             at = Moment(effect.time_us, effect.records, 0, 0, "") if last is None else last[1].at
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")

@@ -61,6 +61,29 @@ def test_none_is_where_a_stop_saves_by_a_rename(scf_runtime: ScfRuntime, deploye
     assert any(run.point.kind == "effect" and run.point.after is not None for run in sweep.runs)
 
 
+def test_what_the_next_event_does_in_the_same_instance_is_no_effect_of_the_one_that_was_stopped(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os, pathlib, signal, time
+
+        def main_handler(event, context):
+            asked = []
+            signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+            time.sleep(1)
+            if asked:
+                return "stopped"
+            time.sleep(1)
+            pathlib.Path(os.environ["OUT"], "done").write_text("done")
+            return "done"
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run)
+    sweep.assert_survives()
+    assert all(run.point.seconds <= 2 for run in sweep.runs)
+
+
 def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(job=textwrap.dedent(SAVES_IN_PLACE))
     pytester.makepyfile(
