@@ -53,6 +53,7 @@ LONG = {
         "tests/sweep/test_seeded.py",
         "tests/sweep/test_seeded_model.py",
         "tests/sweep/test_sweep.py",
+        "tests/sweep/test_verdicts_once_wrong.py",
         "tests/unit/test_sweep_legitimate.py",
     ),
     "random requests, programs and orders, and many at a time": (
