@@ -3,7 +3,8 @@
 Where a handler fails stands in its source, at the end of the line: ``# window: forced lost; graceful lost``. *forced*
 is a forced termination before this line, at some pass of it. *graceful* is SIGTERM taken on this line: after a call in
 it, at the entry of the function whose first line it is, or at the back edge to the loop whose head it is. *second* is a
-forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. For the kinds in
+forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. *effect* is a forced
+termination between two system calls that this line makes, within a function of a library. For the kinds in
 ``Seeded.how`` every line that fails is marked, and no other.
 
 No window depends on what differs by Python or by how points are counted: whether a ``while`` jumps back before its
@@ -39,6 +40,8 @@ class Seeded:
 
 GRACEFUL = ("graceful",)
 """These promise nothing for a forced termination, twins included."""
+AT_EFFECTS = ("forced", "effect")
+"""Killed before each line, and between the system calls of one."""
 
 SEEDED = [
     Seeded("acknowledged_first", {"rows": 2}, "a job is acknowledged before its result is written"),
@@ -93,6 +96,20 @@ SEEDED = [
     Seeded("thread_outlives_handler", {"rows": 2}, "a thread writes after the handler has returned"),
     Seeded("two_transactions", {"transfers": 2}, "debit and credit are two transactions"),
     Seeded("written_in_place", {"pages": 2}, "a file is there before it is complete"),
+    Seeded("added_to_a_zip", {"reports": 2}, "a zip file is written to in place", how=AT_EFFECTS),
+    Seeded("checkpoint_in_place", {"rows": 2}, "a checkpoint is written in place", how=AT_EFFECTS),
+    Seeded("copied_to_its_name", {"pages": 2}, "a copy has its name before its content", how=AT_EFFECTS),
+    Seeded("half_a_record_appended", {"records": 2}, "a record is two writes", how=AT_EFFECTS),
+    Seeded("header_by_existence", {"rows": 2}, "a header counts as there where its file exists", how=AT_EFFECTS),
+    Seeded("index_of_dbm", {"orders": 2}, "an index is moved away before the new one is there", how=AT_EFFECTS),
+    Seeded("link_removed_first", {"orders": 2}, "a link is removed before it is made anew", how=AT_EFFECTS),
+    Seeded("moved_to_a_backup", {"orders": 2}, "a file is moved to its backup, which nobody reads", how=AT_EFFECTS),
+    Seeded("removed_before_written", {"orders": 2}, "a file is removed before it is written anew", how=AT_EFFECTS),
+    Seeded("rows_each_committed", {"invoices": 2}, "rows that belong together have no transaction", how=AT_EFFECTS),
+    Seeded("rows_written_one_by_one", {"pages": 2}, "a file counts as there while it is written", how=AT_EFFECTS),
+    Seeded("script_without_transaction", {"transfers": 2}, "a script in SQL has no transaction", how=AT_EFFECTS),
+    Seeded("state_dumped_in_place", {"pages": 2}, "JSON is dumped to the file that it was read from", how=AT_EFFECTS),
+    Seeded("tree_copied_to_its_name", {"sites": 2}, "a tree has its name before it has its files", how=AT_EFFECTS),
 ]
 
 

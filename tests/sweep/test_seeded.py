@@ -51,7 +51,7 @@ def found_by(sweep: Any, seeded: Seeded) -> set[tuple[int, str, str]]:
         kinds = {kind.value for kind in run.kinds}
         if not kinds or run.cold or run.point.kind in ("wait", "waited", "log"):
             continue
-        how = run.how
+        how = "effect" if run.point.kind == "effect" and "effect" in seeded.how else run.how
         if run.point.after is not None:
             how = "second" if how.endswith("forced") else "again"
         if how in seeded.how:
