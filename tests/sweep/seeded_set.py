@@ -110,6 +110,14 @@ SEEDED = [
     Seeded("script_without_transaction", {"transfers": 2}, "a script in SQL has no transaction", how=AT_EFFECTS),
     Seeded("state_dumped_in_place", {"pages": 2}, "JSON is dumped to the file that it was read from", how=AT_EFFECTS),
     Seeded("tree_copied_to_its_name", {"sites": 2}, "a tree has its name before it has its files", how=AT_EFFECTS),
+    Seeded("batch_removed_in_pieces", {"batches": 2}, "a batch lacks items while it is removed", how=AT_EFFECTS),
+    Seeded("directories_by_existence", {"customers": 2}, "a directory stands for what is in it", how=AT_EFFECTS),
+    Seeded("migration_without_transaction", {"orders": 2}, "a database is between two versions", how=AT_EFFECTS),
+    Seeded("renamed_in_wrong_order", {"pages": 2}, "what counts as done is renamed first", how=AT_EFFECTS),
+    Seeded("settings_in_place", {"orders": 2}, "an empty file of settings is a valid one", how=AT_EFFECTS),
+    Seeded("truncated_before_written", {"orders": 2}, "a file is emptied before it is written anew", how=AT_EFFECTS),
+    Seeded("two_files_in_one_call", {"pages": 2}, "of two files the one that counts is written first", how=AT_EFFECTS),
+    Seeded("xml_written_in_place", {"orders": 2}, "an empty file of XML is none", how=AT_EFFECTS),
 ]
 
 
