@@ -70,6 +70,8 @@ class Plan:
     """After SIGTERM: SIGKILL at the n-th line since."""
     again: int = 0
     """After SIGTERM: another one at the n-th point since."""
+    cold: bool = False
+    """The instance ends with the event, however that ends."""
 
 
 @dataclass
@@ -496,7 +498,7 @@ class Instance:
             run = Run(plan)
             event = self.invoke(module.main_handler)
             append(self.place.notes, event)
-            if event["status"] != "FINISHED" or done(event):
+            if event["status"] != "FINISHED" or done(event) or plan.cold:
                 return
             plan = Plan()
 
@@ -660,6 +662,9 @@ class Model:
                 classes, event = self.outcome(Plan("graceful", number + 1))
                 if "graceful" in how:
                     failures |= {(lines[number], "graceful", each) for each in classes}
+                if "cold" in how and event["status"] == "FINISHED" and not self.done(event):
+                    classes, _ = self.outcome(Plan("graceful", number + 1, cold=True))
+                    failures |= {(lines[number], "cold", each) for each in classes}
                 for kind in {"second", "again"} & set(how):
                     after = event.get("lines_after" if kind == "second" else "graceful_after", [])
                     way = kind, tuple(after)

@@ -4,7 +4,8 @@ Where a handler fails stands in its source, at the end of the line: ``# window: 
 is a forced termination before this line, at some pass of it. *graceful* is SIGTERM taken on this line: after a call in
 it, at the entry of the function whose first line it is, or at the back edge to the loop whose head it is. *second* is a
 forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. *effect* is a forced
-termination between two system calls that this line makes, within a function of a library. For the kinds in
+termination between two system calls that this line makes, within a function of a library. *cold* is SIGTERM taken on
+this line by an event that returns then, and a cold start of the next one. For the kinds in
 ``Seeded.how`` every line that fails is marked, and no other.
 
 No window depends on what differs by Python or by how points are counted: whether a ``while`` jumps back before its
@@ -42,6 +43,8 @@ GRACEFUL = ("graceful",)
 """These promise nothing for a forced termination, twins included."""
 AT_EFFECTS = ("forced", "effect")
 """Killed before each line, and between the system calls of one."""
+COLD = ("graceful", "cold")
+"""Right where the next event finds the same instance, and wrong where it does not."""
 
 SEEDED = [
     Seeded("acknowledged_first", {"rows": 2}, "a job is acknowledged before its result is written"),
@@ -118,6 +121,14 @@ SEEDED = [
     Seeded("truncated_before_written", {"orders": 2}, "a file is emptied before it is written anew", how=AT_EFFECTS),
     Seeded("two_files_in_one_call", {"pages": 2}, "of two files the one that counts is written first", how=AT_EFFECTS),
     Seeded("xml_written_in_place", {"orders": 2}, "an empty file of XML is none", how=AT_EFFECTS),
+    Seeded("buffer_in_a_global", {"rows": 2}, "rows are in a buffer of the instance", how=COLD),
+    Seeded("key_of_the_instance", {"rows": 2}, "a position counts for one instance", how=COLD, exactly_once=True),
+    Seeded("marked_in_another_place", {"sums": 2}, "a mark stays, and what it marks does not", how=COLD),
+    Seeded("numbers_from_a_global", {"rows": 2}, "a counter begins anew", how=COLD),
+    Seeded("rows_in_a_global", {"rows": 2}, "rows are in a global", how=COLD),
+    Seeded("rows_in_tmp", {"rows": 2}, "rows are in /tmp", how=COLD),
+    Seeded("seen_in_a_global", {"orders": 2}, "what was seen is in a global", how=COLD, exactly_once=True),
+    Seeded("transaction_in_a_global", {"rows": 2}, "a transaction is left open in a connection", how=COLD),
 ]
 
 
