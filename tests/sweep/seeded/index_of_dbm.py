@@ -29,8 +29,8 @@ def main_handler(event, context):
             table.sync()  # window: effect lost
             order.unlink()
         (out / "listed.new").write_text("\n".join(sorted(map(os.fsdecode, table))))
-        table.close()  # window: effect lost
         os.replace(out / "listed.new", out / "listed")
+        table.close()
     for path in out.glob("orders.*"):
         path.unlink()
     return {"orders": event["orders"]}
