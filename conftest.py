@@ -46,6 +46,7 @@ LONG = {
         "tests/plugin/test_sweep_command.py",
         "tests/plugin/test_sweep_options.py",
         "tests/plugin/test_sweep_reports.py",
+        "tests/sweep/test_bugs_at_sockets.py",
         "tests/sweep/test_cold_starts.py",
         "tests/sweep/test_every_kill_is_recorded.py",
         "tests/sweep/test_mutants.py",
@@ -53,6 +54,7 @@ LONG = {
         "tests/sweep/test_seeded.py",
         "tests/sweep/test_seeded_model.py",
         "tests/sweep/test_sweep.py",
+        "tests/sweep/test_verdicts_once_wrong.py",
         "tests/unit/test_sweep_legitimate.py",
     ),
     "random requests, programs and orders, and many at a time": (

@@ -57,6 +57,7 @@ _COMPARE = (
     "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
+_OF_A_PROGRAM = "effects were not tried: a program is killed in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
 Number: TypeAlias = "tuple[bool, int, int]"
 """The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that
@@ -486,6 +487,8 @@ class _Sweeper:
         Another time and other ids may lead another way; that the same ones do is refused.
         """
         recorded = _FORCED in self._hows and self._runner.question.function.runtime.has_places
+        if _FORCED in self._hows and not recorded:
+            self._about_effects.append(_OF_A_PROGRAM)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
         second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)

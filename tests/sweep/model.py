@@ -6,18 +6,23 @@ function would not do: when a listener called there raises, Python turns tracing
 runs within one are not traced. That the rewritten source passes the lines that CPython traces has a test.
 
 Each run is a forked process. SIGKILL is the real one. SIGTERM calls the listener, and is SIGKILL where there is none.
+A kill between two lines is one before the second. One between two system calls of a line comes by ``ptrace``: the
+process stops at each call, and is killed at the first one at which the directory is like that.
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import ctypes
 import importlib
 import json
+import mmap
 import os
 import shutil
 import signal
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
@@ -40,6 +45,13 @@ SHARDS = 2
 START = 1_800_000_000.0
 MAIN = threading.main_thread()
 
+PASSED = mmap.mmap(-1, 16)
+"""How many lines were passed, and the last one: of a forked process, for this one."""
+LIBC = ctypes.CDLL(None)
+LIBC.ptrace.argtypes = [ctypes.c_long, ctypes.c_long, ctypes.c_void_p, ctypes.c_void_p]
+LIBC.ptrace.restype = ctypes.c_long
+TRACEME, SYSCALL = 0, 24
+
 Failure = tuple[int, str, str]
 """Line, how it was interrupted, class of the outcome."""
 
@@ -58,6 +70,8 @@ class Plan:
     """After SIGTERM: SIGKILL at the n-th line since."""
     again: int = 0
     """After SIGTERM: another one at the n-th point since."""
+    cold: bool = False
+    """The instance ends with the event, however that ends."""
 
 
 @dataclass
@@ -80,6 +94,7 @@ def before(line: int) -> None:
     if threading.current_thread() is not MAIN:
         return
     run.lines.append(line)
+    PASSED[:] = struct.pack("2q", len(run.lines), line)
     if run.plan.how == "forced" and len(run.lines) == run.plan.number:
         os.kill(os.getpid(), signal.SIGKILL)
     if run.signalled_at is not None:
@@ -444,6 +459,8 @@ class Instance:
         self.code = code
         self.payload = payload
         self.place = place
+        self.changes: list[tuple[int, int]] = []
+        """Where a run stood that was stopped at system calls, at each change of the directory."""
 
     def start(self, plan: Plan, done: Callable[[dict[str, Any]], bool]) -> None:
         """Fork it, and wait for its end. It notes each event that ends while it lives."""
@@ -455,7 +472,10 @@ class Instance:
                 append(self.place.notes, {"broken": repr(error)})
             finally:
                 os._exit(0)
-        os.waitpid(pid, 0)
+        if plan.how == "effect":
+            self.changes = changes(pid, self.place.out, plan.number)
+        else:
+            os.waitpid(pid, 0)
 
     def live(self, plan: Plan, done: Callable[[dict[str, Any]], bool]) -> None:
         global run
@@ -471,11 +491,14 @@ class Instance:
         module = types.ModuleType("handler")
         vars(module).update(POINTS, __file__=FILE[0])
         exec(self.code, module.__dict__)  # noqa: S102
+        if plan.how == "effect":
+            LIBC.ptrace(TRACEME, 0, None, None)
+            os.kill(os.getpid(), signal.SIGSTOP)
         while len(self.place.events()) <= ATTEMPTS:
             run = Run(plan)
             event = self.invoke(module.main_handler)
             append(self.place.notes, event)
-            if event["status"] != "FINISHED" or done(event):
+            if event["status"] != "FINISHED" or done(event) or plan.cold:
                 return
             plan = Plan()
 
@@ -494,6 +517,37 @@ class Instance:
         return facts
 
 
+def changes(pid: int, directory: Path, number: int) -> list[tuple[int, int]]:
+    """How many lines the child *pid* has passed at each change of *directory*, and which was the last of them.
+
+    It is killed at the change of that *number*; at 0 it goes on to its end.
+    """
+    found: list[tuple[int, int]] = []
+    last = contents(directory)
+    _, status = os.waitpid(pid, 0)
+    while os.WIFSTOPPED(status):
+        now = contents(directory)
+        if now != last:
+            last = now
+            found.append(struct.unpack("2q", PASSED[:]))
+            if len(found) == number:
+                os.kill(pid, signal.SIGKILL)
+        LIBC.ptrace(SYSCALL, pid, None, None)
+        _, status = os.waitpid(pid, 0)
+    return found
+
+
+def contents(directory: Path) -> dict[str, object]:
+    """What is in *directory*, by name."""
+    found: dict[str, object] = {}
+    for path in sorted(directory.rglob("*")):
+        if path.is_symlink():
+            found[str(path)] = os.readlink(path)
+        else:
+            found[str(path)] = b"" if path.is_dir() else path.read_bytes()
+    return found
+
+
 # Effects, and what became of them
 
 
@@ -502,13 +556,16 @@ def effects(place: Place) -> dict[str, Any]:
     found: dict[str, Any] = {"records": sorted(json.dumps(each) for each in read_lines(place.records))}
     for path in sorted(place.out.rglob("*")):
         name = str(path.relative_to(place.out))
+        if path.is_symlink():
+            found[name] = [os.readlink(path)]
+            continue
         if path.is_dir() or name.endswith(("-journal", "-wal", "-shm")):
             continue
         content = path.read_bytes()
         if content.startswith(b"SQLite format 3\0"):
             found[name] = rows_of(path)
         else:
-            found[name] = content.decode().splitlines(keepends=True)
+            found[name] = content.decode(errors="surrogateescape").splitlines(keepends=True)
     return found
 
 
@@ -596,13 +653,18 @@ class Model:
             for number in range(shard, len(lines), SHARDS):
                 classes, _ = self.outcome(Plan("forced", number + 1))
                 failures |= {(lines[number], "forced", each) for each in classes}
-        if set(how) - {"forced"}:
+        if "effect" in how:
+            failures |= self.failing_between_calls(shard)
+        if set(how) - {"forced", "effect"}:
             lines = self.undisturbed["graceful"]
             met: Counter[tuple[Any, ...]] = Counter()
             for number in range(shard, len(lines), SHARDS):
                 classes, event = self.outcome(Plan("graceful", number + 1))
                 if "graceful" in how:
                     failures |= {(lines[number], "graceful", each) for each in classes}
+                if "cold" in how and event["status"] == "FINISHED" and not self.done(event):
+                    classes, _ = self.outcome(Plan("graceful", number + 1, cold=True))
+                    failures |= {(lines[number], "cold", each) for each in classes}
                 for kind in {"second", "again"} & set(how):
                     after = event.get("lines_after" if kind == "second" else "graceful_after", [])
                     way = kind, tuple(after)
@@ -612,6 +674,20 @@ class Model:
                     for count, line in enumerate(after, 1):
                         classes, _ = self.outcome(Plan("graceful", number + 1, **{kind: count}))
                         failures |= {(line, kind, each) for each in classes}
+        return failures
+
+    def failing_between_calls(self, shard: int) -> set[Failure]:
+        """Kills at each change of the directory after which another one comes before the next line."""
+        place = self.new_place()
+        instance = Instance(self.code, self.payload, place)
+        instance.start(Plan("effect"), self.done)
+        assert effects(place) == self.expected
+        failures: set[Failure] = set()
+        for number in range(shard, len(instance.changes) - 1, SHARDS):
+            passed, line = instance.changes[number]
+            if instance.changes[number + 1][0] == passed:
+                classes, _ = self.outcome(Plan("effect", number + 1))
+                failures |= {(line, "effect", each) for each in classes}
         return failures
 
 

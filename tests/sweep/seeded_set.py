@@ -3,7 +3,9 @@
 Where a handler fails stands in its source, at the end of the line: ``# window: forced lost; graceful lost``. *forced*
 is a forced termination before this line, at some pass of it. *graceful* is SIGTERM taken on this line: after a call in
 it, at the entry of the function whose first line it is, or at the back edge to the loop whose head it is. *second* is a
-forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. For the kinds in
+forced termination before this line after a graceful one, and *again* a second SIGTERM taken on it. *effect* is a forced
+termination between two system calls that this line makes, within a function of a library. *cold* is SIGTERM taken on
+this line by an event that returns then, and a cold start of the next one. For the kinds in
 ``Seeded.how`` every line that fails is marked, and no other.
 
 No window depends on what differs by Python or by how points are counted: whether a ``while`` jumps back before its
@@ -39,6 +41,10 @@ class Seeded:
 
 GRACEFUL = ("graceful",)
 """These promise nothing for a forced termination, twins included."""
+AT_EFFECTS = ("forced", "effect")
+"""Killed before each line, and between the system calls of one."""
+COLD = ("graceful", "cold")
+"""Right where the next event finds the same instance, and wrong where it does not."""
 
 SEEDED = [
     Seeded("acknowledged_first", {"rows": 2}, "a job is acknowledged before its result is written"),
@@ -93,6 +99,36 @@ SEEDED = [
     Seeded("thread_outlives_handler", {"rows": 2}, "a thread writes after the handler has returned"),
     Seeded("two_transactions", {"transfers": 2}, "debit and credit are two transactions"),
     Seeded("written_in_place", {"pages": 2}, "a file is there before it is complete"),
+    Seeded("added_to_a_zip", {"reports": 2}, "a zip file is written to in place", how=AT_EFFECTS),
+    Seeded("checkpoint_in_place", {"rows": 2}, "a checkpoint is written in place", how=AT_EFFECTS),
+    Seeded("copied_to_its_name", {"pages": 2}, "a copy has its name before its content", how=AT_EFFECTS),
+    Seeded("half_a_record_appended", {"records": 2}, "a record is two writes", how=AT_EFFECTS),
+    Seeded("header_by_existence", {"rows": 2}, "a header counts as there where its file exists", how=AT_EFFECTS),
+    Seeded("index_of_dbm", {"orders": 2}, "an index is moved away before the new one is there", how=AT_EFFECTS),
+    Seeded("link_removed_first", {"orders": 2}, "a link is removed before it is made anew", how=AT_EFFECTS),
+    Seeded("moved_to_a_backup", {"orders": 2}, "a file is moved to its backup, which nobody reads", how=AT_EFFECTS),
+    Seeded("removed_before_written", {"orders": 2}, "a file is removed before it is written anew", how=AT_EFFECTS),
+    Seeded("rows_each_committed", {"invoices": 2}, "rows that belong together have no transaction", how=AT_EFFECTS),
+    Seeded("rows_written_one_by_one", {"pages": 2}, "a file counts as there while it is written", how=AT_EFFECTS),
+    Seeded("script_without_transaction", {"transfers": 2}, "a script in SQL has no transaction", how=AT_EFFECTS),
+    Seeded("state_dumped_in_place", {"pages": 2}, "JSON is dumped to the file that it was read from", how=AT_EFFECTS),
+    Seeded("tree_copied_to_its_name", {"sites": 2}, "a tree has its name before it has its files", how=AT_EFFECTS),
+    Seeded("batch_removed_in_pieces", {"batches": 2}, "a batch lacks items while it is removed", how=AT_EFFECTS),
+    Seeded("directories_by_existence", {"customers": 2}, "a directory stands for what is in it", how=AT_EFFECTS),
+    Seeded("migration_without_transaction", {"orders": 2}, "a database is between two versions", how=AT_EFFECTS),
+    Seeded("renamed_in_wrong_order", {"pages": 2}, "what counts as done is renamed first", how=AT_EFFECTS),
+    Seeded("settings_in_place", {"orders": 2}, "an empty file of settings is a valid one", how=AT_EFFECTS),
+    Seeded("truncated_before_written", {"orders": 2}, "a file is emptied before it is written anew", how=AT_EFFECTS),
+    Seeded("two_files_in_one_call", {"pages": 2}, "of two files the one that counts is written first", how=AT_EFFECTS),
+    Seeded("xml_written_in_place", {"orders": 2}, "an empty file of XML is none", how=AT_EFFECTS),
+    Seeded("buffer_in_a_global", {"rows": 2}, "rows are in a buffer of the instance", how=COLD),
+    Seeded("key_of_the_instance", {"rows": 2}, "a position counts for one instance", how=COLD, exactly_once=True),
+    Seeded("marked_in_another_place", {"sums": 2}, "a mark stays, and what it marks does not", how=COLD),
+    Seeded("numbers_from_a_global", {"rows": 2}, "a counter begins anew", how=COLD),
+    Seeded("rows_in_a_global", {"rows": 2}, "rows are in a global", how=COLD),
+    Seeded("rows_in_tmp", {"rows": 2}, "rows are in /tmp", how=COLD),
+    Seeded("seen_in_a_global", {"orders": 2}, "what was seen is in a global", how=COLD, exactly_once=True),
+    Seeded("transaction_in_a_global", {"rows": 2}, "a transaction is left open in a connection", how=COLD),
 ]
 
 

@@ -140,6 +140,68 @@ RIGHT = {
         return found
     """,
 }
+WRONG = {
+    "uuid and logging": """
+    KEY = str(uuid.uuid4())
+
+    def main_handler(event, context):
+        out = begin()
+        logging.getLogger().warning("run %s", uuid.uuid4())
+        position = out / "position"
+        key, number = position.read_text().split() if position.exists() else (KEY, 0)
+        for number in range(int(number) if key == KEY else 0, 2):
+            if stopping:
+                return "later"
+            time.sleep(1)
+            with (out / "rows").open("a") as file:
+                file.write(f"row {number}\\n")
+            position.write_text(f"{KEY} {number + 1}")
+        position.unlink()
+        return {"rows": 2}
+    """,
+    "a cache in /tmp": """
+    def main_handler(event, context):
+        out = begin()
+        cache = Path(tempfile.gettempdir(), "rates.json")
+        if not (out / "fetched").exists():
+            time.sleep(1)
+            cache.write_text(json.dumps({"eur": 2}))
+            (out / "fetched").write_text("yes")
+        if stopping:
+            return "later"
+        (out / "sum").write_text(str(json.loads(cache.read_text())["eur"] * 21))
+        return "done"
+    """,
+    "a purge": """
+    def main_handler(event, context):
+        out = begin()
+        for path in sorted(out.glob("old-*")):
+            if stopping:
+                return "later"
+            time.sleep(1)
+            path.unlink(missing_ok=True)
+            rows.append(path.name)
+        (out / "purged").write_text(json.dumps(rows))
+        rows.clear()
+        return "done"
+    """,
+    "read only": """
+    def main_handler(event, context):
+        out = begin()
+        position = out / "position"
+        first = int(position.read_text()) if position.exists() else 0
+        for path in sorted(out.glob("old-*"))[first:]:
+            if stopping:
+                position.write_text(str(len(rows)))
+                return "later"
+            time.sleep(1)
+            rows.append(path.read_text())
+        found = [*rows]
+        rows.clear()
+        return found
+    """,
+}
+"""The same with something in the instance that the next one does not have."""
 
 
 def with_old_files(run: Any) -> Iterator[dict[str, str]]:
@@ -190,6 +252,20 @@ def test_ordinary_right_handlers_are_right_after_a_cold_start_too(
     sweep.assert_exactly_once()
     assert not [run for run in sweep.runs if run.kinds], sweep.report
     assert cold(sweep)
+
+
+@pytest.mark.parametrize("kind", WRONG)
+@pytest.mark.usefixtures("without_second_stops")
+def test_one_that_needs_the_same_instance_is_wrong_after_a_cold_start_alone(
+    scf_runtime: ScfRuntime, deployed: Deploy, kind: str
+) -> None:
+    function = deployed(BEGIN + WRONG[kind])
+    reads = kind == "read only"
+    sweep = scf_runtime.sweep(function, each_run=with_old_files, how="graceful", compares_nothing=reads)
+
+    with pytest.raises(AssertionError, match=r"\(graceful, then a cold start, "):
+        sweep.assert_exactly_once()
+    assert {run.cold for run in sweep.runs if {kind.value for kind in run.kinds} - {"left behind"}} == {True}
 
 
 def test_an_end_that_is_the_same_again_is_resumed_by_one_cold_start(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

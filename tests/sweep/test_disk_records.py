@@ -116,6 +116,25 @@ def test_a_write_over_a_page_of_the_file_can_be_cut_there(recorded: Records, tmp
     }
 
 
+def test_a_copy_that_asks_for_more_than_there_is_is_cut_within_what_it_writes(
+    recorded: Records, tmp_path: Path
+) -> None:
+    record = recorded(
+        """\
+            import os, shutil
+
+            def main_handler(event, context):
+                out = os.environ["OUT"]
+                for name, size in (("short", 7), ("long", 9000)):
+                    with open(out + "/" + name, "wb") as file:
+                        file.write(b"x" * size)
+                    shutil.copyfile(out + "/" + name, out + "/copy-of-" + name)
+        """
+    )
+    copied = [(state.effect.paths, state.cut) for state, _ in record.states() if state.effect and state.cut]
+    assert [cut for cut in copied if "copy" in cut[0][0]] == [(["copy-of-long"], 4096), (["copy-of-long"], 8192)]
+
+
 def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
     record = recorded(
         """\

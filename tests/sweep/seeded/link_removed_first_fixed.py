@@ -1,0 +1,34 @@
+"""Take orders out of an inbox; each has a ledger of all so far, and a link names the newest one.
+
+The new link has another name and takes the place of the old one by a rename.
+"""
+
+import os
+import time
+from pathlib import Path
+
+
+def inbox_of(out, orders):
+    inbox = out / "inbox"
+    if not inbox.exists():
+        (out / "new").mkdir(exist_ok=True)
+        for number in range(orders):
+            (out / "new" / f"order-{number}").write_text("an order")
+        os.replace(out / "new", inbox)
+    return inbox
+
+
+def main_handler(event, context):
+    out = Path(os.environ["OUT"])
+    newest = out / "newest"
+    for order in sorted(inbox_of(out, event["orders"]).iterdir()):
+        time.sleep(1)
+        known = newest.read_text().splitlines() if newest.exists() else []
+        if order.name not in known:
+            ledger = out / f"ledger-{order.name}"
+            ledger.write_text("\n".join([*known, order.name]))
+            (out / "link").unlink(missing_ok=True)
+            (out / "link").symlink_to(ledger.name)
+            os.replace(out / "link", newest)
+        order.unlink()
+    return {"orders": event["orders"]}

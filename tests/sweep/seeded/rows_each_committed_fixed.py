@@ -1,0 +1,24 @@
+"""Write invoices to a database, three items each; an invoice that has items is skipped.
+
+The items of an invoice are one transaction.
+"""
+
+import os
+import sqlite3
+import time
+from pathlib import Path
+
+
+def main_handler(event, context):
+    database = sqlite3.connect(Path(os.environ["OUT"], "invoices.db"), isolation_level=None)
+    database.execute("CREATE TABLE IF NOT EXISTS item (invoice INTEGER, name TEXT)")
+    for invoice in range(event["invoices"]):
+        (found,) = database.execute("SELECT count(*) FROM item WHERE invoice = ?", (invoice,)).fetchone()
+        if not found:
+            time.sleep(1)
+            items = [(invoice, "pen"), (invoice, "ink"), (invoice, "paper")]
+            database.execute("BEGIN")
+            database.executemany("INSERT INTO item VALUES (?, ?)", items)
+            database.execute("COMMIT")
+    database.close()
+    return {"invoices": event["invoices"]}
