@@ -3,8 +3,9 @@
 It is what the sweep's verdicts are compared with, so it shares no code with the package, and nothing of what it does is
 like what the sweep does: there is no simulated time and no record. A process of Python runs the handler. It is killed
 for real, or gets a real SIGTERM, before the instruction, in the sleep or at the change of the directory that is asked
-for. What it leaves stays where it is, and the next process is started on it. Of the platform two rules are here: a
-process that has ended an event is used for the next one, and one whose event has failed is not.
+for. What it leaves stays where it is, and the next process is started on it. Of the platform's
+rules these are here: a process that has ended an event is used for the next one, if that comes within five minutes, and
+one whose event has failed is not.
 
 Where a place is counted (the third pass of an instruction), the process counts by itself with ``sys.settrace``. Changes
 of the directory are found by a tracer that looks at the directory before each system call of the process, of its threads
@@ -36,6 +37,8 @@ from typing import Any, NamedTuple
 ATTEMPTS = 5
 """How often the function is invoked again."""
 _PRELOADED = fcntl, subprocess, threading  # what handlers import is there before the fork, as that takes most of their time
+WARM = 3
+"""For how many of these what lives on is used: the caller waits for 1, 2, 4 and 8 minutes, and it is kept for five."""
 _LOOK_AGAIN_MS = 20
 _MAGIC = b"SQLite format 3\0"
 _BESIDE = ("-journal", "-wal", "-shm")
@@ -80,9 +83,10 @@ def listing(directory: str) -> Listing:
                     databases.append((shown, path))
                 found[shown] = ["file", content.decode("latin-1")]
     for shown, path in databases:
-        found[shown] = ["database", _rows_of(path)]
-        for each in _BESIDE:
-            found.pop(shown + each, None)
+        with contextlib.suppress(sqlite3.DatabaseError):  # what cannot be read is a file like any other
+            found[shown] = ["database", _rows_of(path)]
+            for each in _BESIDE:
+                found.pop(shown + each, None)
     return found
 
 
@@ -92,12 +96,10 @@ def _rows_of(path: str) -> dict[str, list[dict[str, Any]]]:
         for end in ("", "-journal", "-wal"):
             if os.path.exists(path + end):
                 shutil.copyfile(path + end, copy + end)
-        connection = sqlite3.connect(copy)
-        connection.row_factory = sqlite3.Row
-        names = [name for (name,) in map(tuple, connection.execute("SELECT name FROM sqlite_master WHERE type='table'"))]
-        rows = {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for name in sorted(names)}
-        connection.close()
-        return rows
+        with contextlib.closing(sqlite3.connect(copy)) as connection:
+            connection.row_factory = sqlite3.Row
+            tables = connection.execute("SELECT name FROM sqlite_master WHERE type = 'table' ORDER BY name").fetchall()
+            return {name: [dict(row) for row in connection.execute(f"SELECT * FROM {name}")] for (name,) in tables}
 
 
 def _emptied(directory: str) -> None:
@@ -397,16 +399,23 @@ class Bench:
         self.expected = self._until_done(None, [])
         self.result = self.expected["result"]
 
-    def interrupted(self, place: Place, *, cold: bool) -> dict[str, Any]:
-        """Interrupt the first event at *place*; with *cold* nothing that lives on is used again."""
+    def interrupted(self, place: Place, *, cold: bool = False) -> dict[str, Any]:
+        """Interrupt the first event at *place*; with *cold* a process that lives on is not used again."""
         _emptied(self.out)
         instance = Instance(self.file)
         instance.ask(self.payload, place)
         answer = instance.answer()
+        lives = instance.lives
         if cold:
             instance.end()
         after = listing(self.out)
-        return {"after": after, **self._until_done(instance, [(*answer, True)])}
+        attempts = [(*answer, True)]
+        return {"after": after, "lives": lives and not self._is_done(attempts), **self._until_done(instance, attempts)}
+
+    def warm_and_cold(self, place: Place) -> list[dict[str, Any]]:
+        """What comes of it where a process that lives on is used again, and where it is not, if one does."""
+        found = self.interrupted(place)
+        return [found, self.interrupted(place, cold=True)] if found["lives"] else [found]
 
     def killed_at_each_state(self) -> list[dict[str, Any]]:
         """Kill it at each state of the directory, one after the other."""
@@ -424,6 +433,8 @@ class Bench:
 
     def _until_done(self, instance: Instance | None, attempts: list[tuple[str, Any, bool]]) -> dict[str, Any]:
         while not self._ends(attempts):
+            if instance is not None and len(attempts) > WARM:
+                instance.end()
             cold = instance is None or not instance.lives
             if instance is None or not instance.lives:
                 instance = Instance(self.file)
@@ -451,11 +462,10 @@ class Bench:
 def main() -> None:
     job = json.load(sys.stdin)
     bench = Bench(job["file"], job["out"], job["payload"])
-    places = [(Place.of(place), cold) for place, cold in job["places"]]
     answer = {
         "undisturbed": bench.expected,
-        "places": [bench.interrupted(place, cold=cold) for place, cold in places],
-        "states": bench.killed_at_each_state() if job["states"] else [],
+        "places": [bench.warm_and_cold(Place.of(place)) for place in job["places"]],
+        "states": bench.killed_at_each_state(),
     }
     print(json.dumps(answer))
 

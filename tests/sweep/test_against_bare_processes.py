@@ -112,18 +112,17 @@ class Sides:
         self.waits = dict(self._waits())
         places = {run.key: place for run in self.sweep.runs if (place := self.place_of(run)) is not None}
         orders = ("early", "late") if handler.has_threads else ("early",)
-        variants = [(order, cold) for order in orders for cold in (False, True)]
         self.bare = run_bare(
             {
                 "file": str(file),
                 "out": str(out),
                 "payload": {},
-                "places": [(place._replace(order=order), cold) for place in places.values() for order, cold in variants],
-                "states": True,
+                "places": [place._replace(order=order) for place in places.values() for order in orders],
             }
         )
         found = iter(self.bare["places"])
-        self.at_places = {key: [(cold, by_bare(next(found))) for _, cold in variants] for key in places}
+        self.at_places = {key: [[by_bare(each) for each in next(found)] for _ in orders] for key in places}
+        """What has come of each order: warm, and cold if something has lived on."""
 
     def _waits(self) -> Iterator[tuple[int, tuple[str, int]]]:
         """By the numbers of waits: their kinds, and their numbers among those."""
@@ -155,12 +154,15 @@ class Sides:
             if run.key not in self.at_places:
                 continue
             after = self.after[run.key]
-            warm, cold = ([each for is_cold, each in self.at_places[run.key] if is_cold == which] for which in (0, 1))
-            yield from self.difference(run.key, by_sweep(run, after), warm)
+            yield from self.difference(run.key, by_sweep(run, after), [found[0] for found in self.at_places[run.key]])
             yield from self.wrong_verdict(run, expected)
+            cold = [found[1] for found in self.at_places[run.key] if len(found) > 1]
             end = run.outcome.end
-            if end is not None:
-                alike = ends[end]
+            if (end is None) != (not cold):
+                yield f"{run.key}: an instance {'does not live' if end is None else 'lives'} on in the sweep alone"
+            elif end is not None:
+                alike = ends[end] if end else runs[run.key + COLD]
+                yield from self.wrong_verdict(alike, expected)
                 yield from self.difference(f"{run.key}{COLD}", by_sweep(alike, after), cold)
         states = defaultdict[str, list[Came]](list)
         for each in self.bare["states"]:
