@@ -24,6 +24,7 @@ import os
 import select
 import shutil
 import signal
+import socket
 import sqlite3
 import subprocess
 import sys
@@ -109,6 +110,30 @@ def _emptied(directory: str) -> None:
             shutil.rmtree(path)
         else:
             os.unlink(path)
+
+
+# A server that handlers speak to
+
+
+def keep(listener: socket.socket, items: list[str]) -> None:
+    """Serve one connection after the other until ``end``: ``put`` adds an item, ``clear`` forgets them, ``get`` asks."""
+    command = ""
+    while command != "end":
+        connection = listener.accept()[0]
+        with connection, contextlib.suppress(ConnectionError), connection.makefile() as lines:
+            command, _, item = lines.readline().rstrip("\n").partition(" ")
+            if command == "put":
+                items.append(item)
+            elif command == "clear":
+                items.clear()
+            connection.sendall(json.dumps(items).encode() + b"\n")
+
+
+def asked(port: int, command: str) -> Any:
+    """What the server says to *command*, once it has served those that have spoken to it before."""
+    with socket.create_connection(("127.0.0.1", port)) as connection, connection.makefile() as lines:
+        connection.sendall(command.encode() + b"\n")
+        return json.loads(lines.readline())
 
 
 # A process that runs the handler
@@ -392,23 +417,30 @@ def _states(file: str, payload: object, directory: str, until: int = 0) -> Itera
 
 
 class Bench:
-    """Runs of one handler in one directory."""
+    """Runs of one handler in one directory, with one server."""
 
-    def __init__(self, file: str, out: str, payload: object) -> None:
-        self.file, self.out, self.payload = file, out, payload
+    def __init__(self, file: str, out: str, payload: object, port: int) -> None:
+        self.file, self.out, self.payload, self.port = file, out, payload, port
         self.expected = self._until_done(None, [])
         self.result = self.expected["result"]
 
+    def _begin(self) -> None:
+        _emptied(self.out)
+        asked(self.port, "clear")
+
+    def _found(self) -> list[Any]:
+        return [listing(self.out), asked(self.port, "get")]
+
     def interrupted(self, place: Place, *, cold: bool = False) -> dict[str, Any]:
         """Interrupt the first event at *place*; with *cold* a process that lives on is not used again."""
-        _emptied(self.out)
+        self._begin()
         instance = Instance(self.file)
         instance.ask(self.payload, place)
         answer = instance.answer()
         lives = instance.lives
         if cold:
             instance.end()
-        after = listing(self.out)
+        after = self._found()
         attempts = [(*answer, True)]
         return {"after": after, "lives": lives and not self._is_done(attempts), **self._until_done(instance, attempts)}
 
@@ -419,15 +451,15 @@ class Bench:
 
     def killed_at_each_state(self) -> list[dict[str, Any]]:
         """Kill it at each state of the directory, one after the other."""
-        _emptied(self.out)
+        self._begin()
         whole = sum(1 for _ in _states(self.file, self.payload, self.out))
         found = []
         for number in range(1, whole + 1):
-            _emptied(self.out)
+            self._begin()
             reached = [each for each in _states(self.file, self.payload, self.out, number)]
             if reached[-1] != number:
                 raise AssertionError(f"killed at state {number} of {whole}, it came to {reached[-1]}")
-            after = listing(self.out)
+            after = self._found()
             found.append({"after": after, **self._until_done(None, [("died", None, True)])})
         return found
 
@@ -447,7 +479,7 @@ class Bench:
             "attempts": attempts,
             "done": self._is_done(attempts),
             "result": attempts[-1][1],
-            "final": listing(self.out),
+            "final": self._found(),
         }
 
     def _ends(self, attempts: list[tuple[str, Any, bool]]) -> bool:
@@ -460,14 +492,27 @@ class Bench:
 
 
 def main() -> None:
+    """Be the server of a process that does what was asked: that has no other children than those it traces."""
     job = json.load(sys.stdin)
-    bench = Bench(job["file"], job["out"], job["payload"])
-    answer = {
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        os.environ["PORT"] = str(listener.getsockname()[1])
+        bench = os.fork()
+        if bench:
+            keep(listener, [])
+            sys.exit(os.waitstatus_to_exitcode(os.waitpid(bench, 0)[1]))
+    try:
+        print(json.dumps(_answer(job)), flush=True)
+    finally:
+        asked(int(os.environ["PORT"]), "end")
+
+
+def _answer(job: dict[str, Any]) -> dict[str, Any]:
+    bench = Bench(job["file"], job["out"], job["payload"], int(os.environ["PORT"]))
+    return {
         "undisturbed": bench.expected,
         "places": [bench.warm_and_cold(Place.of(place)) for place in job["places"]],
-        "states": bench.killed_at_each_state(),
+        "states": bench.killed_at_each_state() if job["states"] else [],
     }
-    print(json.dumps(answer))
 
 
 if __name__ == "__main__":

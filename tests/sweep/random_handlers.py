@@ -10,16 +10,10 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
+MODULES = (
+    *("fcntl", "json", "os", "signal", "socket", "sqlite3", "subprocess", "sys", "threading", "time"),
+)
 HEAD = """
-import fcntl
-import json
-import os
-import signal
-import sqlite3
-import subprocess
-import sys
-import threading
-import time
 from pathlib import Path
 
 OUT = Path(os.environ["OUT"])
@@ -337,6 +331,33 @@ WORKS = {
     """,
 }
 
+SPEAKS = """
+        def asked(command):
+            with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as connection:
+                connection.sendall(command.encode() + b"\\n")
+                return json.loads(connection.recv(1000))
+"""
+WORKS |= {
+    "item": SPEAKS
+    + """
+        def work(number):
+            asked(f"put page {number}")
+    """,
+    "item_if_not_there": SPEAKS
+    + """
+        def work(number):
+            if f"page {number}" not in asked("get"):
+                asked(f"put page {number}")
+    """,
+    "item_in_parts": """
+        def work(number):
+            with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as connection:
+                connection.sendall(b"put ")
+                connection.sendall(b"page %d\\n" % number)
+                connection.recv(1000)
+    """,
+}
+
 LOCKS = {
     "none": ("", "", ""),
     "file": (
@@ -437,6 +458,8 @@ class Handler(NamedTuple):
     parts: str
     has_threads: bool
     """Another thread writes, and the main thread waits for it."""
+    has_server: bool
+    """It speaks to a server at ``PORT``."""
 
 
 def random_handler(seed: int) -> Handler:
@@ -445,12 +468,17 @@ def random_handler(seed: int) -> Handler:
     checkpoint, work = rng.choice(list(CHECKPOINTS)), rng.choice(list(WORKS))
     lock, listener = rng.choice(["none", *LOCKS]), rng.choice(list(LISTENERS))
     if listener == "locks":
-        lock = rng.choice(["flock", "none"])
-    mode, pages = rng.choice(MODES), rng.choice([2, 2, 3])
+        lock = "none"
+    mode, pages = rng.choice(MODES), rng.choice([2, 2, 2, 3])
     first, resets, catches = rng.random() < 0.5, rng.random() < 0.6, rng.random() < 0.5
     sleeps, sums_up, guarded = rng.random() < 0.6, rng.random() < 0.3, rng.random() < 0.7
 
     code, enter, leave = LOCKS[lock]
+    working = ["work(at)"]
+    if listener == "locks":  # each wait for it that has no end takes real seconds: the lock is held for a moment
+        code = LOCKS["flock"][0]
+        working = ["locked()", "work(at)", "unlocked()"]
+    steps = ["save(at + 1)", *working] if first else [*working, "save(at + 1)"]
     functions = [CHECKPOINTS[checkpoint], WORKS[work], code, LISTENERS[listener]]
     if "connected()" in "".join(functions):
         functions.insert(0, CONNECTED.format(mode=mode))
@@ -467,7 +495,7 @@ def random_handler(seed: int) -> Handler:
         *(["    if stopping:", "        return {'next': at}"] if listener in ("flag", "locks") else []),
         *(["    if (OUT / 'stop').exists():", "        return {'next': at}"] if listener == "file" else []),
         *(["    time.sleep(1)"] if sleeps else []),
-        *(["    save(at + 1)", "    work(at)"] if first else ["    work(at)", "    save(at + 1)"]),
+        *(f"    {step}" for step in steps),
         "    at += 1",
     ]
     block += ["(OUT / 'summary').write_text(f'{at} pages')"] * sums_up
@@ -480,8 +508,9 @@ def random_handler(seed: int) -> Handler:
     body += [*block, f"return {{'pages': {pages}}}"]
     handler = "def main_handler(event, context):\n" + "".join(f"    {line}\n" for line in body)
     source = "\n\n".join([HEAD.strip("\n") + "\n", *(_dedented(each) for each in functions if each), handler])
+    source = "".join(f"import {module}\n" for module in MODULES if f"{module}." in source) + source
     parts = f"{checkpoint}, {work}, {'position' if first else 'work'} first, lock {lock}, listener {listener}, {mode}"
-    return Handler(source, parts, work == "thread")
+    return Handler(source, parts, work == "thread", "PORT" in WORKS[work])
 
 
 def _dedented(code: str) -> str:
