@@ -8,8 +8,8 @@ rules these are here: a process that has ended an event is used for the next one
 one whose event has failed is not.
 
 Where a place is counted (the third pass of an instruction), the process counts by itself with ``sys.settrace``. Changes
-of the directory are found by a tracer that looks at the directory before each system call of the process, of its threads
-and of its children, whatever call that is.
+of the directory are found by a tracer, which looks at the directory before each system call of the process, of its
+threads and of its children, whatever call that is.
 
 As a script, it reads a ``Job`` as JSON from its standard input, and writes its answers.
 """
@@ -37,7 +37,11 @@ from typing import Any, NamedTuple
 
 ATTEMPTS = 5
 """How often the function is invoked again."""
-_PRELOADED = fcntl, subprocess, threading  # what handlers import is there before the fork, as that takes most of their time
+_PRELOADED = (
+    fcntl,
+    subprocess,
+    threading,
+)  # what handlers import is there before the fork, as that takes most of their time
 WARM = 3
 """For how many of these what lives on is used: the caller waits for 1, 2, 4 and 8 minutes, and it is kept for five."""
 _LOOK_AGAIN_MS = 20
@@ -116,7 +120,7 @@ def _emptied(directory: str) -> None:
 
 
 def keep(listener: socket.socket, items: list[str]) -> None:
-    """Serve one connection after the other until ``end``: ``put`` adds an item, ``clear`` forgets them, ``get`` asks."""
+    """Serve one connection after the other, until ``end``: ``put`` adds an item, and ``clear`` forgets all."""
     command = ""
     while command != "end":
         connection = listener.accept()[0]
@@ -155,8 +159,8 @@ class Place(NamedTuple):
     wait: str = ""
     """Which kind of wait: ``"sleep"``, the ``"start"`` of a thread, or its ``"join"``."""
     order: str = "early"
-    """``"early"``: another thread is through when its start returns; ``"late"``: it begins when the main thread joins it,
-    and was interrupted before, if that is the place."""
+    """``"early"``: another thread is through when its start returns; ``"late"``: it begins when the main thread joins
+    it, and was interrupted before, if that is the place."""
 
     @classmethod
     def of(cls, fields: list[Any]) -> Place:
@@ -456,7 +460,7 @@ class Bench:
         found = []
         for number in range(1, whole + 1):
             self._begin()
-            reached = [each for each in _states(self.file, self.payload, self.out, number)]
+            reached = list(_states(self.file, self.payload, self.out, number))
             if reached[-1] != number:
                 raise AssertionError(f"killed at state {number} of {whole}, it came to {reached[-1]}")
             after = self._found()

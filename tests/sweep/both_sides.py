@@ -161,7 +161,7 @@ class Sides:
                 yield point.found.number, Place("", wait=kind, number=counts[kind]) if kind else at_line
 
     def _place_of(self, run: Any, waits: dict[int, Place]) -> Place | None:
-        """Where a bare process is interrupted for *run*; None: the run has no place, or only a state of the directory."""
+        """Where a bare process is interrupted for *run*; None: it has no place of its own."""
         point = run.point
         if run.cold or point.kind == "effect":
             return None

@@ -1,8 +1,8 @@
 """Random handlers: each keeps a checkpoint and does work in some right or wrong way.
 
-A handler is put together by a seed out of parts: how it keeps its position, what its work is, which of both comes first,
-whether it holds a lock, and what it does at SIGTERM. Most are wrong somewhere; nobody says where. All of what they do
-depends on the directory alone, and not on time: so what a kill leaves says all of what comes of it.
+A handler is put together by a seed out of parts: how it keeps its position, what its work is, which of both comes
+first, whether it holds a lock, and what it does at SIGTERM. Most are wrong somewhere; nobody says where. What a process
+does depends on the directory and the server alone, and not on time: so what a kill leaves says what comes of it.
 """
 
 from __future__ import annotations
@@ -10,9 +10,7 @@ from __future__ import annotations
 import random
 from typing import NamedTuple
 
-MODULES = (
-    *("fcntl", "json", "os", "signal", "socket", "sqlite3", "subprocess", "sys", "threading", "time"),
-)
+MODULES = (*("fcntl", "json", "os", "signal", "socket", "sqlite3", "subprocess", "sys", "threading", "time"),)
 HEAD = """
 from pathlib import Path
 
@@ -327,7 +325,8 @@ WORKS = {
     """,
     "child": """
         def work(number):
-            subprocess.run(["sh", "-c", f"echo page {number} > page-{number}; echo {number} >> log"], cwd=OUT, check=True)
+            command = f"echo page {number} > page-{number}; echo {number} >> log"
+            subprocess.run(["sh", "-c", command], cwd=OUT, check=True)
     """,
 }
 

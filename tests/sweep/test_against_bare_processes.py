@@ -11,7 +11,8 @@ Two mechanisms of this plugin that agree prove nothing. So the same file is run 
 
 Not compared is what docs/sweep.md says is not explored. Where another thread writes, what comes of either order is
 right. A write that is cut at a page is left out, as no tracer can cut one: ``test_every_kill_is_recorded`` has real
-kills for that. So are second terminations, which are most of the runs: ``test_seeded_model`` compares them with a model.
+kills for that. So are second terminations, as most of the runs would be some: ``test_seeded_model`` compares them
+with a model. Of a handler that speaks to a server the sweep tries no system calls, and says so.
 """
 
 from __future__ import annotations
