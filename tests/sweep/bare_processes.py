@@ -176,12 +176,14 @@ class _Interrupter:
 
     def begin(self) -> None:
         if self._place.offset >= 0:
+            sys._getframe().f_trace_opcodes = True  # Python 3.12 looks whether it is wanted when this is set,
             sys.settrace(self._on_call)
 
     def _on_call(self, frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
         if (code.co_filename, code.co_name, code.co_firstlineno) != (self._file, *self._place.code):
             return None
+        frame.f_trace = self._on_instruction  # and Python 3.13 whether there is a function
         frame.f_trace_opcodes = True
         return self._on_instruction
 
