@@ -120,17 +120,34 @@ def _emptied(directory: str) -> None:
 
 
 def keep(listener: socket.socket, items: list[str]) -> None:
-    """Serve one connection after the other, until ``end``: ``put`` adds an item, and ``clear`` forgets all."""
-    command = ""
-    while command != "end":
-        connection = listener.accept()[0]
-        with connection, contextlib.suppress(ConnectionError), connection.makefile() as lines:
-            command, _, item = lines.readline().rstrip("\n").partition(" ")
-            if command == "put":
-                items.append(item)
-            elif command == "clear":
-                items.clear()
-            connection.sendall(json.dumps(items).encode() + b"\n")
+    """Serve connections until ``end``: ``put`` adds an item, ``clear`` forgets all. Who spoke first is served first.
+
+    One that stays open and says nothing holds nobody up, as its process may be stuck.
+    """
+    spoken: dict[socket.socket, bytes] = {}
+    command = b""
+    while command != b"end":
+        for each in select.select([*spoken, listener], [], [])[0]:
+            if each is listener:
+                spoken[listener.accept()[0]] = b""
+                continue
+            read = b""
+            with contextlib.suppress(ConnectionError):
+                read = each.recv(1000)
+            *lines, spoken[each] = (spoken[each] + read).split(b"\n")
+            for line in lines:
+                command, _, item = line.partition(b" ")
+                if command == b"put":
+                    items.append(item.decode())
+                elif command == b"clear":
+                    items.clear()
+                with contextlib.suppress(ConnectionError):
+                    each.sendall(json.dumps(items).encode() + b"\n")
+            if not read:
+                each.close()
+                del spoken[each]
+    for each in spoken:
+        each.close()
 
 
 def asked(port: int, command: str) -> Any:

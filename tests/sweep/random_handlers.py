@@ -442,7 +442,7 @@ LISTENERS = {
 
 CONNECTED = """
         def connected():
-            database = sqlite3.connect(OUT / "rows.db", isolation_level=None)
+            database = sqlite3.connect(OUT / "rows.db", isolation_level=None, timeout=0)
             database.execute("PRAGMA journal_mode={mode}")
             database.execute("PRAGMA synchronous=OFF")
             return database

@@ -26,13 +26,14 @@ from random_handlers import random_handler
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 
-pytestmark = pytest.mark.usefixtures("without_second_stops")
+pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeout(600)]
 
 
 @pytest.fixture
 def scf_settings(scf_settings: ScfSettings) -> ScfSettings:
-    """So many real seconds takes each listener that waits for a lock of its own process, which is for ever."""
-    return scf_settings.replace("scf_settings", real_timeout=3)
+    """So many real seconds takes each listener that waits for a lock of its own process, which is for ever: no other
+    wait of these handlers takes real time."""
+    return scf_settings.replace("scf_settings", real_timeout=1)
 
 
 @pytest.mark.parametrize("seed", range(8))
