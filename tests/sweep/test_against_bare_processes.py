@@ -30,10 +30,9 @@ pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeo
 
 
 @pytest.fixture
-def scf_settings(scf_settings: ScfSettings) -> ScfSettings:
-    """So many real seconds takes each listener that waits for a lock of its own process, which is for ever: no other
-    wait of these handlers takes real time."""
-    return scf_settings.replace("scf_settings", real_timeout=1)
+def scf_settings(scf_settings: ScfSettings, seed: int) -> ScfSettings:
+    """A listener that waits for a lock of its own process takes so many real seconds, at each point where it does."""
+    return scf_settings.replace("scf_settings", real_timeout=2) if random_handler(seed).may_hang else scf_settings
 
 
 @pytest.mark.parametrize("seed", range(8))
@@ -41,8 +40,9 @@ def test_a_verdict_is_that_of_bare_processes(scf_runtime: ScfRuntime, tmp_path: 
     are_alike(scf_runtime, tmp_path, seed)
 
 
+@pytest.mark.parametrize("seed", [2])
 def test_a_record_that_is_wrong_is_a_difference(
-    scf_runtime: ScfRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    scf_runtime: ScfRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
 ) -> None:
     put = Kills._put
 
@@ -53,5 +53,5 @@ def test_a_record_that_is_wrong_is_a_difference(
                 path.unlink()
 
     monkeypatch.setattr(Kills, "_put", broken)
-    differences = list(Sides(scf_runtime, random_handler(2), tmp_path).differences())
+    differences = list(Sides(scf_runtime, random_handler(seed), tmp_path).differences())
     assert any("which no kill of the sweep does" in each for each in differences)
