@@ -460,7 +460,7 @@ class Handler(NamedTuple):
     has_server: bool
     """It speaks to a server at ``PORT``."""
     may_hang: bool
-    """Its listener takes the lock that the main code may hold."""
+    """It waits for a lock that its own process may hold."""
 
 
 def random_handler(seed: int) -> Handler:
@@ -511,7 +511,7 @@ def random_handler(seed: int) -> Handler:
     source = "\n\n".join([HEAD.strip("\n") + "\n", *(_dedented(each) for each in functions if each), handler])
     source = "".join(f"import {module}\n" for module in MODULES if f"{module}." in source) + source
     parts = f"{checkpoint}, {work}, {'position' if first else 'work'} first, lock {lock}, listener {listener}, {mode}"
-    return Handler(source, parts, work == "thread", "PORT" in WORKS[work], listener == "locks")
+    return Handler(source, parts, work == "thread", "PORT" in WORKS[work], lock == "flock" or listener == "locks")
 
 
 def _dedented(code: str) -> str:

@@ -15,7 +15,7 @@ pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeo
 
 @pytest.fixture
 def scf_settings(scf_settings: ScfSettings, seed: int) -> ScfSettings:
-    """A listener that waits for a lock of its own process takes so many real seconds, at each point where it does."""
+    """A wait for a lock of its own process takes so many real seconds, in each run that comes to it."""
     return scf_settings.replace("scf_settings", real_timeout=2) if random_handler(seed).may_hang else scf_settings
 
 
