@@ -32,6 +32,7 @@ class Point:
     label: str
     """Its name: ``export.py:42#3``, before that line for the third time, as ``run_to`` names it; ``export.py:42+2#3``,
     within the line where Python looks for signals for the second time (after its second call, say), on its third turn;
+    ``export.py:42(Stopped)+1#1``, the same in the body of a class, or of a function of one line, that begins there;
     ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
     line of the log that a library has written; ``write#2``, at the second write to a file, and ``connection#2``, at the
     second piece of traffic on connections, for faults; ``effect#7``, before the seventh system call that changes
@@ -93,7 +94,8 @@ def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> P
     if found.kind not in _LINES:
         label = f"{found.kind}#{found.number}"
     else:
-        inside = f"({found.name[1:-1]})" if found.name.startswith("<") and found.name != "<module>" else ""
+        shares_line = found.name.startswith("<") or (found.kind == "taken" and found.line == found.first)
+        inside = f"({found.name.strip('<>')})" if shares_line and found.name != "<module>" else ""
         if found.kind == "taken":
             label = f"{file}:{found.line}{inside}+{found.nth}#{found.number}"
         else:

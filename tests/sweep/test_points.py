@@ -54,6 +54,35 @@ def test_these_are_the_points_of_a_handler(scf_runtime: ScfRuntime, deployed: De
     assert not any(label.startswith(("waited", "log")) for label, _, _ in found)  # user code has called it itself
 
 
+@pytest.mark.interpreter
+@pytest.mark.usefixtures("without_second_stops")
+def test_each_run_has_a_key_of_its_own_where_code_objects_share_a_line(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """\
+        import time
+
+
+        class Stopped(Exception):
+            limit = int(3)
+
+
+        def one(number=int(1)): return int(number)
+
+
+        def main_handler(event, context):
+            double = lambda number: int(number) * 2
+            time.sleep(1)
+            return one(double(int(2)))
+        """
+    )
+    sweep = scf_runtime.sweep(function, compares_nothing=True)
+
+    assert len({run.key for run in sweep.runs}) == len(sweep.runs)
+    assert {"job.py:4(Stopped)+1#1", "job.py:8(one)+2#1"} <= set(labels(sweep))
+
+
 @pytest.mark.usefixtures("without_second_stops")
 def test_a_point_before_a_line_has_the_name_by_which_run_to_finds_it(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")

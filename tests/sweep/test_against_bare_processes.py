@@ -1,0 +1,57 @@
+"""Random handlers: what the sweep says of each interruption is what bare processes come to.
+
+Two mechanisms of this plugin that agree prove nothing. So the same file is run by processes that know nothing of it
+(``bare_processes``), is interrupted there, and is started again until it is done.
+
+- **SIGTERM at a point, SIGKILL at a line or in a wait**: a bare process is interrupted at the same place, which it
+  counts by itself. What is there when the interrupted event has ended, which events follow, warm or cold, how they end,
+  and what is there at last have to be the same.
+- **SIGKILL at a system call**: a tracer of the test kills a bare process at each state of the directory that it sees.
+  Each state that the sweep tries is one of these, with the same outcome; and each of these is one that the sweep tries.
+
+Not compared is what docs/sweep.md says is not explored. Where another thread writes, what comes of either order is
+right. A write that is cut at a page is left out, as no tracer can cut one: ``test_every_kill_is_recorded`` has real
+kills for that. So are second terminations, as most of the runs would be some: ``test_seeded_model`` compares them
+with a model. Of a handler that speaks to a server the sweep tries no system calls, and says so.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+from both_sides import Sides, are_alike
+from internals import Kills
+from random_handlers import random_handler
+
+from pytest_scf_async import ScfRuntime, ScfSettings
+
+pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeout(600)]
+
+
+@pytest.fixture
+def scf_settings(scf_settings: ScfSettings, seed: int) -> ScfSettings:
+    """A wait for a lock of its own process takes so many real seconds, in each run that comes to it."""
+    return scf_settings.replace("scf_settings", real_timeout=2) if random_handler(seed).may_hang else scf_settings
+
+
+@pytest.mark.parametrize("seed", range(8))
+def test_a_verdict_is_that_of_bare_processes(scf_runtime: ScfRuntime, tmp_path: Path, seed: int) -> None:
+    are_alike(scf_runtime, tmp_path, seed)
+
+
+@pytest.mark.parametrize("seed", [2])
+def test_a_record_that_is_wrong_is_a_difference(
+    scf_runtime: ScfRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    put = Kills._put
+
+    def broken(kills: Kills, place: object, directory: Path) -> None:
+        put(kills, place, directory)  # type: ignore[arg-type]
+        for path in directory.iterdir():
+            if path.stat().st_size == 0:
+                path.unlink()
+
+    monkeypatch.setattr(Kills, "_put", broken)
+    differences = list(Sides(scf_runtime, random_handler(seed), tmp_path).differences())
+    assert any("which no kill of the sweep does" in each for each in differences)
