@@ -11,7 +11,8 @@ was made before may be out of date: this process may get no processor for so lon
 process and waits for it.
 
 From the moment at which all slept, only something outside can wake one of them. Each waits for a pipe, a pair of
-sockets or a terminal that came from the instance, for another thread of its process, or for the end of its own child.
+sockets or a terminal that came from the instance, for another thread of its process, for the lock of a file that one
+of them holds, or for the end of its own child.
 The kernel can wake a process that has a POSIX timer (``timeout``), so such a process is not at rest.
 
 Two things cannot be seen from outside: an alarm (``alarm``, ``setitimer``), and a signal that an unrelated process
@@ -24,13 +25,13 @@ from __future__ import annotations
 
 import platform
 import socket
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
 from ..protocol import terminals
 from ..protocol.kernel_waits import Call, call_of, polled_by
 from ..protocol.linux import copy_of_socket
-from ..protocol.procfs import has_timer, registered_with, runs_of_sleepers, target_of
+from ..protocol.procfs import has_timer, holders_of_lock, registered_with, runs_of_sleepers, target_of
 
 _OWN = ("pipe:[", "anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/pts/")
 _FOR_ITS_OWN = ("waitpid", "lock")
@@ -81,7 +82,7 @@ def at_rest(
         if pid == instance and _is_in_scheduler(pid, call, wakeup_fd):
             inside = True
             continue
-        awaited = _awaited(pid, call)
+        awaited = _awaited(pid, call, processes)
         if awaited is None:
             return None
         for fd in awaited:
@@ -110,14 +111,17 @@ def _delivery_wakes(instance: int, processes: Iterable[int]) -> bool:
     return before is None or runs_of_sleepers([instance]) != before
 
 
-def _awaited(pid: int, call: Call) -> list[int] | None:
-    """The descriptors that a thread waits for without a timeout: none if it waits for its own process or its children.
+def _awaited(pid: int, call: Call, processes: Collection[int]) -> list[int] | None:
+    """The descriptors that a thread waits for without a timeout: none if it waits for *processes* themselves.
 
     None: it waits for something else, or has a timeout.
     """
     name, number, arguments = call
     if name in _FOR_ITS_OWN:
         return [] if name == "waitpid" or arguments[_FUTEX_TIMEOUT] == 0 else None
+    if name in ("flock", "fcntl"):
+        holders = holders_of_lock(pid)
+        return [] if holders and holders.issubset(processes) else None
     if name in ("read", "readv", "recv", "recvmsg"):
         return [arguments[0] & 0xFFFFFFFF]
     if name == "poll":

@@ -360,6 +360,21 @@ def has_only_own_files(pid: int) -> bool:
     return bool(targets) and all(targets) and not shared and sockets <= 1
 
 
+def holders_of_lock(pid: int) -> set[int]:
+    """The processes that hold the lock of a file for which a thread of *pid* waits, by ``flock`` or ``fcntl``.
+
+    None where it waits for none; -1 is among them where the kernel does not say who holds it.
+    """
+    holders: dict[bytes, set[int]] = {}
+    awaited: set[bytes] = set()
+    for number, *fields in map(bytes.split, _read("/proc/locks").splitlines()):
+        if fields[0] != b"->":
+            holders.setdefault(number, set()).add(int(fields[3]))
+        elif int(fields[4]) == pid:
+            awaited.add(number)
+    return {holder for number in awaited for holder in holders.get(number, ())}
+
+
 def inode_of(pid: int, fd: int) -> int | None:
     """The inode of what a descriptor refers to."""
     try:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import math
 import os
 import re
@@ -333,29 +334,31 @@ def test_a_wait_for_a_handler_that_computes_for_ever_names_the_line_and_what_to_
 
 def test_a_wait_for_a_handler_in_a_real_wait_names_the_line_and_what_to_do(deploy, make_runtime):
     runtime = make_runtime()
-    event = deploy(
+    function = deploy(
         """
-        import fcntl
+        import fcntl, os
         def main_handler(event, context):
-            with open(__file__) as first, open(__file__) as second:
-                fcntl.flock(first, fcntl.LOCK_EX)
+            with open(os.__file__) as file:
                 print("reads")
-                fcntl.flock(second, fcntl.LOCK_EX)
+                fcntl.flock(file, fcntl.LOCK_EX)
         """,
         to=runtime,
-    ).invoke_async()
-    event.settle()
-    grow_impatient(runtime)
+    )
+    with open(os.__file__) as locked:
+        fcntl.flock(locked, fcntl.LOCK_SH)
+        event = function.invoke_async()
+        event.settle()
+        grow_impatient(runtime)
 
-    with pytest.raises(CannotEndError) as refusal:
-        event.wait()
+        with pytest.raises(CannotEndError) as refusal:
+            event.wait()
 
-    text = str(refusal.value)
-    assert f"event {event.request_id} of index is held by a real wait" in text
-    assert "index.py:7 in main_handler" in text
-    assert "past_held=True" in text
-    assert event.doing == "held"
-    assert user_lines(event) == ["reads"]
+        text = str(refusal.value)
+        assert f"event {event.request_id} of index is held by a real wait" in text
+        assert "index.py:6 in main_handler" in text
+        assert "past_held=True" in text
+        assert event.doing == "held"
+        assert user_lines(event) == ["reads"]
 
 
 def test_a_wait_for_a_handler_that_prints_for_ever_ends_at_the_real_limit(deploy, make_runtime):

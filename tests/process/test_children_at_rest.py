@@ -6,12 +6,14 @@ import os
 import subprocess
 import sys
 from collections.abc import Iterator
+from datetime import timedelta
 
 import pytest
 
 IMPORTS = """
-import asyncio, os, pty, select, socket, subprocess, sys, time
+import asyncio, os, pty, select, socket, subprocess, sys, tempfile, time
 BEGAN = time.time()
+LOCK = os.path.join(tempfile.mkdtemp(), "lock")
 def passed():
     return round(time.time() - BEGAN, 3)
 """
@@ -119,6 +121,79 @@ def main_handler(event, context):
     ).invoke_async()
 
     assert event.wait().result is True
+
+
+def test_a_lock_that_another_thread_holds_is_waited_for(deploy) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+import fcntl, threading
+
+def locked(seconds):
+    with open(LOCK, "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        time.sleep(seconds)
+
+def main_handler(event, context):
+    thread = threading.Thread(target=locked, args=[300])
+    thread.start()
+    time.sleep(1)
+    locked(0)
+    return passed()
+""",
+        timeout=600,
+    ).invoke_async()
+
+    assert event.wait().result == 300
+
+
+@pytest.mark.parametrize("by", ["flock", "lockf"])
+def test_a_lock_that_a_child_holds_is_waited_for(deploy, by: str) -> None:
+    event = deploy(
+        IMPORTS
+        + f"""
+import fcntl, threading
+
+CODE = '''
+import fcntl, sys
+with open(sys.argv[1], "w") as file:
+    fcntl.{by}(file, fcntl.LOCK_EX)
+    print("locked", flush=True)
+    sys.stdin.read()
+'''
+
+def main_handler(event, context):
+    command = [sys.executable, "-c", CODE, LOCK]
+    child = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    child.stdout.readline()
+    threading.Timer(300, child.stdin.close).start()
+    with open(LOCK, "w") as file:
+        fcntl.{by}(file, fcntl.LOCK_EX)
+    child.wait()
+    return passed()
+""",
+        timeout=600,
+    ).invoke_async()
+
+    assert event.wait().result == 300
+
+
+def test_an_event_that_waits_for_a_lock_of_its_own_reaches_its_timeout(deploy) -> None:
+    event = deploy(
+        IMPORTS
+        + """
+import fcntl
+
+def main_handler(event, context):
+    with open(LOCK, "w") as mine, open(LOCK, "w") as other:
+        fcntl.flock(mine, fcntl.LOCK_EX)
+        fcntl.flock(other, fcntl.LOCK_EX)
+""",
+        timeout=60,
+    ).invoke_async()
+
+    assert event.wait().status_code == 433
+    assert event.duration == timedelta(seconds=60)
 
 
 TERMINALS = {
