@@ -59,6 +59,8 @@ _COMPARE = (
 )
 _OF_A_PROGRAM = "effects were not tried: a program is killed in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
+_TIMED_OUT = 433
+"""The status code of an event that has reached its function's timeout (17243)."""
 Number: TypeAlias = "tuple[bool, int, int]"
 """The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that
 run, and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
@@ -663,6 +665,20 @@ class _Sweeper:
             known = self._results[result] = not compare(expected, found, self._ignored)
         return known
 
+    def _how_late(self, plan: Plan, outcome: Outcome) -> tuple[str, str] | None:
+        """Within what a graceful stop had to end, and when it did; None: in time.
+
+        One that only the function's timeout has ended is late, as where a listener waits for a lock of the code that
+        it interrupts.
+        """
+        if outcome.stop_us is None or all(step.by.kind != "graceful" for step in plan.steps):
+            return None
+        seconds = f"{outcome.stop_us / 1e6:g} s"
+        if outcome.attempts[0].status_code == _TIMED_OUT and all(step.by.kind != "timeout" for step in plan.steps):
+            return "before the function's timeout", seconds
+        within_us = self._within_us
+        return None if within_us is None or outcome.stop_us <= within_us else (f"within {within_us / 1e6:g} s", seconds)
+
     def _judged(self, plan: Plan, outcome: Outcome) -> tuple[Difference, ...]:
         assert self._expected is not None
         found: list[Difference] = []
@@ -675,11 +691,8 @@ class _Sweeper:
             found.append(Difference(Kind.NEVER_FINISHES, EffectKind.EVENTS, "", (), (part,)))
         if outcome.check:
             found.append(Difference(Kind.FAILED_CHECK, EffectKind.CHECK, "", (), (Part("value", "", outcome.check),)))
-        graceful = any(step.by.kind == "graceful" for step in plan.steps)
-        late = graceful and self._within_us is not None and outcome.stop_us is not None
-        if late and self._within_us is not None and outcome.stop_us is not None and outcome.stop_us > self._within_us:
-            part = Part("value", f"within {self._within_us / 1e6:g} s", f"{outcome.stop_us / 1e6:g} s")
-            found.append(Difference(Kind.LATE, EffectKind.STOP, "", (), (part,)))
+        if late := self._how_late(plan, outcome):
+            found.append(Difference(Kind.LATE, EffectKind.STOP, "", (), (Part("value", *late),)))
         if unfinished:  # what is not there yet is no other finding
             return tuple(found)
         digest = outcome.effects.digest()

@@ -508,7 +508,7 @@ class Bench:
     def _ends(self, attempts: list[tuple[str, Any, bool]]) -> bool:
         if not attempts:
             return False
-        return self._is_done(attempts) or len(attempts) > ATTEMPTS or attempts[-1][0] == "hung"
+        return self._is_done(attempts) or len(attempts) > ATTEMPTS
 
     def _is_done(self, attempts: list[tuple[str, Any, bool]]) -> bool:
         return attempts[-1][0] == "finished" and (not hasattr(self, "result") or attempts[-1][1] == self.result)

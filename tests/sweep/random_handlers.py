@@ -459,8 +459,6 @@ class Handler(NamedTuple):
     """Another thread writes, and the main thread waits for it."""
     has_server: bool
     """It speaks to a server at ``PORT``."""
-    may_hang: bool
-    """It waits for a lock that its own process may hold."""
 
 
 def random_handler(seed: int) -> Handler:
@@ -476,7 +474,7 @@ def random_handler(seed: int) -> Handler:
 
     code, enter, leave = LOCKS[lock]
     working = ["work(at)"]
-    if listener == "locks":  # each wait for it that has no end takes real seconds: the lock is held for a moment
+    if listener == "locks":  # each wait for it has no end: the lock is held for a moment
         code = LOCKS["flock"][0]
         working = ["locked()", "work(at)", "unlocked()"]
     steps = ["save(at + 1)", *working] if first else [*working, "save(at + 1)"]
@@ -511,7 +509,7 @@ def random_handler(seed: int) -> Handler:
     source = "\n\n".join([HEAD.strip("\n") + "\n", *(_dedented(each) for each in functions if each), handler])
     source = "".join(f"import {module}\n" for module in MODULES if f"{module}." in source) + source
     parts = f"{checkpoint}, {work}, {'position' if first else 'work'} first, lock {lock}, listener {listener}, {mode}"
-    return Handler(source, parts, work == "thread", "PORT" in WORKS[work], lock == "flock" or listener == "locks")
+    return Handler(source, parts, work == "thread", "PORT" in WORKS[work])
 
 
 def _dedented(code: str) -> str:

@@ -24,15 +24,9 @@ from both_sides import Sides, are_alike
 from internals import Kills
 from random_handlers import random_handler
 
-from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async import ScfRuntime
 
 pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeout(600)]
-
-
-@pytest.fixture
-def scf_settings(scf_settings: ScfSettings, seed: int) -> ScfSettings:
-    """A wait for a lock of its own process takes so many real seconds, in each run that comes to it."""
-    return scf_settings.replace("scf_settings", real_timeout=2) if random_handler(seed).may_hang else scf_settings
 
 
 @pytest.mark.parametrize("seed", range(8))
