@@ -340,7 +340,7 @@ def _dies_unseen(instance: Instance) -> bool:
     still = instance.state.idle and instance.stopped and not (instance.gone or instance.waiting_writers)
     if not still or instance.runtime.runs_program or instance.children.possible:
         return False
-    return procfs.has_only_own_files(instance.pid)
+    return procfs.has_only_own_files(instance.pid, instance.zygote.pid)
 
 
 def _name_of(function: FunctionVersion) -> tuple[str, str]:

@@ -29,6 +29,8 @@ StrPath = str | os.PathLike[str]
 SHARED_MEMORY = "/dev/shm"
 OWN_DIRECTORIES = ("/tmp", SHARED_MEMORY)
 """What is a new, empty directory in each instance. An instance's ``/tmp`` comes first."""
+_MOST_LINKS = 40
+"""How many symbolic links the kernel follows in a path."""
 VIEWS_KEPT = 256
 """Views of function versions that are kept for the next runtimes: a session may have thousands of functions."""
 
@@ -295,7 +297,7 @@ class Sandboxes:
     def kept(self, code: Code, configuration: FunctionConfiguration, more: Sequence[str] = ()) -> dict[str, bool]:
         """What has to be at its own path in an instance that runs *code*, each with whether it can be written to."""
         read = [code.directory, self._root, sys.prefix, sys.base_prefix, sys.exec_prefix, *sys.path]
-        read += [*self.readable, *more]
+        read += [*_directories_of_links(sys.executable), *self.readable, *more]
         written = [*self.writable, *(host for host, inside in configuration.mounts if host == inside)]
         kept = {os.path.abspath(path): False for path in read if path and os.path.isdir(path)}
         return kept | {os.path.abspath(path): _can_be_written(path) for path in written if os.path.isdir(path)}
@@ -416,6 +418,16 @@ def _layer(directory: str | None, seen: Mapping[str, bool]) -> str | None:
 def _test_code(configuration: FunctionConfiguration) -> tuple[str, ...]:
     """Where code of the test lies that instances import."""
     return () if configuration.before_init is None else (configuration.before_init.directory,)
+
+
+def _directories_of_links(path: str) -> Iterator[str]:
+    """The directory of *path*, and of each file that symbolic links lead to from there: it needs them all."""
+    for _ in range(_MOST_LINKS):
+        directory = os.path.dirname(path)
+        yield directory
+        if not os.path.islink(path):
+            return
+        path = os.path.join(directory, os.readlink(path))
 
 
 def _is_below(path: str, directory: str) -> bool:

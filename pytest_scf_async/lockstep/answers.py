@@ -16,7 +16,7 @@ from ..protocol.shared_page import FIRST_PLACE
 from .calls import Call
 from .event import Event
 
-PATIENCE = 0.5
+PATIENCE = 2.0
 """Real seconds for which an event that is answered waits for those that asked first."""
 MOST_LATE = 3
 """How often an event does so in vain."""

@@ -346,18 +346,18 @@ def target_of(pid: int | str, fd: int) -> str:
         return ""
 
 
-def has_only_own_files(pid: int) -> bool:
+def has_only_own_files(pid: int, zygote: int) -> bool:
     """Whether nobody can see that *pid*, an instance of ours, has closed its files: its channel is its one socket.
 
-    What has a path another process may have opened, or locked, too; pipes, eventfds and memory files have none.
+    What has a path another process may have opened, or locked, too; pipes, eventfds and memory files have none. What
+    the *zygote* that forked it has at the same number is open there still, as the file of libffi, which opens itself.
     False where it may not be looked at.
     """
-    targets = [target_of(pid, fd) for fd in descriptors_of(pid)]
-    sockets = sum(target.startswith("socket:") for target in targets)
-    shared = [
-        each for each in targets if each.startswith("/") and each != "/dev/null" and not each.startswith("/memfd:")
-    ]
-    return bool(targets) and all(targets) and not shared and sockets <= 1
+    targets = {fd: target_of(pid, fd) for fd in descriptors_of(pid)}
+    sockets = sum(target.startswith("socket:") for target in targets.values())
+    with_path = [fd for fd, each in targets.items() if each.startswith("/") and not each.startswith("/memfd:")]
+    shared = [fd for fd in with_path if targets[fd] not in ("/dev/null", target_of(zygote, fd))]
+    return bool(targets) and all(targets.values()) and not shared and sockets <= 1
 
 
 def holders_of_lock(pid: int) -> set[int]:

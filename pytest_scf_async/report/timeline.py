@@ -295,9 +295,13 @@ _TROUBLE = re.compile(r"\b(Traceback|ERROR|CRITICAL)\b")
 
 
 def _vital_lines(entries: Sequence[AnyEntry]) -> set[int]:
-    """The numbers of lines in which a program says what is wrong: the first and last that do, and the last of all."""
+    """The numbers of lines in which a program says what is wrong: the first and last that do, and the last of all.
+
+    Those with which ``faulthandler`` names frames do, too: from Python 3.14 on those of C code follow them.
+    """
     written = [number for number, each in enumerate(entries) if isinstance(each, Written) and not each.of_platform]
-    trouble = [number for number in written if _TROUBLE.search(entry_text(entries[number]))]
+    texts = {number: entry_text(entries[number]) for number in written}
+    trouble = [at for at, text in texts.items() if _TROUBLE.search(text) or place_at_fault(text) is not None]
     return {*trouble[:3], *trouble[-3:], *written[-5:]}
 
 

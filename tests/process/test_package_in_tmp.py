@@ -1,4 +1,4 @@
-"""The package may lie below /tmp, of which each instance has its own: no module of it is to be missed for that."""
+"""The package and Python may lie below /tmp, of which each instance has its own: nothing is to be missed for that."""
 
 from __future__ import annotations
 
@@ -49,3 +49,30 @@ def test_what_is_imported_late_is_found(copy: Path) -> None:
         env={**os.environ, "PYTHONPATH": str(copy)},
     )
     assert done.stdout == "439\n"
+
+
+RUNS_ITSELF = """
+import sys
+from pytest_scf_async import ScfRuntime
+assert sys.executable == sys.argv[1], sys.executable
+with ScfRuntime() as runtime:
+    event = runtime.deploy_image([sys.executable, "-c", "print('ran')"]).invoke_async().wait()
+    print([line.text for line in event.log if line.source == "Custom"])
+"""
+
+
+def test_an_interpreter_behind_links_is_found(copy: Path) -> None:
+    """As ``uv venv`` makes one: its ``bin/python`` is a link to the one that was given, which may be a link, too."""
+    first, second = copy / "first" / "python", copy / "second" / "python"
+    for link, target in ((second, sys.executable), (first, second)):
+        link.parent.mkdir()
+        link.symlink_to(target)
+    done = subprocess.run(
+        [first, "-W", "error", "-c", RUNS_ITSELF, str(first)],
+        stdout=subprocess.PIPE,
+        text=True,
+        check=True,
+        timeout=LONG,
+        env={**os.environ, "PYTHONPATH": os.pathsep.join(path for path in sys.path if path)},
+    )
+    assert done.stdout == "['ran']\n"

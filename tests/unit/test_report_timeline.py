@@ -49,6 +49,17 @@ def test_lines_that_say_what_is_wrong_and_the_last_ones_are_never_left_out() -> 
     assert len(lines) <= 24
 
 
+def test_the_frames_that_faulthandler_names_are_kept_before_those_of_c_code() -> None:
+    frames = [f'  File "/code/index.py", line {line} in f{line}' for line in range(1, 10)]
+    texts = ["Fatal Python error: Segmentation fault", "", "Current thread 0x1 (most recent call first):", *frames]
+    texts += ["", "Current thread's C stack trace (most recent call first):"]
+    texts += [f'  Binary file "/usr/bin/python", at +0x{number:x}' for number in range(40)]
+
+    text = timeline_text([Written(S, each) for each in texts], 0, most=24)
+
+    assert [line for line in frames if line in text] == frames
+
+
 @pytest.mark.parametrize("zone", [timezone(timedelta(hours=8)), ZoneInfo("Asia/Kolkata"), timezone.utc])
 def test_a_time_is_shown_in_the_zone_of_the_start(zone: timezone) -> None:
     start = datetime(2026, 1, 1, 9, 30, tzinfo=zone)
