@@ -9,10 +9,9 @@ from __future__ import annotations
 
 import contextlib
 import os
+import select
 from collections.abc import Iterable
-from select import POLLIN
-from select import poll as _real_poll
-from typing import Final
+from typing import Any, Final
 
 from .linux import copy_of_descriptor
 from .procfs import descriptors_of, target_of
@@ -20,6 +19,8 @@ from .procfs import descriptors_of, target_of
 UNLOCK: Final = 0x40045431
 """The ``ioctl`` without which the other end of a new terminal cannot be opened (TIOCSPTLCK)."""
 _ENDS: Final = ("/dev/pts/", "/dev/ptmx")
+_real_poll: Any = getattr(select, "poll", None)
+"""Windows has none, and imports this module; a test may replace it (gevent)."""
 
 
 def is_end(target: str) -> bool:
@@ -44,7 +45,7 @@ def deliver(ends: Iterable[tuple[int, int]]) -> None:
         for pid, fd in ends:
             with contextlib.suppress(OSError):
                 copies.append(copy_of_descriptor(pid, fd))
-                poller.register(copies[-1], POLLIN)
+                poller.register(copies[-1], select.POLLIN)
         poller.poll(0)
         poller.poll(0)
     finally:
