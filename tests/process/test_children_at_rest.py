@@ -208,9 +208,9 @@ TERMINALS = {
 
 @pytest.fixture
 def busy_cores() -> Iterator[None]:
-    """Six loops that compute on each core: what a worker of the kernel delivers comes late."""
+    """Three loops that compute on each core: what a worker of the kernel delivers comes late."""
     loop = [sys.executable, "-S", "-c", "while True: pass"]
-    loops = [subprocess.Popen(loop) for _ in range(6 * (os.cpu_count() or 1))]
+    loops = [subprocess.Popen(loop) for _ in range(3 * (os.cpu_count() or 1))]
     try:
         yield
     finally:
@@ -219,6 +219,7 @@ def busy_cores() -> Iterator[None]:
             each.wait()
 
 
+@pytest.mark.once  # it is the kernel that delivers
 @pytest.mark.usefixtures("busy_cores")
 @pytest.mark.parametrize("kind", TERMINALS)
 @pytest.mark.parametrize("children", ["real", "simulated"])
