@@ -6,6 +6,7 @@ import asyncio
 import concurrent.futures
 import copyreg
 import datetime as datetime_module
+import fcntl
 import hashlib
 import os
 import queue
@@ -22,6 +23,7 @@ import types
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import date, datetime, timedelta, timezone
+from pathlib import Path
 from time import sleep as sleep_by_name
 from time import time as time_by_name
 from typing import TYPE_CHECKING, Any
@@ -53,9 +55,8 @@ HELD = """
     import fcntl
 
     def main_handler(event, context):
-        with open(__file__) as first, open(__file__) as second:
-            fcntl.flock(first, fcntl.LOCK_EX)
-            fcntl.flock(second, fcntl.LOCK_EX)
+        with open(event["lock"]) as file:
+            fcntl.flock(file, fcntl.LOCK_EX)
 """
 
 
@@ -296,12 +297,14 @@ def test_a_sleep_that_is_none_raises_what_it_always_does(runtime: ScfRuntime, wr
     assert runtime.clock.now == START
 
 
-def test_a_sleep_that_something_real_holds_names_it(deploy: Deploy, make_runtime: MakeRuntime) -> None:
+def test_a_sleep_that_something_real_holds_names_it(deploy: Deploy, make_runtime: MakeRuntime, tmp_path: Path) -> None:
     runtime = make_runtime()
-    deploy(HELD, to=runtime).invoke_async().settle()
-    grow_impatient(runtime, 0.2)
-    with runtime.clock.patched(), pytest.raises(CannotEndError) as error:
-        time.sleep(5)
+    with (tmp_path / "lock").open("w") as locked:
+        fcntl.flock(locked, fcntl.LOCK_EX)
+        deploy(HELD, to=runtime).invoke_async({"lock": locked.name}).settle()
+        grow_impatient(runtime, 0.2)
+        with runtime.clock.patched(), pytest.raises(CannotEndError) as error:
+            time.sleep(5)
     assert str(error.value).startswith("time.sleep(5) in the test could not end: nothing has happened for 0.2 real")
     assert "held by a real wait" in str(error.value)
 

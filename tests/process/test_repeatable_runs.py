@@ -189,6 +189,48 @@ POOL_OF_PROCESSES = """
         time.sleep(1)
         return child.exitcode
 """
+PIPES_AND_LOCKS = """
+    import fcntl, os, time
+
+    def in_a_child(work):
+        pid = os.fork()
+        if pid == 0:
+            work()
+            os._exit(0)
+        return pid
+
+    def main_handler(event, context):
+        opened = {
+            "os.fdopen": lambda fd: os.fdopen(fd),
+            "open": lambda fd: open(fd, "rb"),
+            "unbuffered": lambda fd: os.fdopen(fd, "rb", 0),
+        }
+        for name, make in opened.items():
+            read, write = os.pipe()
+            child = in_a_child(lambda: [os.write(fd, b"a line\\n") for fd in (1, write, write)])
+            os.close(write)
+            with make(read) as file:
+                for line in file:
+                    print(name, line, time.time(), flush=True)
+            os.waitpid(child, 0)
+        for lock in (fcntl.flock, fcntl.lockf):
+            read, write = os.pipe()
+            with open("/tmp/lock", "w") as file:
+
+                def hold():
+                    with open("/tmp/lock", "w") as other:
+                        lock(other, fcntl.LOCK_EX)
+                        os.write(1, b"it is held\\n")
+                        os.write(write, b"held")
+
+                child = in_a_child(hold)
+                print(os.read(read, 4), flush=True)
+                lock(file, fcntl.LOCK_EX)
+                print("mine", time.time(), flush=True)
+                lock(file, fcntl.LOCK_UN)
+            os.waitpid(child, 0)
+            time.sleep(1)
+"""
 PROCESSES = """
     import multiprocessing, time
 
@@ -351,6 +393,8 @@ PROGRAMS = [
     Program("simulated children", SUBPROCESS, SIMULATED),
     Program("threads with children", THREADS_AND_CHILDREN),
     Program("children that write", CHILDREN_THAT_WRITE),
+    Program("pipes and locks", PIPES_AND_LOCKS),
+    Program("simulated pipes and locks", PIPES_AND_LOCKS, SIMULATED),
     Program("simulated children that write", CHILDREN_THAT_WRITE, SIMULATED),
     Program("pool of processes", POOL_OF_PROCESSES),
     Program("simulated processes", PROCESSES, SIMULATED),
@@ -425,3 +469,67 @@ def test_all_runs_are_the_same(program: Program, tmp_path: Path) -> None:
     first = one_run(program, file)
     for _ in range(RUNS - 1):
         assert one_run(program, file) == first
+
+
+WAITS_FOR_CHILDREN = [
+    *["readline at index.py:22", "os.waitpid at index.py:24"] * 3,
+    *["read at index.py:36", "fcntl.flock at index.py:37", "os.waitpid at index.py:40"],
+    *["read at index.py:36", "fcntl.lockf at index.py:37", "os.waitpid at index.py:40"],
+]
+
+
+def test_each_wait_for_a_child_has_its_row_whatever_it_finds(tmp_path: Path) -> None:
+    file = tmp_path / "index.py"
+    file.write_text(textwrap.dedent(PIPES_AND_LOCKS), encoding="utf-8")
+    rows = [ROW.match(line) for line in one_run(Program("pipes", PIPES_AND_LOCKS), file)]
+    assert [row[1] for row in rows if row and "sleep" not in row[1]] == WAITS_FOR_CHILDREN
+
+
+ROW = re.compile(r" *\+\S+ s  wait +(.+)")
+
+FILES_OF_PIPES = """
+import io, os, warnings
+
+def is_open(fd):
+    try:
+        os.close(fd)
+        return True
+    except OSError:
+        return False
+
+def seen(make):
+    read, write = os.pipe()
+    os.write(write, b"one\\r\\ntwo\\nthree")
+    os.close(write)
+    with warnings.catch_warnings(record=True) as warned:
+        warnings.simplefilter("always")
+        try:
+            file = make(read)
+        except Exception as error:
+            return [repr(error), is_open(read), len(warned)]
+    names = ("mode", "encoding", "errors", "line_buffering", "newlines", "closed")
+    found = [type(file).__name__, file.name == read, *(repr(getattr(file, name, None)).lower() for name in names)]
+    with file:
+        content = repr([file.readline(), file.read()])
+    return [*found, content, is_open(read), len(warned), isinstance(file, io.IOBase)]
+
+def main_handler(event, context):
+    return [seen(eval(f"lambda fd: {call}")) for call in event]
+"""
+CALLS = [
+    *["open(fd)", "io.open(fd, 'rb')", "os.fdopen(fd, 'rb', 0)", "open(fd, 'rt', 1, 'ascii', 'replace', '')"],
+    *["open(fd, closefd=False)", "open(fd, 'br', buffering=100, closefd=False)", "os.fdopen(fd, encoding='latin-1')"],
+    *["open(fd, buffering=0)", "open(fd, 'rb', encoding='ascii')", "open(fd, encoding='none such')", "open(fd, 'rq')"],
+    *["open(fd, newline='x')", "open(fd, [])", "open(fd, 'rb', 1)", "os.fdopen(str(fd))", "open(fd, 'r', 'x')"],
+    *["open(fd, opener=lambda *_: 1 / 0)", "open(fd, mode=None)"],
+]
+
+
+def test_a_file_that_is_made_of_a_pipe_is_as_python_makes_it(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    file = tmp_path / "index.py"
+    file.write_text(FILES_OF_PIPES, encoding="utf-8")
+    here: dict[str, Any] = {}
+    exec(FILES_OF_PIPES, here)  # noqa: S102
+    function = scf_runtime.deploy(f"{file}:main_handler", environment={"PYTHONUTF8": "1"})
+    for call, found, known in zip(CALLS, function.run(CALLS), here["main_handler"](CALLS, None), strict=True):
+        assert (call, found) == (call, known)

@@ -7,6 +7,9 @@ is noted where user code makes it, as it is chance how much of the pipe its buff
 
 from __future__ import annotations
 
+import _io
+import builtins
+import fcntl
 import io
 import os
 import sys
@@ -22,6 +25,9 @@ _READS = ("peek", "read", "read1", "readall", "readinto", "readinto1", "readline
 """The methods of files that read a pipe; iterating calls ``readline`` where that is overridden."""
 _WAITED_FOR = ("pipe:[", "socket:[", "/dev/ptmx", "/dev/pts/")
 """What the links of descriptors begin with on which a read may wait for a child."""
+_PARAMETERS = ("file", "mode", "buffering", "encoding", "errors", "newline", "closefd", "opener")
+_TO_READ = ("r", "rb", "br", "rt", "tr")
+_real_open: Any = io.open
 _WHY = "what the main thread may wait for is in the timeline"
 
 
@@ -49,6 +55,18 @@ def noted(real: Any, name: str, options: int = sys.maxsize) -> Any:
     return call
 
 
+def _noted_lock(real: Any, name: str) -> Any:
+    """*real*, which locks a file: it may wait for a child that holds the lock."""
+
+    def call(*args: Any, **named: Any) -> Any:
+        asked = args[1] if len(args) > 1 else 0
+        if isinstance(asked, int) and asked & (fcntl.LOCK_EX | fcntl.LOCK_SH) and not asked & fcntl.LOCK_NB:
+            waits(name)
+        return real(*args, **named)
+
+    return call
+
+
 def _noted_class(kind: Any, names: tuple[str, ...]) -> Any:
     made = type(kind.__name__, (kind,), {n: noted(getattr(kind, n), n) for n in names if hasattr(kind, n)})
     registry.imitate(kind, made)
@@ -58,12 +76,31 @@ def _noted_class(kind: Any, names: tuple[str, ...]) -> Any:
 _File, _Reader, _Text = (_noted_class(kind, _READS) for kind in (io.FileIO, io.BufferedReader, io.TextIOWrapper))
 
 
-def _open(fd: int, mode: str, buffering: int) -> Any:
-    """``io.open`` of a parent's end of a pipe."""
-    if mode != "rb":
-        return open(fd, mode, buffering)
-    raw = _File(fd, mode)
-    return _Reader(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE) if buffering else raw
+def _open(*given: Any, **named: Any) -> Any:
+    """``open``: the file that is made of a descriptor which may be a pipe's end notes its reads."""
+    made = _pipe(dict(zip(_PARAMETERS, given)) | named) if given and type(given[0]) is int else None  # noqa: B905
+    return _real_open(*given, **named) if made is None else made
+
+
+def _pipe(asked: dict[str, Any]) -> Any:
+    """The file that *asked*, what ``open`` was given, makes of an end of a pipe; None for whatever else it is."""
+    fd, mode, buffering = asked["file"], asked.get("mode", "r"), asked.get("buffering", -1)
+    if mode not in _TO_READ or not procfs.target_of("self", fd).startswith(_WAITED_FOR):
+        return None
+    try:
+        _real_open(**{**asked, "closefd": False}).close()
+    except Exception:
+        return None  # the real one refuses what is wrong
+    raw = _File(fd, "rb", asked.get("closefd", True))
+    if "b" in mode and not buffering:
+        return raw
+    binary = _Reader(raw, buffering if buffering > 1 else io.DEFAULT_BUFFER_SIZE)
+    if "b" in mode:
+        return binary
+    by_line = buffering == 1 or (buffering < 0 and raw.isatty())
+    text = _Text(binary, *(asked.get(name) for name in ("encoding", "errors", "newline")), by_line)
+    text.mode = mode
+    return text
 
 
 def note_locks(module: Any) -> None:
@@ -84,6 +121,11 @@ def install() -> None:
         waits("wait")
         return real_wait(self, timeout)
 
+    for name in ("flock", "lockf"):
+        registry.replace(fcntl, name, _noted_lock(getattr(fcntl, name), f"fcntl.{name}"), _WHY)
     registry.replace(subprocess.Popen, "_wait", _wait, _WHY)
-    pipes = SimpleNamespace(**{**vars(io), "open": _open, "TextIOWrapper": _Text})
+    made = registry.replace(io, "open", _open, _WHY)
+    registry.rebind_references(builtins, {id(_real_open): made})
+    registry.rebind_references(_io, {id(_real_open): made})
+    pipes = SimpleNamespace(**{**vars(io), "TextIOWrapper": _Text})
     registry.rebind(subprocess, "io", pipes, _WHY)
