@@ -116,9 +116,7 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     role.enter_network(others)
     mounts.drop_capabilities()
     if config.recorded:
-        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
-
-        recorder.be_recorded(others.pop())
+        role.be_recorded(others)
     if not role.on_simulated_time:
         role.keep_clock(clock_file)
         return role
@@ -322,6 +320,12 @@ class Role:
     def enter_network(self, others: list[int]) -> None:
         """Enter the network of the instance; the last of the descriptors *others* may be for that."""
 
+    def be_recorded(self, others: list[int]) -> None:
+        """Have what user code changes in a directory recorded; the last of the descriptors *others* are for that."""
+        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+        recorder.be_recorded(others.pop())
+
     def keep_clock(self, clock_file: int) -> None:
         """Take the descriptor of the clock page, in a role that is not on simulated time itself."""
         os.close(clock_file)
@@ -397,6 +401,11 @@ class SupervisorRole(RoleBesideProgram):
     """Start a program and trace it, so that it is on simulated time; this process itself is not."""
 
     _clock_file = -1
+    _recorded: Sequence[int] = ()
+
+    def be_recorded(self, others: list[int]) -> None:
+        record, root = others.pop(), others.pop()
+        self._recorded = root, record
 
     def keep_clock(self, clock_file: int) -> None:
         self._clock_file = clock_file
@@ -404,7 +413,7 @@ class SupervisorRole(RoleBesideProgram):
     def serve(self) -> None:
         from ..supervisor import supervisor  # noqa: PLC0415  (only such programs need it)
 
-        supervisor.serve(self.config, self.program, self._clock_file)
+        supervisor.serve(self.config, self.program, self._clock_file, self._recorded)
 
 
 class ContainerSupervisorRole(SupervisorRole):

@@ -371,6 +371,11 @@ class Instance:
         return not self.released and bool(self.control.spoke or self.control.forks)
 
     @property
+    def effects(self) -> int:
+        """How many changes of files it has begun, where these are recorded."""
+        return 0 if self.released else self.control.effects
+
+    @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
         return not self.released and bool(self.control.alarm)

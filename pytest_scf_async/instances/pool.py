@@ -274,7 +274,9 @@ class Pool:
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         recording, self._recording = self._recording, None
-        if recording is not None:
+        if recording is not None and runtime.traces_user_code:
+            given += recording.by_itself()
+        elif recording is not None:
             given.append(recording.begin(zygote, instance.number, self.clock_fd, instance.control_file))
         instance.assign(
             owner,

@@ -16,7 +16,7 @@ END_LIMIT = 30.0
 
 
 class Recording:
-    """Has the effects of an instance recorded by a process beside it, and reads the record once that has ended."""
+    """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
 
     def __init__(self, directory: Path) -> None:
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -24,6 +24,10 @@ class Recording:
         self._zygote: Zygote | None = None
         self._failure = ""
         self._status: int | None = None
+
+    def by_itself(self) -> list[int]:
+        """The descriptors for an instance that traces its program, and records what that changes."""
+        return [os.dup(self._root), os.dup(self._file)]
 
     def begin(self, zygote: Zygote, instance: int, clock_file: int, control_file: int) -> int:
         """Have a recorder forked for the *instance* with that number; the descriptor for the instance."""
@@ -52,9 +56,7 @@ class Recording:
         Raises ``HarnessError`` where the recorder has not done its work.
         """
         zygote = self._zygote
-        if zygote is None:
-            return
-        if not zygote.receive_until(lambda: self._status is not None, END_LIMIT):
+        if zygote is not None and not zygote.receive_until(lambda: self._status is not None, END_LIMIT):
             raise HarnessError(f"the recorder of an instance has not ended within {END_LIMIT:g} real seconds")
         if self._failure:
             raise HarnessError(f"the changes of files of an instance are not known: {self._failure}")

@@ -16,6 +16,8 @@ from typing import Final, Literal, NamedTuple
 PAGE: Final = 4096
 """Bytes of a page of a file: where a kill can cut a write, and in which contents are kept."""
 
+UNKNOWN: Final = -1
+
 NodeKind = Literal["file", "directory", "symbolic link", "special file"]
 
 
@@ -37,6 +39,8 @@ class Effect(NamedTuple):
     start: int = 0
     stop: int = 0
     """... and from which byte to which it is to write."""
+    lines: int = UNKNOWN
+    """How many lines had been written to the log by then."""
 
     @property
     def text(self) -> str:

@@ -18,7 +18,7 @@ from ..bootstrap.shim_connection import ShimConnection
 from ..protocol import messages, procfs
 from ..protocol.real_time import REAL
 from . import supervisor
-from .tree import Process
+from .tree import Process, Thread
 
 
 class ContainerSupervisor(supervisor.Supervisor):
@@ -96,6 +96,10 @@ class ContainerSupervisor(supervisor.Supervisor):
             return False
         return super()._serves()
 
+    def _is_output(self, thread: Thread, fd: int) -> bool:
+        """The output is a pipe of the engine's, which is not known here: whatever is no file may be it."""
+        return not procfs.target_of(thread.tid, fd).startswith("/")
+
     def _why_not_started(self) -> str:
         return self._refusal
 
@@ -107,4 +111,4 @@ class ContainerSupervisor(supervisor.Supervisor):
 
 def serve(config: messages.Assign, program: messages.ProgramConfig, clock_file: int, shim: int) -> NoReturn:
     """Supervise *program*, which is in a container of the *shim*."""
-    supervisor.serve(config, program, clock_file, partial(ContainerSupervisor, shim=shim))
+    supervisor.serve(config, program, clock_file, make=partial(ContainerSupervisor, shim=shim))

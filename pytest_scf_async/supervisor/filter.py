@@ -124,7 +124,8 @@ SENDS: Final[dict[str, tuple[Condition, ...]]] = {
 """The same, of a process that has connected to somebody: what may say something there."""
 
 _CREATES_OR_TRUNCATES: Final = (os.O_CREAT, os.O_TRUNC, os.O_CREAT | os.O_TRUNC)
-_FICLONE, _FICLONERANGE = 0x40049409, 0x4020940D
+_CLONES: Final = (0x40049409, 0x4020940D)
+"""FICLONE, FICLONERANGE."""
 _ALWAYS: Final = (
     *("openat2", "creat", "write", "pwrite64", "writev", "pwritev", "pwritev2", "sendfile", "copy_file_range"),
     *("splice", "truncate", "ftruncate", "fallocate", "rename", "renameat", "renameat2", "link", "linkat", "symlink"),
@@ -146,13 +147,15 @@ _ALWAYS: Final = (
 EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "open": (OneOf(1, _CREATES_OR_TRUNCATES, os.O_CREAT | os.O_TRUNC),),
     "openat": (OneOf(2, _CREATES_OR_TRUNCATES, os.O_CREAT | os.O_TRUNC),),
-    "ioctl": (OneOf(1, (_FICLONE, _FICLONERANGE)),),
+    "ioctl": (OneOf(1, _CLONES),),
     "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
     **dict.fromkeys(_ALWAYS, ()),
     "connect": (),
     "sendto": (Pointer(4),),
 }
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
+RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, *_CLONES)),)}
+"""The same, of a program whose changes of files are recorded."""
 
 REFUSED: Final = ("io_uring_setup",)
 """Programs do without these, where the kernel says that it has none (ENOSYS)."""

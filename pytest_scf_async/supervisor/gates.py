@@ -46,6 +46,8 @@ class LogGates:
     def __init__(self) -> None:
         self._gates: list[Gate] = []
         self._partial = b""
+        self.lines = 0
+        """How many lines the program has written."""
 
     def set(self, gates: list[messages.LogGate]) -> None:
         """Take the whole of what is set now."""
@@ -59,6 +61,7 @@ class LogGates:
             line = (self._partial + data[start:end]).decode("utf-8", "replace").removesuffix("\r")
             self._partial = b""
             start = end + 1
+            self.lines += 1
             for gate in self._gates:
                 if gate.meets(line):
                     self._gates.remove(gate)

@@ -18,16 +18,16 @@ import signal
 import socket
 import stat
 import struct
-from collections.abc import Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
 from ..protocol import linux
-from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
+from ..protocol.disk_record import PAGE, UNKNOWN, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from . import filter as seccomp
-from . import tracee
+from . import sockets, tracee
 from .tracee import HERE
 
 MOST_FILES: Final = 10_000
@@ -253,9 +253,24 @@ def _kind_of(mode: int) -> NodeKind:
 class Effects:
     """Records the effects of threads that stand at the entries of system calls."""
 
-    def __init__(self, root: int, record: int, clock: ClockPage, control: ControlPage) -> None:
+    def __init__(
+        self,
+        root: int,
+        record: int,
+        clock: ClockPage,
+        control: ControlPage,
+        *,
+        server: str = "",
+        lines: Callable[[], int] = lambda: UNKNOWN,
+    ) -> None:
+        """*root* and *record* are descriptors: of the directory, and of the file of the record.
+
+        *server* is the address at which this process itself serves what it traces, and *lines* says how many lines that
+        has written.
+        """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
+        self._server, self._lines = server, lines
         self._in_flight: dict[int, list[_Change]] = {}
         """By thread: where to look for what its last effect does."""
         self._disk: Disk | None = None
@@ -272,6 +287,7 @@ class Effects:
     def fail(self, why: str) -> None:
         """Nothing is recorded from here on."""
         self._writer.add(Problem(why))
+        self._writer.flush()
         self._disk = None
 
     def at_call(self, tid: int) -> None:
@@ -281,8 +297,10 @@ class Effects:
             return
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
+        if name not in seccomp.EFFECTS:
+            return
         if name in _ADDRESS_AT:
-            if _is_of_process(tid, arguments[_ADDRESS_AT[name]]):
+            if _is_of_process(tid, arguments[_ADDRESS_AT[name]], self._server):
                 self.fail("it speaks to another process, which a record does not have")
             return
         shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
@@ -299,7 +317,9 @@ class Effects:
         effect.paths.extend(change.path for change in changes)
         for other in [*self._in_flight]:
             self._look_for(other)
-        self._writer.add(effect._replace(time_us=self._clock.now_us, records=self._control.recorded))
+        now_us, records = self._clock.now_us, self._control.recorded
+        self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines()))
+        self._writer.flush()
         self._control.effects += 1
         self._in_flight[tid] = changes
 
@@ -308,6 +328,12 @@ class Effects:
         if tid in self._in_flight:
             self._look_for(tid)
             del self._in_flight[tid]
+            self._writer.flush()  # a supervisor is killed with its program
+
+    def all_ended(self) -> None:
+        """Nothing that is traced is in a system call that changes something."""
+        for tid in [*self._in_flight]:
+            self.ended(tid)
 
     def _look_for(self, tid: int) -> None:
         if self._disk is not None:
@@ -350,10 +376,14 @@ class Effects:
         return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
 
 
-def _is_of_process(tid: int, address: int) -> bool:
-    """Whether a process may be at an address of a socket: neither the kernel nor a cache of names, which glibc asks."""
+def _is_of_process(tid: int, address: int, server: str) -> bool:
+    """Whether a process may be at an address of a socket: neither the kernel, nor a cache of names, which glibc asks,
+    nor the *server* that gives a program its events."""
     with contextlib.suppress(OSError):
-        family = int.from_bytes(tracee.read_memory(tid, address, 2), "little")
+        data = tracee.read_memory(tid, address, 8)
+        family = int.from_bytes(data[:2], "little")
+        if family == socket.AF_INET and sockets.shown(data) == server:
+            return False
         return family != socket.AF_NETLINK and not (
             family == socket.AF_UNIX and _text_at(tid, address + 2).startswith(b"/var/run/nscd/")
         )

@@ -49,6 +49,11 @@ class Connection:
     """How many bytes had been received when the program last sent something; None: it has sent nothing."""
 
 
+def shown(address: bytes) -> str:
+    """An address of IPv4 as the kernel has it in memory, as text."""
+    return f"{socket.inet_ntoa(address[4:8])}:{int.from_bytes(address[2:4], 'big')}"
+
+
 class Connections:
     """The connections of the processes of one tree."""
 
@@ -94,7 +99,7 @@ class Connections:
         if inode is None:
             return False
         self._by_process.setdefault(pid, {})[inode] = Connection(fd, inode)
-        return f"{socket.inet_ntoa(data[4:8])}:{int.from_bytes(data[2:4], 'big')}" != self._server
+        return shown(data) != self._server
 
     def sends(self, pid: int, fd: int) -> None:
         """A thread is about to send something there."""

@@ -31,6 +31,7 @@ from . import signals
 from .diagnosis import threads_of
 from .exec import name_of
 from .gates import LogGates
+from .recorder import Effects
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
 from .waits import Clocks, Wait
@@ -41,6 +42,7 @@ CHECK_INTERVALS: Final = (0.0, 0.0, 0.0, 0.000_05, 0.000_1, 0.000_2, 0.000_5, 0.
 """Real seconds between one check of a running program and the next; the last value repeats."""
 SHORTEST_POLL: Final = 0.001
 """The shortest timeout of ``poll`` in real seconds: it takes whole milliseconds."""
+_OUTPUT: Final = (1, 2)
 _SFD_FLAGS: Final = 0o4000 | 0o2000000
 _SIGNAL_BYTES: Final = 128
 BLOCKED_CALLS: Final = 2
@@ -56,6 +58,7 @@ class Delivery(Enum):
 
 
 class Supervisor:
+    _filter = seccomp.STANDARD
     _refusal = ""
     """Why the program was killed before it was ready."""
     _asked = 0
@@ -142,6 +145,14 @@ class Supervisor:
         self._poller.register(self._channel.fileno(), select.POLLIN)
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
+
+    def record(self, root: int, record: int) -> None:
+        """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors."""
+        gates, server = self._log_gates, self._client.server
+        self._tree.record(
+            Effects(root, record, self._clock, scheduler.control, server=server, lines=lambda: gates.lines)
+        )
+        self._filter = seccomp.program(seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED)
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -627,6 +638,7 @@ class Supervisor:
 
     def _answer(self, answer: Answer) -> None:
         self._event_sent = False
+        self._tree.event_ended()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         self._send(answer._replace(rss=self._memory(), used_ns=0))
@@ -682,7 +694,7 @@ class Supervisor:
         """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
         with contextlib.suppress(OSError):  # this process may no longer use any of these processors
             os.sched_setaffinity(0, self._program.cpus)
-        seccomp.install(seccomp.STANDARD)
+        seccomp.install(self._filter)
 
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
@@ -692,7 +704,8 @@ class Supervisor:
         """Handle a thread at a system call that is not a wait; returns whether it stops again when the call returns."""
         if name == "rt_sigaction":
             return thread.process.pid == self._pid and self._sets_action(thread, registers)
-        if name not in ("write", "writev") or not self._tree.is_output(thread, registers.argument(0)):
+        fd = registers.argument(0)
+        if name not in ("write", "writev") or fd not in _OUTPUT or not self._is_output(thread, fd):
             return False
         allowed, gate = self._log_gates.writes(thread.tid, name, registers)
         if gate is None:
@@ -702,6 +715,9 @@ class Supervisor:
             registers.write(thread.tid)
         self._at_return[thread.tid] = partial(self._stop_at_gate, gate.identity, "log")
         return True
+
+    def _is_output(self, thread: Thread, fd: int) -> bool:
+        return self._tree.is_output(thread, fd)
 
     def _returned(self, thread: Thread) -> None:
         """Do what was to be done when the call of the thread returns."""
@@ -799,6 +815,7 @@ def serve(
     config: messages.Assign,
     program: messages.ProgramConfig,
     clock_file: int,
+    recorded: Sequence[int] = (),
     make: Callable[..., Supervisor] = Supervisor,
 ) -> NoReturn:
     """Supervise *program* in an instance with the settings *config*, on the clock page in the file *clock_file*."""
@@ -808,11 +825,14 @@ def serve(
     if len(program.cpus) == 1:  # taking turns with the program is faster on the same processor
         with contextlib.suppress(OSError):
             os.sched_setaffinity(0, program.cpus)
-    make(
+    made = make(
         _environment(config, program),
         program,
         program_process.client_of(program, lambda: page.now_us * 1000),
         page,
         reads_before_wait=config.clock_reads_before_wait,
         idle_ok=config.idle_ok,
-    ).serve()
+    )
+    if recorded:
+        made.record(*recorded)
+    made.serve()

@@ -27,6 +27,7 @@ from . import filter as seccomp
 from .clock_reads import READS
 from .proc_reads import CALL, COUNTERS, STATE
 from .readiness import IN_MILLISECONDS, Readiness
+from .recorder import Effects
 from .sockets import Connections
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
@@ -329,6 +330,8 @@ class Tree:
         self._announced: set[int] = set()
         """Threads that their parents have announced, and that have not stopped yet."""
         self._registers = Registers()
+        self._recorder: Effects | None = None
+        """Records what the program changes in a directory."""
         self.timers = Timers(lambda: self.processes)
         self._output, self._output_poll = "", None
         if hooks.output is not None:
@@ -358,6 +361,10 @@ class Tree:
         """After so many reads of the clock in a row a process waits, so that a loop that polls the clock ends."""
 
     # -- begin -------------------------------------------------------------------------------------------------------
+
+    def record(self, recorder: Effects) -> None:
+        """Have what the program changes in a directory recorded."""
+        self._recorder = recorder
 
     def adopt(self, pid: int) -> None:
         """Trace a child of this process that waits before its exec, and all that it starts."""
@@ -393,6 +400,11 @@ class Tree:
             injector.call("seccomp", _SET_MODE_FILTER, 0, place)
         finally:
             injector.restore()
+
+    def event_ended(self) -> None:
+        """The program has answered: it changes nothing more for its event."""
+        if self._recorder is not None:
+            self._recorder.all_ended()
 
     def _add(self, tid: int, process: Process) -> Thread:
         thread = self.threads[tid] = Thread(tid, process, self._serials)
@@ -522,6 +534,8 @@ class Tree:
         return any(procfs.may_have(pid, target) for pid in self.processes)
 
     def _ended(self, tid: int, status: int) -> None:
+        if self._recorder is not None:
+            self._recorder.ended(tid)
         self._announced.discard(tid)
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
@@ -647,6 +661,8 @@ class Tree:
 
     def _at_call(self, thread: Thread) -> None:
         registers, tid = self._registers, thread.tid
+        if self._recorder is not None:
+            self._recorder.at_call(tid)
         registers.read(tid)
         name = _NUMBERS.get(registers.number(tid), "")
         if nap := self._nap_of(thread, name, registers):
@@ -670,7 +686,7 @@ class Tree:
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
         elif name == "ioctl":
-            self._has_terminals = True
+            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
             self._go_on(thread)
         else:
             if name in seccomp.SENDS:
@@ -1380,11 +1396,9 @@ class Tree:
         return not self._end_naps(lambda thread, _until: thread.naps < MOST_NAPS, counts=True)
 
     def is_output(self, thread: Thread, fd: int) -> bool:
-        """Whether the descriptor *fd* of *thread* may be of the output: a shell has a file there for a while.
-
-        In a container the output is a pipe of the engine's, which is not known here.
-        """
-        return not procfs.target_of(thread.tid, fd).startswith("/")
+        """Whether the descriptor *fd* of *thread* is of the output: a shell has a file there for a while, or a pipe of
+        its own."""
+        return procfs.target_of(thread.tid, fd) == self._output
 
     def _output_is_full(self) -> bool:
         """Whether the program may be waiting in ``poll`` or ``epoll`` for its output to be read."""

@@ -48,15 +48,27 @@ class Kills:
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
+        self._before_stop = recorded.effects_before_stop
+        self._has_places = self._lived.function.runtime.has_places
+        self._others = () if self._has_places or self._stop is not None else recorded.points
+        """Lines of the log and waits of a program: where they stand among its effects is not known."""
         self._outcomes: dict[tuple[LeftBy, int], Outcome] = {}
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
-        self._places = dict(self._all(recorded.points, known))
+        self._places = dict(self._all(recorded.points if self._has_places else (), known))
 
     @property
     def points(self) -> list[Point]:
         """Those of the run, and between them the effects before which the directory is like that at none of them."""
-        return list(self._places)
+        if not self._others:
+            return list(self._places)
+        return sorted([*self._others, *self._places], key=self._order)
+
+    def _order(self, point: Point) -> tuple[float, bool, float]:
+        """Of the points of a program: at one instant its waits are the last, as each of them ends at another one."""
+        place = self._places.get(point)
+        lines = point.found.number - 0.5 if place is None else float(place.at.lines)
+        return point.seconds, point.kind == "wait", lines
 
     @property
     def leave(self) -> set[LeftBy]:
@@ -80,7 +92,7 @@ class Kills:
         if self._stop is None:
             first, left = 1, {place.key for point, place in found if point.forced}
         else:
-            first, left = found[0][1].state[0] if found else len(digests), set(known)
+            first, left = self._before_stop + 1, set(known)
         last: tuple[Point, _Place] | None = None
         ended_us = self._lived.record.end_us or 0
         for (number, cut), digest in digests.items():
@@ -95,6 +107,8 @@ class Kills:
                 return  # it is of the next event, in the same instance
             state = State(number, effect, cut)
             at = Moment(effect.time_us, effect.records, 0, 0, "") if last is None else last[1].at
+            if not self._has_places:
+                at = at._replace(lines=effect.lines, waits=_MANY)
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
             place = _Place((number, cut), digest, at)
             if number >= first and place.key not in left:

@@ -216,6 +216,8 @@ class Outcome:
     """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
     """Of the interrupted event, where something is wrong with the run."""
+    effects_before_stop: int = field(default=0, compare=False)
+    """How many effects its first event had begun when it was interrupted, where they are recorded."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
 
@@ -297,9 +299,10 @@ class Runner:
             written: tuple[str, ...] = ()
             failed = stuck = ""
             end: str | None = None
+            effects = 0
             try:
                 if killed is None:
-                    self._interrupt(stage, event, plan)
+                    effects = self._interrupt(stage, event, plan)
                 else:
                     stage.kill(event, killed.lived, killed.at)
                     empty_directory(self.path)
@@ -320,7 +323,8 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            return self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
+            made = self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
+            return replace(made, effects_before_stop=effects)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -330,8 +334,10 @@ class Runner:
             wanted = messages.Collect(list(question.roots), list(question.exclude))
             event._collect_points(wanted, interrupted=interrupted)
 
-    def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> None:
-        """Interrupt *event* where *plan* says. The gate of a second interruption is set before the first one.
+    def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> int:
+        """Interrupt *event* where *plan* says; how many effects it had begun by then, where these are recorded.
+
+        The gate of a second interruption is set before the first one.
 
         So the lines of a handler of SIGTERM can be reached, and passes are counted from the first interruption on, as
         they were when the points were collected.
@@ -340,7 +346,8 @@ class Runner:
             event._fail_at(*_fault_of(plan.steps[0]))
             if plan.collects:
                 self._collect(event)
-            return
+            return 0
+        effects = 0
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
             try:
@@ -353,7 +360,9 @@ class Runner:
                 gates.append(self._gate(event, plan.steps[number + 1].point))
             elif plan.collects or plan.recorded:
                 self._collect(event)
+            effects = 0 if event._event.instance is None else event._event.instance.effects
             _interrupt(stage, event, step.by)
+        return effects
 
     def _go_to(self, event: AsyncEvent, point: Point, gate: PointGate | None) -> None:
         if gate is not None:

@@ -214,7 +214,7 @@ class DiskRecord:
         if first > last or before is None:
             return
         written = self._written(effect, at)
-        cuts = [number for number in range(first, last + 1) if number in written]  # it may ask for more than there is
+        cuts = sorted(number for number in written if first <= number <= last)  # it may ask for more than there is
         for number in sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ()):
             node = before.copy()
             for page in range(first - 1, number):

@@ -57,7 +57,7 @@ _COMPARE = (
     "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
-_OF_A_PROGRAM = "effects were not tried: a program is killed in waits and at lines of its log alone"
+_OF_A_CONTAINER = "effects were not tried: a container is killed in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
@@ -488,9 +488,9 @@ class _Sweeper:
 
         Another time and other ids may lead another way; that the same ones do is refused.
         """
-        recorded = _FORCED in self._hows and self._runner.question.function.runtime.has_places
+        recorded = _FORCED in self._hows and self._runner.question.function.runtime.can_be_recorded
         if _FORCED in self._hows and not recorded:
-            self._about_effects.append(_OF_A_PROGRAM)
+            self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
         second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)

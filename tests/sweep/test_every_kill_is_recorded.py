@@ -19,7 +19,7 @@ from pathlib import Path
 
 import pytest
 import recorded_programs
-from internals import PAGE, files_and_rows, record_of, recording_of
+from internals import PAGE, DiskRecord, files_and_rows, record_of, recording_of
 
 from pytest_scf_async import ScfRuntime
 
@@ -95,10 +95,10 @@ def emptied(directory: Path) -> Path:
     return directory
 
 
-def killed(name: str, directory: Path, after: float | None) -> float:
-    """Run the program bare, and kill it some seconds after its begin; how long it was from there to its end."""
+def killed(command: list[str], directory: Path, after: float | None) -> float:
+    """Run the *command* bare, and kill it some seconds after its begin; how long it was from there to its end."""
     process = subprocess.Popen(
-        [sys.executable, "-c", _BARE, os.path.dirname(recorded_programs.__file__), name],
+        command,
         env={**os.environ, "OUT": str(directory), "PYTHONDONTWRITEBYTECODE": "1"},
         stdout=subprocess.PIPE,
         start_new_session=True,
@@ -120,14 +120,41 @@ def killed(name: str, directory: Path, after: float | None) -> float:
 def test_each_directory_that_a_kill_leaves_is_in_the_record(
     scf_runtime: ScfRuntime, places: tuple[Path, Path], name: str
 ) -> None:
-    run, other = places
+    run, _ = places
     recording = recording_of(scf_runtime, run)
     function = scf_runtime.deploy(getattr(recorded_programs, name), environment={"OUT": str(run)})
     function.run({})
     scf_runtime.close()
-    record = record_of(recording)
-    assert not record.problems
+    command = [sys.executable, "-c", _BARE, os.path.dirname(recorded_programs.__file__), name]
+    has_what_kills_leave(record_of(recording), places, name, command)
 
+
+@pytest.mark.parametrize(
+    "name", ["bash", pytest.param("node", marks=pytest.mark.nodejs), pytest.param("go", marks=pytest.mark.go)]
+)
+def test_so_is_each_that_a_kill_of_a_program_leaves(
+    scf_runtime: ScfRuntime, places: tuple[Path, Path], tmp_path: Path, name: str
+) -> None:
+    run, _ = places
+    source = Path(__file__).parent / "handlers" / f"changes_files.{ENDINGS[name]}"
+    command = [name, str(source)]
+    if name == "go":
+        environment = os.environ | {"GOTOOLCHAIN": "local", "GOPROXY": "off", "CGO_ENABLED": "0", "GO111MODULE": "off"}
+        subprocess.run(["go", "build", "-o", tmp_path / "program", source], env=environment, check=True)
+        command = [str(tmp_path / "program")]
+    recording = recording_of(scf_runtime, run)
+    scf_runtime.deploy_image(command=command, port=-1, environment={"OUT": str(run)}).run({})
+    scf_runtime.close()
+    has_what_kills_leave(record_of(recording), places, name, command)
+
+
+ENDINGS = {"bash": "sh", "node": "js", "go": "go"}
+
+
+def has_what_kills_leave(record: DiskRecord, places: tuple[Path, Path], name: str, command: list[str]) -> None:
+    """The *record* of a run has what is found after a kill of the *command*, a bare process, at random moments."""
+    run, other = places
+    assert not record.problems
     known: list[list[object]] = []
     seen: set[int] = set()
     for state, image in record.states():
@@ -138,10 +165,10 @@ def test_each_directory_that_a_kill_leaves_is_in_the_record(
         known.append(shown(name, listing(other), other))
     assert known[-1] == shown(name, listing(run), run)  # the last one is what the run has left
 
-    whole = sorted(killed(name, emptied(run), None) for _ in range(3))[1]
+    whole = sorted(killed(command, emptied(run), None) for _ in range(3))[1]
     rng = random.Random(name)
     for _ in range(KILLS):
-        killed(name, emptied(run), rng.uniform(0, whole))
+        killed(command, emptied(run), rng.uniform(0, whole))
         for part, found in enumerate(shown(name, listing(run), run)):
             parts = [each for each, _ in itertools.groupby(each[part] for each in known)]
             assert found in parts or any(is_cut(found, *each) for each in itertools.pairwise(parts)), (

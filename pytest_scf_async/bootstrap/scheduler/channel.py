@@ -40,7 +40,7 @@ class Channel:
         """Wait for the first frame; its body, and the descriptors that came with it. Without one the process ends."""
         fds: list[int] = []
         while True:
-            data, came = linux.receive_descriptors(self.socket, 1 << 16, 3)
+            data, came = linux.receive_descriptors(self.socket, 1 << 16, 4)
             if not data:
                 os._exit(0)  # the harness never assigned this instance
             fds = came or fds

@@ -306,6 +306,7 @@ class Container(StartedProgram):
 
     shares_tmp = True
     finds_endpoint = False
+    can_be_recorded = False
 
     image: str = ""
     engine: Engine = field(default=Engine("", ""))

@@ -88,9 +88,10 @@ def test_what_node_wrote_before_it_exits_is_there(deploy_image):
     assert user_lines(event) == [*(f"line {number}" for number in range(5000)), "last"]
 
 
-def test_what_a_shell_writes_to_a_file_is_no_line_of_the_log(scf_runtime, tmp_path):
+@pytest.mark.parametrize("elsewhere", ['echo "row 1" > "$FILE"', 'row=$(echo "row 1")', 'echo "row 1" | cat > "$FILE"'])
+def test_what_a_shell_writes_to_a_file_or_a_pipe_of_its_own_is_no_line_of_the_log(scf_runtime, tmp_path, elsewhere):
     script = tmp_path / "job.sh"
-    script.write_text('#!/bin/sh\necho "row 1" > "$FILE"\nsleep 5\necho "row 1"\nsleep 5\n')
+    script.write_text(f'#!/bin/sh\n{elsewhere}\nsleep 5\necho "row 1"\nsleep 5\n')
     script.chmod(0o755)
     function = scf_runtime.deploy_image(command=[script], port=-1, environment={"FILE": str(tmp_path / "rows")})
     event = function.invoke_async()
