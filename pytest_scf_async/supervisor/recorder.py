@@ -335,6 +335,11 @@ class Effects:
         for tid in [*self._in_flight]:
             self.ended(tid)
 
+    def stop(self) -> None:
+        """Its first process has ended: what others still change belongs to no event."""
+        self.all_ended()
+        self._disk = None
+
     def _look_for(self, tid: int) -> None:
         if self._disk is not None:
             with self._bounded():
@@ -439,8 +444,8 @@ def _text_at(tid: int, address: int) -> bytes:
     return found.partition(b"\0")[0]
 
 
-def trace(effects: Effects) -> None:
-    """Record the effects of the threads that are seized, and of all that they start, until the last one has ended."""
+def trace(effects: Effects, pid: int) -> None:
+    """Record the effects of the process *pid*, which is seized, and of all that it starts, until the last has ended."""
     while True:
         try:
             tid, status = real_waitpid(-1, tracee.WALL)
@@ -448,6 +453,8 @@ def trace(effects: Effects) -> None:
             return
         if not os.WIFSTOPPED(status):
             effects.ended(tid)
+            if tid == pid:
+                effects.stop()
             continue
         signum, event = os.WSTOPSIG(status), status >> 16
         try:
@@ -477,7 +484,7 @@ def serve(pid: int, fds: Sequence[int]) -> None:
                 instance.sendall(b"1")
                 if why := instance.recv(_LONGEST_PATH):
                     effects.fail(why.decode())
-    trace(effects)
+    trace(effects, pid)
     effects.close()
 
 

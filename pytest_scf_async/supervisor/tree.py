@@ -401,10 +401,12 @@ class Tree:
         finally:
             injector.restore()
 
-    def event_ended(self) -> None:
-        """The program has answered: it changes nothing more for its event."""
+    def event_ended(self, *, for_good: bool = False) -> None:
+        """The program changes nothing more for its event: it has answered, or it has ended *for good*."""
         if self._recorder is not None:
             self._recorder.all_ended()
+            if for_good:
+                self._recorder.stop()
 
     def _add(self, tid: int, process: Process) -> Thread:
         thread = self.threads[tid] = Thread(tid, process, self._serials)

@@ -108,7 +108,9 @@ class Kills:
             state = State(number, effect, cut)
             at = Moment(effect.time_us, effect.records, 0, 0, "") if last is None else last[1].at
             if not self._has_places:
-                at = at._replace(lines=effect.lines, waits=_MANY)
+                waits = [each for each in self._lived.timeline if isinstance(each, Waited)]
+                begun = sum(each.times for each in waits if each.time_us < effect.time_us)
+                at = at._replace(lines=effect.lines, waits=begun)
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
             place = _Place((number, cut), digest, at)
             if number >= first and place.key not in left:

@@ -172,7 +172,7 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
 # -- programs ----------------------------------------------------------------------------------------------------------
 
 
-def test_a_program_is_interrupted_at_each_line_of_its_log_and_in_each_wait(
+def test_a_program_is_interrupted_at_each_line_of_its_log_in_each_wait_and_at_each_effect(
     scf_runtime: ScfRuntime, tmp_path: Path
 ) -> None:
     script = tmp_path / "job.sh"
@@ -197,10 +197,16 @@ def test_a_program_is_interrupted_at_each_line_of_its_log_and_in_each_wait(
     sweep = scf_runtime.sweep(function, each_run=each_run)
     log = scf_runtime.sweep(function, each_run=each_run, points="log", how="graceful")
 
-    assert labels(sweep) == ["log#1", "wait#1", "log#2", "wait#2", "log#3", "wait#3"]
-    assert [point.seconds for point in sweep.points] == [0, 0, 10, 10, 20, 20]
+    at_waits = ["log#1", "wait#1", "log#2", "wait#2", "log#3", "wait#3"]
+    assert [point.label for point in sweep.points if point.kind != "effect"] == at_waits
+    assert [point.seconds for point in sweep.points if point.kind != "effect"] == [0, 0, 10, 10, 20, 20]
+    assert labels(sweep)[:5] == ["log#1", "effect#1", "effect#2", "wait#1", "effect#3"]
     lost = [run.key for alike in sweep.failures for run in alike.runs]
-    assert lost == ["forced@wait#1", "forced@wait#2", "forced@wait#3"]
+    assert {"forced@effect#2", "forced@wait#1", "forced@wait#2", "forced@wait#3"} < {*lost}
+    assert all(key.startswith("forced@") for key in lost)
+    earliest = sweep.failures[0].earliest
+    assert (earliest.key, earliest.point.text) == ("forced@effect#2", "write next")
+    assert "wait" not in earliest.outcome.timeline
     assert {run.outcome.attempts[0].status_code for run in sweep.runs if run.how == "graceful"} == {439}
     assert [run.key for run in log.runs] == ["graceful@log#1", "graceful@log#2", "graceful@log#3"]
     assert not log.failures
@@ -676,7 +682,8 @@ def test_a_process_that_a_run_leaves_is_killed_before_the_next_run(scf_runtime: 
     sweep = scf_runtime.sweep(function, each_run=each_run, compares_nothing=True)
 
     left = {run.how for run in sweep.runs if run.kinds}
-    assert left == {"graceful"}, "a process that went on has written to what another run found"
+    # "graceful>forced": killed after the child has written, and before the handler has ended
+    assert left == {"graceful", "graceful>forced"}, "a process that went on has written to what another run found"
 
 
 @pytest.mark.parametrize(("least", "in_memory"), [(0, True), (1 << 62, False)])
