@@ -401,7 +401,7 @@ class SupervisorRole(RoleBesideProgram):
     """Start a program and trace it, so that it is on simulated time; this process itself is not."""
 
     _clock_file = -1
-    _recorded: Sequence[int] = ()
+    _recorded: tuple[int, int] | None = None
 
     def be_recorded(self, others: list[int]) -> None:
         record, root = others.pop(), others.pop()

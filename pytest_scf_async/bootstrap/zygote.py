@@ -224,7 +224,7 @@ class Zygote:
 
     def _record(self, wanted: messages.Record, fds: list[int]) -> None:
         """Fork the recorder of an instance."""
-        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted.instance, fds))
+        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted, fds))
         for fd in fds:
             os.close(fd)
 
@@ -260,16 +260,16 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _become_recorder(self, zygote: int, number: int, fds: list[int]) -> NoReturn:
+    def _become_recorder(self, zygote: int, wanted: messages.Record, fds: list[int]) -> NoReturn:
         try:
-            pid = next(pid for pid, known in self.instances.items() if known == number)
+            pid = next(pid for pid, known in self.instances.items() if known == wanted.instance)
             self._close_all()
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
                 from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
-                recorder.serve(pid, fds)
+                recorder.serve(pid, fds, wanted.kill_at)
             os._exit(0)
         except BaseException:
             traceback.print_exc()

@@ -308,6 +308,7 @@ class Pool:
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
                 recorded=recording is not None,
+                kill_at=0 if recording is None else recording.kill_at,
             ),
         )
         for fd in given:

@@ -18,7 +18,9 @@ END_LIMIT = 30.0
 class Recording:
     """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
 
-    def __init__(self, directory: Path) -> None:
+    def __init__(self, directory: Path, kill_at: int = 0) -> None:
+        """With *kill_at* the instance is killed at the entry of the effect with that number, from 1 on."""
+        self.kill_at = kill_at
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._file = os.memfd_create("scf-async-record", os.MFD_CLOEXEC)
         self._zygote: Zygote | None = None
@@ -35,7 +37,7 @@ class Recording:
         ours, theirs = socket.socketpair()
         with ours:
             fds = [self._file, self._root, clock_file, control_file, ours.fileno()]
-            zygote.record(messages.Record(zygote.take_number(), instance), fds, self)
+            zygote.record(messages.Record(zygote.take_number(), instance, self.kill_at), fds, self)
         return theirs.detach()
 
     def spawned(self, pid: int, fds: list[int]) -> None:

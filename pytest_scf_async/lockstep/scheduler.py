@@ -1188,7 +1188,10 @@ class Lockstep:
             if at is not None:  # after what it has said before, which is dealt with in this way too
                 self._when_it_is(at, lambda: self._exited(instance))
                 return
-            self.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
+            if event.dies_terminated and instance.status == signal.SIGKILL:
+                self.end(event, Fact.TERMINATED)
+            else:
+                self.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
         elif not instance.released:
             instance.output.finish()
             self.pool.drop(instance)

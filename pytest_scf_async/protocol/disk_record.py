@@ -22,7 +22,7 @@ NodeKind = Literal["file", "directory", "symbolic link", "special file"]
 
 
 class Effect(NamedTuple):
-    """A system call that is about to begin, and that may change the directory."""
+    """A system call that is about to begin, and that may change the directory, or what another process knows."""
 
     call: str
     """Its name; variants of one call share it, as ``openat`` and ``open`` do."""
@@ -41,10 +41,14 @@ class Effect(NamedTuple):
     """... and from which byte to which it is to write."""
     lines: int = UNKNOWN
     """How many lines had been written to the log by then."""
+    said: str = ""
+    """A digest of what is said to another process; the path of ``connect``, ``send`` and ``receive`` is its address."""
 
     @property
     def text(self) -> str:
         """As reports show it."""
+        if self.call == "send":
+            return f"send {self.stop:,} byte{'s' * (self.stop != 1)} to {self.paths[0]}"
         return f"{self.call} {' to '.join(self.paths)}"
 
 

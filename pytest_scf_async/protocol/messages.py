@@ -145,6 +145,8 @@ class Record(NamedTuple):
 
     number: int
     instance: int
+    kill_at: int
+    """At the entry of the effect with that number the instance is killed; 0: never."""
 
 
 class CommonMounts(NamedTuple):
@@ -775,6 +777,8 @@ class Assign(NamedTuple):
     endpoint: EndpointConfig | None
     recorded: bool
     """Its effects are recorded; the last descriptor leads to the recorder."""
+    kill_at: int
+    """As in `Record`, where it traces its program itself."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -958,7 +962,7 @@ _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
 """What each packet to the zygote begins with: what it is, and the number of an instance."""
-_RECORD = struct.Struct("<BII")
+_RECORD = struct.Struct("<BIII")
 _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 

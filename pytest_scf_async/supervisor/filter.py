@@ -150,8 +150,7 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "ioctl": (OneOf(1, _CLONES),),
     "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
     **dict.fromkeys(_ALWAYS, ()),
-    "connect": (),
-    "sendto": (Pointer(4),),
+    **dict.fromkeys(("connect", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"), ()),
 }
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
 RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, *_CLONES)),)}

@@ -12,6 +12,7 @@ kills the instance should the recorder die.
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import mmap
 import os
 import signal
@@ -78,6 +79,16 @@ _VECTORS: Final = ("writev", "pwritev", "pwritev2")
 _OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
 _OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
 _ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
+_SAYS: Final = frozenset(
+    {"connect", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"},
+)
+_HEARS: Final = frozenset({"recvfrom", "recvmsg"})
+_OF_SOCKETS: Final = frozenset({"connect", "sendto", "sendmsg", "sendmmsg", *_HEARS})
+_SOCKET_AT: Final = {"splice": 2}
+"""Which argument is the descriptor of the socket, where that is not the first one."""
+_VECTOR_IN_HEADER: Final = 16
+"""Where the header of a message (``msghdr``) says where its parts are, and how many."""
+_MOST_COMPARED: Final = 1 << 16
 _SHOWN: Final = (
     *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
 )
@@ -262,15 +273,22 @@ class Effects:
         *,
         server: str = "",
         lines: Callable[[], int] = lambda: UNKNOWN,
+        kill_at: int,
+        kill: Callable[[], object],
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
         *server* is the address at which this process itself serves what it traces, and *lines* says how many lines that
-        has written.
+        has written. *kill* is called at the entry of the effect with the number *kill_at*.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
         self._server, self._lines = server, lines
+        self._kill_at, self._kill = kill_at, kill
+        self._peers: dict[int, str] = {}
+        """By its inode, to whom a socket is connected."""
+        self._asked: set[int] = set()
+        """Those on which something was said since the last receive."""
         self._in_flight: dict[int, list[_Change]] = {}
         """By thread: where to look for what its last effect does."""
         self._disk: Disk | None = None
@@ -299,9 +317,10 @@ class Effects:
         name = _NUMBERS[number]
         if name not in seccomp.EFFECTS:
             return
-        if name in _ADDRESS_AT:
-            if _is_of_process(tid, arguments[_ADDRESS_AT[name]], self._server):
-                self.fail("it speaks to another process, which a record does not have")
+        said = self._said(tid, name, arguments)
+        if said is not None:
+            self._add(said)
+        if said is not None or name in _OF_SOCKETS:
             return
         shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
         effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
@@ -315,13 +334,46 @@ class Effects:
         if not changes:
             return
         effect.paths.extend(change.path for change in changes)
+        self._add(effect)
+        self._in_flight[tid] = changes
+
+    def _add(self, effect: Effect) -> None:
         for other in [*self._in_flight]:
             self._look_for(other)
         now_us, records = self._clock.now_us, self._control.recorded
         self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines()))
         self._writer.flush()
         self._control.effects += 1
-        self._in_flight[tid] = changes
+        if self._control.effects == self._kill_at:
+            self._kill()
+
+    def _said(self, tid: int, name: str, arguments: list[int]) -> Effect | None:
+        """What a call says to another process, or is about to hear from one that was asked."""
+        if not (name in _SAYS or name in _HEARS) or (name not in _ADDRESS_AT and not self._peers):
+            return None
+        try:
+            found = os.stat(f"/proc/{tid}/fd/{_int(arguments[_SOCKET_AT.get(name, 0)])}")
+            if not stat.S_ISSOCK(found.st_mode):
+                return None
+            inode = found.st_ino
+            address = arguments[_ADDRESS_AT[name]] if name in _ADDRESS_AT else 0
+            peer = _peer_at(tid, address) if address else self._peers.get(inode, "")
+            if not peer or peer == self._server:
+                return None
+            if name in _HEARS:
+                if inode not in self._asked:
+                    return None
+                self._asked.discard(inode)
+                return Effect("receive", [peer], 0, 0, tid, said=name)
+            if name == "connect":
+                self._peers[inode] = peer
+                return Effect("connect", [peer], 0, 0, tid, said=name)
+            self._asked.add(inode)
+            size, content = _content_of(tid, name, arguments)
+            words = content.translate(None, b"0123456789")  # a server of each run has another port
+            return Effect("send", [peer], 0, 0, tid, stop=size, said=hashlib.blake2b(words, digest_size=8).hexdigest())
+        except OSError:
+            return None  # the call itself fails with it
 
     def ended(self, tid: int) -> None:
         """The last effect of a thread is over: look at what it has done."""
@@ -381,18 +433,33 @@ class Effects:
         return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
 
 
-def _is_of_process(tid: int, address: int, server: str) -> bool:
-    """Whether a process may be at an address of a socket: neither the kernel, nor a cache of names, which glibc asks,
-    nor the *server* that gives a program its events."""
-    with contextlib.suppress(OSError):
-        data = tracee.read_memory(tid, address, 8)
-        family = int.from_bytes(data[:2], "little")
-        if family == socket.AF_INET and sockets.shown(data) == server:
-            return False
-        return family != socket.AF_NETLINK and not (
-            family == socket.AF_UNIX and _text_at(tid, address + 2).startswith(b"/var/run/nscd/")
-        )
-    return False
+def _peer_at(tid: int, address: int) -> str:
+    """Who is at an address of a socket; empty: the kernel, a cache of names, which glibc asks, or nobody."""
+    data = tracee.read_memory(tid, address, 8)
+    family = int.from_bytes(data[:2], "little")
+    if family == socket.AF_INET:
+        return sockets.shown(data)
+    if family == socket.AF_INET6:
+        host = socket.inet_ntop(socket.AF_INET6, tracee.read_memory(tid, address + 8, 16))
+        return f"[{host}]:{int.from_bytes(data[2:4], 'big')}"
+    if family == socket.AF_UNIX:
+        path = os.fsdecode(_text_at(tid, address + 2))
+        return "" if path.startswith("/var/run/nscd/") else path or "a socket without a path"
+    return "" if family in (socket.AF_NETLINK, socket.AF_UNSPEC) else f"a socket of the family {family}"
+
+
+def _content_of(tid: int, name: str, arguments: list[int]) -> tuple[int, bytes]:
+    """How many bytes a call sends, and the first of them."""
+    if name in ("write", "sendto"):
+        return arguments[2], tracee.read_memory(tid, arguments[1], min(arguments[2], _MOST_COMPARED))
+    if name == "writev":
+        return _vector_length(tid, arguments), b""
+    if name == "sendmsg":
+        vector, count = _PART.unpack(tracee.read_memory(tid, arguments[1] + _VECTOR_IN_HEADER, _PART.size))
+        parts = list(_PART.iter_unpack(tracee.read_memory(tid, vector, min(count, _MOST_PARTS) * _PART.size)))
+        content = b"".join(tracee.read_memory(tid, at, min(size, _MOST_COMPARED)) for at, size in parts if size)
+        return sum(size for _, size in parts), content
+    return arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else 0, b""
 
 
 def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:
@@ -468,12 +535,16 @@ def trace(effects: Effects, pid: int) -> None:
             continue  # killed meanwhile
 
 
-def serve(pid: int, fds: Sequence[int]) -> None:
-    """Record what the instance *pid* changes, to which the last of the descriptors *fds* leads."""
+def serve(pid: int, fds: Sequence[int], kill_at: int) -> None:
+    """Record what the instance *pid* changes, to which the last of the descriptors *fds* leads.
+
+    At the effect with the number *kill_at* this process ends, and with it, at once, all that it traces.
+    """
     record, root, clock_file, control_file, connection = fds
     clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
     with socket.socket(fileno=connection) as instance:
-        effects = Effects(root, record, clock, ControlPage(control_file))
+        control = ControlPage(control_file)
+        effects = Effects(root, record, clock, control, kill_at=kill_at, kill=lambda: os._exit(0))
         instance.sendall(b"%d" % os.getpid())
         if instance.recv(1):
             try:

@@ -146,11 +146,19 @@ class Supervisor:
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
 
-    def record(self, root: int, record: int) -> None:
-        """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors."""
-        gates, server = self._log_gates, self._client.server
+    def record(self, root: int, record: int, kill_at: int) -> None:
+        """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors.
+
+        At the effect with the number *kill_at* this process ends, and with it all that it traces.
+        """
         self._tree.record(
-            Effects(root, record, self._clock, scheduler.control, server=server, lines=lambda: gates.lines)
+            Effects(
+                *(root, record, self._clock, scheduler.control),
+                server=self._client.server,
+                lines=lambda: self._log_gates.lines,
+                kill_at=kill_at,
+                kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
+            )
         )
         self._filter = seccomp.program(seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED)
 
@@ -816,7 +824,7 @@ def serve(
     config: messages.Assign,
     program: messages.ProgramConfig,
     clock_file: int,
-    recorded: Sequence[int] = (),
+    recorded: tuple[int, int] | None = None,
     make: Callable[..., Supervisor] = Supervisor,
 ) -> NoReturn:
     """Supervise *program* in an instance with the settings *config*, on the clock page in the file *clock_file*."""
@@ -834,6 +842,6 @@ def serve(
         reads_before_wait=config.clock_reads_before_wait,
         idle_ok=config.idle_ok,
     )
-    if recorded:
-        made.record(*recorded)
+    if recorded is not None:
+        made.record(*recorded, config.kill_at)
     made.serve()

@@ -65,7 +65,7 @@ class Architecture(NamedTuple):
 _X86_64_CALLS = {
     "write": 1, "close": 3, "poll": 7, "mmap": 9, "mprotect": 10, "writev": 20, "select": 23, "sched_yield": 24,
     "pause": 34, "nanosleep": 35, "getitimer": 36, "alarm": 37, "setitimer": 38, "connect": 42, "wait4": 61,
-    "waitid": 247, "sendto": 44, "sendmsg": 46,
+    "waitid": 247, "sendto": 44, "sendmsg": 46, "recvfrom": 45, "recvmsg": 47,
     "sendmmsg": 307, "sendfile": 40, "seccomp": 317, "ptrace": 101, "rt_sigaction": 13, "rt_sigreturn": 15,
     "gettimeofday": 96, "prctl": 157, "time": 201,
     "futex": 202, "io_getevents": 208, "semtimedop": 220, "timer_create": 222, "timer_settime": 223,
@@ -90,7 +90,7 @@ _AARCH64_CALLS = {
     "tgkill": 131, "rt_sigaction": 134, "rt_sigreturn": 139, "rt_sigtimedwait": 137, "gettimeofday": 169,
     "mq_timedsend": 182, "mq_timedreceive": 183, "prctl": 167,
     "semtimedop": 192, "connect": 203, "wait4": 260, "waitid": 95,
-    "sendto": 206, "sendmsg": 211, "sendmmsg": 269, "sendfile": 71, "seccomp": 277,
+    "sendto": 206, "sendmsg": 211, "recvfrom": 207, "recvmsg": 212, "sendmmsg": 269, "sendfile": 71, "seccomp": 277,
     "mmap": 222, "mprotect": 226, "recvmmsg": 243, "memfd_create": 279, "io_pgetevents": 292, "pidfd_send_signal": 424,
     "io_uring_setup": 425, "epoll_pwait2": 441, "futex_waitv": 449, "futex_wait": 455, "clone": 220, "clone3": 435,
     "semop": 193, "msgsnd": 189, "msgrcv": 188, "restart_syscall": 128,

@@ -30,8 +30,10 @@ class _Place(NamedTuple):
     state: tuple[int, int | None]
     """The number of the effect before which it is, and the byte at which that is cut."""
     digest: int
-    """Of the directory."""
+    """Of the directory, and of what others were told."""
     at: Moment
+    is_real: bool
+    """Other processes have been spoken to by then: what they know no record has, so that only a real kill tells."""
 
     @property
     def key(self) -> LeftBy:
@@ -48,7 +50,7 @@ class Kills:
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
-        self._before_stop = recorded.effects_before_stop
+        self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
         self._has_places = self._lived.function.runtime.has_places
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
@@ -76,8 +78,12 @@ class Kills:
         return {place.key for point, place in self._places.items() if point.forced}
 
     def has(self, point: Point) -> bool:
-        """Whether *point* is one of the run that was recorded."""
-        return point in self._places
+        """Whether the record says what comes of a kill at *point*."""
+        return point in self._places and not self._places[point].is_real
+
+    def is_real(self, point: Point) -> bool:
+        """Whether only a real run says that, as the handler has spoken to another process by then."""
+        return point in self._places and self._places[point].is_real
 
     def effect(self, label: str) -> Point:
         """The effect of that name. Raises ``NotReachedError`` where the run has none, or none that differs."""
@@ -87,7 +93,7 @@ class Kills:
         raise NotReachedError(f"{label} is no effect that leaves something else than the ones before it")
 
     def _all(self, points: Sequence[Point], known: Set[LeftBy]) -> Iterator[tuple[Point, _Place]]:
-        digests = {(state.number, state.cut): image.digest for state, image in self._record.states()}
+        digests = {(state.number, state.cut): digest for state, digest in self._record.digests()}
         found = [(point, self._place_of(point, digests, at)) for point, at in self._moments(points)]
         if self._stop is None:
             first, left = 1, {place.key for point, place in found if point.forced}
@@ -112,16 +118,15 @@ class Kills:
                 begun = sum(each.times for each in waits if each.time_us < effect.time_us)
                 at = at._replace(lines=effect.lines, waits=begun)
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
-            place = _Place((number, cut), digest, at)
-            if number >= first and place.key not in left:
+            place = _Place((number, cut), digest, at, number > self._spoke_at)
+            if number >= first and place.key not in left and not (place.is_real and cut):
                 left.add(place.key)
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
                 yield replace(point, after=self._stop), place
 
-    @staticmethod
-    def _place_of(point: Point, digests: dict[tuple[int, int | None], int], at: Moment) -> _Place:
+    def _place_of(self, point: Point, digests: dict[tuple[int, int | None], int], at: Moment) -> _Place:
         state = point.found.effects + 1, None
-        return _Place(state, digests[state], at)
+        return _Place(state, digests[state], at, state[0] > self._spoke_at)
 
     def _moments(self, points: Sequence[Point]) -> Iterator[tuple[Point, Moment]]:
         """What the main thread has done by each of *points*; where others wait or write, too, only times tell them."""

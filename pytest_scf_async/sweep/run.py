@@ -15,7 +15,7 @@ from ..errors import CannotEndError, GateNotReachedError, ScfUsageError, hidden_
 from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
-from ..model import Status
+from ..model import Fact, Status
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
@@ -263,16 +263,19 @@ class Runner:
     def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool], killed: Killed | None = None) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
 
-        With *killed* it begins where another run was *killed*, and no code of its first event runs.
+        With *killed* it begins where another run was *killed*, and no code of its first event runs. Else a kill at an
+        effect is a real one.
 
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         empty_directory(self.path)
-        if not plan.recorded:
+        last = plan.steps[-1].point if plan.steps and killed is None else None
+        kill_at = last.found.number if last is not None and last.kind == "effect" else 0
+        if not (plan.recorded or kill_at):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path)) as recording:
+        with closing(Recording(self.path, kill_at)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
-            return replace(outcome, record=DiskRecord(recording.items()))
+            return outcome if kill_at else replace(outcome, record=DiskRecord(recording.items()))
 
     def _made(
         self,
@@ -307,11 +310,16 @@ class Runner:
                     stage.kill(event, killed.lived, killed.at)
                     empty_directory(self.path)
                     killed.put(self.path)
-                written = self._written() if plan.steps else ()
+                is_to_be_killed = event._event.dies_terminated
+                written = self._written() if plan.steps and not is_to_be_killed else ()
                 if plan.collects and not question.function.runtime.has_places:
                     event._wait_without_leases()
                 event.wait()
                 event._look()
+                if is_to_be_killed:
+                    if event._event.ended_by is not Fact.TERMINATED:
+                        raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
+                    written = self._written()
                 if plan.cold:
                     stage.reclaim(event)
                 end = self._end_of(plan, run)
@@ -350,6 +358,9 @@ class Runner:
         effects = 0
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
+            if step.point.kind == "effect":
+                event._event.will_be_killed()
+                break
             try:
                 self._go_to(event, step.point, gates[number])
             except GateNotReachedError as error:
@@ -374,7 +385,7 @@ class Runner:
 
     def _gate(self, event: AsyncEvent, point: Point) -> PointGate | None:
         """The gate at *point*, which is set; None where the instance itself knows nothing of points."""
-        if not self.question.function.runtime.has_places:
+        if not self.question.function.runtime.has_places or point.kind == "effect":
             return None
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 

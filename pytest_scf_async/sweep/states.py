@@ -179,12 +179,26 @@ class DiskRecord:
         self.effects = [item for item, _ in self._items if isinstance(item, Effect)]
         self.problems = [item.why for item, _ in self._items if isinstance(item, Problem)]
 
+    @property
+    def spoke_at(self) -> int:
+        """The number of the first effect that says something to another process; more than there are: there is none."""
+        return next((number for number, each in enumerate(self.effects, 1) if each.said), len(self.effects) + 1)
+
+    def digests(self) -> Iterator[tuple[State, int]]:
+        """Each of `states`, with a digest of it: equal where directories are, and what others were told before."""
+        said = 0
+        for state, image in self.states():
+            yield state, image.digest ^ said
+            effect = state.effect
+            if effect is not None and effect.said and state.cut is None:
+                said = _hash(said, effect.call, effect.stop, effect.said)
+
     def remarks(self) -> Iterator[str]:
         """What whoever reads a report of it has to know, a sentence each."""
         if self.problems:
             yield f"effects were not tried: {self.problems[0]}"
             return
-        writers = {effect.thread for effect in self.effects}
+        writers = {effect.thread for effect in self.effects if not effect.said}
         if len(writers) > 1:
             yield f"{len(writers)} writers: one order of their changes was tried"
         mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")

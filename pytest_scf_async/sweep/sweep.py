@@ -237,6 +237,10 @@ class _Sweeper:
         """What kills leave that are known by now."""
         self._beyond_limit = 0
         """How many kills after a SIGTERM ``limit=`` leaves out."""
+        self._real_kills = 0
+        """How many of the kills from a connect on are real runs, ..."""
+        self._real_seconds = 0.0
+        """... and how many real seconds these took."""
         self._about_effects: list[str] = []
         self._expected: Effects | None = None
         self._in = Compared(result=True)
@@ -268,6 +272,11 @@ class _Sweeper:
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
             self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
+        if self._real_kills:
+            self._notes.append(
+                f"{self._real_kills:,} kills from the first connect on were real runs, as the handler speaks to another"
+                f" process; they took {self._real_seconds:.1f} real s"
+            )
         tried_at = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
             self._name,
@@ -390,7 +399,7 @@ class _Sweeper:
         self._planned += len(points)
         for at, point in enumerate(points):
             killed = Plan((*plan.steps, Step(point, _FORCED)))
-            yield (True, number[1], at), self._judged_run(killed, kills.outcome(self._runner, killed, self._is_done))
+            yield (True, number[1], at), self._judged_run(killed, self._killed(kills, killed))
 
     def _is_late(self) -> bool:
         left = self._guide.seconds_left()
@@ -618,8 +627,10 @@ class _Sweeper:
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)
-            elif last.point.kind == "effect":
+            elif last.point.kind == "effect" and last.point.after is not None:
                 outcome = self._killed_after_stop(plan)
+            elif is_kill and self._kills is not None and self._kills.is_real(last.point):
+                outcome = self._killed_for_real(plan)
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
@@ -639,7 +650,20 @@ class _Sweeper:
         stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._is_done)
         kills = Kills(stopped)
         step = Step(kills.effect(plan.steps[-1].point.label), _FORCED)
-        return kills.outcome(self._runner, Plan((*plan.steps[:-1], step)), self._is_done)
+        return self._killed(kills, Plan((*plan.steps[:-1], step)))
+
+    def _killed(self, kills: Kills, plan: Plan) -> Outcome:
+        """What comes of a kill of which *kills* has the point."""
+        if kills.has(plan.steps[-1].point):
+            return kills.outcome(self._runner, plan, self._is_done)
+        return self._killed_for_real(plan)
+
+    def _killed_for_real(self, plan: Plan) -> Outcome:
+        began = REAL.monotonic()
+        outcome = self._runner.run(plan, self._is_done)
+        self._real_kills += 1
+        self._real_seconds += REAL.monotonic() - began
+        return outcome
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
         differences = self._judged(plan, outcome)

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 import pytest
@@ -18,6 +22,24 @@ ALONE_AND_WITH_A_WORKER: Final = pytest.mark.parametrize("workers", [(), ("-n1",
 def run_with(project: pytest.Pytester, workers: tuple[str, ...], *options: str) -> pytest.RunResult:
     """Run the tests of *project*; in this process, which is cheaper, where there are no workers."""
     return run_forked(project, *options, *workers) if workers else project.runpytest_inprocess(*options)
+
+
+WAITS: Final = """import fcntl
+
+def main_handler(event, context):
+    with open(__file__) as file:
+        print("waits")
+        fcntl.flock(file, fcntl.LOCK_EX)
+"""
+"""A handler that waits for a lock which `locked` has."""
+
+
+@contextmanager
+def locked(path: Path) -> Iterator[None]:
+    """Have a file of the project locked by this process."""
+    with path.open() as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
 
 
 LIMIT_BEGINS: Final = """

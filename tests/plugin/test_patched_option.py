@@ -3,11 +3,10 @@
 from __future__ import annotations
 
 import re
-import textwrap
 
 import pytest
 from forked_pytest import run_forked
-from plugin_support import LIMIT_BEGINS
+from plugin_support import LIMIT_BEGINS, WAITS, locked
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -135,18 +134,8 @@ OUT_OF_TIME = {
 def test_pytest_timeout_counts_real_seconds(project: pytest.Pytester, method: str, func_only: str) -> None:
     """A test that is out of real time ends, and one that lets days pass does not."""
     ini(project, "scf_async_patched = true", f"timeout_func_only = {func_only}", f"timeout_method = {method}")
-    project.path.joinpath("handlers", "waits.py").write_text(
-        textwrap.dedent(
-            """
-            import fcntl
-
-            def main_handler(event, context):
-                with open(__file__) as first, open(__file__) as second:
-                    fcntl.flock(first, fcntl.LOCK_EX)
-                    fcntl.flock(second, fcntl.LOCK_EX)
-            """
-        )
-    )
+    waits = project.path / "handlers" / "waits.py"
+    waits.write_text(WAITS)
     project.makepyfile(
         """
         import os
@@ -161,7 +150,8 @@ def test_pytest_timeout_counts_real_seconds(project: pytest.Pytester, method: st
         """.replace("LIMIT", OUT_OF_TIME[func_only])
     )
     project.makeconftest(LIMIT_BEGINS)
-    result = run_forked(project, "-p", "no:xdist", "-v")
+    with locked(waits):
+        result = run_forked(project, "-p", "no:xdist", "-v")
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == 1
     assert "test_days PASSED" in text

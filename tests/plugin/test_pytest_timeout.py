@@ -7,7 +7,7 @@ import textwrap
 
 import pytest
 from forked_pytest import run_forked
-from plugin_support import LIMIT_BEGINS
+from plugin_support import LIMIT_BEGINS, WAITS, locked
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -20,14 +20,6 @@ COMPUTES = """
     def spin():
         while True:
             pass
-"""
-WAITS = """
-    import fcntl
-
-    def main_handler(event, context):
-        with open(__file__) as first, open(__file__) as second:
-            fcntl.flock(first, fcntl.LOCK_EX); print("waits")
-            fcntl.flock(second, fcntl.LOCK_EX)
 """
 
 
@@ -58,16 +50,17 @@ def limited(project: pytest.Pytester) -> pytest.Pytester:
     ("method", "name", "line"),
     [
         ("signal", "computes", r"computes\.py:[78] in spin"),
-        ("signal", "waits", r"waits\.py:7 in main_h"),
-        ("thread", "waits", r"waits\.py:7 in main_h"),
+        ("signal", "waits", r"waits\.py:6 in main_h"),
+        ("thread", "waits", r"waits\.py:6 in main_h"),
     ],
 )
 def test_a_test_out_of_time_says_what_each_instance_does(
     limited: pytest.Pytester, method: str, name: str, line: str
 ) -> None:
-    result = run_forked(
-        limited, f"--timeout-method={method}", "-oscf_async_compute_grace=0.1", "-p", "no:xdist", "-k", name
-    )
+    with locked(limited.path / "handlers" / "waits.py"):
+        result = run_forked(
+            limited, f"--timeout-method={method}", "-oscf_async_compute_grace=0.1", "-p", "no:xdist", "-k", name
+        )
     text = result.stdout.str() + result.stderr.str()
     assert result.ret == 1
     assert "scf async: what the instances were doing" in text

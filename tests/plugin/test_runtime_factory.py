@@ -6,7 +6,7 @@ import re
 
 import pytest
 from forked_pytest import run_forked
-from plugin_support import LIMIT_BEGINS
+from plugin_support import LIMIT_BEGINS, WAITS, locked
 from sweep_support import write_sweeps
 
 # once: pytest's side: the same on all Pythons
@@ -333,11 +333,8 @@ def test_a_mismatch_of_other_fixtures_is_pytests(project: pytest.Pytester) -> No
 
 @pytest.mark.parametrize("method", ["signal", "thread"])
 def test_a_test_out_of_time_says_what_the_instances_of_all_runtimes_do(project: pytest.Pytester, method: str) -> None:
-    project.path.joinpath("handlers", "waits.py").write_text(
-        "import fcntl\n\ndef main_handler(event, context):\n"
-        "    with open(__file__) as first, open(__file__) as second:\n"
-        "        fcntl.flock(first, fcntl.LOCK_EX)\n        fcntl.flock(second, fcntl.LOCK_EX)\n"
-    )
+    waits = project.path / "handlers" / "waits.py"
+    waits.write_text(WAITS)
     project.makeconftest(LIMIT_BEGINS)
     project.makepyfile(
         OF_A_MODULE
@@ -355,7 +352,8 @@ def test_a_test_out_of_time_says_what_the_instances_of_all_runtimes_do(project: 
         event.wait()
     """
     )
-    result = run_forked(project, f"--timeout-method={method}", "-p", "no:xdist", "-p", "no:randomly")
+    with locked(waits):
+        result = run_forked(project, f"--timeout-method={method}", "-p", "no:xdist", "-p", "no:randomly")
     text = result.stdout.str() + result.stderr.str()
     assert text.count("scf async: what the instances were doing") == 1
     assert " of sleeps is parked in sleep(3600)" in text

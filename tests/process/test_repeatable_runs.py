@@ -202,7 +202,7 @@ PIPES_AND_LOCKS = """
     def main_handler(event, context):
         opened = {
             "os.fdopen": lambda fd: os.fdopen(fd),
-            "open": lambda fd: open(fd, "rb"),
+            "in bytes": lambda fd: os.fdopen(fd, "rb"),
             "unbuffered": lambda fd: os.fdopen(fd, "rb", 0),
         }
         for name, make in opened.items():
@@ -517,11 +517,13 @@ def main_handler(event, context):
     return [seen(eval(f"lambda fd: {call}")) for call in event]
 """
 CALLS = [
-    *["open(fd)", "io.open(fd, 'rb')", "os.fdopen(fd, 'rb', 0)", "open(fd, 'rt', 1, 'ascii', 'replace', '')"],
-    *["open(fd, closefd=False)", "open(fd, 'br', buffering=100, closefd=False)", "os.fdopen(fd, encoding='latin-1')"],
-    *["open(fd, buffering=0)", "open(fd, 'rb', encoding='ascii')", "open(fd, encoding='none such')", "open(fd, 'rq')"],
-    *["open(fd, newline='x')", "open(fd, [])", "open(fd, 'rb', 1)", "os.fdopen(str(fd))", "open(fd, 'r', 'x')"],
-    *["open(fd, opener=lambda *_: 1 / 0)", "open(fd, mode=None)"],
+    *["os.fdopen(fd)", "os.fdopen(fd, 'rb')", "os.fdopen(fd, 'rb', 0)", "os.fdopen(fd, mode='rt', buffering=1)"],
+    *["os.fdopen(fd, 'r', 1, 'ascii', 'replace', '')", "os.fdopen(fd, closefd=False)", "os.fdopen(fd, 'r', -1, None)"],
+    *["os.fdopen(fd, 'br', buffering=100, closefd=False)", "os.fdopen(fd, encoding='latin-1')"],
+    *["os.fdopen(fd, buffering=0)", "os.fdopen(fd, 'rb', encoding='ascii')", "os.fdopen(fd, encoding='none such')"],
+    *["os.fdopen(fd, 'rq')", "os.fdopen(fd, newline='x')", "os.fdopen(fd, [])", "os.fdopen(fd, 'rb', 1)"],
+    *["os.fdopen(str(fd))", "os.fdopen(fd, 'r', 'x')", "os.fdopen(fd=fd)", "os.fdopen()", "os.fdopen(fd, mode=None)"],
+    *["open(fd)", "os.fdopen(fd, opener=lambda *_: 1 / 0)", "os.fdopen(fd, no=1)", "os.fdopen(fd, file=fd)"],
 ]
 
 

@@ -157,6 +157,21 @@ PAIRS = {
         """,
         r"lost: observed values \['row-0'\]",
     ),
+    "a position is saved in place": Pair(
+        """
+        position = out / "position"
+        for number in range(int(position.read_text()) if position.exists() else 0, 2):
+            ask(f"PUT row-{number} written")
+            position.write_text(str(number + 1))
+        """,
+        """
+        position = out / "position"
+        for number in range(int(position.read_text()) if position.exists() else 0, 2):
+            ask(f"PUT row-{number} written")
+            replace("position", str(number + 1))
+        """,
+        r"never finishes: .*\n(.*\n)* *files in run.path at the interruption: position \(0 bytes\)",
+    ),
     "a lock at a server has no owner": Pair(
         """
         if ask("GET lock") == "held":

@@ -134,11 +134,14 @@ def test_a_handler_with_simulated_children_is_recorded(scf_runtime: ScfRuntime, 
         assert failure.earliest.point.text == "write state.json"
 
 
-def test_a_program_that_speaks_to_a_server_is_killed_in_waits_alone(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+def test_a_program_is_killed_for_real_from_its_first_connect_on(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     script = f"(: > /dev/tcp/127.0.0.1/9) 2>/dev/null; {textwrap.dedent(LOOP)}"
     sweep = scf_runtime.sweep(job(scf_runtime, tmp_path, script, IN_PLACE), each_run=each_run, how="forced")
-    assert "effects were not tried: it speaks to another process" in sweep.report.splitlines()[2]
-    assert not [key for key in keys(sweep.runs) if "effect#" in key]
+    (failure,) = sweep.failures
+    assert failure.earliest.point.text == "write done"
+    assert failure.earliest.outcome.attempts[0].status == "ABORTED"
+    at_effects = [key for key in keys(sweep.runs) if key.startswith("forced@effect#")]
+    assert f"\nnote: {len(at_effects)} kills from the first connect on were real runs" in sweep.report
 
 
 SERVER = f"""#!{sys.executable}

@@ -7,8 +7,6 @@ is noted where user code makes it, as it is chance how much of the pipe its buff
 
 from __future__ import annotations
 
-import _io
-import builtins
 import fcntl
 import io
 import os
@@ -25,9 +23,9 @@ _READS = ("peek", "read", "read1", "readall", "readinto", "readinto1", "readline
 """The methods of files that read a pipe; iterating calls ``readline`` where that is overridden."""
 _WAITED_FOR = ("pipe:[", "socket:[", "/dev/ptmx", "/dev/pts/")
 """What the links of descriptors begin with on which a read may wait for a child."""
-_PARAMETERS = ("file", "mode", "buffering", "encoding", "errors", "newline", "closefd", "opener")
+_PARAMETERS = ("fd", "mode", "buffering", "encoding", "errors", "newline", "closefd", "opener")
 _TO_READ = ("r", "rb", "br", "rt", "tr")
-_real_open: Any = io.open
+_real_fdopen: Any = os.fdopen
 _WHY = "what the main thread may wait for is in the timeline"
 
 
@@ -76,19 +74,19 @@ def _noted_class(kind: Any, names: tuple[str, ...]) -> Any:
 _File, _Reader, _Text = (_noted_class(kind, _READS) for kind in (io.FileIO, io.BufferedReader, io.TextIOWrapper))
 
 
-def _open(*given: Any, **named: Any) -> Any:
-    """``open``: the file that is made of a descriptor which may be a pipe's end notes its reads."""
+def _fdopen(*given: Any, **named: Any) -> Any:
+    """``os.fdopen``: the file that is made of what may be a pipe's end notes its reads."""
     made = _pipe(dict(zip(_PARAMETERS, given)) | named) if given and type(given[0]) is int else None  # noqa: B905
-    return _real_open(*given, **named) if made is None else made
+    return _real_fdopen(*given, **named) if made is None else made
 
 
 def _pipe(asked: dict[str, Any]) -> Any:
-    """The file that *asked*, what ``open`` was given, makes of an end of a pipe; None for whatever else it is."""
-    fd, mode, buffering = asked["file"], asked.get("mode", "r"), asked.get("buffering", -1)
+    """The file that *asked*, what ``os.fdopen`` was given, makes of an end of a pipe; None for whatever else it is."""
+    fd, mode, buffering = asked["fd"], asked.get("mode", "r"), asked.get("buffering", -1)
     if mode not in _TO_READ or not procfs.target_of("self", fd).startswith(_WAITED_FOR):
         return None
     try:
-        _real_open(**{**asked, "closefd": False}).close()
+        _real_fdopen(**{**asked, "closefd": False}).close()
     except Exception:
         return None  # the real one refuses what is wrong
     raw = _File(fd, "rb", asked.get("closefd", True))
@@ -101,6 +99,11 @@ def _pipe(asked: dict[str, Any]) -> Any:
     text = _Text(binary, *(asked.get(name) for name in ("encoding", "errors", "newline")), by_line)
     text.mode = mode
     return text
+
+
+def _open(fd: int, mode: str, buffering: int) -> Any:
+    """``io.open`` of a parent's end of a pipe."""
+    return _fdopen(fd, mode, buffering) if mode == "rb" else open(fd, mode, buffering)
 
 
 def note_locks(module: Any) -> None:
@@ -124,8 +127,6 @@ def install() -> None:
     for name in ("flock", "lockf"):
         registry.replace(fcntl, name, _noted_lock(getattr(fcntl, name), f"fcntl.{name}"), _WHY)
     registry.replace(subprocess.Popen, "_wait", _wait, _WHY)
-    made = registry.replace(io, "open", _open, _WHY)
-    registry.rebind_references(builtins, {id(_real_open): made})
-    registry.rebind_references(_io, {id(_real_open): made})
-    pipes = SimpleNamespace(**{**vars(io), "TextIOWrapper": _Text})
+    registry.replace(os, "fdopen", _fdopen, _WHY)
+    pipes = SimpleNamespace(**{**vars(io), "open": _open, "TextIOWrapper": _Text})
     registry.rebind(subprocess, "io", pipes, _WHY)
