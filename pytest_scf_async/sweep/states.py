@@ -7,7 +7,9 @@ file is never held as many large files.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import os
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -149,6 +151,14 @@ def _write(node: Node, target: str) -> None:
         os.close(fd)
 
 
+def _writers(effects: Iterable[Effect]) -> set[int]:
+    return {effect.thread for effect in effects if not effect.said}
+
+
+def _sequence(effects: Iterable[Effect]) -> list[str]:
+    return [re.sub(r"\d+", "0", effect.text) for effect in effects]
+
+
 class State(NamedTuple):
     """The directory at one moment."""
 
@@ -179,6 +189,18 @@ class DiskRecord:
         self.effects = [item for item, _ in self._items if isinstance(item, Effect)]
         self.problems = [item.why for item, _ in self._items if isinstance(item, Problem)]
 
+    def first_difference(self, other: DiskRecord) -> int | None:
+        """The index of the first effect that another run did not have, or had another one in its place.
+
+        Numbers in names count for nothing, as process ids are among them. Several writers may do the same in another
+        order.
+        """
+        one, two = (_sequence(record.effects) for record in (self, other))
+        if one == two or (len({*_writers(self.effects), *_writers(other.effects)}) > 1 and sorted(one) == sorted(two)):
+            return None
+        alike = itertools.takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))
+        return sum(1 for _ in alike)
+
     @property
     def spoke_at(self) -> int:
         """The number of the first effect that says something to another process; more than there are: there is none."""
@@ -198,7 +220,7 @@ class DiskRecord:
         if self.problems:
             yield f"effects were not tried: {self.problems[0]}"
             return
-        writers = {effect.thread for effect in self.effects if not effect.said}
+        writers = _writers(self.effects)
         if len(writers) > 1:
             yield f"{len(writers)} writers: one order of their changes was tried"
         mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")

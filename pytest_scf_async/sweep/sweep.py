@@ -502,13 +502,14 @@ class _Sweeper:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
-        second = third = self._runner.run(Plan(collects=True, another=True), lambda _: True)
+        second = third = self._runner.run(Plan(collects=True, another=True, recorded=recorded), lambda _: True)
         self._require_finished(second)
         at = first_difference(first.points, second.points)
-        if at is not None or first.effects != second.effects:
-            third = self._runner.run(Plan(collects=True), lambda _: True)
+        if at is not None or first.effects != second.effects or _differs_in_effects(first, second) is not None:
+            third = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
             self._require_finished(third)
             self._require_same_points(first, third)
+            self._require_same_effects(first, third)
         if at is not None:
             self._notes.append(
                 f"with another start time and other request ids the handler takes another way from point {at + 1} on"
@@ -565,6 +566,18 @@ class _Sweeper:
             f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
             f"{shown[1]} in run 2. {SAME}"
+        )
+
+    def _require_same_effects(self, one: Outcome, other: Outcome) -> None:
+        at = _differs_in_effects(one, other)
+        if at is None:
+            return
+        found = [outcome.record.effects for outcome in (one, other) if outcome.record is not None]
+        shown = [effects[at].text if at < len(effects) else "its end" for effects in found]
+        raise ScfUsageError(
+            f"sweep: function {self._name!r} does not do the same in each run: run 1 had {len(found[0]):,} effects, "
+            f"run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, {shown[1]} in run "
+            f"2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------
@@ -725,6 +738,13 @@ class _Sweeper:
             differences = tuple(compare(self._expected, outcome.effects, self._ignored))
             self._compared[digest] = differences
         return (*found, *differences)
+
+
+def _differs_in_effects(one: Outcome, other: Outcome) -> int | None:
+    """The index of the first effect that is not the same in both, where they were recorded."""
+    if one.record is None or other.record is None or one.record.problems or other.record.problems:
+        return None
+    return one.record.first_difference(other.record)
 
 
 def _applies(how: Interruption, point: Point) -> bool:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from internals import Kills
 from seeded_set import SEEDED, path_of
 from sweeping import Deploy, each_run
 
-from pytest_scf_async import ScfRuntime
+from pytest_scf_async import ScfRuntime, ScfUsageError
 
 # once: what differs between versions is in test_points.py and test_seeded.py
 pytestmark = pytest.mark.once
@@ -256,3 +257,33 @@ def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(
     second = next(point for point in seen if point.startswith("job.py:8#2"))
     assert seen[second] == (["row 0", "row 1"], [0], 499, 1.0)
     assert seen["effect#2"] == (["row 0", "row 1", "row 2"], [0, 1, 2], 499, 3.0)
+
+
+DIFFERS = """
+    import os, pathlib
+
+    def main_handler(event, context):
+        out, runs = pathlib.Path(os.environ["OUT"]), len(pathlib.Path(os.environ["COUNTED"]).read_text())
+        os.makedirs(out / ("a/b" if runs % 2 else "a"), exist_ok=True)
+        (out / "rows").write_text("rows")
+"""
+
+
+@pytest.mark.parametrize(("third", "is_refused"), [("xx", False), ("xxx", True)])
+def test_another_sequence_of_effects_is_refused_if_it_is_in_the_same_run_made_again(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, third: str, *, is_refused: bool
+) -> None:
+    counted = tmp_path / "counted"
+    contents = iter(["", "x", third])
+
+    def each_run(run: Any) -> Iterator[dict[str, str]]:
+        counted.write_text(next(contents, ""))
+        yield {"OUT": str(run.path), "COUNTED": str(counted)}
+
+    function = deployed(DIFFERS)
+    if not is_refused:
+        scf_runtime.sweep(function, each_run=each_run, how="forced").assert_survives()
+        return
+    difference = r"effect#2: open rows in run 1, mkdir a/b in run 2\. What it reads from outside"
+    with pytest.raises(ScfUsageError, match=rf"run 1 had 3 effects, run 2 4; the first difference is {difference}"):
+        scf_runtime.sweep(function, each_run=each_run, how="forced")
