@@ -18,6 +18,10 @@ has_podman() {
     podman info >/dev/null 2>&1 # it is there, and has what it needs
 }
 
+could_be_in_container() { # of which the files are this machine's, in a layer of their own
+    [ "$(id -u)" -eq 0 ] && has_podman
+}
+
 has_redis() {
     command -v redis-server >/dev/null 2>&1
 }
