@@ -585,7 +585,7 @@ class _Sweeper:
     def _plans(self, reached: Sequence[Point]) -> tuple[list[Plan], int]:
         """The runs that are to be made, and how many points there are for them."""
         second, stops = self._second_points(reached)
-        tried = [point for point in (*reached, *second) if any(_applies(how, point) for how in self._hows)]
+        tried = [point for point in (*reached, *second) if any(self._applies(how, point) for how in self._hows)]
         limit = self._choice.limit
         kept = limit // _COLD_PART if any(how.kind == "graceful" for how in self._hows) else 0
         picked = chosen(tried, limit - kept)
@@ -593,11 +593,15 @@ class _Sweeper:
         plans = []
         for point in picked:
             for how in self._hows:
-                if not _applies(how, point):
+                if not self._applies(how, point):
                     continue
                 step = Step(point, how)
                 plans.append(Plan((step,) if point.after is None else (stops[point.after], step)))
         return plans, len(tried)
+
+    def _applies(self, how: Interruption, point: Point) -> bool:
+        """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""
+        return _applies(how, point) and not (how == _FORCED and point.after is not None and self._kills is not None)
 
     def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], dict[Point, Step]]:
         """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown.

@@ -46,6 +46,7 @@ ASSIGN = messages.Assign(
     ),
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
     recorded=False,
+    kill_at=0,
 )
 
 SAMPLES: dict[str, tuple[Any, bytes]] = {
@@ -66,7 +67,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         b'\x03\x00\x00\x00\x00{"common": null, "inodes": [], "code": ["/c/index.py"], "environment": {}}',
     ),
     "probe": (messages.Probe(7), b"\x04\x07\x00\x00\x00"),
-    "record": (messages.Record(7, 8), b"\x05\x07\x00\x00\x00\x08\x00\x00\x00"),
+    "record": (messages.Record(7, 8, 9), b"\x05\x07\x00\x00\x00\x08\x00\x00\x00\x09\x00\x00\x00"),
     "ready": (
         messages.Ready(4711, ""),
         b"\x01\x00\x00\x00\x00g\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
@@ -274,7 +275,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'k\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'w\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -285,7 +286,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"kill_at":0}'
         ),
     ),
     "assign_plain": (
@@ -294,11 +295,11 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xdb\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xe7\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"kill_at":0}'
         ),
     ),
 }
