@@ -1527,14 +1527,17 @@ class _Stage:
         """Have the effects of the instance that is started next recorded."""
         self._runtime._pool.record_next(recording)
 
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment) -> None:
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment, *, timed_out: bool) -> None:
         """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
-        runtime = self._runtime
+        runtime, fact = self._runtime, Fact.TIMED_OUT if timed_out else Fact.TERMINATED
         with runtime._lockstep.locked():
             runtime.clock.jump(at.time_us)
             event._event.relives(lived, at)
-            runtime._lockstep.end(event._event, Fact.TERMINATED)
-            event._event.reclaimed(Fact.TERMINATED.value)
+            if timed_out:
+                began_us = lived.dispatched_us or at.time_us
+                runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
+            runtime._lockstep.end(event._event, fact)
+            event._event.reclaimed(fact.value)
 
     def reclaim(self, event: AsyncEvent) -> None:
         """Take the idle instance of *event* back, as the platform does when it likes."""

@@ -54,7 +54,7 @@ class Kills:
         self._has_places = self._lived.function.runtime.has_places
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
-        self._outcomes: dict[tuple[LeftBy, int], Outcome] = {}
+        self._outcomes: dict[tuple[LeftBy, int, str], Outcome] = {}
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
         self._places = dict(self._all(recorded.points if self._has_places else (), known))
@@ -80,6 +80,10 @@ class Kills:
     def has(self, point: Point) -> bool:
         """Whether the record says what comes of a kill at *point*."""
         return point in self._places and not self._places[point].is_real
+
+    def may_time_out(self, point: Point) -> bool:
+        """Whether the record says what comes of the function's timeout at *point*: it begins after the init."""
+        return self.has(point) and self._places[point].state[0] > self._lived.effects_of_init
 
     def is_real(self, point: Point) -> bool:
         """Whether only a real run says that, as the handler has spoken to another process by then."""
@@ -149,7 +153,7 @@ class Kills:
         """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
         place, question = self._places[plan.steps[-1].point], runner.question
         reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
-        key = place.key, place.at.lines if reads_log else 0
+        key = place.key, place.at.lines if reads_log else 0, plan.steps[-1].by.name
         known = None if plan.collects or anew else self._outcomes.get(key)
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))

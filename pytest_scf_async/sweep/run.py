@@ -50,7 +50,7 @@ class Stage(Protocol):
     def record(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
 
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment) -> None:
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment, *, timed_out: bool) -> None:
         """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
 
     def reclaim(self, event: AsyncEvent) -> None:
@@ -161,7 +161,7 @@ class Plan:
 
 
 class Killed(NamedTuple):
-    """The moment at which a run that was recorded is killed."""
+    """The moment at which a run that was recorded is killed, by a termination or by the function's timeout."""
 
     lived: Event
     at: Moment
@@ -307,7 +307,7 @@ class Runner:
                 if killed is None:
                     effects = self._interrupt(stage, event, plan)
                 else:
-                    stage.kill(event, killed.lived, killed.at)
+                    stage.kill(event, killed.lived, killed.at, timed_out=plan.steps[-1].by.kind == "timeout")
                     empty_directory(self.path)
                     killed.put(self.path)
                 is_to_be_killed = event._event.dies_terminated
@@ -355,11 +355,12 @@ class Runner:
             if plan.collects:
                 self._collect(event)
             return 0
+        if plan.steps and plan.steps[-1].point.kind == "effect":
+            event._event.will_be_killed()  # maybe while the handler of the SIGTERM before it runs
         effects = 0
         gates = [self._gate(event, step.point) for step in plan.steps[:1]]
         for number, step in enumerate(plan.steps):
             if step.point.kind == "effect":
-                event._event.will_be_killed()
                 break
             try:
                 self._go_to(event, step.point, gates[number])

@@ -383,7 +383,7 @@ class _Sweeper:
     def _with_kills(self, number: Number, plan: Plan, *, collects: bool) -> Iterator[tuple[Number, SweepRun]]:
         """The run of *plan*, and where it was stopped with grace all kills after that which leave something new."""
         is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
-        recorded = is_first_stop and self._kills is not None
+        recorded = is_first_stop and self._kills is not None and _FORCED in self._hows
         outcome = self._outcome(replace(plan, collects=collects, recorded=recorded))
         if outcome is None:
             return
@@ -497,8 +497,9 @@ class _Sweeper:
 
         Another time and other ids may lead another way; that the same ones do is refused.
         """
-        recorded = _FORCED in self._hows and self._runner.question.function.runtime.can_be_recorded
-        if _FORCED in self._hows and not recorded:
+        kills = any(how.kind in ("forced", "timeout") for how in self._hows)
+        recorded = kills and self._runner.question.function.runtime.can_be_recorded
+        if kills and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
@@ -601,7 +602,11 @@ class _Sweeper:
 
     def _applies(self, how: Interruption, point: Point) -> bool:
         """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""
-        return _applies(how, point) and not (how == _FORCED and point.after is not None and self._kills is not None)
+        if self._kills is None or how.kind not in ("forced", "timeout"):
+            return _applies(how, point)
+        if point.kind == "effect" and how.kind == "timeout":
+            return self._kills.may_time_out(point)
+        return _applies(how, point) and not (how == _FORCED and point.after is not None)
 
     def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], dict[Point, Step]]:
         """The points that come after a SIGTERM which a handler has had: its own lines, and those of the shutdown.
@@ -640,7 +645,7 @@ class _Sweeper:
         """
         last = plan.steps[-1]
         try:
-            is_kill = plan.steps == (Step(last.point, _FORCED),)
+            is_kill = len(plan.steps) == 1 and (last.by == _FORCED or last.point.kind == "effect")
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)

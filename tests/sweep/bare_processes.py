@@ -396,8 +396,8 @@ def _seen(directory: str) -> list[tuple[object, ...]]:
     return sorted(found, key=str)
 
 
-def _states(file: str, payload: object, directory: str, until: int = 0) -> Iterator[int]:
-    """Run the handler in an empty directory, traced; at each new state of the directory, its number.
+def _states(file: str, payload: object, see: Callable[[], object], until: int = 0) -> Iterator[int]:
+    """Run the handler, traced; at each new state of what it may change, which *see* looks at, its number.
 
     The process is stopped meanwhile. It is killed at the state with the number *until*.
     """
@@ -424,7 +424,7 @@ def _states(file: str, payload: object, directory: str, until: int = 0) -> Itera
         elif signum == _CALL_STOP:
             signum = 0
             inside[tid] = not inside.get(tid, False)
-            if inside[tid] and (now := _seen(directory)) != last:
+            if inside[tid] and (now := see()) != last:
                 last, number = now, number + 1
                 yield number
                 if number == until:
@@ -454,6 +454,9 @@ class Bench:
     def _found(self) -> list[Any]:
         return [listing(self.out), asked(self.port, "get")]
 
+    def _seen(self) -> object:
+        return _seen(self.out), asked(self.port, "get")
+
     def interrupted(self, place: Place, *, cold: bool = False) -> dict[str, Any]:
         """Interrupt the first event at *place*; with *cold* a process that lives on is not used again."""
         self._begin()
@@ -473,13 +476,13 @@ class Bench:
         return [found, self.interrupted(place, cold=True)] if found["lives"] else [found]
 
     def killed_at_each_state(self) -> list[dict[str, Any]]:
-        """Kill it at each state of the directory, one after the other."""
+        """Kill it at each state of the directory and of the server, one after the other."""
         self._begin()
-        whole = sum(1 for _ in _states(self.file, self.payload, self.out))
+        whole = sum(1 for _ in _states(self.file, self.payload, self._seen))
         found = []
         for number in range(1, whole + 1):
             self._begin()
-            reached = list(_states(self.file, self.payload, self.out, number))
+            reached = list(_states(self.file, self.payload, self._seen, number))
             if reached[-1] != number:
                 raise AssertionError(f"killed at state {number} of {whole}, it came to {reached[-1]}")
             after = self._found()
@@ -534,7 +537,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "undisturbed": bench.expected,
         "places": [bench.warm_and_cold(Place.of(place)) for place in job["places"]],
-        "states": bench.killed_at_each_state() if job["states"] else [],
+        "states": bench.killed_at_each_state(),
     }
 
 

@@ -106,7 +106,6 @@ class Sides:
                 "out": str(out),
                 "payload": {},
                 "places": [place._replace(order=order) for place in places.values() for order in orders],
-                "states": not handler.has_server,
             }
         )
         found = iter(self._bare["places"])
@@ -182,8 +181,7 @@ class Sides:
                 # of several stops with the same end one is resumed by a cold start
                 cold = colds[end] if end else self.runs[key + COLD]
                 yield from self._difference(cold, key, lived)
-        if not self.handler.has_server:
-            yield from self._different_states()
+        yield from self._different_states()
 
     def _different_states(self) -> Iterator[str]:
         states = defaultdict[str, list[Came]](list)

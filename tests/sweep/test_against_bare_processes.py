@@ -6,13 +6,14 @@ Two mechanisms of this plugin that agree prove nothing. So the same file is run 
 - **SIGTERM at a point, SIGKILL at a line or in a wait**: a bare process is interrupted at the same place, which it
   counts by itself. What is there when the interrupted event has ended, which events follow, warm or cold, how they end,
   and what is there at last have to be the same.
-- **SIGKILL at a system call**: a tracer of the test kills a bare process at each state of the directory that it sees.
-  Each state that the sweep tries is one of these, with the same outcome; and each of these is one that the sweep tries.
+- **SIGKILL at a system call**: a tracer of the test kills a bare process at each state that it sees of the directory,
+  and of the server. Each state that the sweep tries is one of these, with the same outcome; and each of these is one
+  that the sweep tries.
 
 Not compared is what docs/sweep.md says is not explored. Where another thread writes, what comes of either order is
 right. A write that is cut at a page is left out, as no tracer can cut one: ``test_every_kill_is_recorded`` has real
 kills for that. So are second terminations, as most of the runs would be some: ``test_seeded_model`` compares them
-with a model. Of a handler that speaks to a server the sweep tries no system calls, and says so.
+with a model.
 """
 
 from __future__ import annotations

@@ -119,10 +119,34 @@ def test_a_record_that_is_wrong_is_noticed(
         sweep.assert_survives()
 
 
-def test_a_timeout_is_tried_at_lines_and_waits(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
-    sweep = scf_runtime.sweep(deployed(IN_PLACE), each_run=each_run, how=("forced", "timeout"))
-    kinds = {run.how: {each.point.kind for each in sweep.runs if each.how == run.how} for run in sweep.runs}
-    assert kinds["forced"] - kinds["timeout"] == {"effect"}
+def test_a_timeout_is_a_kill_with_another_status(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(IN_PLACE)
+    function.update(timeout=600)
+    sweep = scf_runtime.sweep(function, each_run=each_run, how=("forced", "timeout"))
+    kinds = {how: {run.point.label for run in sweep.runs if run.how == how} for how in ("forced", "timeout")}
+    assert kinds["forced"] == kinds["timeout"]
+    earliest = {failure.earliest.how: failure.earliest for failure in sweep.failures}
+    assert {how: run.key for how, run in earliest.items()} == {
+        "forced": "forced@effect#2",
+        "timeout": "timeout@effect#2",
+    }
+    (attempt, again, *_) = earliest["timeout"].outcome.attempts
+    assert (attempt.status, attempt.status_code, attempt.seconds, again.cold) == ("FAILED", 433, 600, True)
+
+
+def test_a_timeout_of_the_init_is_tried_at_lines_alone(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib
+        pathlib.Path(os.environ["OUT"], "imported").write_text("x")
+
+        def main_handler(event, context):
+            pathlib.Path(os.environ["OUT"], "done").write_text("x")
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="timeout")
+    assert [point.text for point in sweep.points if point.kind == "effect"] == ["write done"]
+    sweep.assert_survives()
 
 
 def test_a_checkpoint_that_is_written_in_place_is_lost_between_its_calls(

@@ -65,6 +65,13 @@ def found_after_cold_starts(sweep: Any) -> set[tuple[int, str, str]]:
     return {(line, "cold", next(kind for kind in SEVEREST if kind in kinds)) for line, kinds in wrong}
 
 
+def are_windows(found: set[tuple[int, str, str]], marked: set[tuple[int, str, str]]) -> None:
+    """Exactly the windows that are *marked* are *found*; of a second one that is a kill, a line for each state."""
+    seconds = {window for window in marked if window[1] == "second"}
+    assert found - seconds == marked - seconds
+    assert bool(found & seconds) == bool(seconds)
+
+
 # once: it takes long, and what differs between versions is in the last tests
 @pytest.mark.once
 @pytest.mark.usefixtures("without_needless_stops")
@@ -73,7 +80,7 @@ def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: 
     sweep = swept(scf_runtime, seeded, twin)
     marked = windows(seeded.name) if not twin else set()
     after_cold_starts = {window for window in marked if window[1] == "cold"}
-    assert found_by(sweep, seeded) == marked - after_cold_starts
+    are_windows(found_by(sweep, seeded), marked - after_cold_starts)
     if "cold" in seeded.how:
         found = found_after_cold_starts(sweep)
         assert found <= after_cold_starts
@@ -96,4 +103,4 @@ SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHO
 def test_windows_are_the_same_on_every_python_and_for_every_user(
     scf_runtime: ScfRuntime, seeded: Seeded, twin: str
 ) -> None:
-    assert found_by(swept(scf_runtime, seeded, twin), seeded) == (windows(seeded.name) if not twin else set())
+    are_windows(found_by(swept(scf_runtime, seeded, twin), seeded), windows(seeded.name) if not twin else set())

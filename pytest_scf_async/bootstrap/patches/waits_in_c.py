@@ -23,7 +23,8 @@ _READS = ("peek", "read", "read1", "readall", "readinto", "readinto1", "readline
 """The methods of files that read a pipe; iterating calls ``readline`` where that is overridden."""
 _WAITED_FOR = ("pipe:[", "socket:[", "/dev/ptmx", "/dev/pts/")
 """What the links of descriptors begin with on which a read may wait for a child."""
-_PARAMETERS = ("fd", "mode", "buffering", "encoding", "errors", "newline", "closefd", "opener")
+_FURTHER = ("errors", "newline", "closefd", "opener")
+"""What ``os.fdopen`` takes after its own parameters."""
 _TO_READ = ("r", "rb", "br", "rt", "tr")
 _real_fdopen: Any = os.fdopen
 _WHY = "what the main thread may wait for is in the timeline"
@@ -74,19 +75,23 @@ def _noted_class(kind: Any, names: tuple[str, ...]) -> Any:
 _File, _Reader, _Text = (_noted_class(kind, _READS) for kind in (io.FileIO, io.BufferedReader, io.TextIOWrapper))
 
 
-def _fdopen(*given: Any, **named: Any) -> Any:
+def _fdopen(fd: Any, mode: Any = "r", buffering: Any = -1, encoding: Any = None, *args: Any, **kwargs: Any) -> Any:
     """``os.fdopen``: the file that is made of what may be a pipe's end notes its reads."""
-    made = _pipe(dict(zip(_PARAMETERS, given)) | named) if given and type(given[0]) is int else None  # noqa: B905
-    return _real_fdopen(*given, **named) if made is None else made
+    if type(fd) is int:
+        asked = {**dict(zip(_FURTHER, args)), **kwargs, "mode": mode, "buffering": buffering, "encoding": encoding}  # noqa: B905
+        made = _pipe(fd, asked)
+        if made is not None:
+            return made
+    return _real_fdopen(fd, mode, buffering, encoding, *args, **kwargs)
 
 
-def _pipe(asked: dict[str, Any]) -> Any:
-    """The file that *asked*, what ``os.fdopen`` was given, makes of an end of a pipe; None for whatever else it is."""
-    fd, mode, buffering = asked["fd"], asked.get("mode", "r"), asked.get("buffering", -1)
+def _pipe(fd: int, asked: dict[str, Any]) -> Any:
+    """The file that ``os.fdopen`` makes of an end of a pipe, as it is *asked*; None for whatever else it is."""
+    mode, buffering = asked["mode"], asked["buffering"]
     if mode not in _TO_READ or not procfs.target_of("self", fd).startswith(_WAITED_FOR):
         return None
     try:
-        _real_fdopen(**{**asked, "closefd": False}).close()
+        _real_fdopen(fd, **{**asked, "closefd": False}).close()
     except Exception:
         return None  # the real one refuses what is wrong
     raw = _File(fd, "rb", asked.get("closefd", True))
