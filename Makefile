@@ -8,6 +8,7 @@ TIMES ?= 200
 EVENTS ?= 20000
 RUNS ?= 50
 KILLS ?= 170
+SEEDS ?= 108
 EXTRA ?= dev
 LEG ?= --list
 
@@ -25,7 +26,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills differential soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -118,6 +119,9 @@ runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; and 300 of each program whose effects are recorded
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+
+differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
+	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/test_against_bare_processes.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
 	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)

@@ -46,7 +46,7 @@ LONG = {
         "tests/plugin/test_sweep_command.py",
         "tests/plugin/test_sweep_options.py",
         "tests/plugin/test_sweep_reports.py",
-        "tests/sweep/test_against_many_bare_processes.py",
+        "tests/sweep/test_against_bare_processes.py",
         "tests/sweep/test_bugs_at_sockets.py",
         "tests/sweep/test_cold_starts.py",
         "tests/sweep/test_every_kill_is_recorded.py",

@@ -23,6 +23,8 @@ from internals import PAGE, DiskRecord, files_and_rows, record_of, recording_of
 
 from pytest_scf_async import ScfRuntime
 
+# once: what a kill leaves is the kernel's doing
+pytestmark = pytest.mark.once
 KILLS = int(os.environ.get("SCF_KILLS", "20"))
 PROGRAMS = (
     *("in_place", "renamed", "copied", "in_pieces", "names", "by_children", "dumb"),

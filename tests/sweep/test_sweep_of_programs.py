@@ -13,6 +13,9 @@ from sweeping import each_run
 
 from pytest_scf_async import Function, ScfRuntime
 
+# once: a program is recorded in the same way, whatever Python the test has
+pytestmark = pytest.mark.once
+
 LOOP = """
     cd "$OUT"
     number=$(cat done 2>/dev/null || echo 0)
