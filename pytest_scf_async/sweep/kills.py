@@ -77,6 +77,11 @@ class Kills:
         """What the kills at these points leave."""
         return {place.key for point, place in self._places.items() if point.forced}
 
+    @property
+    def has_several_threads(self) -> bool:
+        """Whether more than one has effects, so that their order may be another one in another run."""
+        return len({effect.thread for effect in self._record.effects}) > 1
+
     def has(self, point: Point) -> bool:
         """Whether the record says what comes of a kill at *point*."""
         return point in self._places and not self._places[point].is_real

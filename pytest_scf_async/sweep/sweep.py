@@ -399,7 +399,12 @@ class _Sweeper:
         self._planned += len(points)
         for at, point in enumerate(points):
             killed = Plan((*plan.steps, Step(point, _FORCED)))
-            yield (True, number[1], at), self._judged_run(killed, self._killed(kills, killed))
+            try:
+                outcome = self._killed(kills, killed)
+            except NotReachedError:
+                self._leave_out(killed)
+            else:
+                yield (True, number[1], at), self._judged_run(killed, outcome)
 
     def _is_late(self) -> bool:
         left = self._guide.seconds_left()
@@ -640,7 +645,8 @@ class _Sweeper:
     def _outcome(self, plan: Plan, *, anew: bool = False) -> Outcome | None:
         """What the run of *plan* comes to; None, with a note, where it did not come to its second termination again.
 
-        What a handler does after the first one may depend on real time, where the undisturbed run does not. What is
+        What a handler does after the first one may depend on real time, where the undisturbed run does not. Several
+        threads or processes may have their effects in another order, and with another number of each. What is
         known of a kill from another point of the same state does for it, unless the run is made *anew*.
         """
         last = plan.steps[-1]
@@ -656,8 +662,8 @@ class _Sweeper:
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
-            if len(plan.steps) > 1:
-                self._notes.append(f"{plan.key} is left out: this time the run did not come to its point")
+            if len(plan.steps) > 1 or (last.point.kind == "effect" and self._kills and self._kills.has_several_threads):
+                self._leave_out(plan)
                 return None
             raise ScfUsageError(
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
@@ -679,6 +685,9 @@ class _Sweeper:
         if kills.has(plan.steps[-1].point):
             return kills.outcome(self._runner, plan, self._is_done)
         return self._killed_for_real(plan)
+
+    def _leave_out(self, plan: Plan) -> None:
+        self._notes.append(f"{plan.key} is left out: this time the run did not come to its point")
 
     def _killed_for_real(self, plan: Plan) -> Outcome:
         began = REAL.monotonic()

@@ -169,3 +169,73 @@ def test_limit_counts_them(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
 
     assert sum(run.point.kind == "effect" and run.point.after is not None for run in less.runs) <= 1
     assert re.search(r"not tried: \d+ points beyond limit=", less.report)
+
+
+SPEAKS_WHEN_STOPPED = """
+    import os, pathlib, signal, socket, time
+
+    def main_handler(event, context):
+        saved = pathlib.Path(os.environ["OUT"], "done")
+        first = int(saved.read_text()) if saved.exists() else 0
+        server = socket.create_server(("127.0.0.1", 0))
+
+        def stop(*_):
+            with socket.create_connection(server.getsockname()) as connection:
+                connection.sendall(b"stops")
+            SAVE
+            raise SystemExit(3)
+
+        signal.signal(signal.SIGTERM, stop)
+        for number in range(first, 2):
+            time.sleep(1)
+            pathlib.Path(os.environ["OUT"], f"row-{number}").write_text("row")
+        server.close()
+"""
+
+
+@pytest.mark.parametrize(
+    ("save", "is_right"),
+    [
+        ("saved.write_text('0')", False),
+        ("new = saved.with_suffix('.new'); new.write_text('0'); new.replace(saved)", True),
+    ],
+)
+def test_a_kill_in_a_listener_that_speaks_to_a_server_is_a_real_run(
+    scf_runtime: ScfRuntime, deployed: Deploy, save: str, *, is_right: bool
+) -> None:
+    function = deployed(SPEAKS_WHEN_STOPPED.replace("SAVE", save))
+    sweep = scf_runtime.sweep(function, each_run=each_run, ignore=["done", "done.new"])
+    after = [run for run in sweep.runs if run.how == "graceful>forced"]
+    tried = {run.point.text.partition(" to ")[0].removesuffix(".new") for run in after}
+    assert {"send 5 bytes", "write done"} <= tried
+    assert all(run.outcome.attempts[0].status == "ABORTED" for run in after)
+    assert " kills from the first connect on were real runs" in sweep.report
+    wrong = [run for run in sweep.runs if run.kinds]
+    assert bool(wrong) != is_right
+    assert {(run.how, run.point.text) for run in wrong} <= {("graceful>forced", "write done")}
+
+
+def test_a_real_kill_that_a_run_with_threads_does_not_come_to_is_left_out_with_a_note(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os, pathlib, socket, threading
+
+        def main_handler(event, context):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                with socket.create_connection(server.getsockname()) as client:
+                    sends = lambda: [client.sendall(b"x") for _ in range(int(os.environ["SENDS"]))]
+                    thread = threading.Thread(target=sends)
+                    thread.start()
+                    thread.join()
+            pathlib.Path(os.environ["OUT"], "done").write_text("done")
+        """
+    )
+
+    def fewer(run: Any) -> Any:
+        yield {"OUT": str(run.path), "SENDS": "3" if run.point is None else "2"}
+
+    sweep = scf_runtime.sweep(function, each_run=fewer, how="forced")
+    sweep.assert_survives()
+    assert "note: forced@effect#6 is left out: this time the run did not come to its point" in sweep.report
