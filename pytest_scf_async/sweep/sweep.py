@@ -233,6 +233,8 @@ class _Sweeper:
         self._collected = self._planned = self._picked = self._tried = 0
         self._kills: Kills | None = None
         """Answers kills, where the undisturbed run could be recorded."""
+        self._stopped: dict[Plan, Outcome] = {}
+        """What is known of graceful stops before their turn comes."""
         self._left: set[LeftBy] = set()
         """What kills leave that are known by now."""
         self._beyond_limit = 0
@@ -383,8 +385,8 @@ class _Sweeper:
     def _with_kills(self, number: Number, plan: Plan, *, collects: bool) -> Iterator[tuple[Number, SweepRun]]:
         """The run of *plan*, and where it was stopped with grace all kills after that which leave something new."""
         is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
-        recorded = is_first_stop and self._kills is not None and _FORCED in self._hows
-        outcome = self._outcome(replace(plan, collects=collects, recorded=recorded))
+        recorded = is_first_stop and self._follows_stops
+        outcome = self._stopped.pop(plan, None) or self._outcome(replace(plan, collects=collects, recorded=recorded))
         if outcome is None:
             return
         yield number, self._judged_run(plan, outcome)
@@ -405,6 +407,11 @@ class _Sweeper:
                 self._leave_out(killed)
             else:
                 yield (True, number[1], at), self._judged_run(killed, outcome)
+
+    @property
+    def _follows_stops(self) -> bool:
+        """Whether kills after SIGTERMs are tried, from a record of each run that had one."""
+        return self._kills is not None and _FORCED in self._hows
 
     def _is_late(self) -> bool:
         left = self._guide.seconds_left()
@@ -627,10 +634,11 @@ class _Sweeper:
         for point in first_turns([point for point in reached if point.graceful], stops):
             step = Step(point, by)
             try:
-                outcome = self._runner.run(Plan((step,), collects=True), self._is_done)
+                outcome = self._runner.run(Plan((step,), collects=True, recorded=self._follows_stops), self._is_done)
             except NotReachedError:
                 continue  # the run of this point itself says so
             self._reaches(outcome)
+            self._stopped[Plan((step,))] = outcome
             if outcome.listened and not outcome.stuck:
                 way = tuple(each.label for each in outcome.points)
                 ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
