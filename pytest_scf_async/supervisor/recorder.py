@@ -310,12 +310,15 @@ class Effects:
 
     def at_call(self, tid: int) -> None:
         """Record the call at whose entry thread *tid* stands, if it may change the directory."""
-        self.ended(tid)  # its last one; what this call is about may be new
-        if self._disk is None:
-            return
+        self.ended(tid)
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
         if name not in seccomp.EFFECTS:
+            return
+        for other in [*self._in_flight]:
+            self._look_for(other)  # what this call is about may be what another thread has just made
+        disk = self._disk
+        if disk is None:
             return
         said = self._said(tid, name, arguments)
         if said is not None:
@@ -326,9 +329,9 @@ class Effects:
         effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
         try:
             if name in _PATHS_AT and arguments[_PATHS_AT[name][-1][1]]:
-                changes = self._by_name(self._disk, effect, name, arguments)
+                changes = self._by_name(disk, effect, name, arguments)
             else:
-                effect, changes = self._by_descriptor(self._disk, effect, name, arguments)
+                effect, changes = self._by_descriptor(disk, effect, name, arguments)
         except OSError:
             return  # the call itself fails with it
         if not changes:
@@ -338,8 +341,6 @@ class Effects:
         self._in_flight[tid] = changes
 
     def _add(self, effect: Effect) -> None:
-        for other in [*self._in_flight]:
-            self._look_for(other)
         now_us, records = self._clock.now_us, self._control.recorded
         self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines()))
         self._writer.flush()

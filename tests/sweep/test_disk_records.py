@@ -178,3 +178,22 @@ def test_a_file_that_is_mapped_is_looked_at_again(recorded: Records) -> None:
     ]
     assert list(record.remarks()) == ["mapped into memory: data; its states between system calls are unknown"]
     assert found[-3:] == [b"\x07", b"\x07\x08", b"\x07\x08"]
+
+
+def test_what_a_child_writes_to_a_file_that_its_parent_has_just_opened_is_in_the_record(recorded: Records) -> None:
+    record = recorded(
+        """\
+        import os, pathlib
+
+        def main_handler(event, context):
+            for number in range(200):
+                log = os.open(f"{os.environ['OUT']}/log-{number}", os.O_CREAT | os.O_WRONLY)
+                child = os.posix_spawn("/bin/echo", ["echo", "a row"], {}, file_actions=[(os.POSIX_SPAWN_DUP2, log, 1)])
+                while os.waitid(os.P_PID, child, os.WEXITED | os.WNOWAIT | os.WNOHANG) is None:
+                    pass  # with no system call that is an effect
+                os.waitpid(child, 0)
+                os.close(log)
+        """
+    )
+    texts = [effect.text for effect in record.effects]
+    assert texts == [f"{call} log-{number}" for number in range(200) for call in ("open", "write")]

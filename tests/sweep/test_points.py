@@ -172,7 +172,7 @@ def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntim
 
     assert f"tried: 24 of {facts_of(sweep).reached:,} points" in sweep.report
     assert {point.line for point in sweep.points if point.after is None} == {2, 3, 4, *range(7, 15), 16}
-    assert {6, 15} <= {point.line for point in sweep.points if point.after is not None}
+    assert 6 in {point.line for point in sweep.points if point.after is not None}
 
 
 def test_two_sweeps_have_the_same_points_and_outcomes_in_the_same_order(scf_runtime: ScfRuntime) -> None:
