@@ -423,7 +423,9 @@ def test_the_key_of_a_cold_resume_repeats_it_alone(pytester: pytest.Pytester) ->
             scf_runtime.sweep(function, each_run=each_run, how="graceful", points="waits").assert_survives()
         """
     )
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "--scf-async-replay=graceful@wait#2 cold")
+    result = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "no:asyncio", "--scf-async-replay=graceful@wait#2 cold"
+    )
 
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(

@@ -96,12 +96,14 @@ def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
             sweep.assert_survives()
         """
     )
-    failed = pytester.runpytest_inprocess("-p", "no:cacheprovider")
+    failed = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio")
     failed.assert_outcomes(failed=1)
     key = re.search(r"--scf-async-replay='(graceful>forced@\S+>effect#\d+)'", failed.stdout.str())
     assert key is not None
 
-    repeated = pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--scf-async-replay={key[1]}")
+    repeated = pytester.runpytest_inprocess(
+        "-p", "no:cacheprovider", "-p", "no:asyncio", f"--scf-async-replay={key[1]}"
+    )
 
     repeated.assert_outcomes(failed=1)
     assert "1 interruption, 1 of them went wrong" in repeated.stdout.str()
@@ -120,7 +122,7 @@ def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
         """
     )
     key = "graceful>forced@wait#1>effect#99"
-    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", f"--scf-async-replay={key}")
+    result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", f"--scf-async-replay={key}")
     assert result.ret != 0
     result.stdout.fnmatch_lines(["ERROR: no sweep of this session has the run *effect#99'"])
 
