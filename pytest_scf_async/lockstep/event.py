@@ -310,8 +310,6 @@ class Event:
     """An assertion helper, List or Get has answered about it, whatever it was doing."""
     seen_in_call: int = -1
     """How many blocking calls the runtime had begun when the test last read anything of it."""
-    effects_of_init: int = 0
-    """How many effects had begun when its init was over, where these are recorded."""
     dies_terminated: bool = False
     """Where its process is killed, that is its forced termination."""
     ended_by_close: bool = False
@@ -486,7 +484,6 @@ class Event:
 
     def initialised(self, mem_usage: int) -> None:
         self._init_report(mem_usage)
-        self.effects_of_init = 0 if self.instance is None else self.instance.effects
         self.phase = "running"
         self.dispatched_us = self.now_us()
 

@@ -51,6 +51,10 @@ class Kills:
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
         self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
+        handler = self._lived.function.code.function
+        begins = (point.found.effects for point in recorded.points if point.found.name == handler)
+        self._effects_of_init = next(begins, len(self._record.effects))
+        """How many effects there were before the handler's first line; all, where that is not among the points."""
         self._has_places = self._lived.function.runtime.has_places
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
@@ -87,8 +91,8 @@ class Kills:
         return point in self._places and not self._places[point].is_real
 
     def may_time_out(self, point: Point) -> bool:
-        """Whether the record says what comes of the function's timeout at *point*: it begins after the init."""
-        return self.has(point) and self._places[point].state[0] > self._lived.effects_of_init
+        """Whether the record says what comes of the function's timeout at *point*: its handler has been called."""
+        return self.has(point) and self._places[point].state[0] > self._effects_of_init
 
     def is_real(self, point: Point) -> bool:
         """Whether only a real run says that, as the handler has spoken to another process by then."""
