@@ -541,9 +541,10 @@ def namespaces_refused() -> str:
     return _refused or "nobody has asked the kernel yet"
 
 
-def programs_untraced() -> str:
-    """Why programs cannot be traced on this machine, if that has been tried, and was refused."""
-    return next((zygote.untraced for zygote in _shared.values() if zygote.untraced), "")
+def programs_untraced() -> str | None:
+    """Why programs cannot be traced on this machine; empty: they can; None: that has not been tried."""
+    tried = [zygote.untraced for zygote in _shared.values() if zygote.untraced is not None]
+    return max(tried, default=None)
 
 
 def _shared_one(form: _Form) -> Zygote:

@@ -162,6 +162,8 @@ _REPLAYED: Final = pytest.StashKey[bool]()
 _NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
 """What sweeps said that had it not."""
 _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
+_UNTRACED: Final = "scf-async/untraced"
+"""Under which pytest's cache has why programs could not be traced in the last session that had some."""
 
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
@@ -223,12 +225,17 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 def pytest_report_header(config: pytest.Config) -> list[str]:
+    cache = getattr(config, "cache", None)
+    why = cache is not None and cache.get(_UNTRACED, None)
+    last = f"scf-async: programs saw real time in the last session that had some: they could not be traced ({why})"
+    lines = [last] if why and config.get_verbosity() >= 0 else []
     if not _given(config):
-        return ["scf-async: default settings"] if config.get_verbosity() > 0 else []
+        return [*(["scf-async: default settings"] if config.get_verbosity() > 0 else []), *lines]
     from .settings import shown
 
     settings = _configured(config)
-    return [f"scf-async: {', '.join(f'{name}={value} ({settings.source(name)})' for name, value in shown(settings))}"]
+    given = ", ".join(f"{name}={value} ({settings.source(name)})" for name, value in shown(settings))
+    return [f"scf-async: {given}", *lines]
 
 
 def pytest_report_collectionfinish(config: pytest.Config, items: list[pytest.Item]) -> list[str]:
@@ -252,6 +259,7 @@ def pytest_runtest_protocol(item: pytest.Item) -> None:
 def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, object]:
     """On a worker of xdist: report to the session what instances had."""
     config = session.config
+    _keep_why_untraced(config)
     output = getattr(config, "workeroutput", None)
     if output is not None and _zygote_of_this_process():
         output[_OF_WORKER] = [*_of_instances(config), *_of_programs(config)]
@@ -290,11 +298,21 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
         terminalreporter.write_line(line)
 
 
+def _why_untraced() -> str | None:
+    """Why programs see real time; empty: they do not; None: no program of this session has been deployed."""
+    return sys.modules["pytest_scf_async.instances.zygote"].programs_untraced() if _zygote_of_this_process() else None
+
+
+def _keep_why_untraced(config: pytest.Config) -> None:
+    """Keep the outcome of the trial for the header of the next session, which comes before a trial can be made."""
+    why, cache = _why_untraced(), getattr(config, "cache", None)
+    if cache is not None and why is not None and why != (cache.get(_UNTRACED, None) or ""):
+        cache.set(_UNTRACED, why)
+
+
 def _of_programs(config: pytest.Config) -> list[str]:
     """Say at the end that programs saw real time: whether they have to is tried when the first one is deployed."""
-    if config.get_verbosity() < 0 or not _zygote_of_this_process():
-        return []
-    why = sys.modules["pytest_scf_async.instances.zygote"].programs_untraced()
+    why = _why_untraced() if config.get_verbosity() >= 0 else None
     return [f"scf-async: programs see real time, as they cannot be traced ({why})"] if why else []
 
 

@@ -151,6 +151,34 @@ def test_the_line_is_there_once_and_not_with_q(project: pytest.Pytester, workers
         assert len(lines(result, "scf-async: programs see real time")) == count
 
 
+@ALONE_AND_WITH_A_WORKER
+def test_the_header_of_the_next_session_says_it_until_a_trial_succeeds(
+    project: pytest.Pytester, workers: tuple[str, ...]
+) -> None:
+    def header(*options: str) -> list[str]:
+        result = run_forked(project, *options, *workers)
+        result.assert_outcomes(passed=1)
+        first_test = next(at for at, line in enumerate(result.outlines) if "%" in line)
+        return [line for line in result.outlines[:first_test] if line.startswith("scf-async: programs")]
+
+    project.makeini(f"[pytest]\nfilterwarnings = error\naddopts = {PLAIN_OPTIONS}")  # with pytest's cache
+    refuse(project, PTRACE)
+    project.makepyfile(test_it=UNTRACED)
+    why = f"ptrace: Operation not permitted{BY_A_FILTER}"
+    said = f"scf-async: programs saw real time in the last session that had some: they could not be traced ({why})"
+    assert header() == []
+    assert header() == [said]
+    assert header("-q") == []
+    assert header("-p", "no:cacheprovider") == []
+    project.makepyfile(test_it="def test_it(): pass")
+    assert header() == [said], "a session without programs knows nothing new"
+
+    project.path.joinpath("conftest.py").unlink()
+    project.makepyfile(test_it=UNTRACED)
+    assert header() == [said]
+    assert header() == []
+
+
 def test_a_session_without_programs_does_not_try_it(project: pytest.Pytester) -> None:
     project.makepyfile("""
         import sys
