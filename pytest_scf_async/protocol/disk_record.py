@@ -43,6 +43,8 @@ class Effect(NamedTuple):
     """How many lines had been written to the log by then."""
     said: str = ""
     """A digest of what is said to another process; the path of ``connect``, ``send`` and ``receive`` is its address."""
+    in_event: bool = False
+    """Whether the init of a program is over: it has been given its event."""
 
     @property
     def text(self) -> str:

@@ -601,7 +601,8 @@ class OccurrenceGate(NamedTuple):
     id: str
     kind: str
     """``"wait"``: it begins to wait; ``"waited"``: a wait has ended; ``"log"``: it has completed a line of output;
-    ``"write"``: it is about to write to a file; ``"connection"``: to send on a connection, or it has received there."""
+    ``"write"``: it is about to write to a file; ``"connection"``: to send on a connection, or it has received there;
+    of a program, ``"effect"``: any thread of it is about to change the recorded directory."""
     number: int
 
 

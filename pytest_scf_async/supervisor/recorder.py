@@ -273,17 +273,21 @@ class Effects:
         *,
         server: str = "",
         lines: Callable[[], int] = lambda: UNKNOWN,
+        in_event: Callable[[], bool] = lambda: False,
         kill_at: int,
         kill: Callable[[], object],
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
-        *server* is the address at which this process itself serves what it traces, and *lines* says how many lines that
-        has written. *kill* is called at the entry of the effect with the number *kill_at*.
+        *server* is the address at which this process itself serves what it traces. Of that *lines* says how many lines
+        it has written, and *in_event* whether it has been given its event. *kill* is called at the entry of the effect
+        with the number *kill_at*.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
-        self._server, self._lines = server, lines
+        self._server, self._lines, self._in_event = server, lines, in_event
+        self.gate_at = 0
+        """The number of the effect before which a gate is set; 0: there is none."""
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
         """By its inode, to whom a socket is connected."""
@@ -308,23 +312,38 @@ class Effects:
         self._writer.flush()
         self._disk = None
 
-    def at_call(self, tid: int) -> None:
-        """Record the call at whose entry thread *tid* stands, if it may change the directory."""
+    def at_call(self, tid: int) -> bool:
+        """Record the call at whose entry thread *tid* stands, if it may change the directory.
+
+        Returns whether there is a gate before it: then it is recorded when the thread makes it again.
+        """
         self.ended(tid)
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
         if name not in seccomp.EFFECTS:
-            return
+            return False
         for other in [*self._in_flight]:
             self._look_for(other)  # what this call is about may be what another thread has just made
         disk = self._disk
         if disk is None:
-            return
-        said = self._said(tid, name, arguments)
-        if said is not None:
-            self._add(said)
-        if said is not None or name in _OF_SOCKETS:
-            return
+            return False
+        is_gated = self._control.effects + 1 == self.gate_at
+        asked = self._asked.copy() if is_gated else self._asked
+        effect, changes = self._said(tid, name, arguments), []
+        if effect is None and name not in _OF_SOCKETS:
+            effect, changes = self._changing(disk, tid, name, arguments)
+        if effect is None:
+            return False
+        if is_gated:
+            self.gate_at, self._asked = 0, asked
+            return True
+        self._add(effect)
+        if changes:
+            self._in_flight[tid] = changes
+        return False
+
+    def _changing(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> tuple[Effect | None, list[_Change]]:
+        """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
         shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
         effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
         try:
@@ -333,16 +352,14 @@ class Effects:
             else:
                 effect, changes = self._by_descriptor(disk, effect, name, arguments)
         except OSError:
-            return  # the call itself fails with it
-        if not changes:
-            return
+            return None, []  # the call itself fails with it
         effect.paths.extend(change.path for change in changes)
-        self._add(effect)
-        self._in_flight[tid] = changes
+        return (effect if changes else None), changes
 
     def _add(self, effect: Effect) -> None:
         now_us, records = self._clock.now_us, self._control.recorded
-        self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines()))
+        lines, in_event = self._lines(), self._in_event()
+        self._writer.add(effect._replace(time_us=now_us, records=records, lines=lines, in_event=in_event))
         self._writer.flush()
         self._control.effects += 1
         if self._control.effects == self._kill_at:

@@ -63,6 +63,10 @@ class Supervisor:
     """Why the program was killed before it was ready."""
     _asked = 0
     """The place of its first wait for an answer (`shared_page.answered`); 0: it is in none."""
+    _effects: Effects | None = None
+    """Records its effects, where they are recorded."""
+    _effect_gate = ""
+    """The gate that is set before one of these."""
     _untraced: frozenset[str] = frozenset()
     """What was reported of the program that is impossible under a tracer."""
 
@@ -135,6 +139,7 @@ class Supervisor:
             handled=lambda _thread: self._send(messages.SignalLeft(signals.SIGTERM, None)),
             called=self._called,
             returned=self._returned,
+            at_effect=lambda thread: self._stop_at_gate(self._effect_gate, "effect", thread),
             server=client.server,
             is_under_way=client.is_under_way,
             untraceable=self._untraceable,
@@ -151,15 +156,15 @@ class Supervisor:
 
         At the effect with the number *kill_at* this process ends, and with it all that it traces.
         """
-        self._tree.record(
-            Effects(
-                *(root, record, self._clock, scheduler.control),
-                server=self._client.server,
-                lines=lambda: self._log_gates.lines,
-                kill_at=kill_at,
-                kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
-            )
+        self._effects = Effects(
+            *(root, record, self._clock, scheduler.control),
+            server=self._client.server,
+            lines=lambda: self._log_gates.lines,
+            in_event=lambda: self._event_sent,
+            kill_at=kill_at,
+            kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )
+        self._tree.record(self._effects)
         self._filter = seccomp.program(seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED)
 
     # -- the clock ---------------------------------------------------------------------------------------------------
@@ -355,6 +360,7 @@ class Supervisor:
                 gates = messages.unpack(messages.ArmGates, body).gates
                 self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
                 self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
+                self._set_effect_gate(next((one for one in gates if isinstance(one, messages.OccurrenceGate)), None))
             elif kind == messages.POLL:
                 self._polled = self._owes_report = True
                 self._checks = 0
@@ -375,6 +381,11 @@ class Supervisor:
                     self._tree.go_on()
                 self._owes_report = True
                 self._checks = 0
+
+    def _set_effect_gate(self, gate: messages.OccurrenceGate | None) -> None:
+        if self._effects is not None:
+            self._effects.gate_at = 0 if gate is None else gate.number
+            self._effect_gate = "" if gate is None else gate.id
 
     def _resume(self) -> None:
         """Let the first wait or timer that is due go on."""

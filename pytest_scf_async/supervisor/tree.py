@@ -305,6 +305,8 @@ class Hooks:
     """Called at a system call that is not a wait; returns whether the thread is to stop when the call returns."""
     returned: Callable[[Thread], None] = lambda _thread: None
     """Called when a thread has stopped at the return of such a call."""
+    at_effect: Callable[[Thread], None] = lambda _thread: None
+    """Called when a thread has come to the gate before an effect."""
     server: str = ""
     """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
     is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
@@ -663,8 +665,9 @@ class Tree:
 
     def _at_call(self, thread: Thread) -> None:
         registers, tid = self._registers, thread.tid
-        if self._recorder is not None:
-            self._recorder.at_call(tid)
+        if self._recorder is not None and self._recorder.at_call(tid):
+            self._stop_before(thread)
+            return
         registers.read(tid)
         name = _NUMBERS.get(registers.number(tid), "")
         if nap := self._nap_of(thread, name, registers):
@@ -696,6 +699,22 @@ class Tree:
                 self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
+
+    def _stop_before(self, thread: Thread) -> None:
+        """Have a thread be at a gate before the call at whose entry it stands, which it makes again afterwards.
+
+        A handler of a signal that arrives there runs before the call, and not when that returns.
+        """
+        registers, tid = self._registers, thread.tid
+        registers.read(tid)
+        before, number = registers.copy(), registers.number(tid)
+        registers.set_number(tid, -1)
+        registers.write(tid)
+        self._step_once(tid)
+        before.make_call_again(number)
+        before.write(tid)
+        self.hooks.at_effect(thread)
+        self._resume(thread)
 
     def _looks_for_ended(self, thread: Thread) -> None:
         """Handle a thread that asks, without waiting, which of its children has ended.

@@ -52,10 +52,13 @@ class Kills:
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
         self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
         handler = self._lived.function.code.function
-        begins = (point.found.effects for point in recorded.points if point.found.name == handler)
-        self._effects_of_init = next(begins, len(self._record.effects))
-        """How many effects there were before the handler's first line; all, where that is not among the points."""
         self._has_places = self._lived.function.runtime.has_places
+        begins = (point.found.effects for point in recorded.points if point.found.name == handler)
+        if not self._has_places:
+            begins = (number for number, effect in enumerate(self._record.effects) if effect.in_event)
+        self._effects_of_init = next(begins, len(self._record.effects))
+        """How many effects there were before the handler's first line, or before the event was sent to a program; all,
+        where that is not known."""
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
         self._outcomes: dict[tuple[LeftBy, int, str], Outcome] = {}
@@ -132,10 +135,12 @@ class Kills:
                 at = at._replace(lines=effect.lines, waits=begun)
             at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
             place = _Place((number, cut), digest, at, number > self._spoke_at)
-            if number >= first and place.key not in left and not (place.is_real and cut):
+            is_new = number >= first and place.key not in left and not (place.is_real and cut)
+            takes_signals = not (self._has_places or self._stop or cut)
+            if is_new or takes_signals:
                 left.add(place.key)
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
-                yield replace(point, after=self._stop), place
+                yield replace(point, after=self._stop, of_program=takes_signals, is_new=is_new), place
 
     def _place_of(self, point: Point, digests: dict[tuple[int, int | None], int], at: Moment) -> _Place:
         state = point.found.effects + 1, None

@@ -50,16 +50,20 @@ class Point:
     """The wait, or the line of the log."""
     after: Point | None = None
     """It is a point of a second termination: the first one, with SIGTERM, was there."""
+    of_program: bool = False
+    """It is an effect of a program, which gets its signals anywhere."""
+    is_new: bool = True
+    """A kill at this effect leaves what a kill at no other point leaves."""
 
     @property
     def graceful(self) -> bool:
-        """Whether this Python calls the handler of a signal there."""
-        return self.kind in ("both", "taken", "wait", "waited", "log")
+        """Whether this Python, or the program, calls the handler of a signal there."""
+        return self.kind in ("both", "taken", "wait", "waited", "log") or self.of_program
 
     @property
     def forced(self) -> bool:
         """Whether a forced termination there differs from one at the points around it."""
-        return self.kind in ("line", "both", "wait", "waited", "log", "effect")
+        return self.kind in ("line", "both", "wait", "waited", "log") or (self.kind == "effect" and self.is_new)
 
     @property
     def shown(self) -> str:

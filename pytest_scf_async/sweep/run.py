@@ -155,6 +155,11 @@ class Plan:
         return bool(self.steps) and all(step.by.kind == "graceful" for step in self.steps)
 
     @property
+    def is_killed_at_effect(self) -> bool:
+        """Whether a kill, or the function's timeout, ends it before an effect."""
+        return bool(self.steps) and self.steps[-1].point.kind == "effect" and self.steps[-1].by.kind != "graceful"
+
+    @property
     def key(self) -> str:
         """What names it: on another machine, too."""
         return f"{self.how}@{self.steps[-1].point.shown}{COLD * self.cold}"
@@ -269,13 +274,13 @@ class Runner:
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         empty_directory(self.path)
-        last = plan.steps[-1].point if plan.steps and killed is None else None
-        kill_at = last.found.number if last is not None and last.kind == "effect" else 0
-        if not (plan.recorded or kill_at):
+        kill_at = plan.steps[-1].point.found.number if plan.is_killed_at_effect and killed is None else 0
+        counted = killed is None and any(step.point.kind == "effect" for step in plan.steps)
+        if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
         with closing(Recording(self.path, kill_at)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
-            return outcome if kill_at else replace(outcome, record=DiskRecord(recording.items()))
+            return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def _made(
         self,
@@ -355,21 +360,20 @@ class Runner:
             if plan.collects:
                 self._collect(event)
             return 0
-        if plan.steps and plan.steps[-1].point.kind == "effect":
+        if plan.is_killed_at_effect:
             event._event.will_be_killed()  # maybe while the handler of the SIGTERM before it runs
         effects = 0
-        gates = [self._gate(event, step.point) for step in plan.steps[:1]]
-        for number, step in enumerate(plan.steps):
-            if step.point.kind == "effect":
-                break
+        steps = plan.steps[:-1] if plan.is_killed_at_effect else plan.steps
+        gates = [self._gate(event, step.point) for step in steps[:1]]
+        for number, step in enumerate(steps):
             try:
                 self._go_to(event, step.point, gates[number])
             except GateNotReachedError as error:
                 raise NotReachedError(str(error)) from error
             if not event._event.ended:
                 event._lockstep.gates.forget_places(event._event)
-            if number + 1 < len(plan.steps):
-                gates.append(self._gate(event, plan.steps[number + 1].point))
+            if number + 1 < len(steps):
+                gates.append(self._gate(event, steps[number + 1].point))
             elif plan.collects or plan.recorded:
                 self._collect(event)
             effects = 0 if event._event.instance is None else event._event.instance.effects
@@ -385,8 +389,8 @@ class Runner:
             event._go_to_wait(point.found.number)
 
     def _gate(self, event: AsyncEvent, point: Point) -> PointGate | None:
-        """The gate at *point*, which is set; None where the instance itself knows nothing of points."""
-        if not self.question.function.runtime.has_places or point.kind == "effect":
+        """The gate at *point*, which is set; None where the instance itself knows nothing of such points."""
+        if not self.question.function.runtime.has_places and point.kind != "effect":
             return None
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 

@@ -57,7 +57,7 @@ _COMPARE = (
     "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
-_OF_A_CONTAINER = "effects were not tried: a container is killed in waits and at lines of its log alone"
+_OF_A_CONTAINER = "effects were not tried: a container is interrupted in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
@@ -509,9 +509,12 @@ class _Sweeper:
 
         Another time and other ids may lead another way; that the same ones do is refused.
         """
-        kills = any(how.kind in ("forced", "timeout") for how in self._hows)
-        recorded = kills and self._runner.question.function.runtime.can_be_recorded
-        if kills and not recorded:
+        runtime = self._runner.question.function.runtime
+        has_effects = any(how.kind in ("forced", "timeout") for how in self._hows)
+        if not runtime.has_places and self._choice.which == "lines":
+            has_effects = True  # a program is stopped with grace there, too
+        recorded = has_effects and runtime.can_be_recorded
+        if has_effects and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
@@ -617,7 +620,7 @@ class _Sweeper:
         if self._kills is None or how.kind not in ("forced", "timeout"):
             return _applies(how, point)
         if point.kind == "effect" and how.kind == "timeout":
-            return self._kills.may_time_out(point)
+            return point.forced and self._kills.may_time_out(point)
         return _applies(how, point) and not (how == _FORCED and point.after is not None)
 
     def _second_points(self, reached: Sequence[Point]) -> tuple[list[Point], dict[Point, Step]]:
@@ -659,7 +662,7 @@ class _Sweeper:
         """
         last = plan.steps[-1]
         try:
-            is_kill = len(plan.steps) == 1 and (last.by == _FORCED or last.point.kind == "effect")
+            is_kill = len(plan.steps) == 1 and (last.by == _FORCED or plan.is_killed_at_effect)
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)
@@ -777,8 +780,8 @@ def _applies(how: Interruption, point: Point) -> bool:
     """Whether *point* is one for that interruption."""
     if how.failure is not None:
         return point.kind == FAULTS[how.failure][0]
-    if point.kind == "effect":
-        return how == _FORCED
+    if point.kind == "effect" and how.kind != "graceful":
+        return how == _FORCED and point.forced
     return point.graceful if how.kind == "graceful" else point.forced
 
 

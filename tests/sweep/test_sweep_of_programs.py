@@ -103,6 +103,59 @@ def test_a_script_that_saves_when_it_is_stopped_is_killed_while_it_saves(
         assert keys(scf_runtime.sweep(function, each_run=each_run).runs) == keys(sweep.runs)
 
 
+TRAPPED = """
+    cd "$OUT"
+    trap '[ -e b ] && touch broken; exit 3' TERM
+    [ -e broken ] && exit 4
+    echo 1 > a
+    echo 2 > b
+    rm b
+    echo "ready"
+"""
+TRACES = """
+import faulthandler, os, signal
+path = os.path.join(os.environ["OUT"], "a")
+a = os.open(path, os.O_CREAT | os.O_TRUNC | os.O_WRONLY | os.O_APPEND)
+faulthandler.register(signal.SIGTERM, a, all_threads=False)
+for each in (b"one|", b"two|"):
+    os.write(a, each)
+"""
+
+
+def test_a_program_is_stopped_with_grace_before_each_effect(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = job(scf_runtime, tmp_path, TRAPPED, "")
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful")
+    assert keys(sweep.runs) == [f"graceful@effect#{number}" for number in range(1, 6)] + ["graceful@log#1"]
+    (failure,) = sweep.failures
+    assert keys(failure.runs) == ["graceful@effect#3", "graceful@effect#4"], "a shell runs its trap behind the command"
+    assert failure.earliest.point.text == "open b"
+    written = [run.outcome.written for run in sweep.runs]
+    assert written[:4] == [(), ("a (0 bytes)",), ("a (2 bytes)",), ("a (2 bytes)", "b (0 bytes)")]
+    assert not scf_runtime.sweep(function, each_run=each_run, how="graceful", points="log").failures
+
+
+def test_the_handler_of_a_signal_runs_before_the_effect(scf_runtime: ScfRuntime) -> None:
+    """It is a handler in C, which runs at once, and writes to the file that the program is about to write to."""
+    function = scf_runtime.deploy_image(command=[sys.executable, "-I", "-c", TRACES], port=-1, timeout=600)
+    found: dict[str | None, str] = {}
+
+    def check(run: Any) -> None:
+        text = "".join(path.read_text() for path in run.path.iterdir())
+        found[run.point] = re.sub(r"(Current thread|Stack)(.*\n)*", "trace|", text)
+
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful", check=check, ignore="a")
+    sweep.assert_survives()
+    assert found == {None: "one|two|", "effect#1": "", "effect#2": "trace|one|two|", "effect#3": "one|trace|two|"}
+
+
+@pytest.mark.parametrize("save", [IN_PLACE, RENAMED])
+def test_the_timeout_of_a_program_is_a_kill_at_its_effects(scf_runtime: ScfRuntime, tmp_path: Path, save: str) -> None:
+    sweep = scf_runtime.sweep(job(scf_runtime, tmp_path, LOOP, save), each_run=each_run, how="timeout")
+    assert {run.outcome.attempts[0].status_code for run in sweep.runs} == {433}
+    assert sum(key.startswith("timeout@effect#") for key in keys(sweep.runs)) >= 6
+    assert [failure.earliest.point.text for failure in sweep.failures] == ["write done"] * (save == IN_PLACE)
+
+
 def test_who_asks_for_the_log_of_a_kill_gets_the_lines_up_to_its_effect(
     scf_runtime: ScfRuntime, tmp_path: Path
 ) -> None:
