@@ -74,7 +74,7 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument("--points", choices=WHICH, default="lines", help="where it is interrupted (default: lines)")
     parser.add_argument("--include", action="append", metavar="PATTERN", help="only points of these files or lines")
     parser.add_argument("--exclude", action="append", metavar="PATTERN", help="no points of these files or lines")
-    parser.add_argument("--limit", type=int, default=1000, help="how many points are tried (default: 1000)")
+    parser.add_argument("--limit", type=int, default=1000, help="how many runs and resumes are made (default: 1000)")
     parser.add_argument(
         "--ignore",
         action="append",

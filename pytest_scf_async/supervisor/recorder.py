@@ -286,8 +286,7 @@ class Effects:
         self._writer = Writer(record)
         self._clock, self._control = clock, control
         self._server, self._lines, self._in_event = server, lines, in_event
-        self.gate_at = 0
-        """The number of the effect before which a gate is set; 0: there is none."""
+        self._gate_at = 0
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
         """By its inode, to whom a socket is connected."""
@@ -312,6 +311,10 @@ class Effects:
         self._writer.flush()
         self._disk = None
 
+    def set_gate(self, number: int) -> None:
+        """Have `at_call` stop a thread before the effect with that *number*; 0: before none."""
+        self._gate_at = number
+
     def at_call(self, tid: int) -> bool:
         """Record the call at whose entry thread *tid* stands, if it may change the directory.
 
@@ -327,15 +330,16 @@ class Effects:
         disk = self._disk
         if disk is None:
             return False
-        is_gated = self._control.effects + 1 == self.gate_at
+        is_gated = self._control.effects + 1 == self._gate_at
         asked = self._asked.copy() if is_gated else self._asked
-        effect, changes = self._said(tid, name, arguments), []
+        changes: list[_Change] = []
+        effect = self._said(tid, name, arguments)
         if effect is None and name not in _OF_SOCKETS:
             effect, changes = self._changing(disk, tid, name, arguments)
         if effect is None:
             return False
         if is_gated:
-            self.gate_at, self._asked = 0, asked
+            self._gate_at, self._asked = 0, asked
             return True
         self._add(effect)
         if changes:

@@ -384,7 +384,7 @@ class Supervisor:
 
     def _set_effect_gate(self, gate: messages.OccurrenceGate | None) -> None:
         if self._effects is not None:
-            self._effects.gate_at = 0 if gate is None else gate.number
+            self._effects.set_gate(0 if gate is None else gate.number)
             self._effect_gate = "" if gate is None else gate.id
 
     def _resume(self) -> None:

@@ -16,10 +16,11 @@ from ..async_event import AsyncEvent
 from ..lockstep.event import Moment
 from ..model.timeline import AnyEntry, SignalSent, Waited, Written
 from .points import Point, effect_point
-from .run import Killed, NotReachedError, Outcome, Plan, Runner
+from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
 from .states import Image, State
 
 _MANY = 1 << 62
+_Key = tuple["LeftBy", int, str]
 LeftBy = tuple[int, int, int]
 """What a kill leaves: a digest of the directory, the simulated time, and how many records had been sent."""
 
@@ -61,7 +62,7 @@ class Kills:
         where that is not known."""
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
-        self._outcomes: dict[tuple[LeftBy, int, str], Outcome] = {}
+        self._outcomes: dict[_Key, Outcome] = {}
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
         self._places = dict(self._all(recorded.points if self._has_places else (), known))
@@ -161,13 +162,17 @@ class Kills:
             waits += point.kind == "wait"
             yield point, Moment(point.found.time_us, point.found.records, lines, waits, point.label)
 
+    def key(self, question: Question, step: Step) -> _Key:
+        """Equal for kills of which one says what comes of all."""
+        place = self._places[step.point]
+        reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
+        return place.key, place.at.lines if reads_log else 0, step.by.name
+
     def outcome(
         self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False
     ) -> Outcome:
         """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
-        place, question = self._places[plan.steps[-1].point], runner.question
-        reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
-        key = place.key, place.at.lines if reads_log else 0, plan.steps[-1].by.name
+        place, key = self._places[plan.steps[-1].point], self.key(runner.question, plan.steps[-1])
         known = None if plan.collects or anew else self._outcomes.get(key)
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
@@ -177,7 +177,7 @@ def choice(which: object, include: object, exclude: object, limit: object) -> Ch
     if which not in WHICH:
         Given("points", which).has_to_be(" or ".join(map(repr, WHICH)))
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        Given("limit", limit).has_to_be("a whole number of points, 1 or more")
+        Given("limit", limit).has_to_be("a whole number of runs and resumes, 1 or more")
     return Choice(which, _patterns("include", include), _patterns("exclude", exclude), limit)
 
 
@@ -194,14 +194,16 @@ def _any_fits(names: Iterable[str], patterns: Iterable[str]) -> bool:
     return any(fnmatchcase(name, pattern) for pattern in patterns for name in names)
 
 
-def chosen(points: Sequence[Point], limit: int) -> list[Point]:
-    """*limit* of *points* at most, in their order, so that no line is left out for another turn of one that is tried.
+def chosen(points: Sequence[Point], limit: int, needs: Callable[[Point], Collection[object]]) -> list[Point]:
+    """Those of *points*, in their order, that *limit* runs and resumes are enough for.
 
-    The first turn of each line comes first, then all that a handler does only after SIGTERM, then the last and the
-    second turn of each line, and the rest evenly. A handler that goes on after SIGTERM comes to most of its lines again
-    after each of the first stops: these points are many more than all others, and would leave no room for them.
+    *needs* names the runs and resumes that a point needs; what several points need counts once. No line is left out for
+    another turn of one that is tried: the first turn of each line comes first, then all that a handler does only after
+    SIGTERM, then the last and the second turn of each line, and the rest evenly. A handler that goes on after SIGTERM
+    comes to most of its lines again after each of the first stops: these points are many more than all others, and
+    would leave no room for them.
     """
-    if len(points) <= limit:
+    if len(set().union(*map(needs, points))) <= limit:
         return list(points)
     by_line: dict[tuple[str, str, int, int], list[int]] = {}
     for at, point in enumerate(points):
@@ -212,10 +214,19 @@ def chosen(points: Sequence[Point], limit: int) -> list[Point]:
     first += [at for at, point in enumerate(points) if (point.file, point.line) not in undisturbed]
     for turn in (-1, 1):
         first += [found[turn] for found in by_line.values() if len(found) > 1]
-    picked = set(list(dict.fromkeys(first))[:limit])
-    rest = [at for at in range(len(points)) if at not in picked]
-    picked.update(rest[at] for at in _evenly(len(rest), limit - len(picked)))
+    picked, needed = set[int](), set[object]()
+    for at in dict.fromkeys([*first, *_spread(len(points))]):
+        more = needed.union(needs(points[at]))
+        if len(more) <= limit:
+            needed = more
+            picked.add(at)
     return [points[at] for at in sorted(picked)]
+
+
+def _spread(count: int) -> list[int]:
+    """The numbers below *count*, so that the first of them, however many, are at about equal distances."""
+    bits = count.bit_length()
+    return sorted(range(count), key=lambda number: f"{number:0{bits}b}"[::-1])
 
 
 def first_turns(points: Sequence[Point], limit: int) -> list[Point]:

@@ -442,7 +442,9 @@ class _Sweeper:
         """In which runs lines are collected: for each kind of interruption one in the middle and one at the end."""
         found: set[Number] = set()
         for how in self._hows if self._request.until is None else ():
-            numbers = sorted(number for number, plan in mine if plan.steps == (Step(plan.steps[0].point, how),))
+            planned = [(number, plan.steps[0]) for number, plan in mine if len(plan.steps) == 1]
+            made = {self._need(step): number for number, step in reversed(planned) if step.by == how}
+            numbers = sorted(made.values())
             if numbers:
                 found.update((numbers[len(numbers) // 2], numbers[-1]))
         return found
@@ -604,8 +606,12 @@ class _Sweeper:
         tried = [point for point in (*reached, *second) if any(self._applies(how, point) for how in self._hows)]
         limit = self._choice.limit
         kept = limit // _COLD_PART if any(how.kind == "graceful" for how in self._hows) else 0
-        picked = chosen(tried, limit - kept)
-        self._picked = self._tried = len(picked)
+        picked = chosen(tried, limit - kept, self._needs)
+        self._picked = len(picked)
+        self._tried = len(set().union(*map(self._needs, picked)))
+        for how in self._hows:
+            if not any(self._applies(how, point) for point in tried):
+                self._about_effects.append(f"{how.name}: the handler came to no point for it")
         plans = []
         for point in picked:
             for how in self._hows:
@@ -614,6 +620,16 @@ class _Sweeper:
                 step = Step(point, how)
                 plans.append(Plan((step,) if point.after is None else (stops[point.after], step)))
         return plans, len(tried)
+
+    def _needs(self, point: Point) -> set[object]:
+        """Names the runs and resumes that say what comes of the interruptions at *point*."""
+        return {self._need(Step(point, how)) for how in self._hows if self._applies(how, point)}
+
+    def _need(self, step: Step) -> object:
+        kills = self._kills
+        if kills is None or step.by.kind not in ("forced", "timeout") or not kills.has(step.point):
+            return step
+        return kills.key(self._runner.question, step)
 
     def _applies(self, how: Interruption, point: Point) -> bool:
         """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""

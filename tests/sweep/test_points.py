@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import subprocess
 import sys
+from collections.abc import Iterator
 
 import pytest
 from internals import facts_of
 from sweeping import EXPORT, Deploy, each_run, labels
 
-from pytest_scf_async import ScfRuntime
+from pytest_scf_async import Run, ScfRuntime, fault
 
 # -- points ------------------------------------------------------------------------------------------------------------
 
@@ -133,18 +134,33 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
             return number
         """
     )
-    few = scf_runtime.sweep(function, how="forced", limit=12, compares_nothing=True)
+    made: list[str] = []
+
+    def counted(run: Run) -> Iterator[None]:
+        made.extend([] if run.point is None else [run.point])
+        yield
+
+    few = scf_runtime.sweep(function, each_run=counted, how="forced", limit=12, compares_nothing=True)
     one = scf_runtime.sweep(function, how="forced", include="job.py:5", exclude=["job.py:5#2?"], compares_nothing=True)
 
     assert not few.failures
     assert not one.failures
-    assert len(few.points) == 12
+    assert len(made) == 12, "a kill is resumed once for all points at which it leaves the same"
+    assert {"job.py:4#1", "wait#1", "job.py:5#2", "job.py:4#2"} <= {point.label for point in few.points}
     turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
     assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
-    assert "not tried: 142 points beyond limit=" in few.report
+    assert f"not tried: {facts_of(few).reached - len(few.points)} points beyond limit=" in few.report
     assert {point.line for point in one.points} == {5}
     assert "job.py:5#19" in labels(one)
     assert "job.py:5#21" not in labels(one)
+
+
+def test_an_interruption_that_has_no_point_is_named(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed("def main_handler(event, context): return 1")
+    how = ["forced", fault("reset")]
+    sweep = scf_runtime.sweep(function, how=how, compares_nothing=True)
+    sweep.assert_survives()
+    assert "\nnot tried: fault,reset: the handler came to no point for it\n" in sweep.report
 
 
 def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -168,9 +184,10 @@ def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntim
             return "done"
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, limit=26)  # two of them are kept for cold starts
+    sweep = scf_runtime.sweep(function, each_run=each_run, limit=36)  # three of them are kept for cold starts
 
-    assert f"tried: 24 of {facts_of(sweep).reached:,} points" in sweep.report
+    assert f"tried: {len(sweep.points)} of {facts_of(sweep).reached:,} points" in sweep.report
+    assert len(sweep.points) < facts_of(sweep).reached
     assert {point.line for point in sweep.points if point.after is None} == {2, 3, 4, *range(7, 15), 16}
     assert 6 in {point.line for point in sweep.points if point.after is not None}
 
