@@ -223,8 +223,13 @@ class Zygote:
         self._fork(number, self._become_probe)
 
     def _record(self, wanted: messages.Record, fds: list[int]) -> None:
-        """Fork the recorder of an instance."""
-        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted, fds))
+        """Fork the recorder of an instance. It is imported here, as a sweep has hundreds, and each instance needs it."""
+        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+        def serve(pid: int) -> None:
+            recorder.serve(pid, fds, wanted.kill_at)
+
+        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted.instance, serve))
         for fd in fds:
             os.close(fd)
 
@@ -260,16 +265,14 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _become_recorder(self, zygote: int, wanted: messages.Record, fds: list[int]) -> NoReturn:
+    def _become_recorder(self, zygote: int, instance: int, serve: Callable[[int], None]) -> NoReturn:
         try:
-            pid = next(pid for pid, known in self.instances.items() if known == wanted.instance)
+            pid = next(pid for pid, known in self.instances.items() if known == instance)
             self._close_all()
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
-                from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
-
-                recorder.serve(pid, fds, wanted.kill_at)
+                serve(pid)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
