@@ -9,6 +9,7 @@ import atexit
 import itertools
 import os
 import random
+import signal
 import sys
 import tempfile
 import uuid
@@ -74,7 +75,7 @@ from .model import (
     is_valid_name,
     valid_name,
 )
-from .model.timeline import IDLE
+from .model.timeline import IDLE, Exit
 from .operations import (
     AsyncEventPage,
     AsyncEventStatus,
@@ -111,7 +112,7 @@ from .scripted import ByEvent, OnTerminate, Step, scripts_of
 if TYPE_CHECKING:
     from .sweep.guide import Guide
     from .sweep.ignored import Ignore
-    from .sweep.interruptions import How
+    from .sweep.interruptions import How, Kind
     from .sweep.run import EachRun, Run
     from .sweep.sweep import Sweep
 
@@ -1527,16 +1528,22 @@ class _Stage:
         """Have the effects of the instance that is started next recorded."""
         self._runtime._pool.record_next(recording)
 
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, *, timed_out: bool) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
-        runtime, fact = self._runtime, Fact.TIMED_OUT if timed_out else Fact.TERMINATED
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: Kind) -> None:
+        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
+
+        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
+        """
+        runtime, fact, died = self._runtime, Fact.TERMINATED, None
         with runtime._lockstep.locked():
             runtime.clock.jump(at.time_us)
             event._event.relives(lived, at)
-            if timed_out:
-                began_us = lived.dispatched_us or at.time_us
+            if how == "timeout":
+                began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
                 runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-            runtime._lockstep.end(event._event, fact)
+            elif how == "graceful":
+                event._event.signal_sent("default")
+                fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
+            runtime._lockstep.end(event._event, fact, exit=died)
             event._event.reclaimed(fact.value)
 
     def reclaim(self, event: AsyncEvent) -> None:

@@ -223,7 +223,7 @@ class Zygote:
         self._fork(number, self._become_probe)
 
     def _record(self, wanted: messages.Record, fds: list[int]) -> None:
-        """Fork the recorder of an instance. It is imported here, as a sweep has hundreds, and each instance needs it."""
+        """Fork the recorder of an instance. It is imported here, once for all of them and for their instances."""
         from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
         def serve(pid: int) -> None:

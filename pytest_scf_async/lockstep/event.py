@@ -133,6 +133,9 @@ class Moment(NamedTuple):
     """... and how many waits it had begun."""
     place: str
     """Where it stood."""
+    listeners: int | None = None
+    """How often something else had become of SIGTERM; None: the time tells."""
+    in_init: bool = False
 
 
 @dataclass
@@ -512,10 +515,13 @@ class Event:
 
     def relives(self, lived: Event, until: Moment) -> None:
         """What happened to *lived*, the same event in another run, has happened to it as well, up to a moment."""
-        self.cold, self.phase, self.dispatched_us = lived.cold, "running", lived.dispatched_us
+        self.cold, self.dispatched_us = lived.cold, lived.dispatched_us
+        self.phase = "init" if until.in_init else "running"
         self.mem_usage = lived.mem_usage
         log, sent = iter(lived.log), iter(lived.records)
         lines, waits, records = until.lines, until.waits, until.records
+        listeners = len(lived.timeline) if until.listeners is None else until.listeners
+        of_platform = 1 if until.in_init else len(lived.timeline)  # the second line says that the init is over
         for entry in lived.timeline[1:]:
             if isinstance(entry, Waited):
                 begun, waits = min(entry.times, waits), waits - entry.times
@@ -524,8 +530,11 @@ class Event:
                 if not begun:
                     continue
             lines -= isinstance(entry, Written) and not entry.of_platform
+            of_platform -= isinstance(entry, Written) and entry.of_platform
             records -= isinstance(entry, Recorded)
-            if lines < 0 or records < 0 or entry.time_us > until.time_us or isinstance(entry, StatusChanged):
+            listeners -= isinstance(entry, ListenerChanged)
+            is_later = entry.time_us > until.time_us or isinstance(entry, StatusChanged)
+            if is_later or min(lines, of_platform, records, listeners) < 0:
                 break
             self.timeline.append(entry)
             if isinstance(entry, Written):

@@ -45,6 +45,9 @@ class Effect(NamedTuple):
     """A digest of what is said to another process; the path of ``connect``, ``send`` and ``receive`` is its address."""
     in_event: bool = False
     """Whether the init of a program is over: it has been given its event."""
+    at_default: bool = False
+    """Whether a SIGTERM ends the program there, as its first thread, which is about to make the call, does not
+    block it, and it has its default disposition."""
 
     @property
     def text(self) -> str:

@@ -344,6 +344,10 @@ class Point(NamedTuple):
     """How many effects had begun by then, where the instance is recorded, ..."""
     records: int = 0
     """... and how many records it had sent."""
+    at_default: bool = False
+    """Whether a SIGTERM ends the process there: it has its default disposition, and is not blocked."""
+    listeners: int = 0
+    """How often something else had become of SIGTERM by then."""
 
 
 class SignalEntered(NamedTuple):

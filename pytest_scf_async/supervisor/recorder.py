@@ -274,18 +274,19 @@ class Effects:
         server: str = "",
         lines: Callable[[], int] = lambda: UNKNOWN,
         in_event: Callable[[], bool] = lambda: False,
+        at_default: Callable[[int], bool] = lambda _tid: False,
         kill_at: int,
         kill: Callable[[], object],
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
         *server* is the address at which this process itself serves what it traces. Of that *lines* says how many lines
-        it has written, and *in_event* whether it has been given its event. *kill* is called at the entry of the effect
-        with the number *kill_at*.
+        it has written, *in_event* whether it has been given its event, and *at_default* whether a SIGTERM ends it where
+        that thread has an effect. *kill* is called at the entry of the effect with the number *kill_at*.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
-        self._server, self._lines, self._in_event = server, lines, in_event
+        self._server, self._lines, self._in_event, self._at_default = server, lines, in_event, at_default
         self._gate_at = 0
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
@@ -362,8 +363,9 @@ class Effects:
 
     def _add(self, effect: Effect) -> None:
         now_us, records = self._clock.now_us, self._control.recorded
-        lines, in_event = self._lines(), self._in_event()
-        self._writer.add(effect._replace(time_us=now_us, records=records, lines=lines, in_event=in_event))
+        at_default = self._at_default(effect.thread)
+        seen = effect._replace(time_us=now_us, records=records, lines=self._lines(), in_event=self._in_event())
+        self._writer.add(seen._replace(at_default=at_default))
         self._writer.flush()
         self._control.effects += 1
         if self._control.effects == self._kill_at:

@@ -161,6 +161,7 @@ class Supervisor:
             server=self._client.server,
             lines=lambda: self._log_gates.lines,
             in_event=lambda: self._event_sent,
+            at_default=self._dies_of_sigterm,
             kill_at=kill_at,
             kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )
@@ -381,6 +382,14 @@ class Supervisor:
                     self._tree.go_on()
                 self._owes_report = True
                 self._checks = 0
+
+    def _dies_of_sigterm(self, tid: int) -> bool:
+        """Whether SIGTERM ends the program, whose thread *tid* is at an effect. Of others than the first one it is not
+        known, as that may be in ``sigwait``, where the kernel shows the same."""
+        if tid != self._pid or self._listener.action != signals.DEFAULT or signals.is_blocked(tid, tid):
+            return False
+        state = procfs.signal_state(tid, signal.SIGTERM)
+        return state is not None and not (state.ignored or state.caught)
 
     def _set_effect_gate(self, gate: messages.OccurrenceGate | None) -> None:
         if self._effects is not None:

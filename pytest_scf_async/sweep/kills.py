@@ -54,15 +54,20 @@ class Kills:
         self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
         handler = self._lived.function.code.function
         self._has_places = self._lived.function.runtime.has_places
-        begins = (point.found.effects for point in recorded.points if point.found.name == handler)
+        begins = next((at for at, point in enumerate(recorded.points) if point.found.name == handler), _MANY)
+        self._of_init = frozenset(recorded.points[:begins] if self._has_places else ())
+        after = (point.found.effects for point in recorded.points[begins:])
         if not self._has_places:
-            begins = (number for number, effect in enumerate(self._record.effects) if effect.in_event)
-        self._effects_of_init = next(begins, len(self._record.effects))
+            after = (number for number, effect in enumerate(self._record.effects) if effect.in_event)
+        self._effects_of_init = next(after, len(self._record.effects))
         """How many effects there were before the handler's first line, or before the event was sent to a program; all,
         where that is not known."""
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
-        self._outcomes: dict[_Key, Outcome] = {}
+        self._outcomes: dict[tuple[_Key, str], Outcome] = {}
+        """What comes of kills, by how the event is killed, ..."""
+        self._resumed: dict[_Key, Outcome] = {}
+        """... and of the events after it, which may be the same however it was."""
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
         self._places = dict(self._all(recorded.points if self._has_places else (), known))
@@ -93,6 +98,12 @@ class Kills:
     def has(self, point: Point) -> bool:
         """Whether the record says what comes of a kill at *point*."""
         return point in self._places and not self._places[point].is_real
+
+    def ends_at_default(self, step: Step) -> bool:
+        """Whether *step* is a SIGTERM that ends the process at once, as a kill would: nobody listens to it there."""
+        point = step.point
+        known = step.by.kind == "graceful" and point.found.at_default and self.has(point)
+        return known and (point.kind != "effect" or self._record.effects[point.found.number - 1].in_event)
 
     def may_time_out(self, point: Point) -> bool:
         """Whether the record says what comes of the function's timeout at *point*: its handler has been called."""
@@ -160,25 +171,34 @@ class Kills:
         for point in points:
             lines += point.kind == "log"
             waits += point.kind == "wait"
-            yield point, Moment(point.found.time_us, point.found.records, lines, waits, point.label)
+            found, in_init = point.found, point in self._of_init
+            yield point, Moment(found.time_us, found.records, lines, waits, point.label, found.listeners, in_init)
 
     def key(self, question: Question, step: Step) -> _Key:
-        """Equal for kills of which one says what comes of all."""
+        """Equal for kills after which the same is resumed from."""
         place = self._places[step.point]
-        reads_log = any((question.check, question.done, question.retry))  # they have the event that was killed
-        return place.key, place.at.lines if reads_log else 0, step.by.name
+        if any((question.check, question.done, question.retry)):  # they have the event that was killed, and its log
+            return place.key, place.at.lines, step.by.name
+        return place.key, 0, "timeout" if step.by.kind == "timeout" else ""
 
     def outcome(
         self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False
     ) -> Outcome:
         """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
         place, key = self._places[plan.steps[-1].point], self.key(runner.question, plan.steps[-1])
-        known = None if plan.collects or anew else self._outcomes.get(key)
+        is_made = plan.collects or anew
+        known = None if is_made else self._outcomes.get((key, plan.how))
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))
-            made = runner.run(plan, is_done, killed)
-            assert made.interrupted is not None
-            known = self._outcomes[key] = replace(made, interrupted=None, timeline=made.interrupted._timeline())
+            resumed = None if is_made else self._resumed.get(key)
+            if resumed is None:
+                made = runner.run(plan, is_done, killed)
+                assert made.interrupted is not None
+                made = replace(made, interrupted=None, timeline=made.interrupted._timeline())
+            else:
+                first, timeline = runner.end(plan, killed)
+                made = replace(resumed, attempts=(first, *resumed.attempts[1:]), timeline=timeline)
+            known = self._outcomes[key, plan.how] = self._resumed[key] = made
         return replace(known, plan=plan)
 
     def _put(self, place: _Place, directory: Path) -> None:

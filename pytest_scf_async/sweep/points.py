@@ -113,7 +113,7 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     effect = state.effect
     assert effect is not None
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
-    found = messages.Point("effect", effect.time_us, state.number, path, line)
+    found = messages.Point("effect", effect.time_us, state.number, path, line, at_default=effect.at_default)
     return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
 
 

@@ -21,7 +21,7 @@ from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
-from .interruptions import FAULTS, Interruption
+from .interruptions import FAULTS, Interruption, Kind
 from .points import Point, points_of, points_of_program
 from .states import DiskRecord
 from .time_limit import TimeIsOverError, bounded
@@ -50,8 +50,11 @@ class Stage(Protocol):
     def record(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
 
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, *, timed_out: bool) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then."""
+    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: Kind) -> None:
+        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
+
+        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
+        """
 
     def reclaim(self, event: AsyncEvent) -> None:
         """Take the idle instance of *event* back."""
@@ -166,7 +169,7 @@ class Plan:
 
 
 class Killed(NamedTuple):
-    """The moment at which a run that was recorded is killed, by a termination or by the function's timeout."""
+    """The moment at which a run that was recorded is killed: by a termination, the function's timeout, or SIGTERM."""
 
     lived: Event
     at: Moment
@@ -282,6 +285,15 @@ class Runner:
             outcome = self._made(plan, is_done, recording=recording)
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
+    def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
+        """What is known of the first event of *plan*, which was *killed*, and its timeline; nothing comes after it."""
+        question = self.question
+        with self._stages(question.start, question.seed, self.path) as stage:
+            event = stage.run_of(question.function, {}).invoke_async(question.payload)
+            stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
+            event._look()
+            return _attempt(event), event._timeline()
+
     def _made(
         self,
         plan: Plan,
@@ -312,7 +324,7 @@ class Runner:
                 if killed is None:
                     effects = self._interrupt(stage, event, plan)
                 else:
-                    stage.kill(event, killed.lived, killed.at, timed_out=plan.steps[-1].by.kind == "timeout")
+                    stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
                     empty_directory(self.path)
                     killed.put(self.path)
                 is_to_be_killed = event._event.dies_terminated

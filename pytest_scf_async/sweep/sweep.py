@@ -627,9 +627,14 @@ class _Sweeper:
 
     def _need(self, step: Step) -> object:
         kills = self._kills
-        if kills is None or step.by.kind not in ("forced", "timeout") or not kills.has(step.point):
-            return step
-        return kills.key(self._runner.question, step)
+        is_kill = step.by.kind in ("forced", "timeout") or self._ends_at_default(Plan((step,)))
+        known = kills is not None and is_kill and kills.has(step.point)
+        return kills.key(self._runner.question, step) if kills is not None and known else step
+
+    def _ends_at_default(self, plan: Plan) -> bool:
+        """Whether *plan* is a SIGTERM to which nobody listens: 439, and a kill."""
+        step = plan.steps[-1]
+        return len(plan.steps) == 1 and not plan.cold and self._kills is not None and self._kills.ends_at_default(step)
 
     def _applies(self, how: Interruption, point: Point) -> bool:
         """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""
@@ -650,7 +655,8 @@ class _Sweeper:
             return [], {}
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops
-        for point in first_turns([point for point in reached if point.graceful], stops):
+        listened = [each for each in reached if each.graceful and not self._ends_at_default(Plan((Step(each, by),)))]
+        for point in first_turns(listened, stops):
             step = Step(point, by)
             try:
                 outcome = self._runner.run(Plan((step,), collects=True, recorded=self._follows_stops), self._is_done)
@@ -679,6 +685,7 @@ class _Sweeper:
         last = plan.steps[-1]
         try:
             is_kill = len(plan.steps) == 1 and (last.by == _FORCED or plan.is_killed_at_effect)
+            is_kill |= self._ends_at_default(plan)
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)

@@ -12,7 +12,7 @@ from internals import Kills
 from seeded_set import SEEDED, path_of
 from sweeping import Deploy, each_run
 
-from pytest_scf_async import ScfRuntime, ScfUsageError
+from pytest_scf_async import Run, ScfRuntime, ScfUsageError
 
 # once: what differs between versions is in test_points.py and test_seeded.py
 pytestmark = pytest.mark.once
@@ -39,11 +39,23 @@ RENAMED = IN_PLACE.replace(
 )
 
 
+def timeline(run: Any) -> list[str]:
+    """That of the interrupted event, which a run has where something is wrong with it, without its lines and waits.
+
+    Of points at which a kill leaves the same it is that of the first one, which may stand before a line, or a wait.
+    """
+    lines = re.sub("MemUsage:.*", "", run.outcome.timeline).splitlines() if run.differences else []
+    written = r"log +(START|Init Report|\[PLATFORM\]|ERROR|END|Report) "
+    of_platform = rf"\+\S+ s  (status|signal|instance  (?!stands)|{written})"
+    return [line for line in lines if re.match(of_platform, line)]
+
+
 def outcomes(sweep: Any) -> dict[str, Any]:
     return {
         run.key: (
             sorted(kind.value for kind in run.kinds),
-            [(attempt.status, attempt.seconds, attempt.cold) for attempt in run.outcome.attempts],
+            [(attempt.status_code, attempt.seconds, attempt.cold) for attempt in run.outcome.attempts],
+            timeline(run),
             run.outcome.written,
             run.outcome.effects.digest(),
         )
@@ -62,16 +74,37 @@ def test_what_comes_of_a_kill_is_what_comes_of_a_real_one(
 def are_like_real_ones(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, function: Any, payload: Any = None
 ) -> None:
-    """Kills from the record come to what real ones come to, at each line and wait."""
-    recorded = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how="forced"))
+    """Kills from the record come to what real ones come to, at each line and wait, and those by SIGTERM as well."""
+    how = ("graceful", "forced")
+    recorded = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how=how))
     monkeypatch.setattr(
         Kills, "points", property(lambda self: [each for each in self._places if each.kind != "effect"])
     )
     monkeypatch.setattr(Kills, "has", lambda *_: False)
-    real = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how="forced"))
+    real = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how=how))
     assert len(real) > 10
     for key, outcome in real.items():
-        assert recorded[key] == outcome, key
+        if ">" not in key:
+            assert recorded[key] == outcome, key
+
+
+def test_a_sigterm_that_nobody_listens_to_is_a_kill_from_the_record(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, deployed: Deploy
+) -> None:
+    stages: list[str | None] = []
+
+    def counted(run: Run) -> Iterator[dict[str, str]]:
+        stages.append(run.point)
+        yield {"OUT": str(run.path)}
+
+    function = deployed(IN_PLACE)
+    forced = scf_runtime.sweep(function, each_run=counted, how="forced")
+    both = scf_runtime.sweep(function, each_run=counted, how=("graceful", "forced"))
+    assert len(both.runs) > 1.8 * len(forced.runs)
+    assert {run.outcome.attempts[0].status_code for run in both.runs if run.how == "graceful"} == {439}
+    half = stages.index(None, stages.index(None) + 3)
+    assert len(stages) - half <= half + 3, "no resume is made for a SIGTERM that leaves what a kill leaves"
+    are_like_real_ones(scf_runtime, monkeypatch, function)
 
 
 def test_random_numbers_are_those_of_the_same_events(

@@ -10,6 +10,7 @@ from __future__ import annotations
 import ast
 import fnmatch
 import os
+import signal
 import warnings
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
@@ -17,6 +18,7 @@ from typing import Any, NamedTuple
 from ...protocol import messages
 from ...protocol.statements import Owner, owner_of, statements_in
 from .. import clock, process_ends
+from ..patches import children, signals
 from ..scheduler.scheduler import scheduler
 from . import bytecode
 
@@ -166,7 +168,8 @@ class Collector:
 
     def _add(self, point: messages.Point) -> None:
         control = scheduler.control
-        self._rows.append([*point[:-2], control.effects, control.recorded])
+        at_default = children.disposition(signal.SIGTERM) == signal.SIG_DFL
+        self._rows.append([*point[:-4], control.effects, control.recorded, at_default, signals.changes])
         if len(self._rows) >= BATCH:
             self.report()
 

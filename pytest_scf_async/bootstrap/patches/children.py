@@ -36,6 +36,7 @@ class _Sigaction(ctypes.Structure):
     ]
 
 
+_real_sigmask = signal.pthread_sigmask
 _sigaction = ctypes.CDLL(None, use_errno=True).sigaction
 _sigaction.argtypes = (ctypes.c_int, ctypes.c_void_p, ctypes.c_void_p)
 
@@ -55,6 +56,14 @@ def _counted(real: Any, before: Sequence[Callable[[FrameType], None]] = ()) -> A
                 scheduler.forks()
 
     return start
+
+
+def disposition(signum: int) -> int | None:
+    """What the kernel does with a signal for this process, code in C included: the address of a handler, or
+    ``SIG_DFL`` or ``SIG_IGN``; None: this thread blocks it."""
+    action = _Sigaction()
+    _sigaction(signum, None, ctypes.byref(action))
+    return None if signum in _real_sigmask(signal.SIG_BLOCK, ()) else action.handler or 0
 
 
 def ignore_stops_of_children() -> None:

@@ -40,6 +40,8 @@ before_kill: list[Callable[[Any, Any], None]] = []
 """Called with what ``os.kill`` was called with, before it does anything; raises nothing."""
 before_pthread_kill: list[Callable[[Any, Any], None]] = []
 """The same for ``signal.pthread_kill``."""
+changes = 0
+"""How often this process has reported that something else becomes of SIGTERM."""
 _wakeup = -1
 """The end of the pipe of `watch` to which the kernel's signal handler writes."""
 
@@ -120,7 +122,7 @@ def fake_signal(signalnum: Any, handler: Any) -> Any:
         before = _handlers.pop(int(signalnum), previous)
     if scheduler.active:
         kind = "handler" if _listens(int(signalnum)) else getattr(handler, "name", str(handler))
-        scheduler.send_marked(messages.pack(messages.Listening(int(signalnum), kind)))
+        _report(int(signalnum), kind)
         stand_if_listening()
     return before
 
@@ -148,7 +150,13 @@ def fake_unregister(signum: int) -> bool:
 def _report_outside(signum: int, kind: str) -> None:
     """Report what code outside Python does to a handler of user code, which Python still knows."""
     if scheduler.active and _listens(signum):
-        scheduler.send_marked(messages.pack(messages.Listening(int(signum), kind)))
+        _report(int(signum), kind)
+
+
+def _report(signum: int, kind: str) -> None:
+    global changes
+    changes += signum == signal.SIGTERM
+    scheduler.send_marked(messages.pack(messages.Listening(signum, kind)))
 
 
 def set_gates(gates: list[messages.ListeningGate]) -> None:
