@@ -43,6 +43,8 @@ class Effect(NamedTuple):
     """How many lines had been written to the log by then."""
     said: str = ""
     """A digest of what is said to another process; the path of ``connect``, ``send`` and ``receive`` is its address."""
+    function: str = ""
+    """The function of a library that user code has called, where the instance was asked to name it."""
 
     @property
     def text(self) -> str:

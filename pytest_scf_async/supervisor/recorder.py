@@ -273,17 +273,20 @@ class Effects:
         *,
         server: str = "",
         lines: Callable[[], int] = lambda: UNKNOWN,
+        main: int = 0,
         kill_at: int,
         kill: Callable[[], object],
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
         *server* is the address at which this process itself serves what it traces, and *lines* says how many lines that
-        has written. *kill* is called at the entry of the effect with the number *kill_at*.
+        has written. The control page may name what the thread *main* has called. *kill* is called at the entry of the
+        effect with the number *kill_at*.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
         self._server, self._lines = server, lines
+        self._main = main
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
         """By its inode, to whom a socket is connected."""
@@ -342,7 +345,8 @@ class Effects:
 
     def _add(self, effect: Effect) -> None:
         now_us, records = self._clock.now_us, self._control.recorded
-        self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines()))
+        function = self._control.function if effect.thread == self._main else ""
+        self._writer.add(effect._replace(time_us=now_us, records=records, lines=self._lines(), function=function))
         self._writer.flush()
         self._control.effects += 1
         if self._control.effects == self._kill_at:
@@ -545,7 +549,7 @@ def serve(pid: int, fds: Sequence[int], kill_at: int) -> None:
     clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
     with socket.socket(fileno=connection) as instance:
         control = ControlPage(control_file)
-        effects = Effects(root, record, clock, control, kill_at=kill_at, kill=lambda: os._exit(0))
+        effects = Effects(root, record, clock, control, main=pid, kill_at=kill_at, kill=lambda: os._exit(0))
         instance.sendall(b"%d" % os.getpid())
         if instance.recv(1):
             try:

@@ -50,6 +50,8 @@ class Point:
     """The wait, or the line of the log."""
     after: Point | None = None
     """It is a point of a second termination: the first one, with SIGTERM, was there."""
+    function: str = field(default="", compare=False)
+    """Of an effect in a finding: the library's function that its line has called; empty: it is not known."""
 
     @property
     def graceful(self) -> bool:
@@ -109,7 +111,7 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     effect = state.effect
     assert effect is not None
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
-    found = messages.Point("effect", effect.time_us, state.number, path, line)
+    found = messages.Point("effect", effect.time_us, state.number, path, line, text=effect.text)
     return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
 
 
