@@ -48,6 +48,8 @@ class Effect(NamedTuple):
     at_default: bool = False
     """Whether a SIGTERM ends the program there, as its first thread, which is about to make the call, does not
     block it, and it has its default disposition."""
+    function: str = ""
+    """The function of a library that user code has called, where the instance was asked to name it."""
 
     @property
     def text(self) -> str:

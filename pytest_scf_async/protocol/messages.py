@@ -630,6 +630,8 @@ class Collect(NamedTuple):
     """Directories of user code."""
     exclude: list[str]
     """Patterns of paths below these whose code is not the user's."""
+    functions: bool = False
+    """Have the control page name the function that user code has called, too."""
 
 
 AnyGate = LogGate | ListeningGate | LineGate | OccurrenceGate | Fault

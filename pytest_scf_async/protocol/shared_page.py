@@ -103,6 +103,9 @@ FAILED: Final = 1
 CLOSED: Final = 2
 """User code has closed the channel."""
 
+FUNCTION: Final = struct.Struct("128p")
+FUNCTION_OFFSET: Final = 32 * 8
+"""Behind the slots above: the name of the function that user code has called, where a sweep has asked for it."""
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
 count."""
@@ -259,6 +262,16 @@ class ControlPage:
             start, length = (place & ~(1 << LEASE_MAIN)) >> 16, place & 0xFFFF
             text = bytes(self.texts[start : start + length]).decode("utf-8", "replace")
             yield text, first_us, last_us, count, bool(place >> LEASE_MAIN)
+
+    @property
+    def function(self) -> str:
+        """The function that the main thread's user code has called, and that has not returned; empty: not known."""
+        (name,) = FUNCTION.unpack_from(self._map, FUNCTION_OFFSET)
+        return str(name, "utf-8", "replace")
+
+    @function.setter
+    def function(self, name: str) -> None:
+        FUNCTION.pack_into(self._map, FUNCTION_OFFSET, name.encode("utf-8", "replace"))
 
     @property
     def passes(self) -> MutableSequence[int]:

@@ -25,7 +25,7 @@ from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
 from ..protocol import linux
-from ..protocol.disk_record import PAGE, UNKNOWN, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from . import filter as seccomp
 from . import sockets, tracee
@@ -272,21 +272,18 @@ class Effects:
         control: ControlPage,
         *,
         server: str = "",
-        lines: Callable[[], int] = lambda: UNKNOWN,
-        in_event: Callable[[], bool] = lambda: False,
-        at_default: Callable[[int], bool] = lambda _tid: False,
+        complete: Callable[[Effect], Effect],
         kill_at: int,
         kill: Callable[[], object],
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
-        *server* is the address at which this process itself serves what it traces. Of that *lines* says how many lines
-        it has written, *in_event* whether it has been given its event, and *at_default* whether a SIGTERM ends it where
-        that thread has an effect. *kill* is called at the entry of the effect with the number *kill_at*.
+        *server* is the address at which this process itself serves what it traces, and *complete* adds what else it
+        knows of an effect. *kill* is called at the entry of the effect with the number *kill_at*.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
-        self._server, self._lines, self._in_event, self._at_default = server, lines, in_event, at_default
+        self._server, self._complete = server, complete
         self._gate_at = 0
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
@@ -363,9 +360,7 @@ class Effects:
 
     def _add(self, effect: Effect) -> None:
         now_us, records = self._clock.now_us, self._control.recorded
-        at_default = self._at_default(effect.thread)
-        seen = effect._replace(time_us=now_us, records=records, lines=self._lines(), in_event=self._in_event())
-        self._writer.add(seen._replace(at_default=at_default))
+        self._writer.add(self._complete(effect._replace(time_us=now_us, records=records)))
         self._writer.flush()
         self._control.effects += 1
         if self._control.effects == self._kill_at:
@@ -568,7 +563,12 @@ def serve(pid: int, fds: Sequence[int], kill_at: int) -> None:
     clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
     with socket.socket(fileno=connection) as instance:
         control = ControlPage(control_file)
-        effects = Effects(root, record, clock, control, kill_at=kill_at, kill=lambda: os._exit(0))
+
+        def named(effect: Effect) -> Effect:
+            """The control page may say what the main thread has called."""
+            return effect._replace(function=control.function) if effect.thread == pid else effect
+
+        effects = Effects(root, record, clock, control, complete=named, kill_at=kill_at, kill=lambda: os._exit(0))
         instance.sendall(b"%d" % os.getpid())
         if instance.recv(1):
             try:

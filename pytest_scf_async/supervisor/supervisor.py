@@ -24,6 +24,7 @@ from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
 from ..protocol import linux, messages, procfs, shared_page
+from ..protocol.disk_record import Effect
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import Order
 from . import filter as seccomp
@@ -159,9 +160,7 @@ class Supervisor:
         self._effects = Effects(
             *(root, record, self._clock, scheduler.control),
             server=self._client.server,
-            lines=lambda: self._log_gates.lines,
-            in_event=lambda: self._event_sent,
-            at_default=self._dies_of_sigterm,
+            complete=self._completed,
             kill_at=kill_at,
             kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
         )
@@ -382,6 +381,10 @@ class Supervisor:
                     self._tree.go_on()
                 self._owes_report = True
                 self._checks = 0
+
+    def _completed(self, effect: Effect) -> Effect:
+        at_default = self._dies_of_sigterm(effect.thread)
+        return effect._replace(lines=self._log_gates.lines, in_event=self._event_sent, at_default=at_default)
 
     def _dies_of_sigterm(self, tid: int) -> bool:
         """Whether SIGTERM ends the program, whose thread *tid* is at an effect. Of others than the first one it is not

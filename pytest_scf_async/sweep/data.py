@@ -52,6 +52,7 @@ def _point(point: Point) -> _Facts:
         "line": point.line,
         "seconds": point.seconds,
         "text": point.text,
+        "function": point.function,
         "graceful": point.graceful,
         "forced": point.forced,
         "after": None if point.after is None else point.after.shown,

@@ -54,6 +54,8 @@ class Point:
     """It is an effect of a program, which gets its signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
+    function: str = field(default="", compare=False)
+    """Of an effect in a finding: the library's function that its line has called; empty: it is not known."""
 
     @property
     def graceful(self) -> bool:
@@ -113,7 +115,8 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     effect = state.effect
     assert effect is not None
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
-    found = messages.Point("effect", effect.time_us, state.number, path, line, at_default=effect.at_default)
+    at_default, text = effect.at_default, effect.text
+    found = messages.Point("effect", effect.time_us, state.number, path, line, text=text, at_default=at_default)
     return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
 
 

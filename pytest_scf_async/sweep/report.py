@@ -65,7 +65,8 @@ def class_title(alike: FailureClass) -> str:
     if late and Kind.LATE not in also:
         times = f"{times}, {late:,} of them late"
     only_cold = all(each.cold for each in alike.runs)
-    return shortened_line(f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}", WIDTH)
+    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}"
+    return shortened_line(title, WIDTH + len(_function(run.point)))
 
 
 def _how(run: SweepRun, cold: bool) -> str:
@@ -211,8 +212,12 @@ def _place(point: Point) -> str:
     if point.kind in ("wait", "waited", "log", "effect"):
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
-        text = f"{text} ({point.text}{where})"
+        text = f"{text} ({point.text}{where}{_function(point)})"
     return f"{text}, {point.seconds:g} s after the event's start"
+
+
+def _function(point: Point) -> str:
+    return f", in {point.function}" if point.function else ""
 
 
 def _pass(point: Point) -> str:

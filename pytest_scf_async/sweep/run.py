@@ -144,6 +144,8 @@ class Plan:
     """It starts at another time and has other request ids."""
     recorded: bool = False
     """The effects of its first event are recorded; where that is interrupted, its points after that are collected."""
+    functions: bool = False
+    """What is recorded names the library's function that user code has called."""
     cold: bool = False
     """The instance is reclaimed when the interrupted event has ended, so that the next event has a cold start."""
 
@@ -315,7 +317,7 @@ class Runner:
             event = function.invoke_async(question.payload)
             run.events.append(event)
             if plan.collects and not plan.steps:
-                self._collect(event, interrupted=False)
+                self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
             failed = stuck = ""
             end: str | None = None
@@ -342,7 +344,7 @@ class Runner:
                 end = self._end_of(plan, run)
                 failed = self._check(stage, run, function)
                 while not self._is_done(run.events[-1], is_done) and len(run.events) <= question.attempts:
-                    self._resume(stage, run, function, collects=plan.collects)
+                    self._resume(stage, run, function, plan)
             except CannotEndError as error:
                 if not plan.steps:
                     raise
@@ -353,10 +355,10 @@ class Runner:
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
-    def _collect(self, event: AsyncEvent, *, interrupted: bool = True) -> None:
+    def _collect(self, event: AsyncEvent, plan: Plan, *, interrupted: bool = True) -> None:
         question = self.question
         if question.function.runtime.has_places:
-            wanted = messages.Collect(list(question.roots), list(question.exclude))
+            wanted = messages.Collect(list(question.roots), list(question.exclude), plan.functions)
             event._collect_points(wanted, interrupted=interrupted)
 
     def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> int:
@@ -370,7 +372,7 @@ class Runner:
         if plan.steps and plan.steps[0].by.failure is not None:
             event._fail_at(*_fault_of(plan.steps[0]))
             if plan.collects:
-                self._collect(event)
+                self._collect(event, plan)
             return 0
         if plan.is_killed_at_effect:
             event._event.will_be_killed()  # maybe while the handler of the SIGTERM before it runs
@@ -387,7 +389,7 @@ class Runner:
             if number + 1 < len(steps):
                 gates.append(self._gate(event, steps[number + 1].point))
             elif plan.collects or plan.recorded:
-                self._collect(event)
+                self._collect(event, plan)
             effects = 0 if event._event.instance is None else event._event.instance.effects
             _interrupt(stage, event, step.by)
         return effects
@@ -437,13 +439,13 @@ class Runner:
             return bool(self.question.done(event))
         return event._event.status is Status.FINISHED and is_done(event)
 
-    def _resume(self, stage: Stage, run: Run, function: Function, *, collects: bool = False) -> AsyncEvent:
+    def _resume(self, stage: Stage, run: Run, function: Function, plan: Plan | None = None) -> AsyncEvent:
         retry, payload = self.question.retry, self.question.payload
         stage.advance(resume_after_us(len(run.events)))
         event = function.invoke_async(payload if retry is None else retry(run.events[-1]))
         run.events.append(event)
-        if collects:
-            self._collect(event)
+        if plan is not None and plan.collects:
+            self._collect(event, plan)
         event.wait()
         event._look()
         return event

@@ -155,8 +155,12 @@ def _writers(effects: Iterable[Effect]) -> set[int]:
     return {effect.thread for effect in effects if not effect.said}
 
 
+def _without_numbers(text: str) -> str:
+    return re.sub(r"\d+", "0", text)
+
+
 def _sequence(effects: Iterable[Effect]) -> list[str]:
-    return [re.sub(r"\d+", "0", effect.text) for effect in effects]
+    return [_without_numbers(effect.text) for effect in effects]
 
 
 class State(NamedTuple):
@@ -200,6 +204,11 @@ class DiskRecord:
             return None
         alike = itertools.takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))
         return sum(1 for _ in alike)
+
+    def function_at(self, number: int, text: str) -> str:
+        """The library's function that has the effect with that *number*, if that has this *text*, but for numbers."""
+        effects, shown = self.effects[number - 1 : number], _without_numbers(text)
+        return next((each.function for each in effects if _without_numbers(each.text) == shown), "")
 
     @property
     def spoke_at(self) -> int:

@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ..async_event import AsyncEvent, Json
 from ..clock import duration_us
-from ..errors import Given, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
 from ..model import Status
 from ..protocol.real_time import REAL
@@ -34,6 +34,7 @@ from .points import Point, choice, chosen, effect_named, first_difference, first
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
+from .states import DiskRecord
 
 __tracebackhide__ = hidden_from_users
 
@@ -270,6 +271,7 @@ class _Sweeper:
         try:
             if not incomplete:
                 unlike = tuple(self._made_again(made))
+                made = self._with_functions(made)
                 missing = tuple(not_reached(self._request.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
@@ -389,7 +391,7 @@ class _Sweeper:
         outcome = self._stopped.pop(plan, None) or self._outcome(replace(plan, collects=collects, recorded=recorded))
         if outcome is None:
             return
-        yield number, self._judged_run(plan, outcome)
+        yield number, self._judged_run(outcome.plan, outcome)
         if outcome.record is None or outcome.record.problems:
             return
         kills = Kills(outcome, self._left)
@@ -430,6 +432,34 @@ class _Sweeper:
             again = None if self._is_late() else self._run(alike.earliest.outcome.plan, anew=True)
             if again is not None and again.came_to != alike.earliest.came_to:
                 yield alike.earliest, again
+
+    def _with_functions(self, made: list[SweepRun]) -> list[SweepRun]:
+        """*made*, where the earliest run of each class that is at an effect names the library's function that has it.
+
+        One more run, which is slower, knows all of those that come after the same SIGTERM, or after none.
+        """
+        if self._request.until is not None or not self._runner.question.function.runtime.has_places:
+            return made
+        earliest = [alike.earliest for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED]]
+        records: dict[tuple[Step, ...], DiskRecord] = {}
+        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest if run.point.kind == "effect"):
+            record = None if self._is_late() else self._record_with_functions(steps)
+            if record is not None:
+                records[steps] = record
+        named = []
+        for run in made:
+            known = records.get(run.outcome.plan.steps[:-1]) if run.point.kind == "effect" else None
+            function = "" if known is None else known.function_at(run.point.found.number, run.point.found.text)
+            named.append(replace(run, point=replace(run.point, function=function)) if function else run)
+        return named
+
+    def _record_with_functions(self, steps: tuple[Step, ...]) -> DiskRecord | None:
+        question = replace(self._runner.question, check=None, done=None, attempts=0)
+        runner = Runner(question, self._bench.stages, self._runner.path)
+        try:
+            return runner.run(Plan(steps, collects=True, recorded=True, functions=True), lambda _: True).record
+        except (NotReachedError, CannotEndError):
+            return None
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 

@@ -189,7 +189,7 @@ def test_a_checkpoint_that_is_written_in_place_is_lost_between_its_calls(
     (found,) = sweep.failures
     assert {kind.value for kind in found.kinds} == {"never finishes"}
     assert [run.key for run in found.runs] == [f"forced@effect#{number}" for number in (2, 4, 6)]
-    assert "first at effect#2 (write state.json, job.py:10), 1 s after the event's start" in sweep.report
+    assert "first at effect#2 (write state.json, job.py:10, in Path.write_text), 1 s after" in sweep.report
     assert "files in run.path at the interruption: state.json (0 bytes)" in sweep.report
 
 

@@ -126,7 +126,7 @@ MISSED = {
         checkpoint.with_suffix(".new").write_text(json.dumps(state))
         os.replace(checkpoint.with_suffix(".new"), checkpoint)
         """,
-        r"never finishes \(forced, 2 .*\), first at effect#2 \(write state\.json, job\.py:11\), 1 s after",
+        r"never finishes \(forced, 2 .*\), first at effect#2 \(write state\.json, job\.py:11, in Path\.write_text\)",
     ),
     "state in a global": Pair(
         IN_THE_INSTANCE,
@@ -161,7 +161,7 @@ MISSED = {
         shutil.copy(state, out / "backup.new")
         os.replace(out / "backup.new", backup)
         """,
-        r"never finishes \(forced, .*\), first at effect#10 \(write state, job\.py:17\), 0 s after",
+        r"never finishes \(forced, .*\), first at effect#10 \(write state, job\.py:17, in Path\.write_text\)",
     ),
 }
 
@@ -531,7 +531,7 @@ ALARMED = {
         owner.write_text(str(OWNER))
         """,
         '(out / "owner").write_text(str(OWNER))',
-        r"never finishes \(forced, 13 .*\), first at effect#2 \(write owner, job\.py:14\), 0 s after",
+        r"never finishes \(forced, 13 .*\), first at effect#2 \(write owner, job\.py:14, in Path\.write_text\)",
     ),
     "two descriptors of one file": Pair(
         ONE_LOG,

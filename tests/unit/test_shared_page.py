@@ -41,6 +41,15 @@ def test_every_slot_of_the_control_page_is_an_attribute(control: shared_page.Con
         assert control.slots[place] == getattr(control, attribute) == 1000 + place, name
 
 
+def test_the_name_of_a_function_touches_no_slot(control: shared_page.ControlPage) -> None:
+    assert control.function == ""
+    for name in ("Path.write_text", "ü" * 100, "os.replace", ""):
+        control.function = name
+        assert control.function in (name, "ü" * 63 + "\ufffd")
+        assert not any(control.slots[: max(SLOTS.values()) + 1])
+        assert not any(control.slots[shared_page.LEASE_LOG :])
+
+
 def test_a_clock_page_counts_the_waits_and_is_copied_whole() -> None:
     shared = shared_page.SharedClockPage()
     shared.now_us, shared.boot_us = 5, 3

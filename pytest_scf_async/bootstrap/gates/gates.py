@@ -61,9 +61,16 @@ def _set_line_gates(message: messages.ArmGates) -> None:
     if lines.set_gates(message.places, gates, message.collect):
         reports.change()
         _follows_lines = True
-        lines.report_by(reports.call_traced, reports.CALLBACKS)
+        follow, callbacks = reports.follow, reports.CALLBACKS
+        collector = lines.collector
+        if collector is not None and collector.wanted.functions:
+            from . import functions  # noqa: PLC0415  (one run of a sweep needs it)
+
+            follow = functions.begin(collector.files(frozenset()), follow)
+            callbacks |= functions.CALLBACKS
+        lines.report_by(reports.call_traced, callbacks)
         signals.call_handlers_by(lines.call_handler)
-        scheduler.follow_gates(reports.follow)
+        scheduler.follow_gates(follow)
 
 
 def _set_occurrence_gates(gates: list[messages.OccurrenceGate | messages.Fault], *, collects: bool) -> None:

@@ -1,0 +1,121 @@
+"""Name the function of a library that user code has called, on the control page, for who records its effects.
+
+A sweep asks for it in a run of its own, as each call of the main thread is reported here then. The name is there when a
+call begins, so that the recorder finds it when that has an effect. A profiler of user code has precedence: where there
+is one, nothing is named.
+"""
+
+from __future__ import annotations
+
+import _thread
+import sys
+from collections.abc import Callable
+from types import FrameType
+from typing import Any
+
+from ...protocol.own_code import OWN_CODE
+from ..scheduler.scheduler import scheduler
+from .collecting import Files
+
+_get_ident = _thread.get_ident
+_PREFIXES = {"posix": "os.", "builtins": "", "io": ""}
+"""What stands before the name of a function in C, where that is not its module."""
+
+
+class _Functions:
+    """The function for ``sys.setprofile``. It asks the stack, as greenlets return from calls in any order."""
+
+    def __init__(self, files: Files) -> None:
+        self._files = files
+        self._in_c: dict[int, str] = {}
+        """The function in C that a frame of user code has called, until it returns, by the frame's identity."""
+        self.begun = self._ended = False
+
+    def begin(self) -> None:
+        """Have the calls of this thread reported, unless they are to somebody else."""
+        if sys.getprofile() is None:
+            self.begun = True
+            sys.setprofile(self)
+            sys.addaudithook(self._heard)
+
+    def _heard(self, event: str, arguments: object) -> None:
+        """User code, in Python or in C, has calls reported to a profiler of its own from here on."""
+        if event == "sys.setprofile" and _get_ident() == scheduler.main_ident and scheduler.active:
+            self._ended = True
+            scheduler.control.function = ""
+
+    def __call__(self, frame: FrameType, event: str, callee: Any) -> None:
+        if self._ended or not scheduler.active:  # in a child that user code forked, the page is its parent's
+            return
+        is_users, now = frame.f_code.co_filename in self._files, frame
+        if event == "c_call":
+            if is_users:
+                self._in_c[id(frame)] = _name_in_c(callee)
+        elif is_users:
+            self._in_c.pop(id(frame), None)
+        if event in ("call", "return"):
+            caller = frame.f_back
+            if caller is None or not (is_users or caller.f_code.co_filename in self._files):
+                return
+            now = frame if event == "call" else caller
+        elif event != "c_call" and not is_users:
+            return
+        scheduler.control.function = self._under_way(now)
+
+    def _under_way(self, frame: FrameType) -> str:
+        """The function that user code has called last, where *frame* is the innermost one."""
+        at: FrameType | None = frame
+        outermost: FrameType | None = None
+        while at is not None and at.f_code.co_filename not in self._files:
+            if not at.f_code.co_filename.startswith(OWN_CODE):
+                outermost = at
+            at = at.f_back
+        return "" if at is None else self._in_c.get(id(at)) or ("" if outermost is None else _name_of(outermost))
+
+
+_functions: _Functions | None = None
+
+
+def begin(files: Files, follow: Callable[[], None]) -> Callable[[], None]:
+    """Name what code of *files* calls; what each thread is to call when it resumes, in place of *follow*."""
+    global _functions
+    functions = _functions = _functions or _Functions(files)
+
+    def follow_both() -> None:
+        follow()
+        if not functions.begun and _get_ident() == scheduler.main_ident:
+            functions.begin()
+
+    return follow_both
+
+
+def _name_of(frame: FrameType) -> str:
+    """The function of *frame*, as in ``Path.write_text`` and ``json.dump``."""
+    code = frame.f_code
+    name: str = getattr(code, "co_qualname", "") or _method_before_3_11(frame) or code.co_name
+    name = name.rpartition("<locals>.")[2]
+    return name.removesuffix(".__init__") if "." in name else f"{frame.f_globals.get('__name__', '?')}.{name}"
+
+
+def _method_before_3_11(frame: FrameType) -> str:
+    name = frame.f_code.co_name
+    for value in [*frame.f_globals.values()]:
+        method = vars(value).get(name) if isinstance(value, type) else None
+        if getattr(getattr(method, "__func__", method), "__code__", None) is frame.f_code:
+            return f"{value.__qualname__}.{name}"
+    return ""
+
+
+def _name_in_c(function: Any) -> str:
+    """The same of a function in C; empty for one that the interpreter calls, as at the end of a ``with`` block."""
+    name, module = function.__qualname__, function.__module__
+    if function.__name__.startswith("__"):
+        return ""
+    if "." in name or not isinstance(module, str):
+        return str(name)
+    module = module.lstrip("_")
+    return f"{_PREFIXES.get(module, f'{module}.')}{name}"
+
+
+CALLBACKS = frozenset({_Functions.__call__.__code__})
+"""The code of the callbacks of the interpreter."""

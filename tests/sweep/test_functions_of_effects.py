@@ -1,0 +1,198 @@
+"""A finding at an effect names the library's function that the handler's line has called."""
+
+from __future__ import annotations
+
+import re
+import textwrap
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+from internals import DiskRecord
+from sweeping import Deploy, each_run
+
+from pytest_scf_async import ScfRuntime
+
+# interpreter: what a function is called, and what of a call the interpreter reports, depends on Python
+pytestmark = pytest.mark.interpreter
+
+SAVES = """
+    import json, os, pathlib, shutil, sys, tempfile, threading, time
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+        if not (out / "begun").exists():
+            time.sleep(1)
+            (out / "begun").write_text("x")
+            row = out / "row"
+            SAVE
+        return "done"
+"""
+
+
+@pytest.fixture
+def functions(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch, without_second_stops: None
+) -> Callable[[str], list[str]]:
+    """Sweeps a handler that does this, and gives its effects, with the function that each is in."""
+
+    def sweep(save: str) -> list[str]:
+        records: list[DiskRecord] = []
+        monkeypatch.setattr(DiskRecord, "function_at", lambda self, *_: records.append(self) or "")
+        function = deployed(SAVES.replace("SAVE", f"\n{' ' * 12}".join(save.splitlines())))
+        assert scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+        return [f"{effect.text} in {effect.function or '?'}" for effect in records[0].effects][2:]
+
+    return sweep
+
+
+def test_the_report_names_the_method_that_writes(
+    scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None
+) -> None:
+    sweep = scf_runtime.sweep(deployed(SAVES.replace("SAVE", "pass")), each_run=each_run, how="forced")
+    first = "first at effect#2 (write begun, job.py:8, in Path.write_text), 1 s after the event's start"
+    assert first in sweep.report
+    with pytest.raises(AssertionError, match=re.escape(first)):
+        sweep.assert_survives()
+
+
+@pytest.mark.parametrize(
+    ("save", "expected"),
+    [
+        pytest.param(
+            'with open(row, "w", 512) as file:\n    json.dump(["row"] * 2_000, file)',
+            ["open row in open", "write row in json.dump", "write row in json.dump", "write row in ?"],
+            id="a function in Python, and what is left for the end of a with block",
+        ),
+        pytest.param(
+            'file = open(row, "w")\nfile.write("row")\nfile.close()\nrow.unlink()\nos.mkdir(row)\nos.rmdir(row)',
+            [
+                *("open row in open", "write row in TextIOWrapper.close", "unlink row in Path.unlink"),
+                *("mkdir row in os.mkdir", "rmdir row in os.rmdir"),
+            ],
+            id="functions in C",
+        ),
+        pytest.param(
+            'os.replace(out / "begun", row)\nopen(row, "w").write("row")\nos.replace(row, out / "begun")',
+            [
+                *("rename begun to row in os.replace", "open row in open", "write row in ?"),
+                "rename row to begun in os.replace",
+            ],
+            id="a file that the interpreter closes",
+        ),
+        pytest.param(
+            'shutil.copy(out / "begun", row)',
+            ["open row in shutil.copy", "sendfile row in shutil.copy", "chmod row in shutil.copy"],
+            id="a function that calls others",
+        ),
+        pytest.param(
+            'json.dumps(object(), default=lambda _: row.write_text("row"))\nsorted([row], key=pathlib.Path.unlink)\n'
+            "sorted([row], key=lambda each: each.mkdir())\nrow.rmdir()",
+            [
+                *("open row in Path.write_text", "write row in Path.write_text", "unlink row in sorted"),
+                *("mkdir row in Path.mkdir", "rmdir row in Path.rmdir"),
+            ],
+            id="functions that call others of the handler",
+        ),
+        pytest.param(
+            'shutil.make_archive(row, "zip", out, "begun")\nwith tempfile.NamedTemporaryFile(dir=out) as file:\n'
+            '    file.write(b"row")',
+            [
+                *("open row.zip in shutil.make_archive", "write row.zip in shutil.make_archive"),
+                *("open tmpNAME in tempfile.NamedTemporaryFile", "write tmpNAME in _TemporaryFileWrapper.__exit__"),
+                "unlink tmpNAME in _TemporaryFileWrapper.__exit__",
+            ],
+            id="classes",
+        ),
+        pytest.param(
+            'thread = threading.Thread(target=row.write_text, args=("row",))\nthread.start()\nthread.join()\n'
+            "row.unlink()",
+            ["open row in ?", "write row in ?", "unlink row in Path.unlink"],
+            id="a thread",
+        ),
+        pytest.param(
+            'pid = os.fork()\nif not pid:\n    row.write_text("row")\n    os._exit(0)\nos.waitpid(pid, 0)\n'
+            "row.unlink()",
+            ["open row in ?", "write row in ?", "unlink row in Path.unlink"],
+            id="a child",
+        ),
+        pytest.param(
+            "row.mkdir()\nseen = []\nsys.setprofile(lambda frame, event, _: seen.append(event))\nrow.rmdir()\n"
+            "sys.setprofile(None)\nassert 'c_call' in seen\nos.mkdir(row)",
+            ["mkdir row in Path.mkdir", "rmdir row in ?", "mkdir row in ?"],
+            id="a profiler of the handler",
+        ),
+    ],
+)
+def test_it_is_the_outermost_function_below_the_handler_and_nothing_where_none_is_known(
+    functions: Callable[[str], list[str]], save: str, expected: list[str]
+) -> None:
+    found = [re.sub(r"tmp\w+", "tmpNAME", each) for each in functions(save)]
+    found = [each.replace("copy_file_range", "sendfile") for each in found]  # Python 3.14
+    assert list(dict.fromkeys(found)) == list(dict.fromkeys(expected))
+
+
+def test_a_profiler_in_c_counts_on(functions: Callable[[str], list[str]]) -> None:
+    save = (
+        "import cProfile\nprofile = cProfile.Profile()\nprofile.enable()\nrow.mkdir()\nprofile.disable()\n"
+        'assert any("mkdir" in str(entry.code) for entry in profile.getstats())'
+    )
+    assert functions(save) in (["mkdir row in ?"], ["mkdir row in Path.mkdir"])  # that one lets others be since 3.12
+
+
+STOPS = """
+    import os, pathlib, signal, time
+
+    def main_handler(event, context):
+        begun = pathlib.Path(os.environ["OUT"], "begun")
+        if not begun.exists():
+            asked = []
+            signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+            time.sleep(1)
+            begun.write_text("x" if asked else "")
+            begun.write_text("")
+        return "done"
+"""
+
+
+def test_it_is_said_of_a_kill_after_a_sigterm(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = scf_runtime.sweep(deployed(STOPS), each_run=each_run)
+    (found,) = sweep.failures
+    assert (found.earliest.how, found.earliest.point.function) == ("graceful>forced", "Path.write_text")
+    assert re.search(r"first at \S+>effect#3 \(open begun, job\.py:11, in Path\.write_text\)", sweep.report)
+
+
+@pytest.mark.parametrize("key", ["forced@effect#2", "graceful>forced@wait#1>effect#3"])
+def test_a_run_that_is_repeated_says_it_too(pytester: pytest.Pytester, key: str) -> None:
+    source = STOPS if ">" in key else SAVES.replace("SAVE", "pass")
+    pytester.makepyfile(job=textwrap.dedent(source))
+    pytester.makepyfile(
+        test_job="""
+        def each_run(run):
+            yield {"OUT": str(run.path)}
+
+        def test_it(scf_runtime):
+            function = scf_runtime.deploy("job.py:main_handler")
+            scf_runtime.sweep(function, each_run=each_run).assert_survives()
+        """
+    )
+    repeated = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", f"--scf-async-replay={key}")
+    repeated.assert_outcomes(failed=1)
+    assert re.search(
+        rf"first at {key.partition('@')[2]} \(\w+ begun, job\.py:\d+, in Path\.write_text\)", repeated.stdout.str()
+    )
+
+
+def test_nothing_is_looked_up_where_no_finding_is_at_an_effect(
+    scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None
+) -> None:
+    made: list[Any] = []
+
+    def each(run: Any) -> Iterator[dict[str, str]]:
+        made.append(run.point)
+        yield {"OUT": str(run.path)}
+
+    function = deployed(SAVES.replace('write_text("x")', "mkdir()").replace("SAVE", "pass"))
+    sweep = scf_runtime.sweep(function, each_run=each, how="forced")
+    assert sweep.failures == []
+    assert made.count(None) == 2
