@@ -164,9 +164,9 @@ class _Command:
         progress = Progress(_Line().show) if sys.stderr.isatty() else None
 
         def guide() -> Guide:
-            return Guide(
-                replay=given.replay, progress=_nothing if progress is None else progress.come_to, finished=finished
-            )
+            if progress is None:
+                return Guide(replay=given.replay, finished=finished)
+            return Guide(replay=given.replay, begins=progress.begin, progress=progress.come_to, finished=finished)
 
         def finished(swept: Swept) -> None:
             self._found.append(swept)

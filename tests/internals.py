@@ -106,6 +106,7 @@ from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
 from pytest_scf_async.sweep.effects import files_and_rows
 from pytest_scf_async.sweep.findings import Swept
+from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep

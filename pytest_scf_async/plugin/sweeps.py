@@ -113,6 +113,7 @@ class SweepsOfTest:
             shard=None if shard is None else shard_of(shard),
             first=failed_before.keys(),
             seconds_left=self._seconds_left,
+            begins=_nothing if progress is None else progress.begin,
             progress=_nothing if progress is None else progress.come_to,
             finished=finished,
             effects_of=self._effects_of,

@@ -36,6 +36,8 @@ class Guide:
     """The keys of runs that are to be made first, as they have failed the last time."""
     seconds_left: Callable[[], float | None] = lambda: None
     """How many real seconds it has; None: any number."""
+    begins: Callable[[str], None] = _nothing
+    """Called before its runs with a sentence about how many there are and how long they take, where that is long."""
     progress: Callable[[int, int, int], None] = _nothing
     """Called with how many runs are made, how many there are, and how many have failed."""
     finished: Callable[[Swept], None] = _nothing

@@ -20,6 +20,12 @@ class Progress:
         self._first: tuple[float, int] | None = None
         """When how many runs were done, at the first call: what came before is no measure of how long a run takes."""
 
+    def begin(self, text: str) -> None:
+        """Show *text* until the first runs are done."""
+        self._shown = REAL.monotonic()
+        self._is_there = True
+        self._show(text)
+
     def come_to(self, done: int, number: int, failures: int) -> None:
         """So many of *number* runs are *done*, and so many have failed."""
         now = REAL.monotonic()

@@ -42,6 +42,8 @@ __all__ = ["Sweep"]
 
 _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
+_LONG = 10.0
+"""Real seconds from which on a sweep says before its runs how long they take."""
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -242,6 +244,8 @@ class _Sweeper:
         """How many kills after a SIGTERM ``limit=`` leaves out."""
         self._real_kills = 0
         """How many of the kills from a connect on are real runs, ..."""
+        self._seconds_of_run = 0.0
+        """How many real seconds the undisturbed run has taken."""
         self._real_seconds = 0.0
         """... and how many real seconds these took."""
         self._about_effects: list[str] = []
@@ -259,6 +263,7 @@ class _Sweeper:
         plans, reached = self._plans(self._choice.candidates(points))
         mine = self._part(plans)
         self._planned = len(mine)
+        self._say_how_long(mine)
         runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
         try:
@@ -308,6 +313,15 @@ class _Sweeper:
         if stopped:
             raise KeyboardInterrupt
         return swept
+
+    def _say_how_long(self, mine: Sequence[tuple[Number, Plan]]) -> None:
+        needs = {self._need(plan.steps[-1]) for _, plan in mine}
+        runs = sum(isinstance(each, Step) for each in needs)
+        seconds = len(needs) * self._seconds_of_run
+        if seconds >= _LONG:
+            text = f"{runs:,} runs and {len(needs) - runs:,} resumes after kills take about {seconds:.0f} real s"
+            self._notes.append(f"{text}, {self._seconds_of_run:.1f} s each: points='waits' or limit= make fewer")
+            self._guide.begins(f"sweep: {self._notes[-1]}")
 
     def _part(self, plans: Sequence[Plan]) -> list[tuple[Number, Plan]]:
         """The *plans* that are to be run here, those first that have failed before."""
@@ -550,7 +564,9 @@ class _Sweeper:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
+        began = REAL.monotonic()
         second = third = self._runner.run(Plan(collects=True, another=True, recorded=recorded), lambda _: True)
+        self._seconds_of_run = REAL.monotonic() - began
         self._require_finished(second)
         at = first_difference(first.points, second.points)
         if at is not None or first.effects != second.effects or _differs_in_effects(first, second) is not None:

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
-from internals import facts_of
+from internals import Guide, facts_of
 from sweeping import EXPORT, Deploy, each_run, labels
 
 from pytest_scf_async import Run, ScfRuntime, fault
@@ -161,6 +163,20 @@ def test_an_interruption_that_has_no_point_is_named(scf_runtime: ScfRuntime, dep
     sweep = scf_runtime.sweep(function, how=how, compares_nothing=True)
     sweep.assert_survives()
     assert "\nnot tried: fault,reset: the handler came to no point for it\n" in sweep.report
+
+
+def test_a_long_sweep_says_before_it_begins_how_long_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    said: list[str] = []
+    monkeypatch.setattr("pytest_scf_async.sweep.sweep._LONG", 0.0)
+    path = tmp_path / "job.py"
+    path.write_text("import time\ndef main_handler(event, context):\n    time.sleep(1)\n    time.sleep(1)")
+    with ScfRuntime(sweep_guide=lambda: Guide(begins=said.append)) as runtime:
+        sweep = runtime.sweep(runtime.deploy(f"{path}:main_handler"), compares_nothing=True, points="waits")
+        sweep.assert_survives()
+    text = "0 runs and 3 resumes after kills take about"
+    expected = rf"{text} \d+ real s, \d+\.\d s each: points='waits' or limit= make fewer"
+    assert re.search(rf"\nnote: {expected}\n", sweep.report)
+    assert re.fullmatch(f"sweep: {expected}", said[0])
 
 
 def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
