@@ -167,8 +167,11 @@ class Disk:
                 self._mapped.pop(inode, None)
                 self._writer.add(Forgotten(inode))
         self._unnamed.clear()
-        if len(self._inodes) > MOST_FILES or self._writer.size > MOST_BYTES:
-            raise _RefusedError(f"run.path has more than {MOST_FILES:,} files, or {MOST_BYTES:,} bytes")
+        too_many = f"{len(self._inodes):,} files" if len(self._inodes) > MOST_FILES else ""
+        if too_many or self._writer.size > MOST_BYTES:
+            most = f"a record has {MOST_FILES:,} files and {MOST_BYTES >> 30} GB at most, as each kill makes them anew"
+            cure = "keep what the handler only reads outside run.path"
+            raise _RefusedError(f"run.path has {too_many or 'changes of more than that'}: {most}; {cure}")
 
     def _look(self, change: _Change) -> None:
         path, span, stamps = change

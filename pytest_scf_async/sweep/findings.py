@@ -177,3 +177,5 @@ class Swept:
     """Why kills are real runs, at lines and waits alone, or what the record of effects does not tell."""
     unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
     """Runs that came to something else when they were made again, and what that was."""
+    several_writers: bool = False
+    """Whether more than one thread has effects, whose order may be another one in each run."""

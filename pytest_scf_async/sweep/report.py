@@ -128,7 +128,10 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
         for run in (first, again):
             wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
             yield shortened_line(f"  {wrong}; {', then '.join(_attempts(run))}", 2 * WIDTH)
-        yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it"
+        if swept.several_writers:
+            yield "  it depends on the order of the writers"
+        else:
+            yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it"
 
 
 def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:

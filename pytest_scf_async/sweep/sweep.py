@@ -306,6 +306,7 @@ class _Sweeper:
             left_out=reached - self._picked + self._beyond_limit,
             about_effects=tuple(self._about_effects),
             unlike=unlike,
+            several_writers=self._kills is not None and self._kills.has_several_threads,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)

@@ -149,6 +149,22 @@ def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
     assert record.problems == ["'pipe' in run.path is a socket, a pipe or a device"]
 
 
+def test_too_many_files_are_said_with_what_to_do(recorded: Records) -> None:
+    record = recorded(
+        """\
+        import os
+
+        def main_handler(event, context):
+            os.mkdir(os.environ["OUT"] + "/new")
+            for number in range(10_000):
+                os.close(os.open(f"{os.environ['OUT']}/new/{number}", os.O_CREAT | os.O_WRONLY))
+            return "done"
+        """
+    )
+    most = "a record has 10,000 files and 1 GB at most, as each kill makes them anew"
+    assert record.problems == [f"run.path has 10,001 files: {most}; keep what the handler only reads outside run.path"]
+
+
 def test_a_file_that_is_mapped_is_looked_at_again(recorded: Records) -> None:
     record = recorded(
         """\

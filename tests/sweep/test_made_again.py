@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -126,6 +127,25 @@ def test_a_run_that_comes_to_something_else_when_it_is_made_again_fails_the_swee
     ]
     assert "has to be the same in each run. Where it is, this is a defect of pytest-scf-async" in lines[5]
     assert made.count("job.py:7#1") == 2
+
+
+def test_with_several_writers_it_depends_on_their_order(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    made: list[Any] = []
+
+    def each(run: Any) -> Iterator[dict[str, str]]:
+        again = run.point is not None and run.point in made
+        made.append(run.point)
+        yield {"OUT": str(run.path), "AGAIN": "yes" * again}
+
+    source = LOSES.replace("out =", "os.system('echo x > $OUT/by_another'); out =")
+    sweep = scf_runtime.sweep(deployed(source), each_run=each, how="forced")
+    with pytest.raises(AssertionError) as failure:
+        sweep.assert_survives()
+    assert re.search(
+        r"not tried: 2 writers: .*\n\S+ came to something else .*\n.*\n.*\n  it depends on the order of the writers\n",
+        str(failure.value),
+    )
+    assert "a defect of" not in str(failure.value)
 
 
 def test_a_run_that_comes_to_the_same_again_is_a_class_and_no_more(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
