@@ -269,7 +269,7 @@ class Zygote:
                 mounts.drop_capabilities()
                 from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
-                recorder.serve(pid, fds, wanted.kill_at)
+                recorder.serve(pid, fds, wanted)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -325,9 +325,10 @@ def _import_what_programs_need() -> None:
 
 
 def _import_what_sweeps_need() -> None:
-    """Import our modules for gates at lines once for all instances: each one of a sweep has one."""
+    """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
     with _ours_alone():
         gates.import_all()
+        from ..supervisor import recorder  # noqa: F401, PLC0415
 
 
 @contextlib.contextmanager

@@ -102,13 +102,76 @@ end:
 """CLOCK_REALTIME and CLOCK_REALTIME_COARSE and CLOCK_TAI are one clock, the monotonic ones and CLOCK_BOOTTIME another;
 every other one is the kernel's, and so is the read after too many reads in a row, for which the thread stops."""
 
+_GETRANDOM: Final = {
+    "x86_64": """
+getrandom:
+    49 83 f8 ff                       ; cmp r8,-1
+    74 08                             ; je refuse
+    b8 3e 01 00 00                    ; mov eax,318
+    0f 05                             ; syscall
+    c3                                ; ret
+refuse:
+    48 c7 c0 da ff ff ff              ; mov rax,-38
+    c3                                ; ret
+""",
+    "aarch64": """
+getrandom:
+    5f 24 03 d5                       ; bti c
+    9f 04 00 b1                       ; cmn x4,#1
+    80 00 00 54                       ; b.eq refuse
+    c8 22 80 d2                       ; mov x8,#278
+    01 00 00 d4                       ; svc #0
+    c0 03 5f d6                       ; ret
+refuse:
+    a0 04 80 92                       ; mov x0,#-38
+    c0 03 5f d6                       ; ret
+""",
+}
+"""What takes the place of the vDSO's function: a system call. Who asks what memory the function needs, with -1 as the
+fifth argument, is told that there is none (ENOSYS), and makes system calls from then on."""
+_OF_VDSO: Final = ("__vdso_getrandom", "__kernel_getrandom")
+_RAND_BYTES: Final = {
+    "x86_64": """
+RAND_bytes_ex:
+    48 89 f7                          ; mov rdi,rsi
+    48 89 d6                          ; mov rsi,rdx
+RAND_bytes:
+    31 d2                             ; xor edx,edx
+    b8 3e 01 00 00                    ; mov eax,318
+    0f 05                             ; syscall
+    b8 01 00 00 00                    ; mov eax,1
+    c3                                ; ret
+""",
+    "aarch64": """
+RAND_bytes_ex:
+    5f 24 03 d5                       ; bti c
+    e0 03 01 aa                       ; mov x0,x1
+    e1 03 02 aa                       ; mov x1,x2
+RAND_bytes:
+    5f 24 03 d5                       ; bti c
+    02 00 80 d2                       ; mov x2,#0
+    c8 22 80 d2                       ; mov x8,#278
+    01 00 00 d4                       ; svc #0
+    20 00 80 52                       ; mov w0,#1
+    c0 03 5f d6                       ; ret
+""",
+}
+"""What takes the place of OpenSSL's functions in a program that has them in itself, as Node.js does: a system call.
+Their own numbers depend on the process id and on addresses, too."""
+_OF_OPENSSL: Final = ("RAND_bytes", "RAND_priv_bytes", "RAND_bytes_ex", "RAND_priv_bytes_ex")
+RANDOM_BYTES: Final = 16
+"""How many random bytes a program is given by the kernel at its exec (AT_RANDOM)."""
+
 # The slots of the page, each of 64 bits.
 _REALTIME, _MONOTONIC, _READS, _LIMIT, _SEQUENCE, _NOTHING = 0, 2, 4, 5, 6, 8
 NO_LIMIT: Final = (1 << 64) - 1
 _NS: Final = 1_000_000_000
 _PAGE_BYTES: Final = 4096
 
-_AT_IGNORE, _AT_VDSO = 1, 33
+_AT_IGNORE, _AT_ENTRY, _AT_RANDOM, _AT_VDSO = 1, 9, 25, 33
+_GNU_HASH: Final = 0x6FFFFFF6
+_ENTRY_AT: Final = 24
+"""Where the header of an ELF file says at which address the program begins."""
 _PROT_BOTH, _MAP_SHARED, _MFD_CLOEXEC = 3, 1, 1
 _ENTRIES: Final = {"x86_64": ("__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time")}
 """By machine: the functions that are overwritten; the first one has room for all of the code."""
@@ -259,6 +322,30 @@ def _patch(tid: int, pid: int, vdso_at: int, step: Callable[[int], None]) -> Pag
     return page
 
 
+def draw_by_calls(pid: int, random: bytes = b"") -> None:
+    """Have a stopped process draw each random number by a system call, from here on; *random* is what it begins with.
+
+    Raises ``OSError`` or another exception for what is no program of this processor.
+    """
+    with open(f"/proc/{pid}/auxv", "rb") as file:
+        auxiliary = dict(struct.iter_unpack("<QQ", file.read()))
+    if random:
+        write_memory(pid, auxiliary[_AT_RANDOM], random)
+    vdso_at = auxiliary.get(_AT_VDSO, 0)
+    if vdso_at:
+        image = _image(pid, vdso_at)
+        for name, (at, _) in _functions(image):
+            if name in _OF_VDSO:
+                _write(pid, vdso_at + at, code_of(_GETRANDOM[MACHINE])[0])
+    if random:
+        code, labels = code_of(_RAND_BYTES[MACHINE])
+        with open(f"/proc/{pid}/exe", "rb") as file, mmap.mmap(file.fileno(), 0, prot=mmap.PROT_READ) as program:
+            moved = auxiliary[_AT_ENTRY] - int.from_bytes(program[_ENTRY_AT : _ENTRY_AT + 8], "little")
+            for name in _OF_OPENSSL:
+                if at := _export(name.encode(), program):
+                    _write(pid, moved + at, code[labels[name.replace("priv_", "")] :])
+
+
 _ELF_CLASS, _32_BIT = 4, b"\x01"
 
 
@@ -348,6 +435,33 @@ def _image(pid: int, at: int) -> bytes:
     (sections,) = struct.unpack_from("<Q", header, 40)
     size, count = struct.unpack_from("<HH", header, 58)
     return read_memory(pid, at, sections + size * count)
+
+
+def _export(name: bytes, image: mmap.mmap) -> int:
+    """Where a program has the function of that *name*; 0: nowhere. It may export thousands: its table is of hashes."""
+    (sections,) = struct.unpack_from("<Q", image, 40)
+    size, count = struct.unpack_from("<HH", image, 58)
+    found = [struct.unpack_from("<IIQQQQIIQQ", image, sections + size * number) for number in range(count)]
+    for _, kind, _, _, offset, _, link, *_ in found:
+        if kind != _GNU_HASH:
+            continue
+        symbols, names = found[link][4], found[found[link][6]][4]
+        buckets, first, bloom, _ = struct.unpack_from("<4I", image, offset)
+        hashed = 5381
+        for byte in name:
+            hashed = (hashed * 33 + byte) & 0xFFFFFFFF
+        at = offset + 16 + 8 * bloom
+        (symbol,) = struct.unpack_from("<I", image, at + 4 * (hashed % buckets))
+        while symbol >= first:
+            (each,) = struct.unpack_from("<I", image, at + 4 * (buckets + symbol - first))
+            if each | 1 == hashed | 1:
+                text, _, _, section, value = struct.unpack_from("<IBBHQ", image, symbols + 24 * symbol)
+                if section and image[names + text : names + text + len(name) + 1] == name + b"\0":
+                    return int(value)
+            if each & 1:
+                break
+            symbol += 1
+    return 0
 
 
 def _functions(image: bytes) -> Iterator[tuple[str, tuple[int, int]]]:

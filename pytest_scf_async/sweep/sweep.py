@@ -515,6 +515,7 @@ class _Sweeper:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
+        self._runner.draws_as(first)
         second = third = self._runner.run(Plan(collects=True, another=True, recorded=recorded), lambda _: True)
         self._require_finished(second)
         at = first_difference(first.points, second.points)
