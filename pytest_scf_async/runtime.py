@@ -1064,8 +1064,11 @@ class ScfRuntime:
             remove_tree(os.fspath(directory))
 
     @contextmanager
-    def _stage(self, start: datetime, seed: str, directory: Path) -> Iterator[_Stage]:
-        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone."""
+    def _stage(self, start: datetime, seed: str, directory: Path, draws: bool) -> Iterator[_Stage]:
+        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone.
+
+        With *draws* code in C of Python handlers draws the same random numbers in each run.
+        """
         with session.outside():
             runtime = ScfRuntime(
                 self.settings,
@@ -1078,7 +1081,7 @@ class ScfRuntime:
             )
         runtime._is_stage = True
         with runtime:
-            runtime._pool.serve_sweep()
+            runtime._pool.serve_sweep(draws=draws)
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if self._base_temp is None else [os.fspath(self._base_temp)])
             yield _Stage(runtime)

@@ -274,6 +274,7 @@ def _next(config: messages.Assign) -> messages.Invoke:
     invocation = scheduler.idle()
     if config.own_random:
         random_numbers.begin(invocation.context["request_id"])
+        scheduler.control.drawn_from = invocation.seed
     return invocation
 
 

@@ -223,13 +223,8 @@ class Zygote:
         self._fork(number, self._become_probe)
 
     def _record(self, wanted: messages.Record, fds: list[int]) -> None:
-        """Fork the recorder of an instance. It is imported here, once for all of them and for their instances."""
-        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
-
-        def serve(pid: int) -> None:
-            recorder.serve(pid, fds, wanted.kill_at)
-
-        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted.instance, serve))
+        """Fork the recorder of an instance."""
+        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted, fds))
         for fd in fds:
             os.close(fd)
 
@@ -265,14 +260,16 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _become_recorder(self, zygote: int, instance: int, serve: Callable[[int], None]) -> NoReturn:
+    def _become_recorder(self, zygote: int, wanted: messages.Record, fds: list[int]) -> NoReturn:
         try:
-            pid = next(pid for pid, known in self.instances.items() if known == instance)
+            pid = next(pid for pid, known in self.instances.items() if known == wanted.instance)
             self._close_all()
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
-                serve(pid)
+                from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+                recorder.serve(pid, fds, wanted)
             os._exit(0)
         except BaseException:
             traceback.print_exc()
@@ -328,9 +325,10 @@ def _import_what_programs_need() -> None:
 
 
 def _import_what_sweeps_need() -> None:
-    """Import our modules for gates at lines once for all instances: each one of a sweep has one."""
+    """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
     with _ours_alone():
         gates.import_all()
+        from ..supervisor import recorder  # noqa: F401, PLC0415
 
 
 @contextlib.contextmanager

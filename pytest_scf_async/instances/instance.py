@@ -376,6 +376,11 @@ class Instance:
         return 0 if self.released else self.control.effects
 
     @property
+    def draws(self) -> bool:
+        """Whether its code in C has drawn random numbers of the kernel, or may have: it is gone."""
+        return self.released or bool(self.control.drawn)
+
+    @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
         return not self.released and bool(self.control.alarm)

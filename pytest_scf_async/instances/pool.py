@@ -22,7 +22,7 @@ from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
-from .recording import Recording
+from .recording import Drawing, Recording
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
 from .zygote import Zygote
@@ -62,6 +62,8 @@ class Pool:
         """Its instances are those of a sweep."""
         self._recording: Recording | None = None
         """Of the instance that is started next."""
+        self._draws = False
+        """What code in C draws of the kernel's random numbers is answered in each of its instances."""
         self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
@@ -104,9 +106,13 @@ class Pool:
                     return instance  # else the word of its end is on its way
         return None
 
-    def serve_sweep(self) -> None:
-        """Have the zygote prepare for instances that have gates at lines, each of them."""
-        self._sweeps = True
+    def serve_sweep(self, *, draws: bool) -> None:
+        """Have the zygote prepare for instances that have gates at lines, each of them.
+
+        With *draws* what their code in C draws of the kernel's random numbers is the same in each run; programs that
+        are traced anyway have that always.
+        """
+        self._sweeps, self._draws = True, draws
 
     def record_next(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
@@ -274,10 +280,13 @@ class Pool:
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         recording, self._recording = self._recording, None
+        tracer: Drawing | None = recording
         if recording is not None and runtime.traces_user_code:
             given += recording.by_itself()
-        elif recording is not None:
-            given.append(recording.begin(zygote, instance.number, self.clock_fd, instance.control_file))
+        elif recording is None and self._draws and runtime.can_be_recorded and not runtime.traces_user_code:
+            tracer = Drawing()
+        if tracer is not None and not runtime.traces_user_code:
+            given.append(tracer.begin(zygote, instance.number, self.clock_fd, instance.control_file))
         instance.assign(
             owner,
             runtime,
@@ -307,7 +316,7 @@ class Pool:
                 before_init=None if before_init is None else messages.BeforeInit(**asdict(before_init)),
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
-                recorded=recording is not None,
+                recorded=tracer is not None,
                 kill_at=0 if recording is None else recording.kill_at,
             ),
         )

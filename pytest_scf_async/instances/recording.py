@@ -15,12 +15,44 @@ END_LIMIT = 30.0
 """Real seconds within which the recorder has to end, once all that it traces has."""
 
 
-class Recording:
+class Drawing:
+    """Has what code in C draws of the kernel's random numbers answered, by a process beside an instance.
+
+    Where that cannot be had, the instance draws from the machine, as it would in the real platform.
+    """
+
+    kill_at = 0
+    draws = True
+
+    def begin(self, zygote: Zygote, instance: int, clock_file: int, control_file: int) -> int:
+        """Have a recorder forked for the *instance* with that number; the descriptor for the instance."""
+        ours, theirs = socket.socketpair()
+        with ours:
+            fds = [*self._files(clock_file), control_file, ours.fileno()]
+            zygote.record(messages.Record(zygote.take_number(), instance, self.kill_at, self.draws), fds, self)
+        return theirs.detach()
+
+    def _files(self, clock_file: int) -> list[int]:  # noqa: ARG002
+        """What it needs to record effects."""
+        return []
+
+    def spawned(self, pid: int, fds: list[int]) -> None:
+        """Nobody speaks to it."""
+
+    def refused_by_zygote(self, why: str) -> None:
+        """No process could be forked for it."""
+
+    def ended(self, status: int, used_ns: int, became: str) -> None:
+        """It has ended, after the instance."""
+
+
+class Recording(Drawing):
     """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
 
-    def __init__(self, directory: Path, kill_at: int = 0) -> None:
+    def __init__(self, directory: Path, kill_at: int = 0, *, draws: bool = False) -> None:
         """With *kill_at* the instance is killed at the entry of the effect with that number, from 1 on."""
         self.kill_at = kill_at
+        self.draws = draws
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._file = os.memfd_create("scf-async-record", os.MFD_CLOEXEC)
         self._zygote: Zygote | None = None
@@ -34,14 +66,10 @@ class Recording:
     def begin(self, zygote: Zygote, instance: int, clock_file: int, control_file: int) -> int:
         """Have a recorder forked for the *instance* with that number; the descriptor for the instance."""
         self._zygote = zygote
-        ours, theirs = socket.socketpair()
-        with ours:
-            fds = [self._file, self._root, clock_file, control_file, ours.fileno()]
-            zygote.record(messages.Record(zygote.take_number(), instance, self.kill_at), fds, self)
-        return theirs.detach()
+        return super().begin(zygote, instance, clock_file, control_file)
 
-    def spawned(self, pid: int, fds: list[int]) -> None:
-        """Nobody speaks to it."""
+    def _files(self, clock_file: int) -> list[int]:
+        return [self._file, self._root, clock_file]
 
     def refused_by_zygote(self, why: str) -> None:
         self._failure, self._status = f"no process could be forked for it ({why})", -1

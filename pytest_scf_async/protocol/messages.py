@@ -140,13 +140,15 @@ class Record(NamedTuple):
     """Fork a recorder of an instance that was asked for before.
 
     Its five descriptors come along: the record, the directory, the clock page, the control page of the instance, and
-    the connection to it.
+    the connection to it. Only the last two come where no effects are recorded.
     """
 
     number: int
     instance: int
     kill_at: int
     """At the entry of the effect with that number the instance is killed; 0: never."""
+    draws: int
+    """1: it answers what code in C draws of the kernel's random numbers."""
 
 
 class CommonMounts(NamedTuple):
@@ -534,6 +536,11 @@ class Invoke(NamedTuple):
     gate: str | None
     """The gate before the first line of user code."""
 
+    @property
+    def seed(self) -> int:
+        """In a sweep: what code in C draws random numbers from."""
+        return int(self.context["request_id"][-12:], 16)
+
 
 class Resume(NamedTuple):
     """The first of the waits that are due goes on."""
@@ -783,7 +790,7 @@ class Assign(NamedTuple):
     program: ProgramConfig | None
     endpoint: EndpointConfig | None
     recorded: bool
-    """Its effects are recorded; the last descriptor leads to the recorder."""
+    """Its effects are recorded, or what code in C draws is answered; the last descriptor leads to the recorder."""
     kill_at: int
     """As in `Record`, where it traces its program itself."""
 
@@ -969,7 +976,7 @@ _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
 """What each packet to the zygote begins with: what it is, and the number of an instance."""
-_RECORD = struct.Struct("<BIII")
+_RECORD = struct.Struct("<BIIII")
 _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 

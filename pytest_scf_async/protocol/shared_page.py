@@ -96,6 +96,10 @@ CONTROL_EFFECTS: Final = 30
 """Of a recorded instance: how many effects have begun, its recorder counts."""
 CONTROL_RECORDED: Final = 31
 """How many records (``inside.record``) it has sent."""
+CONTROL_DRAWN_FROM: Final = 32
+"""Of an instance in a sweep: what code in C draws random numbers from, which is its event's; 0: from the machine."""
+CONTROL_DRAWN: Final = 33
+"""1 once its tracer has seen such code draw some."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
 FAILED: Final = 1
@@ -230,6 +234,8 @@ class ControlPage:
     core = _slot(CONTROL_CORE)
     effects = _slot(CONTROL_EFFECTS)
     recorded = _slot(CONTROL_RECORDED)
+    drawn_from = _slot(CONTROL_DRAWN_FROM)
+    drawn = _slot(CONTROL_DRAWN)
 
     def __init__(self, file: int) -> None:
         self.file = file

@@ -110,5 +110,6 @@ class ContainerSupervisor(supervisor.Supervisor):
 
 
 def serve(config: messages.Assign, program: messages.ProgramConfig, clock_file: int, shim: int) -> NoReturn:
-    """Supervise *program*, which is in a container of the *shim*."""
+    """Supervise *program*, which is in a container of the *shim*. What it draws is the machine's, also in a sweep."""
+    config = config._replace(own_random=False)
     supervisor.serve(config, program, clock_file, make=partial(ContainerSupervisor, shim=shim))

@@ -102,13 +102,44 @@ end:
 """CLOCK_REALTIME and CLOCK_REALTIME_COARSE and CLOCK_TAI are one clock, the monotonic ones and CLOCK_BOOTTIME another;
 every other one is the kernel's, and so is the read after too many reads in a row, for which the thread stops."""
 
+_GETRANDOM: Final = {
+    "x86_64": """
+getrandom:
+    49 83 f8 ff                       ; cmp r8,-1
+    74 08                             ; je refuse
+    b8 3e 01 00 00                    ; mov eax,318
+    0f 05                             ; syscall
+    c3                                ; ret
+refuse:
+    48 c7 c0 da ff ff ff              ; mov rax,-38
+    c3                                ; ret
+""",
+    "aarch64": """
+getrandom:
+    5f 24 03 d5                       ; bti c
+    9f 04 00 b1                       ; cmn x4,#1
+    80 00 00 54                       ; b.eq refuse
+    c8 22 80 d2                       ; mov x8,#278
+    01 00 00 d4                       ; svc #0
+    c0 03 5f d6                       ; ret
+refuse:
+    a0 04 80 92                       ; mov x0,#-38
+    c0 03 5f d6                       ; ret
+""",
+}
+"""What takes the place of the vDSO's function: a system call. Who asks what memory the function needs, with -1 as the
+fifth argument, is told that there is none (ENOSYS), and makes system calls from then on."""
+_OF_VDSO: Final = ("__vdso_getrandom", "__kernel_getrandom")
+RANDOM_BYTES: Final = 16
+"""How many random bytes a program is given by the kernel at its exec (AT_RANDOM)."""
+
 # The slots of the page, each of 64 bits.
 _REALTIME, _MONOTONIC, _READS, _LIMIT, _SEQUENCE, _NOTHING = 0, 2, 4, 5, 6, 8
 NO_LIMIT: Final = (1 << 64) - 1
 _NS: Final = 1_000_000_000
 _PAGE_BYTES: Final = 4096
 
-_AT_IGNORE, _AT_VDSO = 1, 33
+_AT_IGNORE, _AT_RANDOM, _AT_VDSO = 1, 25, 33
 _PROT_BOTH, _MAP_SHARED, _MFD_CLOEXEC = 3, 1, 1
 _ENTRIES: Final = {"x86_64": ("__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time")}
 """By machine: the functions that are overwritten; the first one has room for all of the code."""
@@ -257,6 +288,23 @@ def _patch(tid: int, pid: int, vdso_at: int, step: Callable[[int], None]) -> Pag
         jump = entry[0] + _LABELS[label] - (at + 5)
         _write(pid, vdso_at + at, b"\xe9" + struct.pack("<i", jump))
     return page
+
+
+def draw_by_calls(pid: int, random: bytes = b"") -> None:
+    """Have a stopped process draw each random number by a system call, from here on; *random* is what it begins with.
+
+    Raises ``OSError`` or another exception for what is no program of this processor.
+    """
+    with open(f"/proc/{pid}/auxv", "rb") as file:
+        auxiliary = dict(struct.iter_unpack("<QQ", file.read()))
+    if random:
+        write_memory(pid, auxiliary[_AT_RANDOM], random)
+    vdso_at = auxiliary.get(_AT_VDSO, 0)
+    if vdso_at:
+        image = _image(pid, vdso_at)
+        for name, (at, _) in _functions(image):
+            if name in _OF_VDSO:
+                _write(pid, vdso_at + at, code_of(_GETRANDOM[MACHINE])[0])
 
 
 _ELF_CLASS, _32_BIT = 4, b"\x01"

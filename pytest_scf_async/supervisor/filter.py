@@ -153,6 +153,8 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     **dict.fromkeys(("connect", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"), ()),
 }
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
+DRAWS: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(("getrandom", "open", "openat", "openat2"), ())
+"""The same, of a process in a sweep: what draws random numbers, or opens a file that has some (`random_numbers`)."""
 RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, *_CLONES)),)}
 """The same, of a program whose changes of files are recorded."""
 
@@ -189,6 +191,11 @@ def program(traced: Mapping[str, tuple[Condition, ...]] = TRACED, refused: Seque
 def stops_at(name: str, registers: Registers) -> bool:
     """Whether the filter stops a thread at that call, which is one of `TRACED`."""
     return all(_holds(condition, registers.argument(condition.argument)) for condition in TRACED[name])
+
+
+def has_effects(name: str, arguments: Sequence[int]) -> bool:
+    """Whether that call is one of `EFFECTS`."""
+    return name in EFFECTS and all(_holds(condition, arguments[condition.argument]) for condition in EFFECTS[name])
 
 
 def is_unseen_poll(name: str, registers: Registers) -> bool:

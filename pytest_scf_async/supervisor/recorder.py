@@ -12,23 +12,24 @@ kills the instance should the recorder die.
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import os
 import signal
 import socket
 import stat
 import struct
+from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
 from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import linux
+from ..protocol import linux, messages
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from . import filter as seccomp
 from . import sockets, tracee
+from .random_numbers import RandomNumbers
 from .tracee import HERE
 
 MOST_FILES: Final = 10_000
@@ -40,6 +41,8 @@ _SET_PTRACER: Final = 0x59616D61
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
 _LONGEST_PATH: Final = 4096
+_LONGEST_FILTER: Final = 8 * seccomp.MOST
+"""Bytes: a filter comes in one piece, as it is shorter than the buffer of a socket."""
 _MOST_LINKS: Final = 40
 _MOST_PARTS: Final = 1024
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
@@ -324,7 +327,7 @@ class Effects:
         self.ended(tid)
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
-        if name not in seccomp.EFFECTS:
+        if not seccomp.has_effects(name, arguments):
             return False
         for other in [*self._in_flight]:
             self._look_for(other)  # what this call is about may be what another thread has just made
@@ -393,7 +396,7 @@ class Effects:
             self._asked.add(inode)
             size, content = _content_of(tid, name, arguments)
             words = content.translate(None, b"0123456789")  # a server of each run has another port
-            return Effect("send", [peer], 0, 0, tid, stop=size, said=hashlib.blake2b(words, digest_size=8).hexdigest())
+            return Effect("send", [peer], 0, 0, tid, stop=size, said=blake2b(words, digest_size=8).hexdigest())
         except OSError:
             return None  # the call itself fails with it
 
@@ -533,37 +536,44 @@ def _text_at(tid: int, address: int) -> bytes:
     return found.partition(b"\0")[0]
 
 
-def trace(effects: Effects, pid: int) -> None:
-    """Record the effects of the process *pid*, which is seized, and of all that it starts, until the last has ended."""
+def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> None:
+    """Record the effects of the process *pid*, which is seized, and of all that it starts, and answer what they draw.
+
+    That ends when the last of them has ended.
+    """
     while True:
         try:
             tid, status = real_waitpid(-1, tracee.WALL)
         except ChildProcessError:
             return
         if not os.WIFSTOPPED(status):
-            effects.ended(tid)
-            if tid == pid:
-                effects.stop()
+            if random is not None:
+                random.ended(tid)
+            if effects is not None:
+                effects.ended(tid)
+                if tid == pid:
+                    effects.stop()
             continue
         signum, event = os.WSTOPSIG(status), status >> 16
         try:
-            if event == tracee.EVENT_SECCOMP:
+            if event == tracee.EVENT_SECCOMP and effects is not None:
                 effects.at_call(tid)
             if event == tracee.EVENT_STOP and signum in _STOPS:
                 tracee.listen(tid)
+            elif random is not None and random.stopped(tid, signum, event):
+                tracee.resume_to_exit(tid)
             else:
-                tracee.resume(tid, 0 if event else signum)
+                tracee.resume(tid, 0 if event or signum == tracee.SYSCALL_STOP else signum)
         except ProcessLookupError:
             continue  # killed meanwhile
 
 
-def serve(pid: int, fds: Sequence[int], kill_at: int) -> None:
-    """Record what the instance *pid* changes, to which the last of the descriptors *fds* leads.
+def serve(pid: int, fds: Sequence[int], wanted: messages.Record) -> None:
+    """Do for the instance *pid*, to which the last of the descriptors *fds* leads, what is *wanted*.
 
-    At the effect with the number *kill_at* this process ends, and with it, at once, all that it traces.
+    At the effect with the number ``kill_at`` this process ends, and with it, at once, all that it traces.
     """
-    record, root, clock_file, control_file, connection = fds
-    clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
+    *of_effects, control_file, connection = fds
     with socket.socket(fileno=connection) as instance:
         control = ControlPage(control_file)
 
@@ -571,19 +581,34 @@ def serve(pid: int, fds: Sequence[int], kill_at: int) -> None:
             """The control page may say what the main thread has called."""
             return effect._replace(function=control.function) if effect.thread == pid else effect
 
-        effects = Effects(root, record, clock, control, complete=named, kill_at=kill_at, kill=lambda: os._exit(0))
+        effects = random = None
+        traced: dict[str, tuple[seccomp.Condition, ...]] = {}
+        if of_effects:
+            record, root, clock_file = of_effects
+            clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
+            effects = Effects(
+                root, record, clock, control, complete=named, kill_at=wanted.kill_at, kill=lambda: os._exit(0)
+            )
+            traced |= seccomp.EFFECTS
+        if wanted.draws:
+            random = RandomNumbers(control)
+            traced |= seccomp.DRAWS
         instance.sendall(b"%d" % os.getpid())
         if instance.recv(1):
             try:
                 tracee.seize(pid)
+                if random is not None:
+                    random.seized(pid)
             except OSError as error:
-                effects.fail(f"ptrace: {error.strerror}")
+                if effects is not None:
+                    effects.fail(f"ptrace: {error.strerror}")
             else:
-                instance.sendall(b"1")
-                if why := instance.recv(_LONGEST_PATH):
+                instance.sendall(seccomp.program(traced, seccomp.REFUSED_TO_RECORDED if effects else seccomp.REFUSED))
+                if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
                     effects.fail(why.decode())
-    trace(effects, pid)
-    effects.close()
+    trace(effects, random, pid)
+    if effects is not None:
+        effects.close()
 
 
 def be_recorded(connection: int) -> None:
@@ -595,8 +620,8 @@ def be_recorded(connection: int) -> None:
             with contextlib.suppress(OSError):  # the kernel has no Yama
                 linux.call(_SET_PTRACER, int(pid))
             recorder.sendall(b"1")
-            if recorder.recv(1):
+            if instructions := recorder.recv(_LONGEST_FILTER):
                 try:
-                    seccomp.install(seccomp.program(seccomp.EFFECTS, seccomp.REFUSED_TO_RECORDED))
+                    seccomp.install(instructions)
                 except OSError as error:
                     recorder.sendall(f"seccomp: {error.strerror}".encode())

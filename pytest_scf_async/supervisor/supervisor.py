@@ -32,6 +32,7 @@ from . import signals
 from .diagnosis import threads_of
 from .exec import name_of
 from .gates import LogGates
+from .random_numbers import RandomNumbers
 from .recorder import Effects
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
@@ -60,6 +61,8 @@ class Delivery(Enum):
 
 class Supervisor:
     _filter = seccomp.STANDARD
+    _draws = False
+    """What the program draws of the kernel's random numbers is that of its event."""
     _refusal = ""
     """Why the program was killed before it was ready."""
     _asked = 0
@@ -166,6 +169,15 @@ class Supervisor:
         )
         self._tree.record(self._effects)
         self._filter = seccomp.program(seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED)
+
+    def draw(self, *, is_recorded: bool) -> None:
+        """Have what the program draws of the kernel's random numbers be that of its event."""
+        self._draws = True
+        self._tree.draw(RandomNumbers(scheduler.control))
+        traced, refused = (
+            (seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED) if is_recorded else (seccomp.TRACED, seccomp.REFUSED)
+        )
+        self._filter = seccomp.program({**traced, **seccomp.DRAWS}, refused)
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -424,6 +436,8 @@ class Supervisor:
         self._waiting = invocation
         self._owes_report = True
         self._checks = 0
+        if self._draws:
+            scheduler.control.drawn_from = invocation.seed
         self._time_has_moved()
         if self._pid:
             return
@@ -867,4 +881,6 @@ def serve(
     )
     if recorded is not None:
         made.record(*recorded, config.kill_at)
+    if config.own_random:
+        made.draw(is_recorded=recorded is not None)
     made.serve()

@@ -80,7 +80,7 @@ _X86_64_CALLS = {
     "lchown": 94, "utime": 132, "mknod": 133, "io_submit": 209, "utimes": 235, "openat": 257, "mkdirat": 258,
     "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
     "symlinkat": 266, "fchmodat": 268, "splice": 275, "utimensat": 280, "fallocate": 285, "pwritev": 296,
-    "renameat2": 316, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
+    "renameat2": 316, "getrandom": 318, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
 }  # fmt: skip
 _AARCH64_CALLS = {
     "io_getevents": 4, "epoll_pwait": 22, "close": 57, "write": 64, "writev": 66, "pselect6": 72, "ppoll": 73,
@@ -97,7 +97,7 @@ _AARCH64_CALLS = {
     "io_submit": 2, "ioctl": 29, "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37,
     "renameat": 38, "truncate": 45, "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "fchownat": 54,
     "fchown": 55, "openat": 56, "pwrite64": 68, "pwritev": 70, "splice": 76, "utimensat": 88, "renameat2": 276,
-    "copy_file_range": 285, "pwritev2": 287, "openat2": 437, "fchmodat2": 452,
+    "copy_file_range": 285, "pwritev2": 287, "openat2": 437, "fchmodat2": 452, "getrandom": 278,
 }  # fmt: skip
 
 ARCHITECTURES: Final = {

@@ -26,6 +26,7 @@ from . import exec as exec_stop
 from . import filter as seccomp
 from .clock_reads import READS
 from .proc_reads import CALL, COUNTERS, STATE
+from .random_numbers import RandomNumbers
 from .readiness import IN_MILLISECONDS, Readiness
 from .recorder import Effects
 from .sockets import Connections
@@ -334,6 +335,8 @@ class Tree:
         self._registers = Registers()
         self._recorder: Effects | None = None
         """Records what the program changes in a directory."""
+        self._random: RandomNumbers | None = None
+        """Answers what it draws of the kernel's random numbers."""
         self.timers = Timers(lambda: self.processes)
         self._output, self._output_poll = "", None
         if hooks.output is not None:
@@ -367,6 +370,10 @@ class Tree:
     def record(self, recorder: Effects) -> None:
         """Have what the program changes in a directory recorded."""
         self._recorder = recorder
+
+    def draw(self, random: RandomNumbers) -> None:
+        """Have the random numbers that the program draws answered."""
+        self._random = random
 
     def adopt(self, pid: int) -> None:
         """Trace a child of this process that waits before its exec, and all that it starts."""
@@ -531,6 +538,8 @@ class Tree:
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
+        if self._random is not None:
+            self._random.forked(parent.pid, process.pid)
 
     def _has_socket(self, inode: int) -> bool:
         """Whether a process of the tree has the socket with that *inode*."""
@@ -540,6 +549,8 @@ class Tree:
     def _ended(self, tid: int, status: int) -> None:
         if self._recorder is not None:
             self._recorder.ended(tid)
+        if self._random is not None:
+            self._random.ended(tid)
         self._announced.discard(tid)
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
@@ -598,6 +609,8 @@ class Tree:
         stack = self._registers.stack
         self._step_once(thread.tid)  # leave the call first: its return would overwrite what is done now
         process.page = exec_stop.give_clock(thread.tid, process.pid, stack, self._step_once)
+        if self._random is not None:
+            self._random.executed(process.pid)
         self._progresses(process)
         if process.page is not None:
             process.page.set(*self.hooks.clocks())
@@ -693,6 +706,8 @@ class Tree:
         elif name == "ioctl":
             self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
             self._go_on(thread)
+        elif name in seccomp.DRAWS and self._random is not None:
+            self._go_on(thread, to_exit=self._random.at_call(tid, thread.process.pid, registers))
         else:
             if name in seccomp.SENDS:
                 self._progresses(thread.process)
@@ -1002,6 +1017,8 @@ class Tree:
             thread.receipt = None
 
     def _at_exit(self, thread: Thread) -> None:
+        if self._random is not None:
+            self._random.at_exit(thread.tid)
         wait, thread.wait = thread.wait, None
         if wait is not None:
             registers, clocks = self._registers, self.hooks.clocks()

@@ -28,7 +28,7 @@ TIMELINE = 12
 NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
-SAME = "What it reads from outside (a file, real time, /dev/urandom) has to be the same in each run"
+SAME = "What it reads from outside (a file, real time) has to be the same in each run"
 _PASSES = ("first", "second", "third")
 
 

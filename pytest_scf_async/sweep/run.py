@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Generator, Iterator, Mapping
+from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
@@ -63,8 +63,9 @@ class Stage(Protocol):
         """Let simulated time pass."""
 
 
-Stages: TypeAlias = "Callable[[datetime, str, Path], AbstractContextManager[Stage]]"
-"""Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory."""
+Stages: TypeAlias = "Callable[[datetime, str, Path, bool], AbstractContextManager[Stage]]"
+"""Gives a stage that starts at that time, draws its request ids from that seed, and may write to that directory; with
+True what code in C of its Python instances draws of the kernel's random numbers is the same in each run."""
 
 
 _TELL = 'have each_run tell the handler where to write, as in yield {"OUT": str(run.path)}'
@@ -228,6 +229,8 @@ class Outcome:
     """Of the interrupted event, where something is wrong with the run."""
     effects_before_stop: int = field(default=0, compare=False)
     """How many effects its first event had begun when it was interrupted, where they are recorded."""
+    draws: bool = field(default=True, compare=False)
+    """Code in C of its first event has drawn random numbers of the kernel, where that is traced, or may have."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
 
@@ -269,6 +272,16 @@ class Runner:
         self._stages = stages
         self.path = directory
         """The directory of each run."""
+        self._draws = True
+        """Code in C of Python instances draws random numbers of the kernel, or may: they are traced for that."""
+
+    def draws_as(self, undisturbed: Outcome) -> None:
+        """Trace Python instances for what their code in C draws only if that of this run has drawn something.
+
+        Most handlers draw nothing but what Python does, and a tracer costs each start some ms. One that draws only
+        where it is interrupted, or resumed, draws from the machine there.
+        """
+        self._draws = undisturbed.draws
 
     def run(self, plan: Plan, is_done: Callable[[AsyncEvent], bool], killed: Killed | None = None) -> Outcome:
         """Make the run of *plan*; *is_done* says whether an event that is FINISHED has the result that is expected.
@@ -283,14 +296,14 @@ class Runner:
         counted = killed is None and any(step.point.kind == "effect" for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path, kill_at)) as recording:
+        with closing(Recording(self.path, kill_at, draws=self._draws)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
         """What is known of the first event of *plan*, which was *killed*, and its timeline; nothing comes after it."""
         question = self.question
-        with self._stages(question.start, question.seed, self.path) as stage:
+        with self._stages(question.start, question.seed, self.path, False) as stage:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
             stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
             event._look()
@@ -308,7 +321,7 @@ class Runner:
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self.path, where, plan.how or None)
-        with self._stages(start, seed, self.path) as stage, entered(question.each_run, run) as given:
+        with self._stages(start, seed, self.path, self._draws) as stage, entered(question.each_run, run) as given:
             given_to = None if question.each_run is None else given.environment
             began = None if plan.steps else Beginning(given_to, files_and_rows(self.path))
             function = stage.run_of(question.function, given.environment)
@@ -351,7 +364,7 @@ class Runner:
                 stuck = str(error).partition("\n")[0]
             given.finish()
             made = self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
-            return replace(made, effects_before_stop=effects)
+            return replace(made, effects_before_stop=effects, draws=_drew(run.events))
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -538,6 +551,11 @@ class Runner:
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
         )
+
+
+def _drew(events: Sequence[AsyncEvent]) -> bool:
+    instance = events[0]._event.instance
+    return instance is None or instance.draws
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

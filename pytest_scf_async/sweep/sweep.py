@@ -565,6 +565,7 @@ class _Sweeper:
             self._about_effects.append(_OF_A_CONTAINER)
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
         self._require_finished(first)
+        self._runner.draws_as(first)
         began = REAL.monotonic()
         second = third = self._runner.run(Plan(collects=True, another=True, recorded=recorded), lambda _: True)
         self._seconds_of_run = REAL.monotonic() - began
