@@ -107,6 +107,7 @@ class Gateway:
         if only:
             fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
             scheduler.end_event()
+        scheduler.initialised()
         scheduler.send_marked_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
         if only:
             return False

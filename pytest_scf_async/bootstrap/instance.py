@@ -177,6 +177,7 @@ def _initialise(config: messages.Assign) -> Any:
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):
+                scheduler.initialised()
                 scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
                 if config.memory_limited:
                     scheduler.park(clock.now_us(), "")  # the harness checks the memory before the handler begins

@@ -350,6 +350,8 @@ class Point(NamedTuple):
     """Whether a SIGTERM ends the process there: it has its default disposition, and is not blocked."""
     listeners: int = 0
     """How often something else had become of SIGTERM by then."""
+    in_event: bool = False
+    """Whether the init was over."""
 
 
 class SignalEntered(NamedTuple):

@@ -52,16 +52,13 @@ class Kills:
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
         self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
-        handler = self._lived.function.code.function
         self._has_places = self._lived.function.runtime.has_places
-        begins = next((at for at, point in enumerate(recorded.points) if point.found.name == handler), _MANY)
-        self._of_init = frozenset(recorded.points[:begins] if self._has_places else ())
-        after = (point.found.effects for point in recorded.points[begins:])
+        in_event = (point.found.effects for point in recorded.points if point.found.in_event)
         if not self._has_places:
-            after = (number for number, effect in enumerate(self._record.effects) if effect.in_event)
-        self._effects_of_init = next(after, len(self._record.effects))
-        """How many effects there were before the handler's first line, or before the event was sent to a program; all,
-        where that is not known."""
+            in_event = (number for number, effect in enumerate(self._record.effects) if effect.in_event)
+        self._effects_of_init = next(in_event, len(self._record.effects))
+        """How many effects there were before the event was given to the handler, or to the program; all, where nothing
+        says when that was."""
         self._others = () if self._has_places or self._stop is not None else recorded.points
         """Lines of the log and waits of a program: where they stand among its effects is not known."""
         self._outcomes: dict[tuple[_Key, str], Outcome] = {}
@@ -140,7 +137,8 @@ class Kills:
             if effect.time_us > ended_us:
                 return  # it is of the next event, in the same instance
             state = State(number, effect, cut)
-            at = Moment(effect.time_us, effect.records, 0, 0, "") if last is None else last[1].at
+            in_init = self._has_places and self._stop is None
+            at = last[1].at if last else Moment(effect.time_us, effect.records, 0, 0, "", in_init=in_init)
             if not self._has_places:
                 waits = [each for each in self._lived.timeline if isinstance(each, Waited)]
                 begun = sum(each.times for each in waits if each.time_us < effect.time_us)
@@ -171,8 +169,9 @@ class Kills:
         for point in points:
             lines += point.kind == "log"
             waits += point.kind == "wait"
-            found, in_init = point.found, point in self._of_init
-            yield point, Moment(found.time_us, found.records, lines, waits, point.label, found.listeners, in_init)
+            found = point.found
+            done = found.time_us, found.records, lines, waits
+            yield point, Moment(*done, point.label, found.listeners, in_init=not found.in_event)
 
     def key(self, question: Question, step: Step) -> _Key:
         """Equal for kills after which the same is resumed from."""

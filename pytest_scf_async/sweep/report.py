@@ -116,7 +116,8 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     yield f"compared: {_compared(swept.compared)}"
     if swept.ignored:
         yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
-    not_tried = [f"{swept.left_out:,} points beyond limit="] if swept.left_out else []
+    beyond = f"{swept.left_out:,} point{'s' * (swept.left_out != 1)} beyond limit="
+    not_tried = [beyond] if swept.left_out else []
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
         not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")

@@ -23,9 +23,8 @@ LOST: Final = "forced@loses.py:8#1"
 """The key of the one run by force that loses something."""
 LABELS: Final = [f"loses.py:{line}#1" for line in (2, 4, 5, 6, 7, 8, 9)]
 """The points of a forced termination, in their order."""
-MADE: Final = [LABELS[number] for number in (0, 3, 5, 6)]
-"""Those at which a run is made: kills that leave the same are resumed from once, and in that at line 6 lines are
-collected."""
+MADE: Final = [LABELS[number] for number in (0, 5, 6)]
+"""Those at which a run is made: kills that leave the same are resumed from once."""
 SWEEPS: Final = """
     def sweep(scf_runtime, **keywords):
         def each_run(run):

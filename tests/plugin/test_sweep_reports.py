@@ -136,9 +136,9 @@ def test_points_beyond_the_limit_are_told_and_those_of_other_shards_are_not_amon
         from sweeps import sweep
 
         def test_limit(scf_runtime):
-            report = sweep(scf_runtime, limit=3).report
-            assert "not tried: 4 points beyond limit=" in report
-            assert "tried: 3 of 7 points, with how=forced" in report
+            report = sweep(scf_runtime, limit=2).report
+            assert "not tried: 1 point beyond limit=" in report
+            assert "tried: 6 of 7 points, with how=forced" in report
 
         def test_shard(scf_runtime):
             report = sweep(scf_runtime).report
@@ -195,20 +195,20 @@ def test_nothing_is_kept_of_a_test_that_passed(sweeps: pytest.Pytester) -> None:
 
 # -- an end before its end ---------------------------------------------------------------------------------------------
 
-THREE_RUNS = (
+TWO_RUNS = (
     ORDER
     + """
-            if len(made) == 3:
+            if len(made) == 2:
                 {then}
     """
 )
 
 
 def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pytester) -> None:
-    write_sweeps(project, conftest=THREE_RUNS.format(then="import os, signal; os.kill(os.getpid(), signal.SIGINT)"))
+    write_sweeps(project, conftest=TWO_RUNS.format(then="import os, signal; os.kill(os.getpid(), signal.SIGINT)"))
     result = run_forked(project)
     assert result.ret == pytest.ExitCode.INTERRUPTED
-    assert order(project) == MADE[:3]
+    assert order(project) == MADE[:2]
     result.stdout.fnmatch_lines(
         [
             "*scf async: what the sweep has found so far*",
@@ -231,10 +231,10 @@ TIME_PASSES = """
 @pytest.mark.parametrize("method", ["signal", "thread"])
 @pytest.mark.parametrize("func_only", ["false", "true"])
 def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, method: str, func_only: str) -> None:
-    write_sweeps(project, conftest=TIME_PASSES + THREE_RUNS.format(then="late.append(98.5)"))
+    write_sweeps(project, conftest=TIME_PASSES + TWO_RUNS.format(then="late.append(98.5)"))
     result = run_forked(project, "--timeout=100", f"--timeout-method={method}", "-o", f"timeout_func_only={func_only}")
     result.assert_outcomes(failed=1)
-    assert order(project) == MADE[:3]
+    assert order(project) == MADE[:2]
     result.stdout.fnmatch_lines(
         [
             "E *AssertionError: sweep of loses: 6 points, 6 interruptions, 1 of them went wrong in 1 way",
@@ -253,7 +253,7 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
     ids=["in time", "no limit", "debugger"],
 )
 def test_it_comes_to_its_end_where_there_is_time(project: pytest.Pytester, options: tuple[str, ...], then: str) -> None:
-    write_sweeps(project, conftest=TIME_PASSES + THREE_RUNS.format(then=then))
+    write_sweeps(project, conftest=TIME_PASSES + TWO_RUNS.format(then=then))
     run_forked(project, *options).assert_outcomes(failed=1)
     assert order(project) == MADE
 

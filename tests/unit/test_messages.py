@@ -125,7 +125,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     ),
     "points": (
         messages.Points([list(messages.Point("both", 7, 2, "/c/index.py", 3, 1, 2, "f", 1, 24))]),
-        b'C\x00\x00\x00\x11{"rows":[["both",7,2,"/c/index.py",3,1,2,"f",1,24,"",0,0,false,0]]}',
+        b'I\x00\x00\x00\x11{"rows":[["both",7,2,"/c/index.py",3,1,2,"f",1,24,"",0,0,false,0,false]]}',
     ),
     "waits_for_others": (
         messages.WaitsForOthers("recv at index.py:3"),

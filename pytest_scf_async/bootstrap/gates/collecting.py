@@ -169,7 +169,8 @@ class Collector:
     def _add(self, point: messages.Point) -> None:
         control = scheduler.control
         at_default = children.disposition(signal.SIGTERM) == signal.SIG_DFL
-        self._rows.append([*point[:-4], control.effects, control.recorded, at_default, signals.changes])
+        seen = control.effects, control.recorded, at_default, signals.changes, scheduler.is_initialised
+        self._rows.append([*point[: -len(seen)], *seen])
         if len(self._rows) >= BATCH:
             self.report()
 

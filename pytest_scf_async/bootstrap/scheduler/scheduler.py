@@ -277,6 +277,7 @@ class Scheduler:
         "control_page",
         "forked",
         "inbox",
+        "is_initialised",
         "leased",
         "lock",
         "main",
@@ -297,6 +298,8 @@ class Scheduler:
 
     def __init__(self) -> None:
         self.active = False
+        self.is_initialised = False
+        """The init of user code is over."""
         self.c_code = False
         """Code in C is loaded, which may write to the output past the patches."""
         self.alone = False
@@ -1458,6 +1461,10 @@ class Scheduler:
         for waiter in waiters:
             self._wake(waiter)
         self._report()
+
+    def initialised(self) -> None:
+        """The init of user code is over."""
+        self.is_initialised = True
 
     def end_event(self) -> None:
         """Note that the program of an image has answered: the clock is not moved here until the next event."""
