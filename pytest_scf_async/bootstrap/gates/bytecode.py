@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import dis
 import sys
+from collections.abc import Sequence
 from types import CodeType
 from typing import NamedTuple
 
@@ -44,7 +45,7 @@ def entries(code: CodeType, line: int, low: int, high: int) -> set[int]:
 
     At its first line that is where the statement begins, whatever line its first instruction has.
     """
-    instructions = list(own_instructions(code))
+    instructions = own_instructions(code)
     runs: list[list[int]] = [[]]
     """The indices of the statement's instructions, in runs without any of another statement."""
     for index, (instruction, at) in enumerate(instructions):
@@ -98,7 +99,7 @@ def signal_checks(code: CodeType) -> dict[int, SignalCheck]:
     exception of a signal's handler is raised there. From 3.11 on a call of a function in Python is none, but for the
     ``__exit__`` of a ``with`` block.
     """
-    instructions = list(own_instructions(code))
+    instructions = own_instructions(code)
     lines: dict[int, int] = {}
     found: dict[int, SignalCheck] = {}
 
@@ -133,6 +134,6 @@ def _loads_none(instruction: dis.Instruction) -> bool:
     return instruction.opname.startswith("LOAD_CONST") and instruction.argval is None
 
 
-def _line_before(instructions: list[tuple[dis.Instruction, int | None]], at: int) -> int | None:
+def _line_before(instructions: Sequence[tuple[dis.Instruction, int | None]], at: int) -> int | None:
     """The line of the nearest instruction before the one at *at* that has one: a jump back may have none."""
     return next((line for _, line in reversed(instructions[:at]) if line), None)
