@@ -49,7 +49,8 @@ class Effect(NamedTuple):
     """Whether a SIGTERM ends the program there, as its first thread, which is about to make the call, does not
     block it, and it has its default disposition."""
     function: str = ""
-    """The function of a library that user code has called, where the instance was asked to name it."""
+    """The function of a library that user code has called, and where, as in ``Path.unlink@export.py:7``, where the
+    instance was asked to name it."""
 
     @property
     def text(self) -> str:

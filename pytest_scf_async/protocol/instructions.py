@@ -7,11 +7,16 @@ from functools import lru_cache
 from types import CodeType
 
 
-@lru_cache(maxsize=256)
 def own_instructions(code: CodeType) -> tuple[tuple[dis.Instruction, int | None], ...]:
-    """The instructions of *code* from the first one of its body on, each with its line.
+    """The instructions of *code* from the first one of its body on, each with its line."""
+    return _instructions(code, code.co_linetable)
 
-    They are kept, as each statement of a function is looked up in them, and ``dis`` takes 0.2 ms each time.
+
+@lru_cache(maxsize=256)
+def _instructions(code: CodeType, _lines: bytes) -> tuple[tuple[dis.Instruction, int | None], ...]:
+    """They are kept, as each statement of a function is looked up in them, and ``dis`` takes 0.2 ms each time.
+
+    Code objects that differ in their lines alone are equal before Python 3.11.
     """
     lines = {offset: line for start, end, line in code.co_lines() for offset in range(start, end, 2)}
     instructions = list(dis.get_instructions(code))

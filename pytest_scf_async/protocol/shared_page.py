@@ -108,7 +108,7 @@ CLOSED: Final = 2
 """User code has closed the channel."""
 
 FUNCTION: Final = struct.Struct("128p")
-FUNCTION_OFFSET: Final = 32 * 8
+FUNCTION_OFFSET: Final = (CONTROL_DRAWN + 1) * 8
 """Behind the slots above: the name of the function that user code has called, where a sweep has asked for it."""
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,

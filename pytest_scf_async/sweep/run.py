@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..async_event import AsyncEvent, Json, PointGate
-from ..errors import CannotEndError, GateNotReachedError, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, GateNotReachedError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
@@ -472,18 +472,18 @@ class Runner:
         try:
             with bounded(self.question.real_limit, f"check= at {run.point or 'the end of the undisturbed run'}"):
                 returned = check(run)
-        except AssertionError as error:
-            if run.point is None:
-                raise
-            return _assertion_text(error)
-        except FileNotFoundError as error:
-            if run.point is None and str(error.filename).startswith(f"{run.path}/"):
+        except TimeIsOverError as error:
+            return str(error)
+        except ScfAsyncError:
+            raise
+        except Exception as error:
+            if run.point is not None:
+                return _failure_text(error)
+            if isinstance(error, FileNotFoundError) and str(error.filename).startswith(f"{run.path}/"):
                 raise ScfUsageError(
                     f"check=: {error.filename} is not there after the undisturbed run: {_TELL}"
                 ) from None
             raise
-        except TimeIsOverError as error:
-            return str(error)
         finally:
             run.resume_by = None
         if returned is not None:
@@ -601,12 +601,16 @@ def _attempt(event: AsyncEvent) -> Attempt:
     return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
 
 
-def _assertion_text(error: AssertionError) -> str:
-    entry = error.__traceback__
-    while entry is not None and entry.tb_next is not None:
+def _failure_text(error: Exception) -> str:
+    """What *error* says, and the line of the innermost function of the file of ``check=`` that it came through."""
+    entry = error.__traceback__ and error.__traceback__.tb_next
+    file, where = "" if entry is None else entry.tb_frame.f_code.co_filename, ""
+    while entry is not None:
+        if entry.tb_frame.f_code.co_filename == file:
+            where = f"{os.path.basename(file)}:{entry.tb_lineno}: "
         entry = entry.tb_next
-    where = "" if entry is None else f"{os.path.basename(entry.tb_frame.f_code.co_filename)}:{entry.tb_lineno}: "
-    return f"{where}{str(error).strip() or 'assert'}"
+    kind = "" if isinstance(error, AssertionError) else f"{type(error).__name__}: "
+    return f"{where}{kind}{str(error).strip() or 'assert'}"
 
 
 class _Given:

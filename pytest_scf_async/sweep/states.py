@@ -205,10 +205,16 @@ class DiskRecord:
         alike = itertools.takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))
         return sum(1 for _ in alike)
 
-    def function_at(self, number: int, text: str) -> str:
-        """The library's function that has the effect with that *number*, if that has this *text*, but for numbers."""
+    def function_at(self, number: int, text: str) -> tuple[str, str, int]:
+        """The library's function that has the effect with that *number*, and the file and the line of its call.
+
+        Empty where it is not known, and where that effect has another *text*, but for numbers.
+        """
         effects, shown = self.effects[number - 1 : number], _without_numbers(text)
-        return next((each.function for each in effects if _without_numbers(each.text) == shown), "")
+        found = next((each.function for each in effects if _without_numbers(each.text) == shown), "")
+        name, _, place = found.partition("@")
+        file, _, line = place.rpartition(":")
+        return name, file, int(line or 0)
 
     @property
     def spoke_at(self) -> int:

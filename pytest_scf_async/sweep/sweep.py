@@ -463,9 +463,15 @@ class _Sweeper:
                 records[steps] = record
         named = []
         for run in made:
-            known = records.get(run.outcome.plan.steps[:-1]) if run.point.kind == "effect" else None
-            function = "" if known is None else known.function_at(run.point.found.number, run.point.found.text)
-            named.append(replace(run, point=replace(run.point, function=function)) if function else run)
+            point = run.point
+            known = records.get(run.outcome.plan.steps[:-1]) if point.kind == "effect" else None
+            function, file, line = (
+                ("", "", 0) if known is None else known.function_at(point.found.number, point.found.text)
+            )
+            if function:  # the last point before it may be of a listener that has interrupted the line
+                file = point.file if point.file.endswith(file) else file
+                point = replace(point, function=function, file=file, line=line)
+            named.append(replace(run, point=point))
         return named
 
     def _record_with_functions(self, steps: tuple[Step, ...]) -> DiskRecord | None:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from internals import DiskRecord
-from sweeping import Deploy, each_run
+from sweeping import EXPORT, Deploy, each_run
 
 from pytest_scf_async import ScfRuntime
 
@@ -38,12 +38,24 @@ def functions(
 
     def sweep(save: str) -> list[str]:
         records: list[DiskRecord] = []
-        monkeypatch.setattr(DiskRecord, "function_at", lambda self, *_: records.append(self) or "")
+        monkeypatch.setattr(DiskRecord, "function_at", lambda self, *_: records.append(self) or ("", "", 0))
         function = deployed(SAVES.replace("SAVE", f"\n{' ' * 12}".join(save.splitlines())))
         assert scf_runtime.sweep(function, each_run=each_run, how="forced").failures
-        return [f"{effect.text} in {effect.function or '?'}" for effect in records[0].effects][2:]
+        return [f"{effect.text} in {effect.function.partition('@')[0] or '?'}" for effect in records[0].effects][2:]
 
     return sweep
+
+
+def test_the_line_is_that_of_the_call_where_a_listener_has_interrupted_it(scf_runtime: ScfRuntime) -> None:
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+
+    def check(_: object) -> None:
+        """Who asks for the event has each kill made, also what is known from one without a SIGTERM."""
+
+    sweep = scf_runtime.sweep(function, {"rows": 1}, each_run=each_run, include="export.py:30*", check=check)
+    points = [run.point for run in sweep.runs if run.point.text == "open rows.txt" and run.point.function]
+    assert {(point.function, point.file, point.line) for point in points} == {("open", "export.py", 30)}
+    assert any(point.found.line != 30 for point in points), "a line of the listener is the last one before the call"
 
 
 def test_the_report_names_the_method_that_writes(

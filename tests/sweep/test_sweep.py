@@ -424,6 +424,21 @@ def test_check_is_asked_after_the_interruption_and_its_line_is_shown(scf_runtime
         sweep.assert_survives()
 
 
+def test_any_exception_in_it_is_a_failure_of_its_run(scf_runtime: ScfRuntime) -> None:
+    """It reads a file, say, that is not there yet."""
+    function = scf_runtime.deploy(f"{EXPORT}:main_handler")
+
+    def check(run: Any) -> None:
+        (run.path / "rows.txt").read_text()
+
+    sweep = scf_runtime.sweep(function, {"rows": 1}, each_run=each_run, check=check, include="export.py:3*")
+    failed = {run.point.label for run in sweep.runs if "check failed" in {kind.value for kind in run.kinds}}
+    assert failed
+    assert len(failed) < len(sweep.points)
+    with pytest.raises(AssertionError, match=r"check failed: test_sweep\.py:\d+: FileNotFoundError: "):
+        sweep.assert_survives()
+
+
 def test_between_which_points_it_fails_is_said_in_words(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(
         """\

@@ -63,14 +63,18 @@ class _Functions:
         scheduler.control.function = self._under_way(now)
 
     def _under_way(self, frame: FrameType) -> str:
-        """The function that user code has called last, where *frame* is the innermost one."""
+        """The function that user code has called last, and where: ``f@export.py:7``. *frame* is the innermost one."""
         at: FrameType | None = frame
         outermost: FrameType | None = None
         while at is not None and at.f_code.co_filename not in self._files:
             if not at.f_code.co_filename.startswith(OWN_CODE):
                 outermost = at
             at = at.f_back
-        return "" if at is None else self._in_c.get(id(at)) or ("" if outermost is None else _name_of(outermost))
+        if at is None:
+            return ""
+        name = self._in_c.get(id(at)) or ("" if outermost is None else _name_of(outermost))
+        file = at.f_code.co_filename.rpartition("/")[2]
+        return f"{name}@{file}:{at.f_lineno}" if name else ""
 
 
 _functions: _Functions | None = None
