@@ -57,6 +57,8 @@ class RandomNumbers:
         self._control = control
         self._names: dict[int, str] = {}
         """Of each process: on which way it was forked."""
+        self._early: set[int] = set()
+        """Those that were seen before the stop of the parent that announces them."""
         self._forked: Counter[tuple[int, str]] = Counter()
         self._drawn: Counter[tuple[int, str]] = Counter()
         """How many children each process has had, and how often it has drawn, by event."""
@@ -67,9 +69,11 @@ class RandomNumbers:
     # -- processes -----------------------------------------------------------------------------------------------------
 
     def forked(self, parent: int, child: int) -> None:
-        """A process has forked another one. The child may have been seen before that."""
+        """A process has forked another one. The child may have been seen before that, and may even have ended."""
         above = self._name_of(parent)
-        if child not in self._names:
+        if child in self._early:
+            self._early.discard(child)
+        elif child not in self._names:
             self._forked[self._control.drawn_from, above] += 1
             self._names[child] = f"{above}.{self._forked[self._control.drawn_from, above]}"
 
@@ -89,6 +93,7 @@ class RandomNumbers:
             parent = procfs.parent_of(pid)
             if parent in self._names:
                 self.forked(parent, pid)
+                self._early.add(pid)
             return self._names.setdefault(pid, "")
         return name
 
