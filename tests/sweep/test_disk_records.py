@@ -19,7 +19,7 @@ def recorded(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> Recor
     """The record of a run of a handler with that source."""
 
     def run(source: str) -> DiskRecord:
-        (tmp_path / "run").mkdir()
+        (tmp_path / "run").mkdir(exist_ok=True)
         return recorded_run(scf_runtime, deployed(source), tmp_path / "run")
 
     return run
@@ -149,18 +149,11 @@ def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
     assert record.problems == ["'pipe' in run.path is a socket, a pipe or a device"]
 
 
-def test_too_many_files_are_said_with_what_to_do(recorded: Records) -> None:
-    record = recorded(
-        """\
-        import os
-
-        def main_handler(event, context):
-            os.mkdir(os.environ["OUT"] + "/new")
-            for number in range(10_000):
-                os.close(os.open(f"{os.environ['OUT']}/new/{number}", os.O_CREAT | os.O_WRONLY))
-            return "done"
-        """
-    )
+def test_too_many_files_are_said_with_what_to_do(recorded: Records, tmp_path: Path) -> None:
+    (tmp_path / "run").mkdir()
+    for number in range(10_000):
+        (tmp_path / "run" / str(number)).touch()
+    record = recorded("def main_handler(event, context): return 'done'")
     most = "a record has 10,000 files and 1 GB at most, as each kill makes them anew"
     assert record.problems == [f"run.path has 10,001 files: {most}; keep what the handler only reads outside run.path"]
 
