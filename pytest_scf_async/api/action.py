@@ -17,8 +17,9 @@ class Action:
     """One action, as in ``ListAsyncEvents``."""
 
     request: Struct
-    perform: Callable[[ScfRuntime, Parameters], dict[str, Any]]
-    """Gives the answer without its ``RequestId``, unless that is the id of an event; raises ``ScfApiError``."""
+    perform: Callable[[ScfRuntime, Parameters], dict[str, Any] | None]
+    """Gives the answer without its ``RequestId``, unless that is the id of an event, and None where there is nothing
+    beside it; raises ``ScfApiError``."""
     requests_per_second: int = 20
     """How many requests a second the platform answers (the limit stands on each action's page)."""
     takes_time: bool = False

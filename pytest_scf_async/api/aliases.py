@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..model import api_error
-from ..operations import AliasDetails, RoutingConfig, VersionMatch, VersionWeight
+from ..operations import RoutingConfig, VersionMatch, VersionWeight
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
 from .parameters import FLOAT, STRING, Field, ListOf, Parameters, Struct, optional, required
-from .values import second
+from .values import answered, keywords
 
 __all__ = ["ALIAS_ACTIONS"]
 
@@ -40,37 +40,34 @@ def _routing(sent: Parameters) -> RoutingConfig | None:
     )
 
 
-def _create_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _create_alias(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).create_alias(
         sent["Name"],
         sent["FunctionVersion"],
         description=sent.get("Description", ""),
         routing_config=_routing(sent),
     )
-    return {}
 
 
-def _update_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _update_alias(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).update_alias(
         sent["Name"],
         sent["FunctionVersion"],
         description=sent.get("Description"),
         routing_config=_routing(sent),
     )
-    return {}
 
 
 def _get_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _alias(known_function(runtime, sent).get_alias(sent["Name"]), runtime)
+    return answered(known_function(runtime, sent).get_alias(sent["Name"]), runtime.settings.time_zone)
 
 
 def _list_aliases(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    keywords = {python: _number(sent[name], name) for name, python in _PAGE.items() if name in sent}
-    page = known_function(runtime, sent).list_aliases(version=sent.get("FunctionVersion"), **keywords)
-    return {"TotalCount": page.total_count, "Aliases": [_alias(alias, runtime) for alias in page.aliases]}
-
-
-_PAGE: Final = {"Offset": "offset", "Limit": "limit"}
+    numbers = {name: _number(sent[name], name) for name in ("Offset", "Limit") if name in sent}
+    page = known_function(runtime, sent).list_aliases(
+        version=sent.get("FunctionVersion"), **keywords(numbers, "Offset", "Limit")
+    )
+    return answered(page, runtime.settings.time_zone)
 
 
 def _number(text: str, name: str) -> int:
@@ -80,29 +77,8 @@ def _number(text: str, name: str) -> int:
     return int(text)
 
 
-def _alias(alias: AliasDetails, runtime: ScfRuntime) -> dict[str, Any]:
-    routing, zone = alias.routing_config, runtime.settings.time_zone
-    return {
-        "Name": alias.name,
-        "FunctionVersion": alias.function_version,
-        "Description": alias.description,
-        "RoutingConfig": {
-            "AdditionalVersionWeights": [
-                {"Version": each.version, "Weight": each.weight} for each in routing.additional_version_weights
-            ],
-            "AddtionVersionMatchs": [
-                {"Version": each.version, "Key": each.key, "Method": each.method, "Expression": each.expression}
-                for each in routing.addtion_version_matchs
-            ],
-        },
-        "AddTime": second(alias.add_time, zone),
-        "ModTime": second(alias.mod_time, zone),
-    }
-
-
-def _delete_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _delete_alias(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).delete_alias(sent["Name"])
-    return {}
 
 
 _POINTED: Final = (

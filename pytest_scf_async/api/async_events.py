@@ -4,29 +4,19 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..operations import AsyncEventSummary
-from ..options import ScfSettings
 from ..runtime import ScfRuntime
 from .action import Action
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
-from .values import event_time, interval_of, renamed
+from .values import answered, event_time, interval_of, keywords
 
 __all__ = ["ASYNC_EVENT_ACTIONS"]
 
 TIME_INTERVAL: Final = Struct("TimeInterval", *required(STRING, "Start", "End"))
 
-_LIST_NAMES: Final = {
-    "Namespace": "namespace",
-    "Qualifier": "qualifier",
-    "InvokeType": "invoke_type",
-    "Status": "status",
-    "Order": "order",
-    "Orderby": "orderby",
-    "Offset": "offset",
-    "Limit": "limit",
-    "InvokeRequestId": "invoke_request_id",
-}
-"""The parameters of ListAsyncEvents that go on as they are, and what Python calls them."""
+_LIST_NAMES: Final = (
+    *("Namespace", "Qualifier", "InvokeType", "Status", "Order", "Orderby", "Offset", "Limit", "InvokeRequestId"),
+)
+"""The parameters of ListAsyncEvents that go on as they are."""
 
 
 def _list_async_events(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
@@ -35,44 +25,26 @@ def _list_async_events(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
         sent["FunctionName"],
         start_time_interval=interval_of(sent.get("StartTimeInterval"), "StartTimeInterval", zone),
         end_time_interval=interval_of(sent.get("EndTimeInterval"), "EndTimeInterval", zone),
-        **renamed(sent, _LIST_NAMES),
+        **keywords(sent, *_LIST_NAMES),
     )
     return {
         "TotalCount": page.total_count,
-        "EventList": [_event(summary, runtime.settings) for summary in page.events],
-    }
-
-
-def _event(summary: AsyncEventSummary, settings: ScfSettings) -> dict[str, Any]:
-    return {
-        "InvokeRequestId": summary.invoke_request_id,
-        "InvokeType": summary.invoke_type,
-        "Qualifier": summary.qualifier,
-        "Status": str(summary.status),
-        "StartTime": event_time(summary.start_time, settings.time_zone),
-        "EndTime": event_time(summary.end_time, settings.time_zone),
+        "EventList": [answered(summary, zone, event_time) for summary in page.events],
     }
 
 
 def _get_async_event_status(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    answer = runtime.get_async_event_status(sent["InvokeRequestId"])
-    return {
-        "Result": {
-            "Status": str(answer.status),
-            "StatusCode": answer.status_code,
-            "InvokeRequestId": answer.invoke_request_id,
-        }
-    }
+    status = runtime.get_async_event_status(sent["InvokeRequestId"])
+    return {"Result": answered(status, runtime.settings.time_zone)}
 
 
-def _terminate_async_event(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _terminate_async_event(runtime: ScfRuntime, sent: Parameters) -> None:
     runtime.terminate_async_event(
         sent["FunctionName"],
         sent["InvokeRequestId"],
         namespace=sent.get("Namespace", "default"),
         grace_shutdown=sent.get("GraceShutdown", False),
     )
-    return {}
 
 
 ASYNC_EVENT_ACTIONS: Final = (

@@ -10,11 +10,12 @@ from typing import Any, Final
 
 from ..function import Function
 from ..model import api_error
-from ..operations import FunctionDetails, FunctionSummary, VersionDetails
+from ..operations import FunctionDetails
+from ..operations.functions import switch
 from ..runtime import ScfRuntime
 from .action import Action
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
-from .values import renamed, second
+from .values import answered, keywords
 
 __all__ = ["FUNCTION_ACTIONS", "known_function"]
 
@@ -132,39 +133,29 @@ def _refuse_layers(sent: Parameters) -> None:
 
 # -- actions ---------------------------------------------------------------------------------------------------------
 
-_CONFIGURATION: Final = {
-    "Description": "description",
-    "MemorySize": "memory_size",
-    "Timeout": "timeout",
-    "InitTimeout": "init_timeout",
-    "TraceEnable": "trace_enable",
-    "Namespace": "namespace",
-}
+_CONFIGURATION: Final = ("Description", "MemorySize", "Timeout", "InitTimeout", "TraceEnable", "Namespace")
 
 
-def _create_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _create_function(runtime: ScfRuntime, sent: Parameters) -> None:
     _refuse_layers(sent)
-    names = {"Handler": "handler", "Runtime": "runtime", "Type": "function_type", "AsyncRunEnable": "async_run_enable"}
     runtime.create_function(
         sent["FunctionName"],
         _zip_file(sent.get("Code", {})),
         environment=_environment(sent),
-        **renamed(sent, {**_CONFIGURATION, **names}),
+        **keywords(sent, "Handler", "Runtime", "AsyncRunEnable", *_CONFIGURATION, Type="function_type"),
     )
-    return {}
 
 
-def _update_function_code(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    code = sent.get("Code", renamed(sent, {name: name for name in ("ZipFile", "CosBucketName", "CosObjectName")}))
+def _update_function_code(runtime: ScfRuntime, sent: Parameters) -> None:
+    at_top = {name: sent[name] for name in ("ZipFile", "CosBucketName", "CosObjectName") if name in sent}
     runtime.update_function_code(
         sent["FunctionName"],
-        _zip_file(code),
-        **renamed(sent, {"Handler": "handler", "Namespace": "namespace", "Publish": "publish"}),
+        _zip_file(sent.get("Code", at_top)),
+        **keywords(sent, "Handler", "Namespace", "Publish"),
     )
-    return {}
 
 
-def _update_function_configuration(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _update_function_configuration(runtime: ScfRuntime, sent: Parameters) -> None:
     _refuse_layers(sent)
     function = known_function(runtime, sent)
     if sent.get("Runtime", function.configuration.runtime) != function.configuration.runtime:
@@ -173,36 +164,25 @@ def _update_function_configuration(runtime: ScfRuntime, sent: Parameters) -> dic
     runtime.update_function_configuration(
         sent["FunctionName"],
         environment=_environment(sent),
-        **renamed(sent, {**_CONFIGURATION, "Publish": "publish"}),
+        **keywords(sent, "Publish", *_CONFIGURATION),
     )
-    return {}
 
 
 def _get_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    details = runtime.get_function(
-        sent["FunctionName"], **renamed(sent, {"Namespace": "namespace", "Qualifier": "qualifier"})
-    )
+    details = runtime.get_function(sent["FunctionName"], **keywords(sent, "Namespace", "Qualifier"))
     return _details(details, runtime)
 
 
 def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
-    configuration, zone = details.configuration, runtime.settings.time_zone
+    configuration = details.configuration
     return {
-        "FunctionName": details.function_name,
-        "FunctionId": details.function_id,
-        "Namespace": details.namespace,
-        "FunctionVersion": details.function_version,
+        **answered(details, runtime.settings.time_zone, besides=("configuration", "versions")),
         "Qualifier": details.function_version,
-        "Description": details.description,
-        "Status": details.status,
         "StatusDesc": "",
         "StatusReasons": [],
-        "AvailableStatus": details.available_status,
-        "Type": details.function_type,
         "Runtime": configuration.runtime,
         "Handler": configuration.handler,
         "CodeInfo": "",
-        "CodeSize": details.code_size,
         "CodeResult": "success",
         "CodeError": "",
         "ErrNo": 0,
@@ -212,10 +192,8 @@ def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
         "Environment": {
             "Variables": [{"Key": key, "Value": value} for key, value in configuration.environment.items()]
         },
-        "AsyncRunEnable": _switch(configuration.async_run),
-        "TraceEnable": _switch(configuration.trace),
-        "AddTime": second(details.add_time, zone),
-        "ModTime": second(details.mod_time, zone),
+        "AsyncRunEnable": switch(configuration.async_run),
+        "TraceEnable": switch(configuration.trace),
         "Triggers": [],
         "Layers": [],
         "Tags": [],
@@ -226,88 +204,36 @@ def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
     }
 
 
-def _switch(on: bool) -> str:
-    return "TRUE" if on else "FALSE"
-
-
 def _list_functions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    names = {
-        "Namespace": "namespace",
-        "Order": "order",
-        "Orderby": "orderby",
-        "Offset": "offset",
-        "Limit": "limit",
-        "SearchKey": "search_key",
-        "Description": "description",
-    }
+    names = ("Namespace", "Order", "Orderby", "Offset", "Limit", "SearchKey", "Description")
     filters = {each["Name"]: each.get("Values", []) for each in sent.get("Filters", [])}
-    page = runtime.list_functions(filters=filters, **renamed(sent, names))
+    page = runtime.list_functions(filters=filters, **keywords(sent, *names))
     return {
         "TotalCount": page.total_count,
-        "Functions": [_function_row(function, runtime) for function in page.functions],
+        "Functions": [
+            {**answered(row, runtime.settings.time_zone), "StatusDesc": "", "StatusReasons": [], "Tags": []}
+            for row in page.functions
+        ],
     }
 
 
-def _function_row(function: FunctionSummary, runtime: ScfRuntime) -> dict[str, Any]:
-    zone = runtime.settings.time_zone
-    return {
-        "FunctionName": function.function_name,
-        "FunctionId": function.function_id,
-        "Namespace": function.namespace,
-        "Description": function.description,
-        "Runtime": function.runtime,
-        "Status": function.status,
-        "StatusDesc": "",
-        "StatusReasons": [],
-        "Type": function.function_type,
-        "AsyncRunEnable": _switch(function.async_run),
-        "TraceEnable": _switch(function.trace),
-        "AddTime": second(function.add_time, zone),
-        "ModTime": second(function.mod_time, zone),
-        "Tags": [],
-    }
-
-
-def _delete_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _delete_function(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).delete(sent.get("Qualifier"))
-    return {}
 
 
 def _publish_version(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     function = known_function(runtime, sent)
     version = function.publish_version(sent.get("Description", ""))
-    details = runtime.get_function(function.name, namespace=function.namespace, qualifier=version)
-    configuration = details.configuration
-    return {
-        "FunctionVersion": version,
-        "CodeSize": details.code_size,
-        "MemorySize": configuration.memory_or_default,
-        "Description": details.description,
-        "Handler": configuration.handler,
-        "Timeout": configuration.timeout,
-        "Runtime": configuration.runtime,
-        "Namespace": details.namespace,
-    }
+    details = _details(runtime.get_function(function.name, namespace=function.namespace, qualifier=version), runtime)
+    names = ("FunctionVersion", "CodeSize", "MemorySize", "Description", "Handler", "Timeout", "Runtime", "Namespace")
+    return {name: details[name] for name in names}
 
 
 def _list_versions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    names = {"Offset": "offset", "Limit": "limit", "Order": "order", "OrderBy": "order_by"}
-    page = known_function(runtime, sent).list_versions(**renamed(sent, names))
+    page = known_function(runtime, sent).list_versions(**keywords(sent, "Offset", "Limit", "Order", "OrderBy"))
     return {
         "FunctionVersion": [row.version for row in page.versions],
-        "Versions": [_version_row(row, runtime) for row in page.versions],
-        "TotalCount": page.total_count,
-    }
-
-
-def _version_row(row: VersionDetails, runtime: ScfRuntime) -> dict[str, Any]:
-    zone = runtime.settings.time_zone
-    return {
-        "Version": row.version,
-        "Description": row.description,
-        "AddTime": second(row.add_time, zone),
-        "ModTime": second(row.mod_time, zone),
-        "Status": row.status,
+        **answered(page, runtime.settings.time_zone),
     }
 
 

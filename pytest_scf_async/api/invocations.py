@@ -8,52 +8,26 @@ from ..operations import InvocationResult
 from ..runtime import ScfRuntime
 from .action import Action
 from .parameters import INTEGER, STRING, Field, Parameters, Struct, optional, required
-from .values import renamed, second, time_of
+from .values import answered, keywords, time_of
 
 __all__ = ["INVOCATION_ACTIONS"]
 
-_INVOKE: Final = {
-    "Namespace": "namespace",
-    "Qualifier": "qualifier",
-    "InvocationType": "invocation_type",
-    "ClientContext": "client_context",
-    "Event": "event",
-    "LogType": "log_type",
-    "RoutingKey": "routing_key",
-}
-"""What Python calls the parameters of both actions that invoke."""
-_LOGS: Final = {
-    "Namespace": "namespace",
-    "Qualifier": "qualifier",
-    "FunctionRequestId": "request_id",
-    "Order": "order",
-    "OrderBy": "order_by",
-    "Offset": "offset",
-    "Limit": "limit",
-}
+_INVOKE: Final = ("Namespace", "Qualifier", "InvocationType", "ClientContext", "Event", "LogType", "RoutingKey")
+"""The parameters of both actions that invoke."""
 
 
 def _invoke(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _invoked(runtime.invoke(sent["FunctionName"], **renamed(sent, _INVOKE)))
+    return _invoked(runtime, runtime.invoke(sent["FunctionName"], **keywords(sent, *_INVOKE)))
 
 
 def _invoke_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _invoked(runtime.invoke_function(sent["FunctionName"], **renamed(sent, _INVOKE)))
+    return _invoked(runtime, runtime.invoke_function(sent["FunctionName"], **keywords(sent, *_INVOKE)))
 
 
-def _invoked(result: InvocationResult) -> dict[str, Any]:
+def _invoked(runtime: ScfRuntime, result: InvocationResult) -> dict[str, Any]:
     """The answer: its ``RequestId`` is the id of the invocation, as clients look the event up by it."""
     return {
-        "Result": {
-            "Log": result.log,
-            "RetMsg": result.ret_msg,
-            "ErrMsg": result.err_msg,
-            "MemUsage": result.mem_usage,
-            "Duration": result.duration,
-            "BillDuration": result.bill_duration,
-            "FunctionRequestId": result.function_request_id,
-            "InvokeResult": result.invoke_result,
-        },
+        "Result": answered(result, runtime.settings.time_zone),
         "RequestId": result.function_request_id,
     }
 
@@ -68,52 +42,22 @@ def _get_request_status(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]
     page = runtime.request_status(
         sent["FunctionName"],
         sent["FunctionRequestId"],
-        **renamed(sent, {"Namespace": "namespace"}),
+        **keywords(sent, "Namespace"),
         **_window(runtime, sent),
     )
-    return {
-        "TotalCount": page.total_count,
-        "Data": [
-            {
-                "FunctionName": row.function_name,
-                "RetMsg": row.ret_msg,
-                "RequestId": row.request_id,
-                "StartTime": second(row.start_time, runtime.settings.time_zone),
-                "RetCode": row.ret_code,
-                "Duration": row.duration,
-                "MemUsage": row.mem_usage,
-                "RetryNum": row.retry_num,
-            }
-            for row in page.data
-        ],
-    }
+    return answered(page, runtime.settings.time_zone)
 
 
 def _get_function_logs(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    keywords = {**renamed(sent, _LOGS), **_window(runtime, sent)}
-    if "RetCode" in sent.get("Filter", {}):
-        keywords["ret_code"] = sent["Filter"]["RetCode"]
-    page = runtime.function_logs(sent["FunctionName"], **keywords)
+    names = ("Namespace", "Qualifier", "Order", "OrderBy", "Offset", "Limit")
+    page = runtime.function_logs(
+        sent["FunctionName"],
+        **keywords(sent, *names, FunctionRequestId="request_id"),
+        **keywords(sent.get("Filter", {}), "RetCode"),
+        **_window(runtime, sent),
+    )
     return {
-        "TotalCount": page.total_count,
-        "Data": [
-            {
-                "FunctionName": row.function_name,
-                "RetMsg": row.ret_msg,
-                "RequestId": row.request_id,
-                "StartTime": second(row.start_time, runtime.settings.time_zone),
-                "RetCode": row.ret_code,
-                "InvokeFinished": row.invoke_finished,
-                "Duration": row.duration,
-                "BillDuration": row.bill_duration,
-                "MemUsage": row.mem_usage,
-                "Log": row.log,
-                "Level": row.level,
-                "Source": row.source,
-                "RetryNum": row.retry_num,
-            }
-            for row in page.data
-        ],
+        **answered(page, runtime.settings.time_zone),
         "SearchContext": {"Offset": "", "Limit": 0, "Keyword": "", "Type": ""},
     }
 

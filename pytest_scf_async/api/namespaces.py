@@ -12,48 +12,31 @@ from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
-from .values import renamed, second
+from .values import answered, keywords
 
 __all__ = ["EVENT_INVOKE_ACTIONS", "NAMESPACE_ACTIONS"]
 
 # -- namespaces ------------------------------------------------------------------------------------------------------
 
 
-def _create_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _create_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     if sent.get("ResourceEnv"):
         raise api_error("UnsupportedOperation", what="A namespace with a ResourceEnv, which is a cluster, here")
     runtime.create_namespace(sent["Namespace"], sent.get("Description", ""))
-    return {}
 
 
-def _update_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _update_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     runtime.update_namespace(sent["Namespace"], sent["Description"])
-    return {}
 
 
-def _delete_namespace(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _delete_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     runtime.delete_namespace(sent["Namespace"])
-    return {}
 
 
 def _list_namespaces(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    names = {"Limit": "limit", "Offset": "offset", "Orderby": "orderby", "Order": "order"}
     keys = {each["Key"]: each["Value"] for each in sent.get("SearchKey", [])}
-    page = runtime.list_namespaces(search_key=keys, **renamed(sent, names))
-    zone = runtime.settings.time_zone
-    return {
-        "TotalCount": page.total_count,
-        "Namespaces": [
-            {
-                "Name": row.name,
-                "Description": row.description,
-                "AddTime": second(row.add_time, zone),
-                "ModTime": second(row.mod_time, zone),
-                "Type": row.namespace_type,
-            }
-            for row in page.namespaces
-        ],
-    }
+    page = runtime.list_namespaces(search_key=keys, **keywords(sent, "Limit", "Offset", "Orderby", "Order"))
+    return answered(page, runtime.settings.time_zone)
 
 
 _TKE: Final = Struct(
@@ -118,7 +101,7 @@ def _get_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str,
     }
 
 
-def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> None:
     config = sent["AsyncTriggerConfig"]
     retries = config.get("RetryConfig", [])
     if len(retries) > 1:
@@ -127,7 +110,6 @@ def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[s
     known_function(runtime, sent).update_event_invoke_config(
         retry_num=retries[0]["RetryNum"] if retries else None, msg_ttl=config.get("MsgTTL")
     )
-    return {}
 
 
 EVENT_INVOKE_ACTIONS: Final = (

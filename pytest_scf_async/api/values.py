@@ -1,25 +1,34 @@
-"""Values of the wire: times, and texts that stand for switches."""
+"""Values of the wire: times, texts that stand for switches, and the names that the platform has for ours."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import re
+from collections.abc import Callable, Collection, Mapping
+from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
-from typing import Any
+from typing import Any, Final
 
 from ..model import api_error
+from ..operations.functions import switch
 
-__all__ = ["event_time", "interval_of", "renamed", "second", "time_of"]
+__all__ = ["answered", "event_time", "interval_of", "keywords", "second", "time_of"]
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""
 LENGTH = len("2026-01-01 00:00:00.000")
 """Of what is written with milliseconds, without the zone."""
+_OTHER_NAMES: Final = {
+    "async_run": "AsyncRunEnable",
+    "function_type": "Type",
+    "namespace_type": "Type",
+    "trace": "TraceEnable",
+}
+"""What the platform calls fields whose names differ in more than their form."""
+_WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
-def event_time(when: datetime | None, zone: tzinfo) -> str:
-    """A time of an event, with milliseconds; an empty text for an event that has not ended (document 52501)."""
-    if when is None:
-        return ""
+def event_time(when: datetime, zone: tzinfo) -> str:
+    """A time of an event, with milliseconds (document 52501)."""
     return when.astimezone(zone).isoformat(" ", "milliseconds")[:LENGTH]
 
 
@@ -45,6 +54,36 @@ def interval_of(sent: dict[str, str] | None, name: str, zone: tzinfo) -> tuple[d
     return time_of(sent["Start"], f"{name}.Start", zone), time_of(sent["End"], f"{name}.End", zone)
 
 
-def renamed(sent: Mapping[str, Any], names: Mapping[str, str]) -> dict[str, Any]:
-    """The parameters in *names* that were sent, by what Python calls them."""
-    return {python: sent[name] for name, python in names.items() if name in sent}
+def keywords(sent: Mapping[str, Any], *names: str, **others: str) -> dict[str, Any]:
+    """The parameters of these *names* that were sent, by what Python calls them: ``MemorySize`` is ``memory_size``.
+
+    *others* are those that are called differently.
+    """
+    python = {name: _WORD.sub("_", name).lower() for name in names} | others
+    return {python[name]: sent[name] for name in python if name in sent}
+
+
+def answered(
+    row: Any, zone: tzinfo, write: Callable[[datetime, tzinfo], str] = second, besides: Collection[str] = ()
+) -> dict[str, Any]:
+    """The fields of *row*, those *besides* left out, by the platform's names: ``function_id`` is ``FunctionId``.
+
+    *write* says how times are written.
+    """
+
+    def value_of(value: Any) -> Any:
+        if value is None:
+            return ""
+        if isinstance(value, datetime):
+            return write(value, zone)
+        if isinstance(value, bool):
+            return switch(value)
+        if isinstance(value, (list, tuple)):
+            return [value_of(each) for each in value]
+        return answered(value, zone) if is_dataclass(value) else value
+
+    found = {}
+    for name in (field.name for field in fields(row) if field.name not in besides):
+        platform = _OTHER_NAMES.get(name) or "".join(map(str.capitalize, name.split("_")))
+        found[platform] = value_of(getattr(row, name))
+    return found

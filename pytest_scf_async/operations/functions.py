@@ -49,6 +49,7 @@ __all__ = [
     "alias_page",
     "function_details",
     "function_page",
+    "switch",
     "version_page",
 ]
 
@@ -249,14 +250,15 @@ _FILTERS: Final[Mapping[str, Callable[[FunctionSummary], str]]] = {
     "Status": lambda row: row.status,
     "Runtime": lambda row: row.runtime,
     "Type": lambda row: row.function_type,
-    "AsyncRunEnable": lambda row: _switch(row.async_run),
-    "TraceEnable": lambda row: _switch(row.trace),
+    "AsyncRunEnable": lambda row: switch(row.async_run),
+    "TraceEnable": lambda row: switch(row.trace),
     **dict.fromkeys(_OTHER_FILTERS, lambda _: ""),
 }
 """What each filter of ListFunctions compares."""
 
 
-def _switch(on: bool) -> str:
+def switch(on: bool) -> str:
+    """What the platform writes for a switch."""
     return "TRUE" if on else "FALSE"
 
 
