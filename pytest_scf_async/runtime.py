@@ -116,8 +116,6 @@ if TYPE_CHECKING:
     from .sweep.run import EachRun, Run
     from .sweep.sweep import Sweep
 
-__all__ = ["ScfRuntime", "ScfRuntimeFactory"]
-
 __tracebackhide__ = hidden_from_users
 
 INVOKE_DEADLINE_US: Final = 300 * 1_000_000
@@ -1033,33 +1031,23 @@ class ScfRuntime:
         without *check* and *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
+        from .sweep.run import Question  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
 
         given: object = function
         if not isinstance(given, Function) or given._platform is not self:
             raise ScfUsageError(f"sweep: function is {given!r}: it takes a function that this runtime has deployed")
         version = function._version
-        request = Request(
-            *(version, payload, each_run, check, how, within, points, include, exclude, limit),
-            *(done, retry, attempts, ignore, mutate, compares_nothing),
-        )
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
+        question = Question(
+            *(version, payload, each_run, check, done, retry, attempts),
+            *(self.clock.now, self.seed, roots_of(version, USER_CODE), guide.effects_of, self.settings.real_limit),
+        )
+        request = Request(question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing)
         scratch = self._scratch()
         directory = scratch_of(self._pool.sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            return sweep(
-                request,
-                Bench(
-                    self._stage,
-                    self.clock.now,
-                    self.seed,
-                    roots_of(version, USER_CODE),
-                    directory,
-                    scratch,
-                    guide,
-                    self.settings.real_limit,
-                ),
-            )
+            return sweep(request, Bench(self._stage, directory, scratch, guide))
         finally:
             remove_tree(os.fspath(directory))
 

@@ -91,7 +91,6 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
-from pytest_scf_async.report.differences import difference_text
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter
@@ -104,6 +103,7 @@ from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
 from pytest_scf_async.sweep.findings import Swept
 from pytest_scf_async.sweep.guide import Guide

@@ -41,7 +41,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "instances": MACHINERY,
     "lockstep": MACHINERY,
     "deployment": MACHINERY,
-    "report": frozenset({"model", "errors", "protocol"}),
+    "report": frozenset({"model", "errors", "protocol", "lockstep"}),
     "sweep": FACADE | {"async_event", "function"},
     "operations": MACHINERY,
     "async_event": FACADE,

@@ -9,23 +9,21 @@ from __future__ import annotations
 import os
 import re
 import signal
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from itertools import dropwhile
-from typing import Protocol
+from typing import TYPE_CHECKING
 
-from ..model import STATUS_CODES, ErrorBody, EventRecord, Fact, FunctionConfiguration, LogLine, State, Status
+from ..model import STATUS_CODES, Fact, State, Status
 from ..model.configuration import DEFAULT_ASYNC_TIMEOUT, MAX_SYNC_TIMEOUT
 from ..model.payload import JSON_VALUES
 from ..model.timeline import (
     AfterComputing,
-    AnyEntry,
     Awaited,
     Exit,
     ListenerChanged,
     ListenerRefused,
     MemoryExcess,
     Outwaited,
-    Raised,
     ResultExcess,
     Started,
     Waited,
@@ -37,100 +35,11 @@ from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
 
-
-class Delivery(Protocol):
-    """One SIGTERM of a graceful termination; times are µs of simulated time."""
-
-    @property
-    def sent_us(self) -> int: ...
-    @property
-    def disposition(self) -> str: ...
-    @property
-    def entered_us(self) -> int | None: ...
-    @property
-    def left_us(self) -> int | None: ...
-    @property
-    def raised(self) -> Raised | None: ...
+if TYPE_CHECKING:
+    from ..lockstep.event import Event, FunctionVersion, SignalDelivery
 
 
-class Language(Protocol):
-    """The runtime of what the event runs."""
-
-    @property
-    def runs_program(self) -> bool: ...
-    @property
-    def has_places(self) -> bool: ...
-    @property
-    def listens_in_python(self) -> bool: ...
-    @property
-    def serves_requests(self) -> bool: ...
-    @property
-    def init_ends(self) -> str: ...
-
-
-class RunCode(Protocol):
-    """The code that the event runs."""
-
-    @property
-    def directory(self) -> str: ...
-    @property
-    def archive(self) -> str: ...
-    @property
-    def module(self) -> str: ...
-    @property
-    def function(self) -> str: ...
-    @property
-    def entry_name(self) -> str: ...
-    def functions(self) -> list[str]: ...
-    def near_handler(self) -> str: ...
-
-
-class Version(Protocol):
-    """What the event runs."""
-
-    @property
-    def code(self) -> RunCode: ...
-    @property
-    def configuration(self) -> FunctionConfiguration: ...
-    @property
-    def runtime(self) -> Language: ...
-    def code_directories(self) -> Sequence[str]: ...
-    def layer_below_which(self, module: str) -> tuple[str, str] | None: ...
-
-
-class SeenEvent(Protocol):
-    """What this module needs to know of an event."""
-
-    @property
-    def record(self) -> EventRecord: ...
-    @property
-    def function(self) -> Version: ...
-    @property
-    def payload(self) -> str: ...
-    @property
-    def signals(self) -> Sequence[Delivery]: ...
-    @property
-    def timeline(self) -> Sequence[AnyEntry]: ...
-    @property
-    def log(self) -> Sequence[LogLine]: ...
-    @property
-    def error(self) -> ErrorBody: ...
-    @property
-    def ended_by(self) -> Fact | None: ...
-    @property
-    def exit(self) -> Exit | None: ...
-    @property
-    def excess(self) -> MemoryExcess | ResultExcess | None: ...
-    @property
-    def phase(self) -> str: ...
-    @property
-    def untraceable(self) -> str: ...
-    @property
-    def script(self) -> object | None: ...
-    def script_step(self) -> object | None: ...
-
-
-def likely_cause(event: SeenEvent) -> str | None:
+def likely_cause(event: Event) -> str | None:
     """One sentence about the event as it is now; None where its status says it all."""
     if not event.record.state.ended:
         return _while_running(event)
@@ -170,7 +79,7 @@ def likely_cause(event: SeenEvent) -> str | None:
     return STATUS_CODES[code].meaning if code in STATUS_CODES else None
 
 
-def _finished_after_signal(event: SeenEvent) -> str | None:
+def _finished_after_signal(event: Event) -> str | None:
     """What became of the last SIGTERM; nothing where its handler returned, and then the function did."""
     if not event.signals or event.signals[-1].disposition != "handler":
         return _after_signal(event, "the work went on to its end")
@@ -182,7 +91,7 @@ def _finished_after_signal(event: SeenEvent) -> str | None:
     return f"the handler of SIGTERM raised {last.raised}, something caught it, and the function returned{later}"
 
 
-def what_to_do(event: SeenEvent) -> str | None:
+def what_to_do(event: Event) -> str | None:
     """One sentence with what usually fixes it; None where nobody can know."""
     if event.script_step() is not None:
         return None
@@ -195,7 +104,7 @@ def what_to_do(event: SeenEvent) -> str | None:
     return _after_its_end(event)
 
 
-def what_ends_it_in_time(event: SeenEvent) -> str | None:
+def what_ends_it_in_time(event: Event) -> str | None:
     """One sentence with what usually ends an event in time after SIGTERM, also of one that still runs."""
     if event.record.state.ended or event.script is not None or not event.signals:
         return what_to_do(event)
@@ -205,13 +114,13 @@ def what_ends_it_in_time(event: SeenEvent) -> str | None:
     return _after_handler(event, last) if last.disposition == "handler" else None
 
 
-def _after_its_end(event: SeenEvent) -> str | None:
+def _after_its_end(event: Event) -> str | None:
     last = event.signals[-1] if event.signals else None
     of_signal = None if last is None else _of_signal(event, last)
     return _of_end(event) if of_signal is None else of_signal
 
 
-def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
+def _of_signal(event: Event, last: SignalDelivery) -> str | None:
     """What is to do about the last SIGTERM."""
     code, in_python = event.record.status_code, event.function.runtime.listens_in_python
     if last.disposition == "ignored":
@@ -233,7 +142,7 @@ def _of_signal(event: SeenEvent, last: Delivery) -> str | None:
     return _LISTEN_IN_LOG if last.disposition in ("native", "unknown") else None
 
 
-def _of_end(event: SeenEvent) -> str | None:
+def _of_end(event: Event) -> str | None:
     """What is to do about what ended it."""
     code, code_of_handler = event.record.status_code, event.function.code
     if code == 433 and (wait := _last_wait(event)) is not None and wait.awaits is not None:
@@ -254,11 +163,11 @@ def _of_end(event: SeenEvent) -> str | None:
     return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
 
 
-def _not_ignored(event: SeenEvent) -> str:
+def _not_ignored(event: Event) -> str:
     return _NOT_IGNORED if event.function.runtime.listens_in_python else _NOT_IGNORED_SOMEHOW
 
 
-def _more_time(event: SeenEvent) -> str:
+def _more_time(event: Event) -> str:
     configuration = event.function.configuration
     if not configuration.async_run:
         longer = f"remove async_run=False (an async function has up to {DEFAULT_ASYNC_TIMEOUT:,} s)"
@@ -272,7 +181,7 @@ def _more_time(event: SeenEvent) -> str:
     )
 
 
-def _of_exception(event: SeenEvent) -> str | None:
+def _of_exception(event: Event) -> str | None:
     exception = _exception_line(event)
     trace = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
     lost = [name for entry in event.timeline if isinstance(entry, Started) for name in entry.lost_files]
@@ -298,7 +207,7 @@ def _of_exception(event: SeenEvent) -> str | None:
 _MISSING_MODULE = re.compile("ModuleNotFoundError: No module named '(?P<name>[^']+)'")
 
 
-def _deploy_module(function: Version, name: str) -> str:
+def _deploy_module(function: FunctionVersion, name: str) -> str:
     found, code = function.layer_below_which(name), function.code
     if found is not None:
         layer, below = found
@@ -311,25 +220,25 @@ def _deploy_module(function: Version, name: str) -> str:
     return f"install the package with the module {name} where the tests run, or put the module into {where}"
 
 
-def _lacks_handler(event: SeenEvent) -> bool:
+def _lacks_handler(event: Event) -> bool:
     """Whether the module has been imported, and has nothing of the handler's name."""
     code = event.function.code
     return _exception_line(event) == f"AttributeError: module {code.module!r} has no attribute {code.function!r}"
 
 
-def _is_called_wrongly(event: SeenEvent) -> bool:
+def _is_called_wrongly(event: Event) -> bool:
     """Whether the call of the handler itself failed: no line of it, or of what it calls, is in the traceback."""
     stack = str(event.error.get("stackTrace", "")).strip()
     return stack.startswith("TypeError: ") and " argument" in stack and "\n" not in stack
 
 
-def _of_result(event: SeenEvent) -> str:
+def _of_result(event: Event) -> str:
     if "coroutine" in _exception_line(event):
         return "make the handler a plain function that calls asyncio.run(...)"
     return _RETURN_JSON
 
 
-def _after_handler(event: SeenEvent, last: Delivery) -> str | None:
+def _after_handler(event: Event, last: SignalDelivery) -> str | None:
     if last.raised is not None and last.raised.type == "TypeError" and " argument" in last.raised.message:
         return _LISTENER_ARGUMENTS
     if event.record.status_code == 439:
@@ -406,7 +315,7 @@ _BY_CODE = {
 }
 
 
-def function_traceback(event: SeenEvent) -> str:
+def function_traceback(event: Event) -> str:
     """Where the function, or the import of its module, raised; nothing where it did not, or has no line of its own."""
     if event.ended_by is Fact.RESULT_NOT_JSON:
         return ""
@@ -417,19 +326,19 @@ def function_traceback(event: SeenEvent) -> str:
     return stack if "\n" in stack else ""  # one line is the exception, which the cause names
 
 
-def short_message(event: SeenEvent) -> str:
+def short_message(event: Event) -> str:
     """The platform's message in one line; the name of the status code where the message is the cause."""
     code = event.record.status_code
     return STATUS_CODES[code].name if code in (445, 446) else _message_line(event)
 
 
-def _message_line(event: SeenEvent) -> str:
+def _message_line(event: Event) -> str:
     """The message of the error body: of a traceback, which a 443 has for its message, the last line."""
     lines = str(event.error.get("errorMessage", "")).strip().splitlines()
     return lines[-1] if lines else ""
 
 
-def why_ended(event: SeenEvent) -> str:
+def why_ended(event: Event) -> str:
     """When and why an event had ended that a call was to end, and what to do."""
     assert event.record.end_us is not None
     after = seconds_text(event.record.end_us - event.record.start_us)
@@ -437,7 +346,7 @@ def why_ended(event: SeenEvent) -> str:
     return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
 
 
-def late_end_cause(event: SeenEvent) -> str | None:
+def late_end_cause(event: Event) -> str | None:
     """One sentence about an end that came too late after the last SIGTERM, or has not come yet."""
     if event.record.state.status is Status.FINISHED:
         return _after_signal(event, "the work went on")
@@ -448,7 +357,7 @@ def late_end_cause(event: SeenEvent) -> str | None:
     return likely_cause(event)
 
 
-def signal_cause(event: SeenEvent) -> str | None:
+def signal_cause(event: Event) -> str | None:
     """One sentence about the last SIGTERM and what it met."""
     if not event.signals:
         return (
@@ -467,7 +376,7 @@ def signal_cause(event: SeenEvent) -> str | None:
     return f"the handler of SIGTERM {'returned' if last.raised is None else f'raised {last.raised}'}"
 
 
-def _met(event: SeenEvent, last: Delivery) -> str:
+def _met(event: Event, last: SignalDelivery) -> str:
     refused = next((entry for entry in reversed(event.timeline) if isinstance(entry, ListenerRefused)), None)
     if last.disposition == "default" and refused is not None:
         return f"{refused.call} was refused, as only the main thread may call it, so SIGTERM ended the process"
@@ -480,12 +389,12 @@ def _met(event: SeenEvent, last: Delivery) -> str:
     return _MET[last.disposition]
 
 
-def _was_reset(event: SeenEvent) -> bool:
+def _was_reset(event: Event) -> bool:
     """Whether user code has set SIGTERM back to what it does by default."""
     return any(isinstance(entry, ListenerChanged) and entry.listener == "default" for entry in event.timeline)
 
 
-def _was_replaced(event: SeenEvent) -> bool:
+def _was_replaced(event: Event) -> bool:
     """Whether code outside Python has replaced the handler that user code had installed."""
     return any(isinstance(entry, ListenerChanged) and entry.listener == "replaced" for entry in event.timeline)
 
@@ -516,7 +425,7 @@ _PROGRAM_MET = {
 """The same of supervised programs, of which other texts are true."""
 
 
-def _while_running(event: SeenEvent) -> str:
+def _while_running(event: Event) -> str:
     if event.phase == "queued":
         return "it is queued, and the platform tries it again each simulated minute: wait() lets that time pass"
     if event.phase == "pending" and event.script is not None:
@@ -529,7 +438,7 @@ def _while_running(event: SeenEvent) -> str:
     return _after_signal(event, "the work goes on") or runs
 
 
-def _after_signal(event: SeenEvent, went_on: str) -> str | None:
+def _after_signal(event: Event, went_on: str) -> str | None:
     """What became of the last SIGTERM, where the work went on after it."""
     if not event.signals:
         return None
@@ -547,14 +456,14 @@ def _after_signal(event: SeenEvent, went_on: str) -> str | None:
     return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
-def _came_to(event: SeenEvent, last: Delivery) -> Waited | None:
+def _came_to(event: Event, last: SignalDelivery) -> Waited | None:
     """The last wait that the work came to after the SIGTERM and never before: something had it go another way."""
     waits = [entry for entry in event.timeline if isinstance(entry, Waited)]
     before = {wait.description for wait in waits if wait.time_us <= last.sent_us}
     return next((wait for wait in reversed(waits) if wait.description not in before), None)
 
 
-def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:
+def _waited_through(event: Event, last: SignalDelivery) -> Waited | None:
     """The wait in which the event stood at its last SIGTERM and to its end, as the function returned right after it."""
     wait = _last_wait(event)
     end_us = event.record.end_us
@@ -563,11 +472,11 @@ def _waited_through(event: SeenEvent, last: Delivery) -> Waited | None:
     return wait if wait.last_us <= last.sent_us < end_us else None
 
 
-def _has_crashed(event: SeenEvent) -> bool:
+def _has_crashed(event: Event) -> bool:
     return event.exit is not None and event.exit.signum in _CRASHES
 
 
-def _place_of_crash(event: SeenEvent) -> str:
+def _place_of_crash(event: Event) -> str:
     """The line of user code that called the code which crashed, where ``faulthandler`` has written it to the log."""
     lines = dropwhile(lambda text: not text.startswith("Fatal Python error: "), (line.text for line in event.log))
     lines = dropwhile(lambda text: not text.startswith("Current thread 0x"), lines)
@@ -580,7 +489,7 @@ def _place_of_crash(event: SeenEvent) -> str:
 _NOT_USERS = OWN_CODE, os.path.dirname(os.__file__) + os.sep
 
 
-def _process_exited(event: SeenEvent) -> str:
+def _process_exited(event: Event) -> str:
     killed = event.exit is not None and event.exit.signum is not None
     how = "" if event.exit is None else f" ({exit_text(event.exit)})"
     if event.exit is not None and _has_crashed(event):
@@ -590,7 +499,7 @@ def _process_exited(event: SeenEvent) -> str:
     return _process_ended(event, how, "the platform reports 439" + ("" if killed else " whatever the exit code"))
 
 
-def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
+def _process_ended(event: Event, how: str, whatever: str) -> str:
     if not event.signals:
         if event.exit is not None and event.exit.signum is not None:
             untraceable = f"{event.untraceable}; " if event.untraceable else ""
@@ -616,7 +525,7 @@ def _process_ended(event: SeenEvent, how: str, whatever: str) -> str:
     return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
 
 
-def _last_error(event: SeenEvent) -> str:
+def _last_error(event: Event) -> str:
     """What a program that failed has written about that in its last lines; empty where it wrote nothing of the kind."""
     if event.exit is not None and not event.exit.code:
         return ""
@@ -640,7 +549,7 @@ SHOWN_ANSWER = 200
 """Characters of an image's answer."""
 
 
-def _answered(event: SeenEvent) -> str | None:
+def _answered(event: Event) -> str | None:
     """What the program of an image answered to its request, or that it did not; None where there is no request."""
     if not event.function.runtime.serves_requests:
         return None
@@ -648,7 +557,7 @@ def _answered(event: SeenEvent) -> str | None:
     return shortened_line(first, SHOWN_ANSWER) if first else None
 
 
-def _raised(event: SeenEvent) -> str:
+def _raised(event: Event) -> str:
     answered = _answered(event)
     if answered is not None:
         return answered
@@ -664,7 +573,7 @@ def _raised(event: SeenEvent) -> str:
     return f"the function raised {_exception_line(event)}"
 
 
-def _timed_out(event: SeenEvent) -> str:
+def _timed_out(event: Event) -> str:
     configuration = event.function.configuration
     timeout = f"its timeout of {configuration.timeout} s{_source(event, 'timeout')}"
     if event.signals:
@@ -682,14 +591,14 @@ def _timed_out(event: SeenEvent) -> str:
     return f"it ran until {timeout}; its last wait was {wait.description}"
 
 
-def _computed_for(event: SeenEvent, then: AfterComputing) -> str | None:
+def _computed_for(event: Event, then: AfterComputing) -> str | None:
     """For how long a call has waited for it to settle, in vain, before that did *then* what is left to do."""
     entries = (entry for entry in reversed(event.timeline) if isinstance(entry, Outwaited) and entry.then == then)
     limit = next((entry.limit for entry in entries), None)
     return None if limit is None else f"{real_seconds(limit)} (real_timeout)"
 
 
-def _exceeded(event: SeenEvent) -> str:
+def _exceeded(event: Event) -> str:
     """What it used or returned too much of."""
     match event.excess:
         case MemoryExcess():
@@ -699,11 +608,11 @@ def _exceeded(event: SeenEvent) -> str:
     return STATUS_CODES[event.record.status_code].meaning
 
 
-def _last_wait(event: SeenEvent) -> Waited | None:
+def _last_wait(event: Event) -> Waited | None:
     return next((entry for entry in reversed(event.timeline) if isinstance(entry, Waited)), None)
 
 
-def _aborted(event: SeenEvent) -> str:
+def _aborted(event: Event) -> str:
     if event.record.transitions[-1][0] is Status.ABORTED and event.ended_by is Fact.FUNCTION_DELETED:
         return "its function was deleted while it ran"
     if event.ended_by is Fact.RETURNED:
@@ -711,12 +620,12 @@ def _aborted(event: SeenEvent) -> str:
     return "terminate() ended it by force, before it could end by itself"
 
 
-def _exception_line(event: SeenEvent) -> str:
+def _exception_line(event: Event) -> str:
     text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
     return exception_line(text) if text.strip() else "an exception of which nothing is known"
 
 
-def _not_loaded(event: SeenEvent) -> str:
+def _not_loaded(event: Event) -> str:
     """Why the module could not be imported; the traceback, and what was found, have the exception itself."""
     code = event.function.code
     if _lacks_handler(event):
@@ -728,10 +637,10 @@ def _not_loaded(event: SeenEvent) -> str:
     return f"the code could not be loaded: {line}"
 
 
-def _source(event: SeenEvent, name: str) -> str:
+def _source(event: Event, name: str) -> str:
     source = event.function.configuration.sources.get(name)
     return f" ({source})" if source else ""
 
 
-def _after_start(event: SeenEvent, at_us: int) -> str:
+def _after_start(event: Event, at_us: int) -> str:
     return f"{seconds_text(at_us - event.record.start_us)} after the start"

@@ -5,15 +5,13 @@ The assertion helpers and ``AsyncEvent.stop`` ask the same questions here, so th
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model import Status
 from .cause import (
-    Delivery,
-    SeenEvent,
     function_traceback,
     late_end_cause,
     likely_cause,
@@ -23,9 +21,12 @@ from .cause import (
 )
 from .cause import short_message as message_of
 from .limits import bounded, limits, show
-from .real_cost import Cost, passed_text, real_cause
+from .real_cost import passed_text, real_cause
 from .timeline import seconds_text
 from .tracebacks import shown_traceback
+
+if TYPE_CHECKING:
+    from ..lockstep.event import Event
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _ENDED_BY_OTHERS = {
@@ -36,32 +37,6 @@ _ENDED_BY_OTHERS = {
 """Of each status code (document 42611) that means that an event did not end by itself: what ended it."""
 GENERAL: Final = "the cause of the event's state"
 """Stands for what `likely_cause` says, and for the advice of `what_to_do`."""
-
-
-class CostlyDelivery(Delivery, Protocol):
-    """A SIGTERM, with what came after it and takes no simulated time."""
-
-    @property
-    def cost(self) -> Cost: ...
-
-
-class FailedEvent(SeenEvent, Protocol):
-    """What a failure tells of an event."""
-
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def shown_status(self) -> str: ...
-    @property
-    def status(self) -> Status | None: ...
-    @property
-    def ended(self) -> bool: ...
-    @property
-    def invoked_us(self) -> int: ...
-    @property
-    def shown_beginning(self) -> str: ...
-    @property
-    def signals(self) -> Sequence[CostlyDelivery]: ...
 
 
 class Failure(NamedTuple):
@@ -78,7 +53,7 @@ class Failure(NamedTuple):
     """It should have ended before, after a SIGTERM."""
 
 
-def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
+def failure(event: Event, timeline: str, what: Failure) -> AssertionError:
     """The error; the first line of its text says it all, for the short summary."""
     cause = likely_cause(event) if what.cause is GENERAL else what.cause
     lines = [
@@ -108,12 +83,12 @@ def failure(event: FailedEvent, timeline: str, what: Failure) -> AssertionError:
     return error
 
 
-def timeline_title(event: FailedEvent) -> str:
+def timeline_title(event: Event) -> str:
     """The line before a timeline."""
     return f"--- timeline, in simulated time from {event.shown_beginning} ---"
 
 
-def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str) -> str:
+def never_reached(event: Event, gate: str, hint: str | None, timeline: str) -> str:
     """The text about an event that has ended without coming to *gate*; *hint* is what is known of the gate."""
     ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
     lines = [
@@ -127,7 +102,7 @@ def never_reached(event: FailedEvent, gate: str, hint: str | None, timeline: str
     return "\n".join((*lines, timeline_title(event), timeline))
 
 
-def _why(event: FailedEvent) -> list[str]:
+def _why(event: Event) -> list[str]:
     """The cause and the advice, a line each."""
     cause, advice = likely_cause(event), what_to_do(event)
     return [*([f"likely cause: {cause}"] if cause else []), *([f"what to do: {advice}"] if advice else [])]
@@ -153,7 +128,7 @@ class Standing(NamedTuple):
         return f"it waits in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
 
 
-def why_not_status(found: str, expected: str, event: FailedEvent | None, standing: Standing | None) -> list[str]:
+def why_not_status(found: str, expected: str, event: Event | None, standing: Standing | None) -> list[str]:
     """What a bare comparison of a status cannot say: lines, of which pytest shows eight.
 
     *event* is the one whose status that is, if it is known, and *standing* where it is, if it has begun and still runs.
@@ -181,7 +156,7 @@ def why_not_status(found: str, expected: str, event: FailedEvent | None, standin
     ]
 
 
-def why_not_time(left: datetime, right: datetime, event: FailedEvent, now_us: int) -> list[str]:
+def why_not_time(left: datetime, right: datetime, event: Event, now_us: int) -> list[str]:
     """What a bare comparison cannot say of a time of *event* beside one of the machine; nothing of other times."""
     times = {event.record.end_us, *(at for _, at in event.record.transitions)}
     of_event = [each for each in (left, right) if each.tzinfo is not None and _microseconds(each) in times]
@@ -207,12 +182,12 @@ def _microseconds(time: datetime) -> int:
     return (time - _EPOCH) // timedelta(microseconds=1)
 
 
-def end_text(event: FailedEvent) -> str:
+def end_text(event: Event) -> str:
     """The status, with its code and the platform's message."""
     return f"{event.shown_status}{code_text(event)}"
 
 
-def code_text(event: FailedEvent) -> str:
+def code_text(event: Event) -> str:
     """The status code of an event that has ended, with the platform's message."""
     if not event.ended or event.status is None:
         return ""
@@ -220,12 +195,12 @@ def code_text(event: FailedEvent) -> str:
     return f" ({event.record.status_code}{f': {message}' if message else ''})"
 
 
-def not_finished(event: FailedEvent) -> Failure | None:
+def not_finished(event: Event) -> Failure | None:
     """Why it is not FINISHED."""
     return None if event.status is Status.FINISHED else Failure("FINISHED (200)", end_text(event))
 
 
-def not_handled(event: FailedEvent, *, may_raise: bool = False) -> Failure | None:
+def not_handled(event: Event, *, may_raise: bool = False) -> Failure | None:
     """Why its SIGTERMs were not handled: each has to have entered the user's handler, which has to have returned.
 
     With *may_raise* it may have raised what the function has caught.
@@ -257,7 +232,7 @@ def not_handled(event: FailedEvent, *, may_raise: bool = False) -> Failure | Non
     return None
 
 
-def not_stopped_within(event: FailedEvent, limit_us: int, now_us: int, noise: float, source: str) -> Failure | None:
+def not_stopped_within(event: Event, limit_us: int, now_us: int, noise: float, source: str) -> Failure | None:
     """Why it has not ended by itself within that time after the last SIGTERM.
 
     Real costs of less than *noise* seconds, a setting from *source*, do not count.

@@ -8,7 +8,7 @@ import signal
 from collections import Counter
 from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
-from typing import Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from ..model.timeline import (
     AfterComputing,
@@ -48,6 +48,9 @@ from ..model.tracebacks import place_at_fault
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 
+if TYPE_CHECKING:
+    from ..lockstep.real_stretches import RealStretch
+
 REAL_SHOWN = 0.05
 """Real seconds from which a stretch of them has a line of its own in a timeline."""
 LINE_LIMIT = 200
@@ -61,19 +64,6 @@ _AFTER_COMPUTING: Final[Mapping[AfterComputing, str]] = {
     "timeout": "time passes to its timeout, and it stands still",
     "passes": "time passes while it computes",
 }
-
-
-class Stretch(Protocol):
-    """Real seconds that were spent after so many *entries* of a timeline."""
-
-    @property
-    def kind(self) -> str: ...
-    @property
-    def seconds(self) -> float: ...
-    @property
-    def time_us(self) -> int: ...
-    @property
-    def entries(self) -> int: ...
 
 
 def seconds_text(microseconds: int) -> str:
@@ -228,7 +218,7 @@ class _Row(NamedTuple):
 def timeline_text(
     entries: Sequence[AnyEntry],
     start_us: int,
-    stretches: Sequence[Stretch] = (),
+    stretches: Sequence[RealStretch] = (),
     noise: float = 0.0,
     most: int | None = None,
 ) -> str:

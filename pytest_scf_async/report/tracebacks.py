@@ -8,10 +8,13 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from typing import NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..model.tracebacks import Piece, is_underline, pieces
-from .cause import SeenEvent, function_traceback
+from .cause import function_traceback
+
+if TYPE_CHECKING:
+    from ..lockstep.event import Event
 
 _INSTALLED = ("site-packages", "dist-packages")
 
@@ -23,7 +26,7 @@ class _Unit(NamedTuple):
     lines: range
 
 
-def shown_traceback(event: SeenEvent, most: int) -> str:
+def shown_traceback(event: Event, most: int) -> str:
     """The traceback of the function, or of the import of its module, in *most* lines; nothing where there is none."""
     stack = function_traceback(event)
     return shortened_traceback(stack, most, event.function.code_directories()) if stack else ""

@@ -8,8 +8,8 @@ from collections.abc import Iterator, Sequence
 from itertools import groupby
 
 from ..protocol.shortening import shortened_line, shortened_list
-from ..report.differences import difference_text
 from .compared import Compared
+from .difference_texts import difference_text
 from .differences import Difference, Kind
 from .effects import RESULT, EffectKind
 from .findings import FailureClass, SweepRun, Swept, classes

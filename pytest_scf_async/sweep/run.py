@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
+from datetime import datetime
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -22,6 +22,7 @@ from ..report.cause import function_traceback, short_message
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption, Kind
+from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
 from .states import DiskRecord
 from .time_limit import TimeIsOverError, bounded
@@ -250,14 +251,12 @@ class Question:
     seed: str
     roots: tuple[str, ...]
     """Where instances find the code: in each of these the same."""
-    exclude: tuple[str, ...]
-    """Patterns of files that are not user code."""
     effects_of: Callable[[Run], Mapping[str, object]]
     """What plugins add to the effects of a run."""
     real_limit: float
     """Real seconds that ``check=`` may take."""
-    other_start: timedelta = timedelta(0)
-    """How much later the repeated undisturbed run starts."""
+    exclude: tuple[str, ...] = ()
+    """Patterns of files that are not user code."""
 
 
 class NotReachedError(Exception):
@@ -317,7 +316,7 @@ class Runner:
         recording: Recording | None = None,
     ) -> Outcome:
         question = self.question
-        start = question.start + question.other_start if plan.another else question.start
+        start = question.start + OTHER_START if plan.another else question.start
         seed = f"{question.seed} other" if plan.another else question.seed
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self.path, where, plan.how or None)
@@ -613,37 +612,18 @@ def _failure_text(error: Exception) -> str:
     return f"{where}{kind}{str(error).strip() or 'assert'}"
 
 
-class _Given:
-    """What ``each_run`` has given to a run."""
-
-    def __init__(self, generator: Generator[Environment, None, None] | None, environment: Mapping[str, str]) -> None:
-        self._generator = generator
-        self.environment = environment
-
-    def finish(self) -> None:
-        """The run's last event has ended: let ``each_run`` observe."""
-        generator, self._generator = self._generator, None
-        if generator is None:
-            return
-        try:
-            next(generator)
-        except StopIteration:
-            return
-        generator.close()
-        raise ScfUsageError("each_run yields more than once: it yields the environment of the run's handler, once")
-
-
-class entered(AbstractContextManager["_Given"]):
-    """``each_run`` up to its ``yield``; left early, its ``with`` blocks end."""
+class entered(AbstractContextManager["entered"]):
+    """``each_run`` up to its ``yield``, and what it has given to a run; left early, its ``with`` blocks end."""
 
     def __init__(self, each_run: EachRun | None, run: Run) -> None:
         self._each_run = each_run
         self._run = run
         self._generator: Generator[Environment, None, None] | None = None
+        self.environment: Mapping[str, str] = {}
 
-    def __enter__(self) -> _Given:
+    def __enter__(self) -> entered:
         if self._each_run is None:
-            return _Given(None, {})
+            return self
         generator: Any = self._each_run(self._run)
         if not isinstance(generator, Generator):
             raise ScfUsageError(
@@ -658,7 +638,19 @@ class entered(AbstractContextManager["_Given"]):
         if environment is not None and not isinstance(environment, Mapping):
             generator.close()
             raise ScfUsageError(f"each_run yields {environment!r}: it is a dict of variables, or None")
-        return _Given(generator, dict(environment or {}))
+        self.environment = dict(environment or {})
+        return self
+
+    def finish(self) -> None:
+        """The run's last event has ended: let ``each_run`` observe."""
+        if self._generator is None:
+            return
+        try:
+            next(self._generator)
+        except StopIteration:
+            return
+        self._generator.close()
+        raise ScfUsageError("each_run yields more than once: it yields the environment of the run's handler, once")
 
     def __exit__(self, *exception: object) -> None:
         if self._generator is not None:

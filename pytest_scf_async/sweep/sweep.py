@@ -8,11 +8,10 @@ import json
 import re
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 from pathlib import Path
 from typing import TypeAlias
 
-from ..async_event import AsyncEvent, Json
+from ..async_event import AsyncEvent
 from ..clock import duration_us
 from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
@@ -28,17 +27,15 @@ from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions
 from .kills import Kills, LeftBy
-from .legitimate import OTHER_START, ignore_rest, legitimate_differences
+from .legitimate import ignore_rest, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, effect_named, first_difference, first_turns
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
-from .run import EachRun, NotReachedError, Outcome, Plan, Question, Run, Runner, Stages, Step
+from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import DiskRecord
 
 __tracebackhide__ = hidden_from_users
-
-__all__ = ["Sweep"]
 
 _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
@@ -74,19 +71,13 @@ _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_
 class Request:
     """What ``ScfRuntime.sweep`` was given."""
 
-    function: FunctionVersion
-    payload: Json
-    each_run: EachRun | None
-    check: Callable[[Run], object] | None
+    question: Question
     how: How | Iterable[How]
     within: object
     points: str
     include: object
     exclude: object
     limit: object
-    done: Callable[[AsyncEvent], object] | None
-    retry: Callable[[AsyncEvent], Json] | None
-    attempts: int
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
     compares_nothing: object = False
@@ -101,15 +92,11 @@ class Bench:
     """Where a sweep is made."""
 
     stages: Stages
-    start: datetime
-    seed: str
-    roots: tuple[str, ...]
     directory: Path
     """A directory that exists, for the runs' own."""
     scratch: str
     """A directory for the code of mutants."""
     guide: Guide
-    real_limit: float
 
 
 class Sweep:
@@ -185,11 +172,13 @@ def sweep(request: Request, bench: Bench) -> Sweep:
 
 class _Sweeper:
     def __init__(self, request: Request, bench: Bench) -> None:
-        self._name = request.function.configuration.name
+        question = request.question
+        function = question.function
+        self._name = function.configuration.name
         self._hows = interruptions(request.how)
         self._within_us = None if request.within is None else duration_us(request.within, "sweep(within)")  # type: ignore[arg-type]
         self._choice = choice(request.points, request.include, request.exclude, request.limit)
-        attempts: object = request.attempts
+        attempts: object = question.attempts
         if isinstance(attempts, bool) or not isinstance(attempts, int) or attempts < 1:
             Given("attempts", attempts).has_to_be("a whole number of invocations, 1 or more")
         self._by_user = ignored_by_user(request.ignore)
@@ -197,8 +186,8 @@ class _Sweeper:
             self._check_mutate(request)
         if not isinstance(request.compares_nothing, bool):
             Given("compares_nothing", request.compares_nothing).has_to_be("True or False")
-        mounts = request.function.configuration.mounts
-        if not request.function.runtime.in_lockstep:
+        mounts = function.configuration.mounts
+        if not function.runtime.in_lockstep:
             raise ScfUsageError(
                 f"sweep: function {self._name!r} sees real time, in which no run is like another: its program cannot "
                 "be traced here, and only one on the simulated clock can be swept"
@@ -210,22 +199,7 @@ class _Sweeper:
                 "write to run.path instead: each_run yields {'OUT': str(run.path)}"
             )
         self._runner = Runner(
-            Question(
-                request.function,
-                request.payload,
-                request.each_run,
-                request.check,
-                request.done,
-                request.retry,
-                attempts,
-                bench.start,
-                bench.seed,
-                bench.roots,
-                (*_EXCLUDED, *self._choice.excluded_files),
-                bench.guide.effects_of,
-                bench.real_limit,
-                OTHER_START,
-            ),
+            replace(question, exclude=(*_EXCLUDED, *self._choice.excluded_files)),
             bench.stages,
             bench.directory / "run",
         )
@@ -277,7 +251,7 @@ class _Sweeper:
             if not incomplete:
                 unlike = tuple(self._made_again(made))
                 made = self._with_functions(made)
-                missing = tuple(not_reached(self._request.function.code_to_run().directory, self._lines))
+                missing = tuple(not_reached(self._runner.question.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
             self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
@@ -503,7 +477,7 @@ class _Sweeper:
     def _check_mutate(self, request: Request) -> None:
         if request.mutate is not True:
             Given("mutate", request.mutate).has_to_be("True or False")
-        if not request.function.runtime.has_places:
+        if not request.question.function.runtime.has_places:
             Given("mutate", True).refuse("it goes with a handler in Python")
         if all(how.kind != "graceful" for how in self._hows):
             Given("mutate", True).refuse("it goes with how='graceful', as mutants are of what SIGTERM starts")
@@ -512,13 +486,14 @@ class _Sweeper:
         """*swept*, with the mutants that were tried, where all runs were made; and whether Ctrl-C has come by now."""
         outcomes: list[MutantOutcome] = []
         notes = list(swept.notes)
+        function = self._runner.question.function
         if swept.incomplete or stopped:
             notes.append(f"no mutants were tried, as {swept.incomplete or STOPPED}")
         elif self._guide.shard is not None:
             notes.append("a shard tries no mutants: they are compared with all runs")
         else:
             try:
-                for each in tried(self._request.function, swept, self._bench.scratch, self._sweep_of, self._own_run):
+                for each in tried(function, swept, self._bench.scratch, self._sweep_of, self._own_run):
                     if isinstance(each, str):
                         notes.append(each)
                     else:
@@ -542,18 +517,19 @@ class _Sweeper:
         return next((self._run(plan) for plan in plans), None)
 
     def _sweep_of(self, trial: Trial) -> Swept:
+        question = self._request.question
+        roots = roots_of(trial.function, question.roots[-1])
         request = replace(
             self._request,
-            function=trial.function,
+            question=replace(question, function=trial.function, roots=roots),
             how=self._hows if trial.second else [how for how in self._hows if how.kind == "graceful"],
             limit=min(self._choice.limit, _MUTANT_POINTS),
             mutate=False,
             first_stops=_MUTANT_STOPS if trial.second else 0,
             until=trial.shows,
         )
-        guide = Guide(seconds_left=self._guide.seconds_left, effects_of=self._guide.effects_of)
-        bench = replace(self._bench, roots=roots_of(trial.function, self._bench.roots[-1]), guide=guide)
-        return _Sweeper(request, bench).sweep()
+        guide = Guide(seconds_left=self._guide.seconds_left)
+        return _Sweeper(request, replace(self._bench, guide=guide)).sweep()
 
     # -- the undisturbed run -------------------------------------------------------------------------------------------
 
@@ -610,7 +586,7 @@ class _Sweeper:
                 f"sweep: compares_nothing=True, and something that function {self._name!r} does is compared: "
                 f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
             )
-        if not (nothing or compared.effects or self._request.check is not None):
+        if not (nothing or compared.effects or self._runner.question.check is not None):
             why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path)
             raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 from internals import event_of
 
-from pytest_scf_async.report.cause import SeenEvent, likely_cause, what_to_do
+from pytest_scf_async.lockstep.event import Event
+from pytest_scf_async.report.cause import likely_cause, what_to_do
 
 IMPORTS = """
 import asyncio, queue, signal, threading, time
@@ -61,13 +62,13 @@ TIMED = {
 }
 
 
-def timed_out(deploy, source: str) -> SeenEvent:
+def timed_out(deploy, source: str) -> Event:
     event = deploy(source, timeout=60).invoke_async().wait()
     assert event.status_code == 433
     return event_of(event)
 
 
-def waiting_in(deploy, body: str) -> SeenEvent:
+def waiting_in(deploy, body: str) -> Event:
     return timed_out(deploy, f"{IMPORTS}def main_handler(event, context):\n    {body}\n")
 
 

@@ -4,53 +4,14 @@ from __future__ import annotations
 
 import json
 from collections.abc import Sequence
-from typing import Protocol
 
 from ..protocol.shortening import shortened_line
+from .differences import Difference, Part
 
 SHOWN = 80
 """Characters of a line, a value or a name."""
 LONGEST = 300
 """Characters of the whole text."""
-
-
-class _Named(Protocol):
-    """A member of an enumeration: its name is the fact, and its value the word for it."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def value(self) -> str: ...
-
-
-class Part(Protocol):
-    """One thing of an effect."""
-
-    @property
-    def unit(self) -> str: ...
-    @property
-    def where(self) -> str: ...
-    @property
-    def value(self) -> str: ...
-    @property
-    def undisturbed(self) -> int: ...
-    @property
-    def found(self) -> int: ...
-
-
-class Difference(Protocol):
-    """One way in which one effect differs from that of the undisturbed run."""
-
-    @property
-    def kind(self) -> _Named: ...
-    @property
-    def effect(self) -> _Named: ...
-    @property
-    def name(self) -> str: ...
-    @property
-    def missing(self) -> Sequence[Part]: ...
-    @property
-    def extra(self) -> Sequence[Part]: ...
 
 
 def difference_text(difference: Difference) -> str:
