@@ -31,7 +31,7 @@ if TYPE_CHECKING:
         assert_transitions,
         assert_user_exit,
     )
-    from .async_event import AsyncEvent, EventLog, InstanceView, Record, SignalView
+    from .async_event import AsyncEvent, EventLog, InstanceView, SignalView
     from .clock import SimulatedClock
     from .errors import (
         CannotEndError,
@@ -46,6 +46,7 @@ if TYPE_CHECKING:
     )
     from .function import Function
     from .instances.runtimes.launcher import CodePackage, Launch
+    from .lockstep.event import Record
     from .model.statuses import Status
     from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
@@ -58,57 +59,6 @@ if TYPE_CHECKING:
     from .sweep.sweep import Sweep
 
     __version__: str
-
-_HOMES = {
-    "api.endpoint": ("EndpointCall",),
-    "api.scf_endpoint": ("ScfEndpoint",),
-    "operations": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
-    "assertions": (
-        "assert_expired",
-        "assert_failed",
-        "assert_finished",
-        "assert_log_order",
-        "assert_logged",
-        "assert_no_signal",
-        "assert_nothing_lost",
-        "assert_reclaimed",
-        "assert_reused",
-        "assert_signal_handled",
-        "assert_signal_received",
-        "assert_signal_reception_failed",
-        "assert_status",
-        "assert_stopped_within",
-        "assert_terminated",
-        "assert_timed_out",
-        "assert_transitions",
-        "assert_user_exit",
-    ),
-    "async_event": ("AsyncEvent", "EventLog", "InstanceView", "Record", "SignalView"),
-    "clock": ("SimulatedClock",),
-    "errors": (
-        "CannotEndError",
-        "GateNotReachedError",
-        "HandlerError",
-        "HarnessError",
-        "ScfApiError",
-        "ScfAsyncError",
-        "ScfAsyncWarning",
-        "ScfUsageError",
-        "UnsupportedPlatformError",
-    ),
-    "function": ("Function",),
-    "instances.runtimes.launcher": ("CodePackage", "Launch"),
-    "model.statuses": ("Status",),
-    "runtime": ("ScfRuntime", "ScfRuntimeFactory"),
-    "options": ("ScfSettings",),
-    "sweep.compared": ("Compared",),
-    "sweep.findings": ("FailureClass", "SweepRun"),
-    "sweep.interruptions": ("fault", "graceful"),
-    "sweep.points": ("Point",),
-    "sweep.run": ("Run",),
-    "sweep.sweep": ("Sweep",),
-}
-_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 __all__ = [  # written out: type checkers read it; without __version__, which a star import would give its importer
     "AsyncEvent",
@@ -165,6 +115,39 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "fault",
     "graceful",
 ]
+
+_HOMES = {
+    "api.endpoint": ("EndpointCall",),
+    "api.scf_endpoint": ("ScfEndpoint",),
+    "operations": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
+    "assertions": tuple(name for name in __all__ if name.startswith("assert_")),
+    "async_event": ("AsyncEvent", "EventLog", "InstanceView", "SignalView"),
+    "clock": ("SimulatedClock",),
+    "errors": (
+        "CannotEndError",
+        "GateNotReachedError",
+        "HandlerError",
+        "HarnessError",
+        "ScfApiError",
+        "ScfAsyncError",
+        "ScfAsyncWarning",
+        "ScfUsageError",
+        "UnsupportedPlatformError",
+    ),
+    "function": ("Function",),
+    "instances.runtimes.launcher": ("CodePackage", "Launch"),
+    "lockstep.event": ("Record",),
+    "model.statuses": ("Status",),
+    "runtime": ("ScfRuntime", "ScfRuntimeFactory"),
+    "options": ("ScfSettings",),
+    "sweep.compared": ("Compared",),
+    "sweep.findings": ("FailureClass", "SweepRun"),
+    "sweep.interruptions": ("fault", "graceful"),
+    "sweep.points": ("Point",),
+    "sweep.run": ("Run",),
+    "sweep.sweep": ("Sweep",),
+}
+_HOME_OF = {name: module for module, names in _HOMES.items() for name in names}
 
 
 def __getattr__(name: str) -> Any:

@@ -41,8 +41,6 @@ from .report.limits import limits, show
 from .report.timeline import timeline_text
 from .report.tracebacks import shown_traceback
 
-__all__ = ["AsyncEvent", "EventLog", "InstanceView", "Json", "Record", "SignalView"]
-
 __tracebackhide__ = hidden_from_users
 
 Json = Any

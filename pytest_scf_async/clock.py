@@ -18,8 +18,6 @@ from .errors import HarnessError, ScfUsageError, hidden_from_users
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import ClockPage, Order
 
-__all__ = ["DueThing", "SimulatedClock", "duration_us", "shown_time", "to_datetime", "to_us"]
-
 __tracebackhide__ = hidden_from_users
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)

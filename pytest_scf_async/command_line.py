@@ -14,8 +14,6 @@ from .conformance.command import add_conformance, run_conformance
 from .errors import ScfAsyncError
 from .sweep_command import add_sweep, run_sweep
 
-__all__ = ["main"]
-
 
 def main(arguments: Sequence[str]) -> int:
     """What the process ends with: 0, 1 where something failed, 2 for a wrong command line; 141 where nobody reads the

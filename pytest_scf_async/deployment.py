@@ -19,16 +19,6 @@ from .instances.runtimes.strategy import Runtime
 from .model import LIMITS, FunctionConfiguration
 from .options import OPTIONS, ScfSettings, Where, options_of
 
-__all__ = [
-    "UNCHANGED",
-    "Mounts",
-    "Unchanged",
-    "changed_configuration",
-    "checked_configuration",
-    "first_configuration",
-    "looked_up",
-]
-
 __tracebackhide__ = hidden_from_users
 
 Mounts = Sequence[str | os.PathLike[str] | tuple[str | os.PathLike[str], str | os.PathLike[str]]]

@@ -29,8 +29,6 @@ from .model import (
 from .operations.functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
 from .options import OPTIONS, Where, keywords_of, options_of
 
-__all__ = ["Function"]
-
 __tracebackhide__ = hidden_from_users
 
 

@@ -18,8 +18,6 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Literal, NamedTuple
 
 from .errors import Given, ScfUsageError, constructor_named, did_you_mean, hidden_from_users
 
-__all__ = ["OPTIONS", "Option", "Rule", "ScfSettings", "Where", "keywords_of", "option_named", "options_of"]
-
 __tracebackhide__ = hidden_from_users
 
 DEFAULT_SOURCE: Final = "default"

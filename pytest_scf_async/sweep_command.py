@@ -29,8 +29,6 @@ from .sweep.progress import Progress
 from .sweep.report import failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
 from .sweep.run import Run
 
-__all__ = ["add_sweep", "run_sweep"]
-
 _PATH: Final = "{path}"
 """What stands for the run's directory in a value of ``--env``."""
 _DEFAULTS: Final = {

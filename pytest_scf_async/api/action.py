@@ -9,8 +9,6 @@ from typing import Any
 from ..runtime import ScfRuntime
 from .parameters import Parameters, Struct
 
-__all__ = ["Action"]
-
 
 @dataclass(frozen=True)
 class Action:

@@ -13,8 +13,6 @@ from .functions import FUNCTION_ACTIONS
 from .invocations import INVOCATION_ACTIONS
 from .namespaces import EVENT_INVOKE_ACTIONS, NAMESPACE_ACTIONS
 
-__all__ = ["ACTIONS", "OTHER_ACTIONS"]
-
 ACTIONS: Final[Mapping[str, Action]] = MappingProxyType(
     {
         action.name: action

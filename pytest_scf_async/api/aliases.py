@@ -12,8 +12,6 @@ from .functions import known_function
 from .parameters import FLOAT, STRING, Field, ListOf, Parameters, Struct, optional, required
 from .values import answered, keywords
 
-__all__ = ["ALIAS_ACTIONS"]
-
 ROUTING_CONFIG: Final = Struct(
     "RoutingConfig",
     Field(

@@ -9,8 +9,6 @@ from .action import Action
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
 from .values import answered, event_time, interval_of, keywords
 
-__all__ = ["ASYNC_EVENT_ACTIONS"]
-
 TIME_INTERVAL: Final = Struct("TimeInterval", *required(STRING, "Start", "End"))
 
 _LIST_NAMES: Final = (

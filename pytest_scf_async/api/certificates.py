@@ -18,8 +18,6 @@ import trustme
 from ..protocol.linux import remove_tree
 from ..protocol.official_hosts import CA_VARIABLES, DOMAIN, SERVICE, api_host
 
-__all__ = ["Authority", "authority"]
-
 _NAMES: Final = (f"*.{DOMAIN}", f"{SERVICE}.{DOMAIN}", "localhost", "127.0.0.1", "::1")
 """Whom a client may mean that has named nobody."""
 _BLOCK: Final = re.compile(rb"-----BEGIN [A-Z0-9 ]+-----.+?-----END [A-Z0-9 ]+-----", re.DOTALL)

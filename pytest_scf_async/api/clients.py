@@ -9,8 +9,6 @@ from ..instances.instance import Instance
 from ..instances.pool import Pool
 from ..protocol import procfs
 
-__all__ = ["ConnectionOwner"]
-
 
 class ConnectionOwner:
     """Who is at the other end of *connection*: found out where it matters, which is where an answer takes time."""

@@ -45,8 +45,6 @@ from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import BOOLEAN, FLOAT, INTEGER, OBJECT, STRING, Parameters, Struct, optional, read, required
 
-__all__ = ["Control"]
-
 _NOTHING: Final = Struct("nothing")
 _ADVANCE: Final = Struct("advance", *required(FLOAT, "seconds"))
 _MOVE_TO: Final = Struct("move_to", *required(STRING, "when"))

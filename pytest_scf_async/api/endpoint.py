@@ -38,8 +38,6 @@ from .request import ApiRequest, language_of, read_request
 from .signature import Credential, Credentials, verify
 from .texts import message_of
 
-__all__ = ["API_VERSION", "Endpoint", "EndpointCall"]
-
 API_VERSION: Final = "2018-04-16"
 """The only version of the API that there is (document 17234)."""
 

@@ -16,8 +16,6 @@ from ..model import is_text
 from ..runtime import ScfRuntime
 from .actions import ACTIONS
 
-__all__ = ["Declared", "Dropped", "Faults"]
-
 _CODE: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z0-9]+)*")
 
 

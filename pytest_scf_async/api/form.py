@@ -13,8 +13,6 @@ from urllib.parse import unquote_to_bytes
 from ..errors import hidden_from_users
 from ..model import api_error
 
-__all__ = ["DEEPEST", "Json", "form_fields", "form_tree"]
-
 __tracebackhide__ = hidden_from_users
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"

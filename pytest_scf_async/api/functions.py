@@ -17,8 +17,6 @@ from .action import Action
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
 from .values import answered, keywords
 
-__all__ = ["FUNCTION_ACTIONS", "known_function"]
-
 # -- structs ---------------------------------------------------------------------------------------------------------
 
 VARIABLE: Final = Struct("Variable", *optional(STRING, "Key", "Value"))

@@ -10,8 +10,6 @@ from .action import Action
 from .parameters import INTEGER, STRING, Field, Parameters, Struct, optional, required
 from .values import answered, keywords, time_of
 
-__all__ = ["INVOCATION_ACTIONS"]
-
 _INVOKE: Final = ("Namespace", "Qualifier", "InvocationType", "ClientContext", "Event", "LogType", "RoutingKey")
 """The parameters of both actions that invoke."""
 

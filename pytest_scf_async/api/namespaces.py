@@ -14,8 +14,6 @@ from .functions import known_function
 from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
 from .values import answered, keywords
 
-__all__ = ["EVENT_INVOKE_ACTIONS", "NAMESPACE_ACTIONS"]
-
 # -- namespaces ------------------------------------------------------------------------------------------------------
 
 

@@ -33,8 +33,6 @@ from ..protocol.official_hosts import (
     wrapping,
 )
 
-__all__ = ["Redirection"]
-
 _MAPPED: Final = "::ffff:"
 """What an address of IPv4 has before it, on a socket of IPv6."""
 _lock: Final = threading.RLock()

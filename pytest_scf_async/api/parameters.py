@@ -14,22 +14,6 @@ from typing import Any, Final, TypeAlias
 from ..errors import did_you_mean
 from ..model import api_error
 
-__all__ = [
-    "BOOLEAN",
-    "FLOAT",
-    "INTEGER",
-    "OBJECT",
-    "STRING",
-    "Field",
-    "ListOf",
-    "Parameters",
-    "Scalar",
-    "Struct",
-    "optional",
-    "read",
-    "required",
-]
-
 Parameters: TypeAlias = Mapping[str, Any]
 """What `read` makes of a request: by name, only what was sent. Structs are mappings, too."""
 

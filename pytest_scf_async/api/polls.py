@@ -9,8 +9,6 @@ from typing import Final
 from ..errors import ScfAsyncWarning
 from ..runtime import ScfRuntime
 
-__all__ = ["Polls"]
-
 LIMIT: Final = 50
 """So many polls at one instant are a loop: code that dispatches asks once or twice for each event."""
 FEW: Final = 10

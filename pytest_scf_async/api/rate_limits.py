@@ -9,8 +9,6 @@ from ..model import api_error
 from ..runtime import ScfRuntime
 from .action import Action
 
-__all__ = ["RateLimits"]
-
 SECOND_US = 1_000_000
 
 

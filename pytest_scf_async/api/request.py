@@ -22,8 +22,6 @@ from ..model import api_error
 from .form import DEEPEST, Json, form_fields, form_tree
 from .http_request import HttpRequest
 
-__all__ = ["ApiRequest", "Language", "has_common_headers", "language_of", "read_request", "sent_form"]
-
 __tracebackhide__ = hidden_from_users
 
 Language = Literal["zh-CN", "en-US"]

@@ -21,8 +21,6 @@ from .official_hosts import Redirection
 from .signature import Credential
 from .site import Site
 
-__all__ = ["EndpointCall", "ScfEndpoint"]
-
 __tracebackhide__ = hidden_from_users
 
 

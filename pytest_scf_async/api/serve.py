@@ -26,8 +26,6 @@ from ..options import ScfSettings
 from ..runtime import ScfRuntime
 from .scf_endpoint import ScfEndpoint
 
-__all__ = ["Serving", "add_serve"]
-
 OnStop = Literal["graceful", "forced", "abandon"]
 STOPPING: Final[Mapping[str, str]] = {
     "graceful": "each running event gets SIGTERM, as by TerminateAsyncEvent with GraceShutdown, and time passes for it",

@@ -18,8 +18,6 @@ from .http_request import HttpAnswer, HttpRequest
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
 
-__all__ = ["Server"]
-
 LARGEST_BODY: Final = 11 * 1024 * 1024
 """Bytes of a body that are read at most: one more than the platform takes is enough to refuse it."""
 TLS_HANDSHAKE: Final = 0x16

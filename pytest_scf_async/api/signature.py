@@ -30,8 +30,6 @@ from ..model import api_error, role_credentials_with
 from .http_request import HttpRequest
 from .request import ApiRequest, has_common_headers, sent_form
 
-__all__ = ["Credential", "Credentials", "verify"]
-
 __tracebackhide__ = hidden_from_users
 
 LONGEST_SKEW: Final = 300

@@ -12,8 +12,6 @@ from .http_request import HttpAnswer, HttpRequest
 if TYPE_CHECKING:
     from .control import Control
 
-__all__ = ["CONTROL", "Site"]
-
 CONTROL: Final = "/_scf/"
 """What the paths of the clock and the events begin with."""
 

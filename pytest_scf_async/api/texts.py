@@ -11,8 +11,6 @@ from typing import Final
 from ..errors import ScfApiError
 from .request import Language
 
-__all__ = ["message_of"]
-
 _KINDS: Final[Mapping[str, str]] = {
     "AuthFailure": "身份验证失败。",
     "FailedOperation": "操作失败。",

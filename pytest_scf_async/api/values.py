@@ -11,8 +11,6 @@ from typing import Any, Final
 from ..model import api_error
 from ..operations.functions import switch
 
-__all__ = ["answered", "event_time", "interval_of", "keywords", "second", "time_of"]
-
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""
 LENGTH = len("2026-01-01 00:00:00.000")

@@ -14,8 +14,6 @@ from typing import Any, Final, NamedTuple, Protocol
 
 from ..errors import ScfUsageError
 
-__all__ = ["Account", "Address", "EndpointClock", "Pace", "RealTime", "Refused", "Undecided", "address_of", "connect"]
-
 OFFICIAL: Final = "scf.tencentcloudapi.com"
 _DIRECTLY: Final = urllib.request.build_opener(urllib.request.ProxyHandler({}))
 REAL_LIMIT: Final = 330

@@ -15,8 +15,6 @@ from typing import Any, Final
 from .account import Account, Refused, Undecided
 from .state import State
 
-__all__ = ["ACCEPTED", "FUNCTIONS", "MEMORY_MB", "Bench", "Facts", "Kind", "Sent", "answer_of", "package"]
-
 Facts = dict[str, Any]
 """What was found: JSON."""
 ACCEPTED: Final = "accepted"

@@ -16,8 +16,6 @@ from typing import Any, Final
 from .account import Refused, Undecided
 from .bench import ACCEPTED, Bench, Facts, Sent, answer_of, package
 
-__all__ = ["CASES", "Case", "Later", "NotYet", "Reading"]
-
 Probe = Callable[[Bench], Facts]
 
 

@@ -18,8 +18,6 @@ from .report import FORMATS
 from .runner import Plan, ask, check, clean_up, report_of
 from .state import State, new_state, read_state
 
-__all__ = ["add_conformance", "run_conformance"]
-
 
 @dataclass(frozen=True)
 class _Phase:

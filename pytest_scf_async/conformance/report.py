@@ -11,8 +11,6 @@ from xml.etree import ElementTree
 from .bench import Facts
 from .cases import Case, Reading
 
-__all__ = ["FORMATS", "Report", "Verdict", "counted"]
-
 Outcome = Literal["reading", "unforeseen", "undecided", "pending", "left out"]
 
 

@@ -12,8 +12,6 @@ from .cases import Case, NotYet
 from .report import Report, Verdict, counted
 from .state import State
 
-__all__ = ["Plan", "ask", "check", "clean_up", "report_of"]
-
 
 @dataclass(frozen=True)
 class Plan:

@@ -13,8 +13,6 @@ from typing import Any, Final
 from ..errors import ScfUsageError
 from .account import Address
 
-__all__ = ["State", "new_state", "read_state"]
-
 VERSION: Final = 1
 PREFIX: Final = re.compile("scf-conf-[0-9a-f]{8}")
 """What begins the names of all that is created; nothing else is ever deleted."""

@@ -9,8 +9,6 @@ from typing import Any, Final
 
 from ..errors import ScfUsageError, hidden_from_users
 
-__all__ = ["BeforeInit", "before_init_arguments"]
-
 __tracebackhide__ = hidden_from_users
 
 _ARGUMENTS_RULE: Final = "it is a dict (keyword arguments) or a list (positional ones) of JSON values"

@@ -8,17 +8,6 @@ from types import MappingProxyType
 
 from ..errors import HarnessError, ScfApiError, hidden_from_users
 
-__all__ = [
-    "PORT_TIMEOUT",
-    "STATUS_CODES",
-    "ErrorBody",
-    "StatusCode",
-    "api_error",
-    "error_body",
-    "port_not_bound_message",
-    "timed_out_message",
-]
-
 __tracebackhide__ = hidden_from_users
 
 ErrorBody = dict[str, int | str]

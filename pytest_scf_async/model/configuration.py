@@ -12,32 +12,6 @@ from typing import Final, NoReturn
 from ..errors import Given, Refusal, ScfUsageError, did_you_mean, hidden_from_users
 from .before_init import BeforeInit
 
-__all__ = [
-    "BAD_HANDLER",
-    "CUSTOM_RUNTIME",
-    "DEFAULT_ASYNC_TIMEOUT",
-    "DEFAULT_IMAGE_INIT_TIMEOUT",
-    "DEFAULT_MEMORY",
-    "DEFAULT_NAMESPACE",
-    "DEFAULT_SYNC_TIMEOUT",
-    "DESCRIPTION_RULE",
-    "GO_RUNTIME",
-    "HANDLER_RULE",
-    "HOME",
-    "IMAGE_RUNTIME",
-    "LIMITS",
-    "MAX_DESCRIPTION",
-    "NAME_RULE",
-    "NODE_RUNTIMES",
-    "NO_RUNTIME",
-    "PYTHON_RUNTIMES",
-    "RUNTIMES",
-    "FunctionConfiguration",
-    "check_runtime",
-    "is_valid_name",
-    "valid_name",
-]
-
 __tracebackhide__ = hidden_from_users
 
 DEFAULT_SYNC_TIMEOUT: Final = 3

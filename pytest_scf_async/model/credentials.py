@@ -8,8 +8,6 @@ from functools import lru_cache
 from types import MappingProxyType
 from typing import Final
 
-__all__ = ["CREDENTIALS_LIFETIME_US", "CREDENTIAL_HEADERS", "role_credentials", "role_credentials_with"]
-
 CREDENTIALS_LIFETIME_US: Final = 6 * 3600 * 1_000_000
 """Microseconds for which the credentials of an async event are valid at most (document 51519)."""
 

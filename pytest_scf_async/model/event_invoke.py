@@ -7,8 +7,6 @@ from typing import Final
 
 from .codes import api_error
 
-__all__ = ["DEFAULT_EVENT_INVOKE", "EventInvokeConfig", "changed_event_invoke"]
-
 MOST_RETRIES: Final = 2
 LONGEST_TTL: Final = 6 * 3600
 

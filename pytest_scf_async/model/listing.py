@@ -9,8 +9,6 @@ from typing import Protocol, TypeGuard, TypeVar
 
 from .codes import api_error
 
-__all__ = ["Listed", "check_choice", "check_limit", "check_offset", "check_pairs", "check_part", "is_text", "page_of"]
-
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 

@@ -8,18 +8,6 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from typing import Final, Literal
 
-__all__ = [
-    "SIGNAL_FAILED_LINE",
-    "SIGNAL_RECEIVED_LINE",
-    "LogLine",
-    "end_line",
-    "error_line",
-    "init_report_line",
-    "report_line",
-    "response_line",
-    "start_line",
-]
-
 SIGNAL_RECEIVED_LINE: Final = "[PLATFORM] Signal received successfully."
 """A graceful termination's SIGTERM reached the process (document 63969)."""
 SIGNAL_FAILED_LINE: Final = "[PLATFORM] Signal reception failed."

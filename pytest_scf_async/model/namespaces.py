@@ -8,8 +8,6 @@ from .codes import api_error
 from .configuration import DEFAULT_NAMESPACE, NAME_RULE, is_valid_name
 from .versions import check_description
 
-__all__ = ["Namespace", "Namespaces"]
-
 
 @dataclass(frozen=True)
 class Namespace:

@@ -10,15 +10,6 @@ from typing import Final
 from ..errors import ScfUsageError, hidden_from_users
 from .codes import api_error
 
-__all__ = [
-    "ASYNC_PAYLOAD_LIMIT",
-    "JSON_VALUES",
-    "SYNC_PAYLOAD_LIMIT",
-    "checked_payload_text",
-    "checked_routing_key",
-    "payload_text",
-]
-
 __tracebackhide__ = hidden_from_users
 
 JSON_VALUES: Final = "what json.dumps can write: dict, list, tuple, str, int, float, bool or None"

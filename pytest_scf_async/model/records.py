@@ -8,8 +8,6 @@ from ..errors import HarnessError
 from .statuses import State, Status
 from .transitions import STATUS_CODE_KEPT, Fact, OpenReadings, Transition, transition
 
-__all__ = ["INVOKE_TYPES", "SYNC_CALLERS", "TIMER", "EventRecord"]
-
 TIMER = "TRIGGER_TIMER"
 """The type of the events of a timer trigger."""
 INVOKE_TYPES: tuple[str, ...] = (

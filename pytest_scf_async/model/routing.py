@@ -13,8 +13,6 @@ from typing import Final
 from .codes import api_error
 from .listing import is_text
 
-__all__ = ["NO_ROUTING", "RoutingConfig", "VersionMatch", "VersionWeight", "check_routing", "routed"]
-
 KEY_PREFIX: Final = "invoke.headers."
 _RANGE: Final = re.compile(r"\s*([\[(])\s*(-?\d{1,18})\s*,\s*(-?\d{1,18})\s*([\])])\s*")
 _NUMBER: Final = re.compile(r"-?\d{1,18}")

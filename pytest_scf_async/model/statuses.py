@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from enum import Enum
 
-__all__ = ["State", "Status"]
-
 
 class Status(str, Enum):
     """The status of an event as ListAsyncEvents and GetAsyncEventStatus give it (documents 52501 and 65704).

@@ -18,8 +18,6 @@ from .listing import Listed, check_choice, check_limit, check_offset, is_text, p
 from .records import INVOKE_TYPES, EventRecord
 from .statuses import State, Status
 
-__all__ = ["RETENTION_US", "EventPage", "Interval", "StatusTrace"]
-
 __tracebackhide__ = hidden_from_users
 
 RETENTION_US: Final = 72 * 3600 * 1_000_000

@@ -17,8 +17,6 @@ from ..errors import HarnessError, ScfUsageError
 from .codes import api_error
 from .statuses import State, Status
 
-__all__ = ["STATUS_CODE_KEPT", "TRANSITIONS", "Fact", "InstanceFate", "OpenReadings", "Transition", "transition"]
-
 
 class Fact(Enum):
     """What can become known about an event."""

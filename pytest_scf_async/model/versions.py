@@ -16,8 +16,6 @@ from .codes import api_error
 from .configuration import DESCRIPTION_RULE, MAX_DESCRIPTION
 from .routing import NO_ROUTING, RoutingConfig, check_routing, routed
 
-__all__ = ["DEFAULT_ALIAS", "LATEST", "Alias", "Versions", "check_description"]
-
 __tracebackhide__ = hidden_from_users
 
 LATEST: Final = "$LATEST"

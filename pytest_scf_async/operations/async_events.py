@@ -7,8 +7,6 @@ from datetime import datetime
 
 from ..model import Status
 
-__all__ = ["AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"]
-
 
 @dataclass(frozen=True)
 class AsyncEventSummary:

@@ -20,8 +20,6 @@ from ..errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
 from ..instances.code import unpack_code
 from ..model import DEFAULT_SYNC_TIMEOUT, api_error
 
-__all__ = ["DEFAULT_RUNTIME", "DEFAULT_TIMEOUT", "code_of", "is_on", "refusals"]
-
 DEFAULT_RUNTIME: Final = "Python2.7"
 """The runtime of CreateFunction without one (document 18586)."""
 DEFAULT_TIMEOUT: Final = DEFAULT_SYNC_TIMEOUT

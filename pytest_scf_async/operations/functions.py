@@ -37,22 +37,6 @@ if TYPE_CHECKING:
         def _status_of(self, version: FunctionVersion) -> str: ...
 
 
-__all__ = [
-    "AliasDetails",
-    "AliasPage",
-    "FunctionDetails",
-    "FunctionPage",
-    "FunctionSummary",
-    "VersionDetails",
-    "VersionPage",
-    "alias_details",
-    "alias_page",
-    "function_details",
-    "function_page",
-    "switch",
-    "version_page",
-]
-
 EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"
 MOST_FILTERS: Final = 10

@@ -15,20 +15,6 @@ from ..lockstep.event import Attempt, Event
 from ..model import api_error
 from ..model.listing import check_choice, check_limit, check_offset, page_of
 
-__all__ = [
-    "FunctionLog",
-    "FunctionLogPage",
-    "InvocationResult",
-    "RequestStatus",
-    "RequestStatusPage",
-    "accepted_result",
-    "check_request_id",
-    "checked_window",
-    "function_log_page",
-    "request_status_page",
-    "result_of",
-]
-
 TAIL_BYTES: Final = 4096
 """What ``LogType=Tail`` gives of a log (document 17243)."""
 BILLING_STEP_MS: Final = 100

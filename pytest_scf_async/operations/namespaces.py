@@ -11,8 +11,6 @@ from ..clock import to_datetime
 from ..model import Namespace
 from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
 
-__all__ = ["NamespaceDetails", "NamespacePage", "namespace_page"]
-
 
 @dataclass(frozen=True)
 class NamespaceDetails:

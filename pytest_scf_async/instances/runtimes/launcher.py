@@ -10,8 +10,6 @@ from typing import Final, Literal
 from ...errors import ScfUsageError, constructor_named
 from ..code import Code
 
-__all__ = ["IMAGE_PORT", "CodePackage", "Launch"]
-
 IMAGE_PORT: Final = 9000
 """Where the platform expects an image's program to listen (document 56051)."""
 _SPOKEN: Final = ("event-invoke", "gob", "runtime-api")
