@@ -107,7 +107,7 @@ class Control:
         except ScfAsyncError as error:
             status = {HarnessError: 500, ScfUsageError: 400, ScfApiError: 400}.get(type(error), 409)
             return _error(status, type(error).__name__, str(error))
-        return _json(found)
+        return _json(found or {})
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -162,22 +162,18 @@ class Control:
 
     # -- the API -----------------------------------------------------------------------------------------------------
 
-    def _fail(self, sent: Parameters) -> dict[str, Any]:
+    def _fail(self, sent: Parameters) -> None:
         message = sent.get("message")
         self._endpoint.faults.fail(sent["action"], code=sent["code"], message=message, **_how_often(sent))
-        return {}
 
-    def _delay(self, sent: Parameters) -> dict[str, Any]:
+    def _delay(self, sent: Parameters) -> None:
         self._endpoint.faults.delay(sent["action"], sent["seconds"], **_how_often(sent))
-        return {}
 
-    def _drop(self, sent: Parameters) -> dict[str, Any]:
+    def _drop(self, sent: Parameters) -> None:
         self._endpoint.faults.drop(sent["action"], sent["what"], **_how_often(sent))
-        return {}
 
-    def _duplicate(self, sent: Parameters) -> dict[str, Any]:
+    def _duplicate(self, sent: Parameters) -> None:
         self._endpoint.faults.duplicate(sent["action"], **_how_often(sent))
-        return {}
 
     def _faults(self, _: Parameters) -> dict[str, Any]:
         return {"never_happened": self._endpoint.faults.never_happened()}
@@ -201,11 +197,10 @@ class Control:
 
     # -- all of it ---------------------------------------------------------------------------------------------------
 
-    def _reset(self, _: Parameters) -> dict[str, Any]:
+    def _reset(self, _: Parameters) -> None:
         if self._begin_anew is None:
             raise _Refused(409, "reset: this runtime belongs to a test in Python, and the next test has a fresh one")
         self._begin_anew()
-        return {}
 
 
 def _body_of(http: HttpRequest) -> dict[str, Any]:

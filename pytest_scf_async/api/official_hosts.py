@@ -20,18 +20,7 @@ import weakref
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..protocol.official_hosts import (
-    ADDRESS,
-    WRAPPERS,
-    api_host,
-    is_scf,
-    refusal,
-    text,
-    trust,
-    tunnel_refusal,
-    without_proxy,
-    wrapping,
-)
+from ..protocol import official_hosts as hosts
 
 _MAPPED: Final = "::ffff:"
 """What an address of IPv4 has before it, on a socket of IPv6."""
@@ -104,10 +93,10 @@ def _set_environment() -> None:
     if not _active:
         return
     wanted: dict[str, str] = {}
-    trust(wanted, _active[-1].bundle)
+    hosts.trust(wanted, _active[-1].bundle)
     leading = _leading()
     if leading is not None:
-        wanted |= without_proxy(os.environ, f"{leading.host}:{leading.port}")
+        wanted |= hosts.without_proxy(os.environ, f"{leading.host}:{leading.port}")
     for name, value in wanted.items():
         _environment[name] = (os.environ.get(name), value)
         os.environ[name] = value
@@ -125,8 +114,8 @@ def _patch() -> None:
         _replace(socket.socket, name, _connecting(getattr(socket.socket, name)))
     _replace(http.client.HTTPConnection, "set_tunnel", _tunnelling(http.client.HTTPConnection.set_tunnel))
     load = ssl.SSLContext.load_verify_locations
-    for name, place in WRAPPERS.items():
-        real = wrapping(getattr(ssl.SSLContext, name), place, _authority_for)
+    for name, place in hosts.WRAPPERS.items():
+        real = hosts.wrapping(getattr(ssl.SSLContext, name), place, _authority_for)
         _replace(ssl.SSLContext, name, _loading_first(real, place, load))
     _replace(ssl.SSLContext, "load_verify_locations", _loading_later(load))
     _undo.append(lambda: _load_what_is_left(load))
@@ -170,7 +159,7 @@ def _rebind(old: Any, new: Any) -> None:
 def _authority_for(host: str) -> str | None:
     """The file with the authority of the certificate that a server shows that is *host*; None: it is another's."""
     leading = _leading()
-    if leading is not None and api_host(host) is not None:
+    if leading is not None and hosts.api_host(host) is not None:
         return leading.authority
     return next((each.authority for each in reversed(_active) if host in (each.host, "localhost")), None)
 
@@ -198,7 +187,7 @@ def _loading_first(wrap: Any, place: int, load: Any) -> Any:
 
     def wrap_loaded(*args: Any, **kwargs: Any) -> Any:
         name = kwargs.get("server_hostname") or (args[place] if len(args) > place else None)
-        if not name or _authority_for(text(name)) is None:
+        if not name or _authority_for(hosts.text(name)) is None:
             bundle = _to_be_loaded.pop(args[0], None)
             if bundle is not None:
                 load(args[0], bundle)
@@ -217,12 +206,12 @@ def _load_what_is_left(load: Any) -> None:
 def _looking_up(real: Any) -> Any:
     def look_up(*args: Any, **kwargs: Any) -> Any:
         host = args[0] if args else kwargs.get("host")
-        found = api_host(text(host)) if _leading() is not None and host is not None else None
+        found = hosts.api_host(hosts.text(host)) if _leading() is not None and host is not None else None
         if found is None:
             return real(*args, **kwargs)
-        if not is_scf(found):
-            raise socket.gaierror(socket.EAI_NONAME, refusal(found))
-        return real(ADDRESS, *args[1:], **kwargs) if args else real(**{**kwargs, "host": ADDRESS})
+        if not hosts.is_scf(found):
+            raise socket.gaierror(socket.EAI_NONAME, hosts.refusal(found))
+        return real(hosts.ADDRESS, *args[1:], **kwargs) if args else real(**{**kwargs, "host": hosts.ADDRESS})
 
     return look_up
 
@@ -239,20 +228,20 @@ def _led(address: Any) -> Any:
     leading = _leading()
     if leading is None or not isinstance(address, tuple) or not address or not isinstance(address[0], (str, bytes)):
         return address
-    host = text(address[0])
-    found = api_host(host)
-    if found is not None and not is_scf(found):
-        raise socket.gaierror(socket.EAI_NONAME, refusal(found))
-    if found is None and host.removeprefix(_MAPPED) != ADDRESS:
+    host = hosts.text(address[0])
+    found = hosts.api_host(host)
+    if found is not None and not hosts.is_scf(found):
+        raise socket.gaierror(socket.EAI_NONAME, hosts.refusal(found))
+    if found is None and host.removeprefix(_MAPPED) != hosts.ADDRESS:
         return address
     return (f"{_MAPPED}{leading.host}" if host.startswith(_MAPPED) else leading.host, leading.port, *address[2:])
 
 
 def _tunnelling(real: Any) -> Any:
     def set_tunnel(self: Any, host: str, *args: Any, **kwargs: Any) -> Any:
-        found = api_host(text(host).partition(":")[0]) if _leading() is not None else None
+        found = hosts.api_host(hosts.text(host).partition(":")[0]) if _leading() is not None else None
         if found is not None:
-            raise OSError(tunnel_refusal(found))
+            raise OSError(hosts.tunnel_refusal(found))
         return real(self, host, *args, **kwargs)
 
     return set_tunnel

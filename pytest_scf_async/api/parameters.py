@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from ..errors import did_you_mean
@@ -22,18 +22,53 @@ _INTEGER: Final = re.compile(r"[+-]?[0-9]{1,19}", re.ASCII)
 _BOOLEANS: Final = {"true": True, "false": False, "1": True, "0": False}
 
 
+def _one_of(kind: type) -> Callable[[Any], Any]:
+    return lambda value: value if isinstance(value, kind) else None
+
+
+def _integer(value: Any) -> int | None:
+    whole = isinstance(value, int) and not isinstance(value, bool) and -LARGEST_INTEGER <= value < LARGEST_INTEGER
+    return value if whole else None
+
+
+def _float(value: Any) -> float | None:
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return value if number and abs(value) < LARGEST_INTEGER else None  # NaN is below nothing
+
+
+def _integer_of_text(value: Any) -> int | None:
+    return _integer(int(value)) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
+
+
+def _float_of_text(value: Any) -> float | None:
+    try:
+        number = float(value) if isinstance(value, str) and value.isascii() and "_" not in value else math.nan
+    except ValueError:
+        return None
+    return _float(number)
+
+
+def _boolean_of_text(value: Any) -> bool | None:
+    return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
+
+
 @dataclass(frozen=True, slots=True)
 class Scalar:
-    """A type of a single value, by the name that the platform's documents have for it."""
+    """A type of a single value."""
 
     name: str
+    """As the platform's documents call it."""
+    valid: str
+    of_json: Callable[[Any], Any] = field(repr=False)
+    """The value as it is used; None for what is none of this type."""
+    of_text: Callable[[Any], Any] = field(repr=False)
 
 
-STRING: Final = Scalar("String")
-INTEGER: Final = Scalar("Integer")
-FLOAT: Final = Scalar("Float")
-BOOLEAN: Final = Scalar("Boolean")
-OBJECT: Final = Scalar("Object")
+STRING: Final = Scalar("String", "a string", _one_of(str), _one_of(str))
+INTEGER: Final = Scalar("Integer", "an integer", _integer, _integer_of_text)
+FLOAT: Final = Scalar("Float", "a number", _float, _float_of_text)
+BOOLEAN: Final = Scalar("Boolean", "a boolean", _one_of(bool), _boolean_of_text)
+OBJECT: Final = Scalar("Object", "an object", _one_of(dict), _one_of(dict))
 """An object of JSON with whatever members: no parameter of the platform's is one."""
 
 
@@ -108,74 +143,11 @@ def _read_value(value: Any, kind: Scalar | ListOf | Struct, typed: bool, place: 
         if not isinstance(value, list):
             raise _refused(place, "a list")
         return [_read_value(item, kind.item, typed, f"{place}.{index}") for index, item in enumerate(value)]
-    read_scalar = _TYPED[kind.name] if typed else _TEXTS[kind.name]
-    read_value = read_scalar(value)
+    read_value = (kind.of_json if typed else kind.of_text)(value)
     if read_value is None:
-        raise _refused(place, _NAMES[kind.name])
+        raise _refused(place, kind.valid)
     return read_value
 
 
 def _refused(place: str, valid: str) -> Exception:
     return api_error("InvalidParameter", name=place, valid=valid)
-
-
-_NAMES: Final = {
-    "String": "a string",
-    "Integer": "an integer",
-    "Float": "a number",
-    "Boolean": "a boolean",
-    "Object": "an object",
-}
-
-
-def _typed_string(value: Any) -> str | None:
-    return value if isinstance(value, str) else None
-
-
-def _typed_integer(value: Any) -> int | None:
-    whole = isinstance(value, int) and not isinstance(value, bool) and -LARGEST_INTEGER <= value < LARGEST_INTEGER
-    return value if whole else None
-
-
-def _typed_float(value: Any) -> float | None:
-    number = isinstance(value, (int, float)) and not isinstance(value, bool)
-    return value if number and abs(value) < LARGEST_INTEGER else None  # NaN is below nothing
-
-
-def _typed_boolean(value: Any) -> bool | None:
-    return value if isinstance(value, bool) else None
-
-
-def _typed_object(value: Any) -> dict[str, Any] | None:
-    return value if isinstance(value, dict) else None
-
-
-def _integer_of_text(value: Any) -> int | None:
-    return _typed_integer(int(value)) if isinstance(value, str) and _INTEGER.fullmatch(value) else None
-
-
-def _float_of_text(value: Any) -> float | None:
-    try:
-        number = float(value) if isinstance(value, str) and value.isascii() and "_" not in value else math.nan
-    except ValueError:
-        return None
-    return _typed_float(number)
-
-
-def _boolean_of_text(value: Any) -> bool | None:
-    return _BOOLEANS.get(value.lower()) if isinstance(value, str) else None
-
-
-_TYPED: Final = {
-    "String": _typed_string,
-    "Integer": _typed_integer,
-    "Float": _typed_float,
-    "Boolean": _typed_boolean,
-    "Object": _typed_object,
-}
-_TEXTS: Final = {
-    "String": _typed_string,
-    "Integer": _integer_of_text,
-    "Float": _float_of_text,
-    "Boolean": _boolean_of_text,
-}

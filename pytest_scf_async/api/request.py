@@ -75,16 +75,16 @@ def read_request(http: HttpRequest) -> ApiRequest:
     """
     _check_size(http)
     if has_common_headers(http):
-        common = _HeaderNames(http.headers)
-        early = _read_common(common)
+        common = {name: http.headers.get(f"x-tc-{name.lower()}", "") for name in _COMMON}
+        early = _read_common(common, "X-TC-")
         if http.method == "GET":
-            return ApiRequest(*early, form_tree(sent_form(http)), False, common.get("RequestClient"))
+            return ApiRequest(*early, form_tree(sent_form(http)), False, common["RequestClient"])
         _check_content_type(http)
-        return ApiRequest(*early, _read_json(http.body), True, common.get("RequestClient"))
+        return ApiRequest(*early, _read_json(http.body), True, common["RequestClient"])
     if http.method == "POST" and _media_type(http) == "multipart/form-data":
         _check_content_type(http)
     fields = sent_form(http)
-    early = _read_common(_FormNames(fields))
+    early = _read_common(fields, "")
     own = {name: value for name, value in fields.items() if name not in _COMMON}
     return ApiRequest(*early, form_tree(own), False, fields.get("RequestClient", ""))
 
@@ -112,44 +112,19 @@ def language_of(http: HttpRequest) -> Language:
     return _LANGUAGES.get(asked, "zh-CN")
 
 
-class _HeaderNames:
-    """Common parameters that are headers, by their short names."""
-
-    def __init__(self, headers: Mapping[str, str]) -> None:
-        self._headers = headers
-
-    def get(self, name: str) -> str:
-        return self._headers.get(f"x-tc-{name.lower()}", "")
-
-    def shown(self, name: str) -> str:
-        return f"X-TC-{name}"
-
-
-class _FormNames:
-    """Common parameters that are fields of a form."""
-
-    def __init__(self, fields: Mapping[str, str]) -> None:
-        self._fields = fields
-
-    def get(self, name: str) -> str:
-        return self._fields.get(name, "")
-
-    def shown(self, name: str) -> str:
-        return name
-
-
-def _read_common(common: _HeaderNames | _FormNames) -> tuple[str, str, str, int]:
+def _read_common(common: Mapping[str, str], prefix: str) -> tuple[str, str, str, int]:
+    """Action, version, region and timestamp of the *common* parameters, whose names have the *prefix* on the wire."""
     for name in _ALWAYS:
         if not common.get(name):
-            raise api_error("MissingParameter", name=common.shown(name))
-    timestamp, language = common.get("Timestamp"), common.get("Language")
+            raise api_error("MissingParameter", name=f"{prefix}{name}")
+    timestamp, language = common["Timestamp"], common.get("Language", "")
     if not _TIMESTAMP.fullmatch(timestamp):
         valid = "whole seconds since 1970-01-01 00:00:00 UTC, as in 1700000000"
-        raise api_error("InvalidParameterValue", name=common.shown("Timestamp"), value=timestamp[:100], valid=valid)
+        raise api_error("InvalidParameterValue", name=f"{prefix}Timestamp", value=timestamp[:100], valid=valid)
     if language not in _LANGUAGES:
         valid = "it is zh-CN or en-US"
-        raise api_error("InvalidParameterValue", name=common.shown("Language"), value=language[:100], valid=valid)
-    return common.get("Action"), common.get("Version"), common.get("Region"), int(timestamp)
+        raise api_error("InvalidParameterValue", name=f"{prefix}Language", value=language[:100], valid=valid)
+    return common["Action"], common["Version"], common.get("Region", ""), int(timestamp)
 
 
 def _check_size(http: HttpRequest) -> None:

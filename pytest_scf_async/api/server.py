@@ -8,12 +8,13 @@ import socket
 import ssl
 import threading
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Final, Protocol
+from typing import TYPE_CHECKING, Any, Final
 
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 
 from ..errors import HarnessError
 from .http_request import HttpAnswer, HttpRequest
+from .site import Site
 
 if TYPE_CHECKING:
     from _typeshed.wsgi import StartResponse, WSGIEnvironment
@@ -36,27 +37,17 @@ class _Unreadable(Exception):
     """A request that is no HTTP, or not a whole one; the text says why."""
 
 
-class Answerer(Protocol):
-    """What answers requests, from many threads at once."""
-
-    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
-        """The answer to a request on a *connection*, or None where that is closed without one."""
-
-    def refuse_unreadable(self, reason: str) -> HttpAnswer:
-        """The answer to what is no HTTP request."""
-
-
 class Server:
-    """Serves what *answerer* answers on a loopback address until it is closed. *port* 0 is one that is free.
+    """Serves what *site* answers on a loopback address until it is closed. *port* 0 is one that is free.
 
     With *tls* a connection may also speak TLS: the first byte that it sends says which. Raises ``OSError`` where the
     address cannot be had.
     """
 
     def __init__(
-        self, answerer: Answerer, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
+        self, site: Site, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._server = _Server(host, port, answerer, tls)
+        self._server = _Server(host, port, site, tls)
         self.host: Final = host
         self.port: Final[int] = self._server.port
         self._thread = threading.Thread(target=self._serve, name="pytest_scf_async endpoint", daemon=True)
@@ -90,8 +81,8 @@ class _Server(ThreadedWSGIServer):
 
     daemon_threads = True  # the interpreter's end waits for none of them
 
-    def __init__(self, host: str, port: int, answerer: Answerer, tls: ssl.SSLContext | None) -> None:
-        self.answerer = answerer
+    def __init__(self, host: str, port: int, site: Site, tls: ssl.SSLContext | None) -> None:
+        self.site = site
         self.tls = tls
         self.closing = False
         self._connections: dict[socket.socket, threading.Thread] = {}
@@ -103,7 +94,7 @@ class _Server(ThreadedWSGIServer):
             except OverflowError:
                 raise OSError("it is a whole number below 65,536") from None
             listener.listen(QUEUE)
-            super().__init__(host, port, _application(answerer), handler=_Handler, fd=listener.fileno())
+            super().__init__(host, port, _application(site), handler=_Handler, fd=listener.fileno())
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         with self._guard:
@@ -170,7 +161,7 @@ class _Handler(WSGIRequestHandler):
         """Answer what is no HTTP with an envelope, too."""
         server = self.server
         assert isinstance(server, _Server)
-        answer = server.answerer.refuse_unreadable(message or http.HTTPStatus(code).phrase)
+        answer = server.site.refuse_unreadable(message or http.HTTPStatus(code).phrase)
         self.close_connection = True
         self.protocol_version = "HTTP/1.1"
         self.requestline = getattr(self, "requestline", "")
@@ -186,16 +177,16 @@ class _Handler(WSGIRequestHandler):
         """As `_Server.log`."""
 
 
-def _application(answerer: Answerer) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-    """The WSGI application that hands requests to *answerer*."""
+def _application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
+    """The WSGI application that hands requests to *site*."""
 
     def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         try:
             request = _request_of(environ)
         except _Unreadable as error:
-            answer: HttpAnswer | None = answerer.refuse_unreadable(str(error))
+            answer: HttpAnswer | None = site.refuse_unreadable(str(error))
         else:
-            answer = answerer.answer(request, environ["werkzeug.socket"])
+            answer = site.answer(request, environ["werkzeug.socket"])
         if answer is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then
