@@ -17,7 +17,7 @@ from typing import Any, Final, Literal
 
 from .clock import duration_us
 from .errors import Given, ScfUsageError, did_you_mean, hidden_from_users
-from .model import STATUS_CODES, Fact
+from .model import STATUS_CODES, TRANSITIONS, Fact, State
 from .protocol.limits import RESULT_LIMIT
 from .protocol.shortening import shortened_line
 
@@ -191,20 +191,9 @@ def after(duration: float | timedelta, then: End | None = None) -> After:
 
 
 _FAILURES: Final[Mapping[int, Fact]] = {
-    405: Fact.CONTAINER_EXITED,
-    407: Fact.RESULT_TOO_LARGE,
-    430: Fact.RAISED,
-    434: Fact.MEMORY_EXCEEDED,
-    437: Fact.ENTRY_FILE_MISSING,
-    439: Fact.PROCESS_EXITED,
-    443: Fact.CODE_NOT_LOADED,
-    444: Fact.IMAGE_NOT_PULLED,
-    445: Fact.NOT_STARTED,
-    446: Fact.PORT_NOT_BOUND,
-    447: Fact.IMAGE_PULL_TIMED_OUT,
-    449: Fact.RESOURCES_INSUFFICIENT,
-    450: Fact.INIT_TIMED_OUT,
-    500: Fact.PLATFORM_FAILED,
+    end.status_code: fact
+    for (state, fact), end in sorted(TRANSITIONS.items(), key=lambda each: each[1].status_code)
+    if state is State.RUNNING and end.state is State.FAILED and fact not in (Fact.TIMED_OUT, Fact.RESULT_NOT_JSON)
 }
 """The codes with which an event that was accepted can end FAILED, but for 433, which has a step of its own."""
 

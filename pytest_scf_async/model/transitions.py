@@ -124,6 +124,32 @@ class OpenReadings:
 
 _STAYS, _REUSED, _RECLAIMED = InstanceFate.UNCHANGED, InstanceFate.REUSED, InstanceFate.RECLAIMED
 
+_ENDS: Mapping[Fact, Transition] = MappingProxyType(
+    {
+        Fact.RETURNED: Transition(State.FINISHED, 200, _REUSED, "Response"),
+        Fact.RAISED: Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
+        Fact.RESULT_NOT_JSON: Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
+        Fact.RESULT_TOO_LARGE: Transition(State.FAILED, 407, _RECLAIMED, "ERROR"),
+        Fact.ENTRY_FILE_MISSING: Transition(State.FAILED, 437, _RECLAIMED, "ERROR"),
+        Fact.CODE_NOT_LOADED: Transition(State.FAILED, 443, _RECLAIMED, "ERROR"),
+        Fact.NOT_STARTED: Transition(State.FAILED, 445, _RECLAIMED, "ERROR"),
+        Fact.PORT_NOT_BOUND: Transition(State.FAILED, 446, _RECLAIMED, "ERROR"),
+        Fact.INIT_TIMED_OUT: Transition(State.FAILED, 450, _RECLAIMED, "ERROR"),
+        Fact.TIMED_OUT: Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
+        Fact.MEMORY_EXCEEDED: Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
+        Fact.PROCESS_EXITED: Transition(State.FAILED, 439, _RECLAIMED, "ERROR"),
+        Fact.CONTAINER_EXITED: Transition(State.FAILED, 405, _RECLAIMED, "ERROR"),
+        Fact.IMAGE_NOT_PULLED: Transition(State.FAILED, 444, _RECLAIMED, "ERROR"),
+        Fact.IMAGE_PULL_TIMED_OUT: Transition(State.FAILED, 447, _RECLAIMED, "ERROR"),
+        Fact.RESOURCES_INSUFFICIENT: Transition(State.FAILED, 449, _RECLAIMED, "ERROR"),
+        Fact.PLATFORM_FAILED: Transition(State.FAILED, 500, _RECLAIMED, "ERROR"),
+        Fact.TERMINATED: Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
+        Fact.FUNCTION_DELETED: Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
+    }
+)
+"""How an event ends that runs, whether it has had a SIGTERM or not: of that the returns and exits are the default
+readings."""
+
 TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
     {
         (State.NEW, Fact.ACCEPTED): Transition(State.RUNNING, 0, _STAYS, ""),
@@ -135,50 +161,12 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.RETRYING, Fact.ACCEPTED): Transition(State.RUNNING, 0, _STAYS, ""),
         (State.RETRYING, Fact.DROPPED): Transition(State.FAILED, 432, _STAYS, "ERROR"),
         (State.RETRYING, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _STAYS, "ERROR"),
-        # An event that runs.
+        # An event that runs, and one that runs on after a SIGTERM.
         (State.RUNNING, Fact.SIGNAL_RECEIVED): Transition(State.SIGNALLED, 0, _STAYS, ""),
         (State.RUNNING, Fact.SIGNAL_NOT_RECEIVED): Transition(State.RUNNING, 0, _STAYS, ""),
-        (State.RUNNING, Fact.RETURNED): Transition(State.FINISHED, 200, _REUSED, "Response"),
-        (State.RUNNING, Fact.RAISED): Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.RESULT_NOT_JSON): Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.RESULT_TOO_LARGE): Transition(State.FAILED, 407, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.ENTRY_FILE_MISSING): Transition(State.FAILED, 437, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.CODE_NOT_LOADED): Transition(State.FAILED, 443, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.NOT_STARTED): Transition(State.FAILED, 445, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.PORT_NOT_BOUND): Transition(State.FAILED, 446, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.INIT_TIMED_OUT): Transition(State.FAILED, 450, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.PROCESS_EXITED): Transition(State.FAILED, 439, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.CONTAINER_EXITED): Transition(State.FAILED, 405, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.IMAGE_NOT_PULLED): Transition(State.FAILED, 444, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.IMAGE_PULL_TIMED_OUT): Transition(State.FAILED, 447, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.RESOURCES_INSUFFICIENT): Transition(State.FAILED, 449, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.PLATFORM_FAILED): Transition(State.FAILED, 500, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.TERMINATED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
-        (State.RUNNING, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
-        # An event that runs on after a SIGTERM. The returns and exits here are the default readings.
         (State.SIGNALLED, Fact.SIGNAL_RECEIVED): Transition(State.SIGNALLED, 0, _STAYS, ""),
         (State.SIGNALLED, Fact.SIGNAL_NOT_RECEIVED): Transition(State.SIGNALLED, 0, _STAYS, ""),
-        (State.SIGNALLED, Fact.RETURNED): Transition(State.FINISHED, 200, _REUSED, "Response"),
-        (State.SIGNALLED, Fact.RAISED): Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.RESULT_NOT_JSON): Transition(State.FAILED, 430, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.RESULT_TOO_LARGE): Transition(State.FAILED, 407, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.ENTRY_FILE_MISSING): Transition(State.FAILED, 437, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.CODE_NOT_LOADED): Transition(State.FAILED, 443, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.NOT_STARTED): Transition(State.FAILED, 445, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.PORT_NOT_BOUND): Transition(State.FAILED, 446, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.INIT_TIMED_OUT): Transition(State.FAILED, 450, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.TIMED_OUT): Transition(State.FAILED, 433, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.MEMORY_EXCEEDED): Transition(State.FAILED, 434, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.PROCESS_EXITED): Transition(State.FAILED, 439, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.CONTAINER_EXITED): Transition(State.FAILED, 405, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.IMAGE_NOT_PULLED): Transition(State.FAILED, 444, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.IMAGE_PULL_TIMED_OUT): Transition(State.FAILED, 447, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.RESOURCES_INSUFFICIENT): Transition(State.FAILED, 449, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.PLATFORM_FAILED): Transition(State.FAILED, 500, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.TERMINATED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
-        (State.SIGNALLED, Fact.FUNCTION_DELETED): Transition(State.ABORTED, 499, _RECLAIMED, "ERROR"),
+        **{(state, fact): end for state in (State.RUNNING, State.SIGNALLED) for fact, end in _ENDS.items()},
         # An event that has ended: deleting its function leaves it as it is.
         (State.FINISHED, Fact.FUNCTION_DELETED): Transition(State.FINISHED, STATUS_CODE_KEPT, _STAYS, ""),
         (State.FAILED, Fact.FUNCTION_DELETED): Transition(State.FAILED, STATUS_CODE_KEPT, _STAYS, ""),
