@@ -178,14 +178,7 @@ class _Command:
                 self._payload,
                 each_run=self._each_run,
                 how=self._how,
-                within=given.within,
-                points=given.points,
-                include=given.include,
-                exclude=given.exclude,
-                limit=given.limit,
-                ignore=given.ignore,
-                mutate=given.mutate,
-                compares_nothing=given.compares_nothing,
+                **{keyword: getattr(given, keyword) for keyword in _DEFAULTS},
             )
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
@@ -245,10 +238,6 @@ class _Command:
             f"    sweep.assert_{'exactly_once' if given.exactly_once else 'survives'}()",
         ]
         return "\n".join(lines)
-
-
-def _nothing(*_: object) -> None:
-    pass
 
 
 def _say(text: str) -> None:

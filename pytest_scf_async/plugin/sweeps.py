@@ -15,7 +15,7 @@ from ..errors import ScfUsageError
 from ..report.teardown import unasked_text
 from ..sweep.differences import Kind
 from ..sweep.findings import FAILURES, Swept, classes
-from ..sweep.guide import Guide
+from ..sweep.guide import Guide, nothing
 from ..sweep.progress import Progress
 from ..sweep.report import class_text, class_title, failure_text, sweep_text, text_without_classes
 from .artifacts import directory_name
@@ -113,8 +113,8 @@ class SweepsOfTest:
             shard=None if shard is None else shard_of(shard),
             first=failed_before.keys(),
             seconds_left=self._seconds_left,
-            begins=_nothing if progress is None else progress.begin,
-            progress=_nothing if progress is None else progress.come_to,
+            begins=nothing if progress is None else progress.begin,
+            progress=nothing if progress is None else progress.come_to,
             finished=finished,
             effects_of=self._effects_of,
             no_such_run=self._no_such_run,
@@ -176,10 +176,6 @@ class SweepsOfTest:
             text = text_without_classes(swept, kinds)
         made.fail(text)
         return text
-
-
-def _nothing(*_: object) -> None:
-    pass
 
 
 class _FailedBefore:

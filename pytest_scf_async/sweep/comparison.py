@@ -7,21 +7,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Literal, NamedTuple
 
-from .contents import (
-    Table,
-    document_of,
-    ends_line,
-    is_database,
-    is_json_by_name,
-    is_text,
-    lines_of,
-    observed_of,
-    records_of,
-    tables_of,
-    text_of,
-)
+from . import contents
 from .differences import Difference, Kind, Part, Parts, bag_of
-from .effects import RESULT, EffectKind, Effects, FileContent, Json, Key, canonical
+from .effects import EffectKind, Effects, FileContent, Json, Key, canonical
 from .ignored import NOTHING, FileRule, Ignored
 from .normal_forms import JsonRule, RepeatedKey, Tokens
 
@@ -34,8 +22,7 @@ def compare(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Diff
         *_files(undisturbed, found, ignored),
         *_rows(undisturbed, found, ignored),
         *_records(undisturbed, found, ignored),
-        *_observed(undisturbed, found, ignored),
-        *_result(undisturbed, found, ignored),
+        *_values(undisturbed, found, ignored),
         *_tmp(undisturbed, found, ignored),
     ]
 
@@ -116,12 +103,12 @@ def _is_directory(difference: Difference) -> bool:
 def _content(name: str, undisturbed: FileContent, found: FileContent, rule: FileRule | None) -> list[Difference]:
     parts = Parts(EffectKind.FILE, name)
     ours, theirs = undisturbed.content, found.content
-    if undisturbed == found or rule == NOTHING or (is_database(undisturbed) and is_database(found)):
+    if undisturbed == found or rule == NOTHING or (contents.is_database(undisturbed) and contents.is_database(found)):
         pass
     elif undisturbed.kind != found.kind:
         parts.changed(undisturbed.kind, "", undisturbed.kind, found.kind)
     elif undisturbed.kind == "symbolic link":
-        parts.changed("target", "", *(json.dumps(text_of(each or b"")) for each in (ours, theirs)))
+        parts.changed("target", "", *(json.dumps(contents.text_of(each or b"")) for each in (ours, theirs)))
     elif ours is None or theirs is None:
         sizes = (each.size if each.content is None else len(each.content) for each in (undisturbed, found))
         parts.changed("bytes", "", *map(str, sizes))
@@ -131,16 +118,17 @@ def _content(name: str, undisturbed: FileContent, found: FileContent, rule: File
 
 
 def _other_content(parts: Parts, name: str, ours: bytes, theirs: bytes, rule: FileRule | None) -> None:
-    document, other = document_of(name, ours), document_of(name, theirs)
+    document, other = contents.document_of(name, ours), contents.document_of(name, theirs)
     if document is not None and other is not None:
         json_rule = rule if isinstance(rule, JsonRule) else JsonRule()
         _json(parts, "", json_rule.normal(document.value), json_rule.normal(other.value))
         return
     is_prefix = ours.startswith(theirs)
-    if not (is_text(ours) and is_text(theirs)) or (document is not None and (is_prefix or is_json_by_name(name))):
+    are_texts = contents.is_text(ours) and contents.is_text(theirs)
+    if not are_texts or (document is not None and (is_prefix or contents.is_json_by_name(name))):
         _bytes(parts, ours, theirs)
         return
-    lines, others = lines_of(ours), lines_of(theirs)
+    lines, others = contents.lines_of(ours), contents.lines_of(theirs)
     if isinstance(rule, Tokens):
         lines, others = [*map(rule.normal, lines)], [*map(rule.normal, others)]
     if others and (others[-1] != lines[len(others) - 1] if is_prefix else _is_torn(ours, theirs, lines, others[-1])):
@@ -154,7 +142,7 @@ def _other_content(parts: Parts, name: str, ours: bytes, theirs: bytes, rule: Fi
     if lines != others:
         at = next(at for at, line in enumerate(lines) if line != others[at])
         parts.changed("lines in order", str(at + 1), lines[at], others[at])
-    elif not isinstance(rule, Tokens) or ends_line(ours) != ends_line(theirs):
+    elif not isinstance(rule, Tokens) or contents.ends_line(ours) != contents.ends_line(theirs):
         _bytes(parts, ours, theirs)
 
 
@@ -167,7 +155,7 @@ def _bytes(parts: Parts, ours: bytes, theirs: bytes) -> None:
 
 def _is_torn(ours: bytes, theirs: bytes, lines: Sequence[str], last: str) -> bool:
     """Whether the last line of a file that ends with a newline was written in part."""
-    return ends_line(ours) and not ends_line(theirs) and last not in lines
+    return contents.ends_line(ours) and not contents.ends_line(theirs) and last not in lines
 
 
 def _json(parts: Parts, where: str, ours: Json, theirs: Json) -> None:
@@ -204,7 +192,7 @@ def _json_dicts(parts: Parts, where: str, ours: dict[str, Json], theirs: dict[st
 
 
 def _rows(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    ours, theirs = tables_of(undisturbed, ignored), tables_of(found, ignored)
+    ours, theirs = contents.tables_of(undisturbed, ignored), contents.tables_of(found, ignored)
     only_one = _only_in_one(undisturbed, found, ignored)
     differences: list[Difference] = []
     for name in sorted(ours.keys() | theirs.keys()):
@@ -227,7 +215,7 @@ def _only_in_one(undisturbed: Effects, found: Effects, ignored: Ignored) -> tupl
     """How the names of tables begin whose database is none, or not there, in one of the runs."""
     normal = ignored.file_names.normal
     ours, theirs = (
-        {normal(name): is_database(content) for name, content in effects.files.items()}
+        {normal(name): contents.is_database(content) for name, content in effects.files.items()}
         for effects in (undisturbed, found)
     )
     return tuple(
@@ -246,7 +234,7 @@ class _Row(NamedTuple):
     """The primary key; empty where the table has none, or one that differs from run to run."""
 
 
-def _rows_of_table(name: str, undisturbed: Table, found: Table, ignored: Ignored) -> list[Difference]:
+def _rows_of_table(name: str, undisturbed: contents.Table, found: contents.Table, ignored: Ignored) -> list[Difference]:
     key = undisturbed.key
     if any(ignored.ignores_column(name, column) for column in key.columns):
         key = Key()
@@ -313,7 +301,7 @@ def _changed_row(parts: Parts, one: _Row, other: _Row) -> None:
 
 
 def _records(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    ours, theirs = records_of(undisturbed, ignored), records_of(found, ignored)
+    ours, theirs = contents.records_of(undisturbed, ignored), contents.records_of(found, ignored)
     differences: list[Difference] = []
     for name in dict.fromkeys((*ours, *theirs)):
         rule = ignored.values.get((EffectKind.RECORD, name), JsonRule())
@@ -324,36 +312,20 @@ def _records(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Dif
     return differences
 
 
-def _observed(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    ours, theirs = observed_of(undisturbed, ignored), observed_of(found, ignored)
+def _values(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
+    ours, theirs = contents.values_of(undisturbed, ignored), contents.values_of(found, ignored)
     differences: list[Difference] = []
-    for name in dict.fromkeys((*ours, *theirs)):
-        before, after = ((name in values, values.get(name)) for values in (ours, theirs))
-        differences += _values(EffectKind.OBSERVED, name, before, after, ignored)
+    for key in sorted(dict.fromkeys((*ours, *theirs)), key=lambda each: each[0] is EffectKind.RESULT):  # which is last
+        rule = ignored.values.get(key, JsonRule())
+        parts = Parts(*key)
+        if key in ours and key in theirs:
+            _json(parts, "", rule.normal(ours[key]), rule.normal(theirs[key]))
+        elif key in ours:
+            parts.lost(Part("value", "", canonical(ours[key]), 1, 0))
+        else:
+            parts.unknown(Part("value", "", canonical(theirs[key]), 0, 1))
+        differences += parts.differences()
     return differences
-
-
-def _result(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    if ignored.has(EffectKind.RESULT, RESULT):
-        return []
-    ours, theirs = (undisturbed.has_result, undisturbed.result), (found.has_result, found.result)
-    return _values(EffectKind.RESULT, RESULT, ours, theirs, ignored)
-
-
-def _values(
-    effect: EffectKind, name: str, undisturbed: tuple[bool, Json], found: tuple[bool, Json], ignored: Ignored
-) -> list[Difference]:
-    """Differences between two values, each of which may not be there."""
-    rule = ignored.values.get((effect, name), JsonRule())
-    (was_there, ours), (is_there, theirs) = undisturbed, found
-    parts = Parts(effect, name)
-    if was_there and is_there:
-        _json(parts, "", rule.normal(ours), rule.normal(theirs))
-    elif was_there:
-        parts.lost(Part("value", "", canonical(ours), 1, 0))
-    elif is_there:
-        parts.unknown(Part("value", "", canonical(theirs), 0, 1))
-    return parts.differences()
 
 
 def _tmp(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import NamedTuple
 
-from .effects import EffectKind, Effects, FileContent, Json, Key, as_json
+from .effects import RESULT, EffectKind, Effects, FileContent, Json, Key, as_json
 from .ignored import Ignored
 
 
@@ -92,3 +92,11 @@ def observed_of(effects: Effects, ignored: Ignored) -> dict[str, Json]:
     seen = effects.observed
     more = {f"{name} (plugin)" if name in seen else name: value for name, value in effects.more.items()}
     return {name: value for name, value in (*seen.items(), *more.items()) if not ignored.has(EffectKind.OBSERVED, name)}
+
+
+def values_of(effects: Effects, ignored: Ignored) -> dict[tuple[EffectKind, str], Json]:
+    """What was observed, and the result where there is one."""
+    found = {(EffectKind.OBSERVED, name): value for name, value in observed_of(effects, ignored).items()}
+    if effects.has_result and not ignored.has(EffectKind.RESULT, RESULT):
+        found[EffectKind.RESULT, RESULT] = effects.result
+    return found

@@ -6,10 +6,9 @@ import dataclasses
 import json
 from typing import Any
 
-from .differences import Difference, Part
+from .differences import Difference
 from .findings import MutantOutcome, SweepRun, Swept
 from .points import Point
-from .run import Attempt
 
 _Facts = dict[str, Any]
 
@@ -39,7 +38,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
         "unlike": [{"first": _run(first), "again": _run(again)} for first, again in swept.unlike],
         "notes": list(swept.notes),
-        "undisturbed": {"attempts": [_attempt(attempt) for attempt in swept.undisturbed.attempts]},
+        "undisturbed": {"attempts": [dataclasses.asdict(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],
         "runs": [_run(run) for run in swept.runs],
     }
@@ -83,7 +82,7 @@ def _run(run: SweepRun) -> _Facts:
         "kinds": sorted(kind.value for kind in run.kinds),
         "differences": [_difference(difference) for difference in run.differences],
         "done": outcome.done,
-        "attempts": [_attempt(attempt) for attempt in outcome.attempts],
+        "attempts": [dataclasses.asdict(attempt) for attempt in outcome.attempts],
         "written": list(outcome.written),
         "listened": outcome.listened,
         "stop_seconds": None if outcome.stop_us is None else outcome.stop_us / 1e6,
@@ -96,20 +95,6 @@ def _difference(difference: Difference) -> _Facts:
         "kind": difference.kind.value,
         "effect": difference.effect.value,
         "name": difference.name,
-        "missing": [_part(part) for part in difference.missing],
-        "extra": [_part(part) for part in difference.extra],
-    }
-
-
-def _part(part: Part) -> _Facts:
-    return part._asdict()
-
-
-def _attempt(attempt: Attempt) -> _Facts:
-    return {
-        "status": attempt.status,
-        "status_code": attempt.status_code,
-        "seconds": attempt.seconds,
-        "cold": attempt.cold,
-        "message": attempt.message,
+        "missing": [part._asdict() for part in difference.missing],
+        "extra": [part._asdict() for part in difference.extra],
     }

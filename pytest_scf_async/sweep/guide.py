@@ -12,7 +12,7 @@ from .report import failure_text
 from .run import Run
 
 
-def _nothing(*_: object) -> None:
+def nothing(*_: object) -> None:
     pass
 
 
@@ -36,17 +36,17 @@ class Guide:
     """The keys of runs that are to be made first, as they have failed the last time."""
     seconds_left: Callable[[], float | None] = lambda: None
     """How many real seconds it has; None: any number."""
-    begins: Callable[[str], None] = _nothing
+    begins: Callable[[str], None] = nothing
     """Called before its runs with a sentence about how many there are and how long they take, where that is long."""
-    progress: Callable[[int, int, int], None] = _nothing
+    progress: Callable[[int, int, int], None] = nothing
     """Called with how many runs are made, how many there are, and how many have failed."""
-    finished: Callable[[Swept], None] = _nothing
+    finished: Callable[[Swept], None] = nothing
     """Called with all that it has found, whether it came to its end or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
     """What plugins add to the effects of a run."""
     no_such_run: Callable[[str], None] = _refuse
     """Called with a sentence where no run has the key ``replay``; if it raises nothing, no run is made."""
-    asked: Callable[[], None] = _nothing
+    asked: Callable[[], None] = nothing
     """Called when the test asks what the sweep has found."""
     failure: Callable[[Swept, frozenset[Kind]], str] = failure_text
     """Why a sweep fails on these kinds, as text; empty where it does not."""

@@ -12,9 +12,9 @@ from datetime import timedelta
 from typing import get_args
 
 from .comparison import compare
-from .contents import document_of, ends_line, is_text, lines_of, observed_of, records_of, tables_of
+from .contents import document_of, ends_line, is_text, lines_of, records_of, tables_of, values_of
 from .differences import Kind
-from .effects import RESULT, EffectKind, Effects, FileContent, FileKind, Json, canonical
+from .effects import EffectKind, Effects, FileContent, FileKind, canonical
 from .ignored import NOTHING, FileRule, Ignored, IgnoredByUser
 from .normal_forms import JsonRule, Tokens, field_text, paired, path_text
 
@@ -27,7 +27,7 @@ def legitimate_differences(first: Effects, second: Effects, by_user: IgnoredByUs
     """What differs between two undisturbed runs, of which the second started later (``OTHER_START``)."""
     ignored = Ignored(by_user=by_user or IgnoredByUser())
     if first != second:
-        for learn in (_learn_files, _learn_rows, _learn_records, _learn_observed, _learn_result, _learn_tmp):
+        for learn in (_learn_files, _learn_rows, _learn_records, _learn_values, _learn_tmp):
             learn(first, second, ignored)
         ignore_rest(first, second, ignored)
     return ignored
@@ -153,31 +153,17 @@ def _learn_records(first: Effects, second: Effects, ignored: Ignored) -> None:
         ignored.names.extend(JsonRule(set(), rule.unordered, rule.texts, rule.keys).names(f"record {name}"))
 
 
-def _learn_observed(first: Effects, second: Effects, ignored: Ignored) -> None:
-    ours, theirs = observed_of(first, ignored), observed_of(second, ignored)
-    for name in sorted(ours.keys() | theirs.keys()):
-        one, other = ((name in values, values.get(name)) for values in (ours, theirs))
-        _learn_value(EffectKind.OBSERVED, name, one, other, ignored)
-
-
-def _learn_result(first: Effects, second: Effects, ignored: Ignored) -> None:
-    if not ignored.has(EffectKind.RESULT, RESULT):
-        ours, theirs = (first.has_result, first.result), (second.has_result, second.result)
-        _learn_value(EffectKind.RESULT, RESULT, ours, theirs, ignored)
-
-
-def _learn_value(
-    effect: EffectKind, name: str, first: tuple[bool, Json], second: tuple[bool, Json], ignored: Ignored
-) -> None:
-    """Learn from two values, each of which may not be there."""
-    (in_first, ours), (in_second, theirs) = first, second
-    named = name if effect is EffectKind.RESULT else f"{effect.value} {name}"
-    if in_first != in_second:
-        ignored.leave_out(effect, name, f"{named}: only one of two undisturbed runs has it")
-        return
-    rule = ignored.values[effect, name] = JsonRule()
-    rule.learn(ours, theirs)
-    ignored.names.extend(rule.names(named))
+def _learn_values(first: Effects, second: Effects, ignored: Ignored) -> None:
+    ours, theirs = values_of(first, ignored), values_of(second, ignored)
+    for effect, name in sorted(ours.keys() | theirs.keys()):
+        key = effect, name
+        named = name if effect is EffectKind.RESULT else f"{effect.value} {name}"
+        if key not in ours or key not in theirs:
+            ignored.leave_out(effect, name, f"{named}: only one of two undisturbed runs has it")
+            continue
+        rule = ignored.values[key] = JsonRule()
+        rule.learn(ours[key], theirs[key])
+        ignored.names.extend(rule.names(named))
 
 
 def _learn_tmp(first: Effects, second: Effects, ignored: Ignored) -> None:

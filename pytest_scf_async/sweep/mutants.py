@@ -161,11 +161,8 @@ class _Mutator:
         for listener in listeners:
             yield from self._exiting(listener)
         for statement in self._saves(list(listeners)):
-            function = self._function_around(statement)
-            name = "" if function is None else function.name
-            yield self._mutant(
-                "save skipped", statement, name, _shown(statement), self._text.replaced(statement, "pass")
-            )
+            name, edit = self._name_around(statement), self._text.replaced(statement, "pass")
+            yield self._mutant("save skipped", statement, name, _shown(statement), edit)
 
     def _mutant(self, kind: MutantKind, at: ast.stmt | ast.expr, function: str, text: str, *edits: _Edit) -> Mutant:
         return Mutant(kind, self._file, at.lineno, function, text, self._text.edited(*edits))
