@@ -33,7 +33,6 @@ KNOWN: dict[str, str] = {
     "async_event.py:stop:self.wait()": A_CALL,
     "function.py:run:event.wait()": A_CALL,
     "instances/port_forwarder.py:close:self._thread.join()": "our own thread was woken, and waits for nothing else",
-    "instances/runtimes/container.py:_ends_within:process.wait()": KILLED,
     "instances/runtimes/container.py:ask:process.wait()": KILLED,
     "instances/runtimes/container.py:close:self._process.wait()": KILLED,
     "instances/runtimes/go.py:_run:process.wait()": "the reaper of the compilers, which ends by SIGTERM",

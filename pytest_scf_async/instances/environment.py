@@ -39,14 +39,13 @@ def of_code_package(
 ) -> dict[str, str]:
     """What the instance of a code package finds (document 30228)."""
     return {
+        **of_container(configuration, version, settings, of_sandbox),
         "_SCF_SERVER_PORT": "28902",
-        "TENCENTCLOUD_RUNENV": "SCF",
         "PYTHONDONTWRITEBYTECODE": "x",
         "CLASSPATH": "/var/runtime/java8:/var/runtime/java8/lib/*:/opt",
         "NODE_PATH": "/var/user:/var/user/node_modules:/var/lang/node6/lib/node_modules:/opt:/opt/node_modules",
         "_": "/var/lang/python3/bin/python3",
         "HOME": HOME,
-        "USER": "qcloud",
         "LOGNAME": "qcloud",
         "LANG": "en_US.UTF8",
         "LC_ALL": "en_US.UTF8",
@@ -55,12 +54,7 @@ def of_code_package(
         "SHLVL": "3",
         "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
         "SCF_RUNTIME": configuration.runtime,
-        "SCF_FUNCTIONNAME": configuration.name,
-        "SCF_FUNCTIONVERSION": version,
         "SCF_NAMESPACE": configuration.namespace,
-        "TENCENTCLOUD_REGION": settings.region,
-        "TENCENTCLOUD_APPID": settings.appid,
-        "TENCENTCLOUD_UIN": settings.uin,
         "TENCENTCLOUD_TZ": "UTC",
         **of_sandbox,
         **configuration.environment,

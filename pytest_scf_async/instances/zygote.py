@@ -16,7 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
@@ -25,6 +25,7 @@ from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
 from .interrupts import exposed, shielded
+from .process_ends import ends_within, pidfd_of
 
 _START = """
 import sys
@@ -324,7 +325,7 @@ class Zygote:
         """Have it and its reaper go on where a signal (SIGSTOP) has stopped one of them: neither runs user code."""
         for pid, parent in (self.pid, self.process.pid), (self.process.pid, os.getpid()):
             if self.alive and pid and procfs.state_of(pid) == b"T":
-                with contextlib.suppress(ProcessLookupError), _pidfd_of(pid) as pidfd:
+                with contextlib.suppress(ProcessLookupError), pidfd_of(pid) as pidfd:
                     if procfs.parent_of(pid) == parent:  # else it has ended, and the number is another's
                         signal.pidfd_send_signal(pidfd, signal.SIGCONT)
                         self.was_stopped = True
@@ -376,9 +377,9 @@ class Zygote:
         self.alive = False
         self.connection.close()
         self.process.terminate()  # a zygote that still imports a module does not see the end of its connection
-        if not _ends_within(self.process, END_LIMIT):
+        if not ends_within(self.process, END_LIMIT):
             self.process.kill()
-            _ends_within(self.process, END_LIMIT)
+            ends_within(self.process, END_LIMIT)
         code = self.process.poll()
         if code is None or code < 0:  # the reaper had no chance to clean up
             _kill_marked(self.mark)
@@ -437,26 +438,6 @@ class _Trial:
     def _fail(self, why: str) -> None:
         self.failure = why
         self._zygote.listeners.pop(self._number, None)
-
-
-def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Whether *process* ends within real *seconds*; the clock of ``subprocess`` may be one that a test froze."""
-    if process.poll() is not None:
-        return True
-    with _pidfd_of(process.pid) as pidfd:
-        poller = select.poll()
-        poller.register(pidfd, select.POLLIN)
-        return bool(poller.poll(seconds * 1000))
-
-
-@contextlib.contextmanager
-def _pidfd_of(pid: int) -> Iterator[int]:
-    """A descriptor of the process that has the number *pid* now; raises ``ProcessLookupError`` if none has."""
-    pidfd = os.pidfd_open(pid)
-    try:
-        yield pidfd
-    finally:
-        os.close(pidfd)
 
 
 def _kill_marked(mark: str) -> None:

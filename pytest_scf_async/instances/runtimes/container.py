@@ -29,6 +29,7 @@ from ...protocol import messages, procfs
 from ..code import Code
 from ..environment import of_container
 from ..ports import ClaimedPort, claim_any
+from ..process_ends import ends_within
 from ..user_process import Companion, ContainerProcess, Process, TracedContainer, UserProcess
 from .launcher import IMAGE_PORT, Launch
 from .program import (
@@ -100,7 +101,7 @@ class Engine(NamedTuple):
                 env=_environment(),
                 start_new_session=True,
             )
-            if not _ends_within(process, ENGINE_LIMIT):
+            if not ends_within(process, ENGINE_LIMIT):
                 process.kill()
                 process.wait()
                 raise HarnessError(
@@ -115,21 +116,6 @@ class Engine(NamedTuple):
 
 def _environment() -> dict[str, str]:
     return {**os.environ, "PODMAN_IGNORE_CGROUPSV1_WARNING": "1"}
-
-
-def _ends_within(process: subprocess.Popen[bytes], seconds: float) -> bool:
-    """Wait for the end of *process*, whatever clock the test is on."""
-    if process.poll() is None:
-        pidfd = os.pidfd_open(process.pid)
-        try:
-            poller = select.poll()
-            poller.register(pidfd, select.POLLIN)
-            if not poller.poll(seconds * 1000):
-                return False
-        finally:
-            os.close(pidfd)
-    process.wait()
-    return True
 
 
 # -- the image -------------------------------------------------------------------------------------------------------
@@ -295,7 +281,7 @@ class Shim:
     def close(self) -> None:
         """Wait until the container is gone."""
         self._control.close()
-        if not _ends_within(self._process, END_LIMIT):
+        if not ends_within(self._process, END_LIMIT):
             self._process.kill()
             self._process.wait()
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 import secrets
-import select
 import shutil
 import subprocess
 import sys
@@ -15,6 +14,7 @@ from typing import NamedTuple
 from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ..layers import check_readable
 from ..ports import ClaimedPort, claim_any
+from ..process_ends import ends_within
 from .binary import beginning, why_foreign
 from .launcher import Launch
 from .program import FreeRunning, Program, Supervised
@@ -297,14 +297,7 @@ def _run(command: Sequence[str], directory: str, environment: Mapping[str, str],
                 start_new_session=True,
             )
             try:
-                pidfd = os.pidfd_open(process.pid)
-                try:
-                    poller = select.poll()
-                    poller.register(pidfd, select.POLLIN)
-                    ended = poller.poll(BUILD_LIMIT * 1000)
-                finally:
-                    os.close(pidfd)
-                if not ended:
+                if not ends_within(process, BUILD_LIMIT):
                     raise HarnessError(f"{' '.join(command)} has not ended within {BUILD_LIMIT:g} real seconds")
             finally:
                 if process.poll() is None:
