@@ -307,13 +307,11 @@ class Bench:
         """Whether it is gone."""
         try:
             self.call(action, **parameters)
-        except Refused as refused:
-            if not refused.code.startswith("ResourceNotFound"):
-                self._note(f"{what} is still there: {refused}")
-                return False
-        except Undecided as error:
-            self._note(f"{what} is still there: {error}")
-            return False
+        except (Refused, Undecided) as error:
+            gone = isinstance(error, Refused) and error.code.startswith("ResourceNotFound")
+            if not gone:
+                self._note(f"{what} is still there: {error}")
+            return gone
         return True
 
 

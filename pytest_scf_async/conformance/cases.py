@@ -81,8 +81,8 @@ def _answers(code: str, meaning: str, setting: str = "") -> Reading:
     return Reading(code, {"answer": code}, meaning, setting)
 
 
-def _is(name: str, value: Any, meaning: str, setting: str = "") -> Reading:
-    return Reading(str(value) if value != "" else '""', {name: value}, meaning, setting)
+def _is(name: str, value: Any, meaning: str) -> Reading:
+    return Reading(str(value) if value != "" else '""', {name: value}, meaning)
 
 
 # -- probes: terminating ---------------------------------------------------------------------------------------------
@@ -92,10 +92,6 @@ RUNS: Final = 60.0
 SHORT: Final = 20.0
 LISTENS: Final = 4.0
 """Seconds after SIGTERM in which an event that has listened cannot end: the code waits for 5."""
-
-
-def _unlistened(bench: Bench) -> Facts:
-    return bench.ended(_signalled(bench, "default"))
 
 
 def _after_sigterm(on_sigterm: str, seconds: float = RUNS, kind: str = "traced") -> Probe:
@@ -115,8 +111,8 @@ def _after_sigterm(on_sigterm: str, seconds: float = RUNS, kind: str = "traced")
     return probe
 
 
-def _signalled(bench: Bench, on_sigterm: str, seconds: float = RUNS) -> Sent:
-    sent = _started(bench, on_sigterm, seconds)
+def _signalled(bench: Bench, on_sigterm: str) -> Sent:
+    sent = _started(bench, on_sigterm)
     bench.terminate(sent, graceful=True)
     return sent
 
@@ -178,10 +174,13 @@ def _in_init(bench: Bench) -> Facts:
     return bench.ended(sent)
 
 
-def _without_trace(bench: Bench) -> Facts:
-    sent = bench.invoke("untraced", seconds=SHORT)
-    bench.begin()
-    return {"answer": answer_of(lambda: bench.terminate(sent))}
+def _terminated(kind: str) -> Probe:
+    def probe(bench: Bench) -> Facts:
+        sent = bench.invoke(kind, seconds=SHORT)
+        bench.begin()
+        return {"answer": answer_of(lambda: bench.terminate(sent))}
+
+    return probe
 
 
 SIGNAL_LINE: Final = "[PLATFORM] Signal reception failed"
@@ -211,9 +210,13 @@ def _forced_error_line(bench: Bench) -> Facts:
 
 
 def _deleted_function(bench: Bench) -> Facts:
-    sent = _started(bench, seconds=RUNS, kind="deleted")
+    return _after_deletion(bench, _started(bench, seconds=RUNS, kind="deleted"))
+
+
+def _after_deletion(bench: Bench, sent: Sent, **version: str) -> Facts:
+    """What an event is once its function, or the *version* of it, is deleted."""
     try:
-        bench.call("DeleteFunction", FunctionName=sent.function, Namespace="default")
+        bench.call("DeleteFunction", FunctionName=sent.function, Namespace="default", **version)
         bench.pace.sleep(5)
         return bench.status(sent)
     except Refused as refused:
@@ -280,25 +283,24 @@ def _qualifier(action: str, **parameters: Any) -> Probe:
 
 def _no_payload(bench: Bench) -> Facts:
     sent = bench.invoke_with("traced", "Invoke", InvocationType="Event")
-    bench.ended(sent)
-    text = bench.result(sent)
-    try:
-        return {"event": str(json.loads(text)["event"])}
-    except (ValueError, LookupError, TypeError):
-        raise Undecided(f"RetMsg is {text!r}") from None
+    return {"event": str(_returned(bench, sent, "event"))}
 
 
 def _error_body(name: str, kind: str = "traced", **event: Any) -> Probe:
     def probe(bench: Bench) -> Facts:
-        sent = bench.invoke(kind, **event)
-        bench.ended(sent)
-        text = bench.result(sent)
-        try:
-            return {name: json.loads(text)[name]}
-        except (ValueError, LookupError, TypeError):
-            raise Undecided(f"RetMsg is {text!r}") from None
+        return {name: _returned(bench, bench.invoke(kind, **event), name)}
 
     return probe
+
+
+def _returned(bench: Bench, sent: Sent, name: str) -> Any:
+    """What the RetMsg of an event has under that *name*."""
+    bench.ended(sent)
+    text = bench.result(sent)
+    try:
+        return json.loads(text)[name]
+    except (ValueError, LookupError, TypeError):
+        raise Undecided(f"RetMsg is {text!r}") from None
 
 
 def _response_of_failure(bench: Bench) -> Facts:
@@ -370,12 +372,6 @@ def _untraced_status(bench: Bench) -> Facts:
     return {"answer": answer_of(lambda: bench.status(sent))}
 
 
-def _terminate_sync(bench: Bench) -> Facts:
-    sent = bench.invoke("sync", seconds=SHORT)
-    bench.begin()
-    return {"answer": answer_of(lambda: bench.terminate(sent))}
-
-
 def _ids(rows: Any, wanted: list[str]) -> list[str]:
     ids = [str(row["InvokeRequestId"]) for row in rows if row["InvokeRequestId"] in wanted]
     if sorted(ids) != sorted(wanted):
@@ -426,10 +422,6 @@ def _start_of_event(bench: Bench) -> Facts:
         differences.append((_start_time(bench.row(sent)) - invoked).total_seconds())
     late, other = differences
     return {"start": "accepted" if late - other < 10 else "begun"}
-
-
-def _end_time(bench: Bench, sent: Sent) -> Facts:
-    return {"EndTime": bench.row(sent).get("EndTime")}
 
 
 def _alias_filter(bench: Bench) -> Facts:
@@ -506,12 +498,7 @@ def _delete_running_version(bench: Bench) -> Facts:
     )
     bench.begin()
     bench.running(sent)
-    try:
-        bench.call("DeleteFunction", FunctionName=sent.function, Namespace="default", Qualifier=version)
-        bench.pace.sleep(5)
-        return bench.status(sent)
-    except Refused as refused:
-        return {"answer": refused.code}
+    return _after_deletion(bench, sent, Qualifier=version)
 
 
 def _mod_time_of_published(bench: Bench) -> Facts:
@@ -610,7 +597,7 @@ CASES: Final[tuple[Case, ...]] = (
         "terminate-graceful-unlistened",
         "SIGTERM, and nothing listens: status?",
         _EXITED,
-        _unlistened,
+        lambda bench: bench.ended(_signalled(bench, "default")),
         events=(RUNS,),
     ),
     Case(
@@ -769,7 +756,7 @@ CASES: Final[tuple[Case, ...]] = (
             _answers(ACCEPTED, "it works"),
             _answers(_UNKNOWN, "the status trace is what gives it", "terminate_without_trace=False"),
         ),
-        _without_trace,
+        _terminated("untraced"),
         functions=("untraced",),
         events=(SHORT,),
     ),
@@ -1042,7 +1029,7 @@ CASES: Final[tuple[Case, ...]] = (
         "end-time-while-running",
         "EndTime in List while RUNNING?",
         (_is("EndTime", "", "an empty text"), _is("EndTime", None, "null, or none")),
-        _while_running(_end_time),
+        _while_running(lambda bench, sent: {"EndTime": bench.row(sent).get("EndTime")}),
         events=(SHORT,),
     ),
     Case(
@@ -1085,7 +1072,7 @@ CASES: Final[tuple[Case, ...]] = (
             _answers(ACCEPTED, "it is terminated"),
             _answers("UnsupportedOperation", "it is refused"),
         ),
-        _terminate_sync,
+        _terminated("sync"),
         functions=("sync",),
         events=(SHORT,),
     ),
