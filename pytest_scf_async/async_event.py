@@ -34,9 +34,17 @@ from .model.patterns import is_there_as_a_pattern, line_matcher
 from .model.timeline import GateReached
 from .protocol import messages
 from .protocol.time_units import NEVER_US
-from .report.cause import likely_cause, short_message, what_to_do, why_ended
+from .report.cause import short_message, why_ended
 from .report.closest import closest_lines
-from .report.failure import Standing, failure, never_reached, not_finished, not_handled, not_stopped_within
+from .report.failure import (
+    Standing,
+    failure,
+    never_reached,
+    not_finished,
+    not_handled,
+    not_stopped_within,
+    why_lines,
+)
 from .report.limits import limits, show
 from .report.timeline import timeline_text
 from .report.tracebacks import shown_traceback
@@ -205,11 +213,10 @@ class AsyncEvent:
                 f"{pending}; call wait() first"
             )
         text = f"event {self.request_id} of {event.function.configuration.name} is {event.status} ({self.status_code})"
-        cause, advice, stack = likely_cause(event), what_to_do(event), shown_traceback(event, limits.parts - 1)
+        stack = shown_traceback(event, limits.parts - 1)
         lines = [
             f"{text} and has no result: {short_message(event)}",
-            *([f"likely cause: {cause}"] if cause else []),
-            *([f"what to do: {advice}"] if advice else []),
+            *why_lines(event),
             *(["--- traceback of the function ---", stack] if stack else []),
         ]
         raise HandlerError("\n".join(lines), dict(event.error))

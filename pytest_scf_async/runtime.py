@@ -88,19 +88,10 @@ from .operations import (
     NamespacePage,
     RequestStatus,
     RequestStatusPage,
+    invocations,
 )
 from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
 from .operations.functions import function_details, function_page
-from .operations.invocations import (
-    DEFAULT_WINDOW_US,
-    LONGEST_WINDOW_US,
-    accepted_result,
-    check_request_id,
-    checked_window,
-    function_log_page,
-    request_status_page,
-    result_of,
-)
 from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.linux import remove_tree
@@ -868,10 +859,10 @@ class ScfRuntime:
         """
         self._lockstep.refresh()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
-        check_request_id(request_id)
-        window = self._window(start, end, DEFAULT_WINDOW_US)
+        invocations.check_request_id(request_id)
+        window = self._window(start, end, invocations.DEFAULT_WINDOW_US)
         found = [event for event in function.events if event.request_id == request_id]
-        page = request_status_page([event._event for event in found], window)
+        page = invocations.request_status_page([event._event for event in found], window)
         self._answered(page.data)
         return page
 
@@ -903,13 +894,13 @@ class ScfRuntime:
         self._lockstep.refresh()
         function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
         version = None if qualifier is None else function._versions.resolve(qualifier).version
-        page = function_log_page(
+        page = invocations.function_log_page(
             [
                 event._event
                 for event in function.events
                 if version in (None, event.qualifier) and request_id in (None, event.request_id)
             ],
-            self._window(start, end, LONGEST_WINDOW_US),
+            self._window(start, end, invocations.LONGEST_WINDOW_US),
             ret_code=ret_code,
             order=order,
             order_by=order_by,
@@ -1146,7 +1137,7 @@ class ScfRuntime:
         facade = self._accept(function, invocation)
         event, by_status_code = facade._event, longest_us is None
         if not waits:
-            return accepted_result(event, by_status_code=by_status_code)
+            return invocations.accepted_result(event, by_status_code=by_status_code)
         deadline_us = None if longest_us is None else self.clock.now_us + longest_us
 
         def done() -> bool:
@@ -1161,12 +1152,12 @@ class ScfRuntime:
             reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
             raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
         facade._look()
-        return result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
+        return invocations.result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
 
     def _window(self, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
         first = None if start is None else to_us(start, "start")
         last = None if end is None else to_us(end, "end")
-        return checked_window(first, last, self.clock.now_us, default_us)
+        return invocations.checked_window(first, last, self.clock.now_us, default_us)
 
     def _answered(self, rows: Sequence[RequestStatus | FunctionLog]) -> None:
         """The caller has been given *rows*."""

@@ -11,8 +11,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from ..model.statuses import Status
-from ..report.cause import likely_cause, short_message, what_to_do
-from ..report.failure import timeline_title
+from ..report.cause import likely_cause, short_message
+from ..report.failure import timeline_title, why_lines
 from ..report.limits import limits
 from ..report.timeline import seconds_text
 from ..report.tracebacks import shown_traceback
@@ -82,7 +82,7 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
     """Why a test fails whose *events* FAILED and were not checked."""
     first, others = events[0], events[1:]
     inner = first._event
-    stack, cause, advice = shown_traceback(inner, limits.parts), likely_cause(inner), what_to_do(inner)
+    stack = shown_traceback(inner, limits.parts)
     lines = [
         _UNCHECKED.format(
             request_id=first.request_id,
@@ -90,8 +90,7 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
             code=inner.record.status_code,
             message=short_message(inner),
         ),
-        *([f"likely cause: {cause}"] if cause else []),
-        *([f"what to do: {advice}"] if advice else []),
+        *why_lines(inner),
         *([stack] if stack else []),
         timeline_title(inner),
         first._timeline(limits.timeline),

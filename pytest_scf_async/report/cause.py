@@ -14,20 +14,9 @@ from itertools import dropwhile
 from typing import TYPE_CHECKING
 
 from ..model import STATUS_CODES, Fact, State, Status
+from ..model import timeline as facts
 from ..model.configuration import DEFAULT_ASYNC_TIMEOUT, MAX_SYNC_TIMEOUT
 from ..model.payload import JSON_VALUES
-from ..model.timeline import (
-    AfterComputing,
-    Awaited,
-    Exit,
-    ListenerChanged,
-    ListenerRefused,
-    MemoryExcess,
-    Outwaited,
-    ResultExcess,
-    Started,
-    Waited,
-)
 from ..model.tracebacks import exception_line, last_place, place_at_fault
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
@@ -184,7 +173,7 @@ def _more_time(event: Event) -> str:
 def _of_exception(event: Event) -> str | None:
     exception = _exception_line(event)
     trace = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
-    lost = [name for entry in event.timeline if isinstance(entry, Started) for name in entry.lost_files]
+    lost = [name for entry in event.timeline if isinstance(entry, facts.Started) for name in entry.lost_files]
     cure = cure_of_exception(
         trace, Circumstances(event.payload, event.function.configuration.deployed_by, lost_files=lost)
     )
@@ -272,7 +261,7 @@ _NO_RESET = (
 )
 _LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
 _LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
-_ENDLESS: Mapping[Awaited, str] = {
+_ENDLESS: Mapping[facts.Awaited, str] = {
     "something": "find out why what this wait is for never came, or give the wait a timeout",
     "lock": (
         "have the thread or task that holds this lock release it (`with lock:`, `async with lock:`): acquire several "
@@ -377,7 +366,7 @@ def signal_cause(event: Event) -> str | None:
 
 
 def _met(event: Event, last: SignalDelivery) -> str:
-    refused = next((entry for entry in reversed(event.timeline) if isinstance(entry, ListenerRefused)), None)
+    refused = next((entry for entry in reversed(event.timeline) if isinstance(entry, facts.ListenerRefused)), None)
     if last.disposition == "default" and refused is not None:
         return f"{refused.call} was refused, as only the main thread may call it, so SIGTERM ended the process"
     if last.disposition == "default" and _was_reset(event):
@@ -391,12 +380,12 @@ def _met(event: Event, last: SignalDelivery) -> str:
 
 def _was_reset(event: Event) -> bool:
     """Whether user code has set SIGTERM back to what it does by default."""
-    return any(isinstance(entry, ListenerChanged) and entry.listener == "default" for entry in event.timeline)
+    return any(isinstance(entry, facts.ListenerChanged) and entry.listener == "default" for entry in event.timeline)
 
 
 def _was_replaced(event: Event) -> bool:
     """Whether code outside Python has replaced the handler that user code had installed."""
-    return any(isinstance(entry, ListenerChanged) and entry.listener == "replaced" for entry in event.timeline)
+    return any(isinstance(entry, facts.ListenerChanged) and entry.listener == "replaced" for entry in event.timeline)
 
 
 _MET = {
@@ -456,14 +445,14 @@ def _after_signal(event: Event, went_on: str) -> str | None:
     return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
-def _came_to(event: Event, last: SignalDelivery) -> Waited | None:
+def _came_to(event: Event, last: SignalDelivery) -> facts.Waited | None:
     """The last wait that the work came to after the SIGTERM and never before: something had it go another way."""
-    waits = [entry for entry in event.timeline if isinstance(entry, Waited)]
+    waits = [entry for entry in event.timeline if isinstance(entry, facts.Waited)]
     before = {wait.description for wait in waits if wait.time_us <= last.sent_us}
     return next((wait for wait in reversed(waits) if wait.description not in before), None)
 
 
-def _waited_through(event: Event, last: SignalDelivery) -> Waited | None:
+def _waited_through(event: Event, last: SignalDelivery) -> facts.Waited | None:
     """The wait in which the event stood at its last SIGTERM and to its end, as the function returned right after it."""
     wait = _last_wait(event)
     end_us = event.record.end_us
@@ -540,7 +529,7 @@ def _last_error(event: Event) -> str:
 
 _START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
 """What Python writes if it cannot find the module or the file that it is to run."""
-_KILLED_BY_SIGTERM = Exit(signum=signal.SIGTERM)
+_KILLED_BY_SIGTERM = facts.Exit(signum=signal.SIGTERM)
 LAST_LINES = 100
 """Lines of a program's log in which it may say why it failed."""
 NAMED = 5
@@ -591,9 +580,9 @@ def _timed_out(event: Event) -> str:
     return f"it ran until {timeout}; its last wait was {wait.description}"
 
 
-def _computed_for(event: Event, then: AfterComputing) -> str | None:
+def _computed_for(event: Event, then: facts.AfterComputing) -> str | None:
     """For how long a call has waited for it to settle, in vain, before that did *then* what is left to do."""
-    entries = (entry for entry in reversed(event.timeline) if isinstance(entry, Outwaited) and entry.then == then)
+    entries = (entry for entry in reversed(event.timeline) if isinstance(entry, facts.Outwaited) and entry.then == then)
     limit = next((entry.limit for entry in entries), None)
     return None if limit is None else f"{real_seconds(limit)} (real_timeout)"
 
@@ -601,15 +590,15 @@ def _computed_for(event: Event, then: AfterComputing) -> str | None:
 def _exceeded(event: Event) -> str:
     """What it used or returned too much of."""
     match event.excess:
-        case MemoryExcess():
+        case facts.MemoryExcess():
             return excess_text(event.excess)
-        case ResultExcess(size):
+        case facts.ResultExcess(size):
             return f"the result has {size:,} bytes, and {RESULT_LIMIT:,} (6 MB) are the most"
     return STATUS_CODES[event.record.status_code].meaning
 
 
-def _last_wait(event: Event) -> Waited | None:
-    return next((entry for entry in reversed(event.timeline) if isinstance(entry, Waited)), None)
+def _last_wait(event: Event) -> facts.Waited | None:
+    return next((entry for entry in reversed(event.timeline) if isinstance(entry, facts.Waited)), None)
 
 
 def _aborted(event: Event) -> str:

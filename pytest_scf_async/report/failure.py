@@ -96,13 +96,13 @@ def never_reached(event: Event, gate: str, hint: str | None, timeline: str) -> s
         + (f"; {hint}" if hint else "")
     ]
     if event.ended and event.status is not Status.FINISHED:
-        lines += _why(event)
+        lines += why_lines(event)
         stack = shown_traceback(event, limits.parts - 1)
         lines += ["--- traceback of the function ---", stack] if stack else []
     return "\n".join((*lines, timeline_title(event), timeline))
 
 
-def _why(event: Event) -> list[str]:
+def why_lines(event: Event) -> list[str]:
     """The cause and the advice, a line each."""
     cause, advice = likely_cause(event), what_to_do(event)
     return [*([f"likely cause: {cause}"] if cause else []), *([f"what to do: {advice}"] if advice else [])]
@@ -139,7 +139,7 @@ def why_not_status(found: str, expected: str, event: Event | None, standing: Sta
         return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
     name = f"event {event.request_id} of {event.function.configuration.name}"
     if found != Status.RUNNING:
-        return [f"{name} is {end_text(event)}", *_why(event)]
+        return [f"{name} is {end_text(event)}", *why_lines(event)]
     if standing is None:
         not_begun = "none of its code has run" if event.script is None else "its script has not begun"
         return [

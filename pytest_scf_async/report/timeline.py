@@ -10,40 +10,7 @@ from collections.abc import Collection, Mapping, Sequence
 from itertools import pairwise
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model.timeline import (
-    AfterComputing,
-    AnyEntry,
-    ComputesInTime,
-    Dropped,
-    Exit,
-    GatePassed,
-    GateReached,
-    GivenUp,
-    HandlerDeferred,
-    HandlerEntered,
-    HandlerLeft,
-    ListenerChanged,
-    ListenerRefused,
-    MemoryExceeded,
-    MemoryExcess,
-    Outwaited,
-    Preempted,
-    ProcessEnded,
-    Queued,
-    Reclaimed,
-    Recorded,
-    Remark,
-    RetryBegan,
-    RetryPlanned,
-    SignalSent,
-    Started,
-    StatusChanged,
-    StoppedBehind,
-    StoppedForMemory,
-    Waited,
-    Written,
-    ZygoteDied,
-)
+from ..model import timeline as facts
 from ..model.tracebacks import place_at_fault
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list
@@ -58,7 +25,7 @@ LINE_LIMIT = 200
 FILES_SHOWN = 3
 """Files that a line of a timeline names."""
 MB = 1 << 20
-_AFTER_COMPUTING: Final[Mapping[AfterComputing, str]] = {
+_AFTER_COMPUTING: Final[Mapping[facts.AfterComputing, str]] = {
     "SIGTERM": "SIGTERM comes where it computes",
     "returns": "the call that sent SIGTERM returns while it computes",
     "timeout": "time passes to its timeout, and it stands still",
@@ -82,7 +49,7 @@ def stretch_text(kind: str, seconds: float) -> str:
     return f"{verb} {spent} real s{for_what}"
 
 
-def exit_text(how: Exit) -> str:
+def exit_text(how: facts.Exit) -> str:
     """How a process ended, in words."""
     if how.signum is not None:
         known = how.signum in signal.Signals.__members__.values()
@@ -91,7 +58,7 @@ def exit_text(how: Exit) -> str:
     return "it is unknown how" if how.code is None else f"exit code {how.code}"
 
 
-def excess_text(excess: MemoryExcess) -> str:
+def excess_text(excess: facts.MemoryExcess) -> str:
     """What an instance used above the memory of its function."""
     number = excess.children
     children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""
@@ -122,85 +89,85 @@ _LISTENERS = {
 }
 
 
-def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
+def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
     """What happened, in words; how many times equal waits were is not in it."""
     match entry:
-        case Waited(description=text) | Written(text=text) | Remark(text=text):
+        case facts.Waited(description=text) | facts.Written(text=text) | facts.Remark(text=text):
             return text
-        case StatusChanged():
+        case facts.StatusChanged():
             code = f" ({entry.status_code})" if entry.status_code else ""
             return f"{entry.status}{code}: {entry.fact.value}"
-        case SignalSent():
+        case facts.SignalSent():
             return f"SIGTERM sent; {_MET['by language' if entry.by_language else entry.disposition]}"
-        case HandlerEntered():
+        case facts.HandlerEntered():
             return "the handler of SIGTERM entered"
-        case HandlerLeft(raised=None):
+        case facts.HandlerLeft(raised=None):
             return "the handler of SIGTERM returned"
-        case HandlerLeft():
+        case facts.HandlerLeft():
             return f"the handler of SIGTERM raised {entry.raised}"
-        case HandlerDeferred():
+        case facts.HandlerDeferred():
             return "the handler of SIGTERM is called after the wait of the main thread"
-        case ListenerChanged():
+        case facts.ListenerChanged():
             return _LISTENERS[entry.listener]
-        case ListenerRefused():
+        case facts.ListenerRefused():
             return f"{entry.call} was refused: only the main thread may call it"
-        case Recorded():
+        case facts.Recorded():
             fields = (f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
             return entry.name + "".join(fields)
-        case Queued():
+        case facts.Queued():
             return "queued: all instances that its function may have are in use"
-        case RetryPlanned():
+        case facts.RetryPlanned():
             return "the platform tries again in 60 s"
-        case RetryBegan():
+        case facts.RetryBegan():
             return f"attempt {entry.retry_num + 1} (RetryNum {entry.retry_num})"
-        case Dropped():
+        case facts.Dropped():
             return f"dropped: {entry.fact.value}"
-        case Started():
+        case facts.Started():
             lost = shortened_list(entry.lost_files, FILES_SHOWN)
             before = f"; the /tmp of the instance before was deleted, with {lost}" if lost else ""
             return f"cold start{before}" if entry.cold else "warm start"
-        case GateReached():
+        case facts.GateReached():
             return f"stands at {entry.gate}"
-        case GatePassed():
+        case facts.GatePassed():
             return f"stands later than {entry.gate}: not print() nor os.write() has written the line"
-        case StoppedBehind():
+        case facts.StoppedBehind():
             return f"stopped behind {entry.gate}"
-        case ProcessEnded():
+        case facts.ProcessEnded():
             return f"the process ended: {exit_text(entry.exit)}"
-        case MemoryExceeded():
+        case facts.MemoryExceeded():
             return excess_text(entry.excess)
-        case ZygoteDied():
+        case facts.ZygoteDied():
             return "the zygote was killed, and the instance with it"
-        case Reclaimed():
+        case facts.Reclaimed():
             return f"reclaimed: {entry.because}"
-        case ComputesInTime():
+        case facts.ComputesInTime():
             return f"compute_rate={entry.rate:g}: what it computes takes simulated time: not repeatable"
-        case Preempted():
+        case facts.Preempted():
             does = "computes" if entry.computes else "sleeps and wakes up in real time"
             return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
-        case Outwaited():
+        case facts.Outwaited():
             limit = f"{real_seconds(entry.limit)} (real_timeout)"
             return f"has not settled within {limit}: {_AFTER_COMPUTING[entry.then]}: not repeatable"
-        case StoppedForMemory():
+        case facts.StoppedForMemory():
             return "stopped in the middle of computing, for its memory: not repeatable"
-        case GivenUp():
+        case facts.GivenUp():
             return f"{entry.call} gave up on it: it is stopped until a call waits for this event"
 
 
-def entry_kind(entry: AnyEntry) -> str:
+def entry_kind(entry: facts.AnyEntry) -> str:
     """The word for its kind, by which a reader finds the lines of one kind."""
     match entry:
-        case Waited():
+        case facts.Waited():
             return "wait"
-        case Written():
+        case facts.Written():
             return "log"
-        case Recorded():
+        case facts.Recorded():
             return "record"
-        case StatusChanged():
+        case facts.StatusChanged():
             return "status"
-        case (
-            SignalSent() | HandlerEntered() | HandlerLeft() | HandlerDeferred() | ListenerChanged() | ListenerRefused()
-        ):
+        case facts.SignalSent() | facts.HandlerEntered() | facts.HandlerLeft() | facts.HandlerDeferred():
+            return "signal"
+        case facts.ListenerChanged() | facts.ListenerRefused():
             return "signal"
     return "instance"
 
@@ -216,7 +183,7 @@ class _Row(NamedTuple):
 
 
 def timeline_text(
-    entries: Sequence[AnyEntry],
+    entries: Sequence[facts.AnyEntry],
     start_us: int,
     stretches: Sequence[RealStretch] = (),
     noise: float = 0.0,
@@ -230,12 +197,12 @@ def timeline_text(
     records next.
     """
     rows: list[_Row] = []
-    turns: dict[str, Waited] = {}
+    turns: dict[str, facts.Waited] = {}
     """The waits that have followed each other until now, by what they are."""
     counted = sum(stretch.seconds for stretch in stretches) >= noise
     ours, vital = _own_frames(entries), _vital_lines(entries)
     # Waits under a lease come late, with the next message of the instance: they are put where they began.
-    in_order: list[tuple[int, float, AnyEntry | _Row]] = [
+    in_order: list[tuple[int, float, facts.AnyEntry | _Row]] = [
         *((each.time_us, number, each) for number, each in enumerate(entries) if number not in ours),
         *(
             (each.time_us, each.entries - 0.5, _Row("", "real", stretch_text(each.kind, each.seconds)))
@@ -253,7 +220,7 @@ def timeline_text(
         turns.clear()
 
     for time_us, number, each in in_order:
-        if isinstance(each, Waited):
+        if isinstance(each, facts.Waited):
             known = turns.get(each.description, each._replace(times=0))
             turns[each.description] = known._replace(last_us=each.last_us, times=known.times + each.times)
             continue
@@ -269,11 +236,11 @@ def timeline_text(
     return "\n".join(f"{row.time:>{width}}  {row.kind:<8}  {row.text}" for row in rows)
 
 
-def _own_frames(entries: Sequence[AnyEntry]) -> set[int]:
+def _own_frames(entries: Sequence[facts.AnyEntry]) -> set[int]:
     """The numbers of the lines with which ``faulthandler`` names frames of ours, and below those of the zygote."""
     found: set[int] = set()
     for number, entry in enumerate(entries):
-        if isinstance(entry, Written) and (place := place_at_fault(entry.text)) is not None:
+        if isinstance(entry, facts.Written) and (place := place_at_fault(entry.text)) is not None:
             of_zygote = place[0] == "<string>" and number - 1 in found
             if of_zygote or place[0].startswith(OWN_CODE):
                 found.add(number)
@@ -284,15 +251,17 @@ _TROUBLE = re.compile(r"\b(Traceback|ERROR|CRITICAL)\b")
 """What programs write where something is wrong."""
 
 
-def _vital_lines(entries: Sequence[AnyEntry]) -> set[int]:
+def _vital_lines(entries: Sequence[facts.AnyEntry]) -> set[int]:
     """The numbers of lines in which a program says what is wrong: the first and last that do, and the last of all.
 
     Those with which ``faulthandler`` names frames do, too: from Python 3.14 on those of C code follow them.
     """
-    written = [number for number, each in enumerate(entries) if isinstance(each, Written) and not each.of_platform]
+    written = [
+        number for number, each in enumerate(entries) if isinstance(each, facts.Written) and not each.of_platform
+    ]
     texts = {number: entry_text(entries[number]) for number in written}
     trouble = [at for at, text in texts.items() if _TROUBLE.search(text) or place_at_fault(text) is not None]
-    return {*trouble[:3], *trouble[-3:], *written[-5:]}
+    return {*trouble[:3], *trouble[-3:], *[*texts][-5:]}
 
 
 _NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}

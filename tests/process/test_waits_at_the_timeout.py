@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import pytest
-from internals import event_of
+from internals import Event, event_of
 
-from pytest_scf_async.lockstep.event import Event
 from pytest_scf_async.report.cause import likely_cause, what_to_do
 
 IMPORTS = """
