@@ -4,17 +4,20 @@ from __future__ import annotations
 
 import re
 import threading
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from ..clock import TEST, DueThing, duration_us
-from ..errors import ScfApiError, ScfUsageError, did_you_mean
+from ..errors import ScfApiError, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.calls import Call
 from ..model import is_text
 from ..runtime import ScfRuntime
 from .actions import ACTIONS
+
+__tracebackhide__ = hidden_from_users
 
 _CODE: Final = re.compile(r"[A-Za-z]+(\.[A-Za-z0-9]+)*")
 
@@ -59,7 +62,74 @@ class Fault:
         return all(_same(parameters.get(name), value) for name, value in self.when.items())
 
 
-class Faults:
+class Declaring(ABC):
+    """What faults are declared on."""
+
+    @abstractmethod
+    def _declare(self, fault: Fault) -> None:
+        """Have *fault* happen; raises ``ScfUsageError`` for one that cannot."""
+
+    def fail(
+        self,
+        action: str,
+        code: str,
+        *,
+        message: str | None = None,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Refuse the next *times* requests of *action* with *code*, as in ``"RequestLimitExceeded"``; nothing is done.
+
+        The client gets *message* as it is, in any language; without it, a sentence that names the test's declaration.
+        *when* are parameters that a request has to have, each with that value; *times* None stands for always. Of the
+        faults that match, the one that was declared first happens. Raises ``ScfUsageError`` for an action or a
+        parameter that there is not.
+        """
+        call = f"fail({action!r}, code={code!r})"
+        if not is_text(code) or _CODE.fullmatch(code) is None:
+            raise ScfUsageError(f"{call}: code is a code of the API, as in 'RequestLimitExceeded'")
+        if message is not None and not is_text(message):
+            raise ScfUsageError(f"{call}: message={message!r} is not valid: it is a text, or None for one of ours")
+        self._declare(Fault(call, action, {} if when is None else when, times, code=code, message=message))
+
+    def delay(
+        self,
+        action: str,
+        seconds: float | timedelta,
+        *,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Let *seconds* of simulated time pass before the next *times* requests of *action* are done; see `fail`."""
+        us = duration_us(seconds, "delay(seconds)")
+        call = f"delay({action!r}, {seconds!r})"
+        self._declare(Fault(call, action, {} if when is None else when, times, delay_us=us))
+
+    def drop(
+        self,
+        action: str,
+        what: Literal["request", "response"],
+        *,
+        when: Mapping[str, Any] | None = None,
+        times: int | None = 1,
+    ) -> None:
+        """Lose the next *times* requests of *action*, or only their answers, after they were done; see `fail`.
+
+        The client sees its connection end.
+        """
+        if what not in ("request", "response"):
+            raise ScfUsageError(f"drop({action!r}, {what!r}): what is lost is 'request' or 'response'")
+        self._declare(Fault(f"drop({action!r}, {what!r})", action, {} if when is None else when, times, drops=what))
+
+    def duplicate(self, action: str, *, when: Mapping[str, Any] | None = None, times: int | None = 1) -> None:
+        """Do the next *times* requests of *action* twice, as if they had come twice, and answer the second; see `fail`.
+
+        An ``Invoke`` makes two events then, of which the client knows the second.
+        """
+        self._declare(Fault(f"duplicate({action!r})", action, {} if when is None else when, times, duplicates=True))
+
+
+class Faults(Declaring):
     """The declared faults of one endpoint, in the order in which they were declared."""
 
     def __init__(self, runtime: ScfRuntime) -> None:
@@ -67,51 +137,7 @@ class Faults:
         self._faults: list[Fault] = []
         self._lock = threading.Lock()
 
-    def fail(
-        self, action: str, *, code: str, message: str | None, when: Mapping[str, Any] | None, times: int | None
-    ) -> None:
-        """The next *times* requests of *action* that match are refused with *code*."""
-        call = f"fail({action!r}, code={code!r})"
-        if not is_text(code) or _CODE.fullmatch(code) is None:
-            raise ScfUsageError(f"{call}: code is a code of the API, as in 'RequestLimitExceeded'")
-        if message is not None and not is_text(message):
-            raise ScfUsageError(f"{call}: message={message!r} is not valid: it is a text, or None for one of ours")
-        self._add(
-            Fault(
-                call,
-                action,
-                {} if when is None else when,
-                times,
-                code=code,
-                message=message,
-            )
-        )
-
-    def delay(
-        self, action: str, seconds: float | timedelta, *, when: Mapping[str, Any] | None, times: int | None
-    ) -> None:
-        """The next *times* requests of *action* that match are answered *seconds* of simulated time later."""
-        us = duration_us(seconds, "delay(seconds)")
-        self._add(Fault(f"delay({action!r}, {seconds!r})", action, {} if when is None else when, times, delay_us=us))
-
-    def drop(
-        self,
-        action: str,
-        what: Literal["request", "response"],
-        *,
-        when: Mapping[str, Any] | None,
-        times: int | None,
-    ) -> None:
-        """The next *times* requests of *action* that match never arrive, or are done and their answers are lost."""
-        if what not in ("request", "response"):
-            raise ScfUsageError(f"drop({action!r}, {what!r}): what is lost is 'request' or 'response'")
-        self._add(Fault(f"drop({action!r}, {what!r})", action, {} if when is None else when, times, drops=what))
-
-    def duplicate(self, action: str, *, when: Mapping[str, Any] | None, times: int | None) -> None:
-        """The next *times* requests of *action* that match are done twice; the second time is answered."""
-        self._add(Fault(f"duplicate({action!r})", action, {} if when is None else when, times, duplicates=True))
-
-    def _add(self, fault: Fault) -> None:
+    def _declare(self, fault: Fault) -> None:
         if fault.action not in ACTIONS:
             near = did_you_mean(fault.action, ACTIONS)
             raise ScfUsageError(

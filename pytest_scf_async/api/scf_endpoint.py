@@ -5,11 +5,11 @@ from __future__ import annotations
 import errno
 import os
 import threading
-from collections.abc import Callable, Mapping
-from datetime import datetime, timedelta
+from collections.abc import Callable
+from datetime import datetime
 from functools import partial
 from types import TracebackType
-from typing import Any, Final, Literal
+from typing import Final
 
 from ..clock import to_us
 from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
@@ -17,6 +17,7 @@ from ..model import is_text
 from ..protocol import messages, procfs
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
+from .faults import Declaring, Fault
 from .official_hosts import Redirection
 from .signature import Credential
 from .site import Site
@@ -24,7 +25,7 @@ from .site import Site
 __tracebackhide__ = hidden_from_users
 
 
-class ScfEndpoint:
+class ScfEndpoint(Declaring):
     """Tencent Cloud's API 3.0 of SCF, answered by a runtime, on a free port of the loopback. Also a context manager.
 
     It serves from the moment that it exists until it is closed. What the official SDKs, ``tccli`` and other clients
@@ -123,55 +124,8 @@ class ScfEndpoint:
         expires_us = None if expires_at is None else to_us(expires_at, "expires_at")
         self._site.endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
 
-    def fail(
-        self,
-        action: str,
-        code: str,
-        *,
-        message: str | None = None,
-        when: Mapping[str, Any] | None = None,
-        times: int | None = 1,
-    ) -> None:
-        """Refuse the next *times* requests of *action* with *code*, as in ``"RequestLimitExceeded"``; nothing is done.
-
-        The client gets *message* as it is, in any language; without it, a sentence that names the test's declaration.
-        *when* are parameters that a request has to have, each with that value; *times* None stands for always. Of the
-        faults that match, the one that was declared first happens. Raises ``ScfUsageError`` for an action or a
-        parameter that there is not.
-        """
-        self._site.endpoint.faults.fail(action, code=code, message=message, when=when, times=times)
-
-    def delay(
-        self,
-        action: str,
-        seconds: float | timedelta,
-        *,
-        when: Mapping[str, Any] | None = None,
-        times: int | None = 1,
-    ) -> None:
-        """Let *seconds* of simulated time pass before the next *times* requests of *action* are done; see `fail`."""
-        self._site.endpoint.faults.delay(action, seconds, when=when, times=times)
-
-    def drop(
-        self,
-        action: str,
-        what: Literal["request", "response"],
-        *,
-        when: Mapping[str, Any] | None = None,
-        times: int | None = 1,
-    ) -> None:
-        """Lose the next *times* requests of *action*, or only their answers, after they were done; see `fail`.
-
-        The client sees its connection end.
-        """
-        self._site.endpoint.faults.drop(action, what, when=when, times=times)
-
-    def duplicate(self, action: str, *, when: Mapping[str, Any] | None = None, times: int | None = 1) -> None:
-        """Do the next *times* requests of *action* twice, as if they had come twice, and answer the second; see `fail`.
-
-        An ``Invoke`` makes two events then, of which the client knows the second.
-        """
-        self._site.endpoint.faults.duplicate(action, when=when, times=times)
+    def _declare(self, fault: Fault) -> None:
+        self._site.endpoint.faults._declare(fault)
 
     def faults_that_never_happened(self) -> list[str]:
         """The calls of `fail`, `delay`, `drop` and `duplicate` that no request has met, as they stand in the test."""

@@ -95,17 +95,13 @@ class Bench:
     def __init__(
         self, account: Account, state: State, begin_seconds: float = BEGIN_SECONDS, note: Callable[[str], None] = print
     ) -> None:
-        self._account = account
+        self.call: Final = account.call
         self.state: Final = state
         self.pace: Final = account.pace
         self.address: Final = account.address
         self._begin_seconds = begin_seconds
         self._note = note
         self._active: set[str] = set()
-
-    def call(self, action: str, **parameters: Any) -> dict[str, Any]:
-        """One call of the API."""
-        return self._account.call(action, **parameters)
 
     def until(self, found: Callable[[], Any], within: float, what: str) -> Any:
         """What *found* gives that is not None, asked once a second; raises `Undecided` after *within* seconds."""

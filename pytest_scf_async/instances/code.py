@@ -11,7 +11,7 @@ import sys
 import tempfile
 import warnings
 import zipfile
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -257,7 +257,7 @@ class Copy:
     def __init__(self, code: Code, scratch: str) -> None:
         self._code = code
         self._picture = _picture(code.directory)
-        self._copied = _copied(code, self._picture, scratch, "version-", "publish_version() would keep")
+        self._copied = copied(code, scratch, "version-", "publish_version() would keep", self._picture)
 
     def code_to_run(self) -> Code:
         """The code where it was, or the copy once it is not the same there any more."""
@@ -268,15 +268,14 @@ class Copy:
         remove_tree(self._copied.directory)
 
 
-def copied(code: Code, scratch: str, prefix: str, what: str) -> Code:
-    """A copy of *code* in a new directory below *scratch*, of the same files as a ``Copy``.
+def copied(
+    code: Code, scratch: str, prefix: str, what: str, picture: Sequence[tuple[str, int, int]] | None = None
+) -> Code:
+    """A copy of *code* in a new directory below *scratch*, of the same files as a ``Copy``: those of the *picture*.
 
     Raises ``ScfUsageError``, which begins with *what*, where it has more bytes than the platform takes.
     """
-    return _copied(code, _picture(code.directory), scratch, prefix, what)
-
-
-def _copied(code: Code, picture: Iterable[tuple[str, int, int]], scratch: str, prefix: str, what: str) -> Code:
+    picture = _picture(code.directory) if picture is None else picture
     size = sum(size for _, _, size in picture)
     if size > LARGEST_CODE:
         raise ScfUsageError(

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
     from ..function import Function
-    from ..instances.runtimes.launcher import CodePackage
     from ..model import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
@@ -471,11 +470,6 @@ def _sweep_guide(config: pytest.Config) -> Callable[[], Guide]:
     return guide
 
 
-def _launcher(hook: Any) -> Callable[[CodePackage], object] | None:
-    """What a runtime asks for a function's program; None where no plugin has an answer."""
-    return (lambda function: hook(function=function)) if hook.get_hookimpls() else None
-
-
 def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
     """What calls *hook* with its one argument; None where nobody implements it."""
     return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
@@ -501,7 +495,7 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
         on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
         on_log_line=_live_log(config),
-        launcher=_launcher(hook.pytest_scf_async_launcher),
+        launcher=_caller(hook.pytest_scf_async_launcher, "function"),
         sweep_guide=None if test is None else _sweep_guide(config),
     )
 
@@ -809,7 +803,7 @@ def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     from .teardown import judge
 
     events = runtime.events
-    failures, warned = judge(events, runtime.settings, runtime._lockstep.calls)
+    failures, warned = judge([event._event for event in events], runtime.settings, runtime._lockstep.calls)
     unchecked = unchecked_failures(events)
     if unchecked:
         node.stash[_SHOWN] = tuple(unchecked)

@@ -9,18 +9,18 @@ from ..report.teardown import never_run_text, over_memory_text, unfinished_text
 from ..report.timeline import MB
 
 if TYPE_CHECKING:
-    from ..async_event import AsyncEvent
+    from ..lockstep.event import Event
     from ..options import ScfSettings
 
 Verdict = tuple[list[str], list[str]]
 """The texts with which a test fails, and those of which it is warned."""
 
 
-def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Verdict:
+def judge(events: Sequence[Event], settings: ScfSettings, calls: int) -> Verdict:
     """What to say of *events* of a runtime that has had so many blocking *calls*, by the settings."""
     failures: list[str] = []
     warnings: list[str] = []
-    rules: list[tuple[str, list[AsyncEvent], Callable[[Sequence[AsyncEvent], str, str], str]]] = [
+    rules: list[tuple[str, list[Event], Callable[[Sequence[Event], str, str], str]]] = [
         ("never_run", never_run(events), never_run_text),
         ("unfinished", unfinished(events, calls), unfinished_text),
     ]
@@ -31,7 +31,7 @@ def judge(events: Sequence[AsyncEvent], settings: ScfSettings, calls: int) -> Ve
     return failures, [*warnings, *over_memory(events)]
 
 
-def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
+def never_run(events: Sequence[Event]) -> list[Event]:
     """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about.
 
     A scripted event has no code that could be left untested, and what becomes of it the test has declared: neither this
@@ -40,27 +40,24 @@ def never_run(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     return [
         event
         for event in events
-        if event._event.phase == "pending"
-        and not (event._event.ended or event._event.checked or event._event.by_operation)
-        and event._event.script is None
+        if event.phase == "pending"
+        and not (event.ended or event.checked or event.by_operation)
+        and event.script is None
     ]
 
 
-def over_memory(events: Sequence[AsyncEvent]) -> list[str]:
+def over_memory(events: Sequence[Event]) -> list[str]:
     """A text for each function without a limit that has used more than the default: about the event that used most."""
     found: dict[str, str] = {}
-    for event in sorted((each._event for each in events), key=lambda each: each.mem_usage):
-        has, name, used = (
-            event.function.configuration.memory_or_default,
-            event.function.configuration.name,
-            event.mem_usage,
-        )
-        if event.function.configuration.memory is None and used > has * MB:
+    for event in sorted(events, key=lambda each: each.mem_usage):
+        configuration, used = event.function.configuration, event.mem_usage
+        has, name = configuration.memory_or_default, configuration.name
+        if configuration.memory is None and used > has * MB:
             found[name] = over_memory_text(event.request_id, name, used, has)
     return [*found.values()]
 
 
-def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:
+def unfinished(events: Sequence[Event], calls: int) -> list[Event]:
     """Those that still run and of which the test read nothing since the last of its blocking *calls*.
 
     An event that waits for room in the queue does not run.
@@ -68,9 +65,9 @@ def unfinished(events: Sequence[AsyncEvent], calls: int) -> list[AsyncEvent]:
     return [
         event
         for event in events
-        if event._event.phase != "pending"
-        and event._event.script is None
-        and event._event.status is not None
-        and not event._event.ended
-        and event._event.seen_in_call < calls
+        if event.phase != "pending"
+        and event.script is None
+        and event.status is not None
+        and not event.ended
+        and event.seen_in_call < calls
     ]

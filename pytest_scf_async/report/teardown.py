@@ -3,25 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Protocol
+from typing import TYPE_CHECKING
 
 from ..protocol.shortening import shortened_list
 from .timeline import MB
+
+if TYPE_CHECKING:
+    from ..lockstep.event import Event
 
 NAMED = 10
 """Events that one text names; of the others it says how many they are."""
 
 
-class SeenEvent(Protocol):
-    """What this module needs to know of an event."""
-
-    @property
-    def request_id(self) -> str: ...
-    @property
-    def function_name(self) -> str: ...
-
-
-def never_run_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
+def never_run_text(events: Sequence[Event], value: str, source: str) -> str:
     """Why no test should leave *events* whose code never ran: ``never_run`` has *value*, from *source*."""
     return (
         f"no code of {_named(events)} ever ran, so this test has not tested it: wait(), settle() or a gate call such "
@@ -30,7 +24,7 @@ def never_run_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
     )
 
 
-def unfinished_text(events: Sequence[SeenEvent], value: str, source: str) -> str:
+def unfinished_text(events: Sequence[Event], value: str, source: str) -> str:
     """Why no test should leave *events* that still run: ``unfinished`` has *value*, from *source*."""
     runs = "still runs" if len(events) == 1 else "still run"
     return (
@@ -57,6 +51,6 @@ def unasked_text(functions: Sequence[str]) -> str:
     )
 
 
-def _named(events: Sequence[SeenEvent]) -> str:
-    shown = shortened_list([f"{event.request_id} of {event.function_name}" for event in events], NAMED)
+def _named(events: Sequence[Event]) -> str:
+    shown = shortened_list([f"{event.request_id} of {event.function.configuration.name}" for event in events], NAMED)
     return f"event{'s' if len(events) > 1 else ''} {shown}"

@@ -45,7 +45,8 @@ def names(title: str) -> list[str]:
 
 
 def members(of: type, besides: Iterable[str] = ()) -> set[str]:
-    return {name for name in vars(of) if not name.startswith("_")} - set(besides)
+    ours = [each for each in of.__mro__ if each.__module__.startswith("pytest_scf_async")]
+    return {name for each in ours for name in vars(each) if not name.startswith("_")} - set(besides)
 
 
 def test_the_settings_with_their_defaults_and_options() -> None:
