@@ -363,12 +363,9 @@ class AsyncEvent:
             return self
         where = f"wait_for_log({shown}{f', count={count}' if count > 1 else ''})"
         gate = Gate(lockstep.gates.name("log"), where, seen=lambda: seen() >= count)
-        if isinstance(pattern, str):
-            description = messages.LogGate(gate.identity, count - already, regular=False, pattern=pattern, flags=0)
-        else:
-            description = messages.LogGate(
-                gate.identity, count - already, regular=True, pattern=pattern.pattern, flags=pattern.flags
-            )
+        regular = isinstance(pattern, re.Pattern)
+        text, flags = (pattern.pattern, pattern.flags) if isinstance(pattern, re.Pattern) else (pattern, 0)
+        description = messages.LogGate(gate.identity, count - already, regular=regular, pattern=text, flags=flags)
         self._go_to_gate(
             where, gate, description, lambda: seen() >= count, lambda: _why_never_logged(pattern, event.log, seen())
         )

@@ -47,9 +47,9 @@ def looked_up(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, ru
     for name, look_up in (("layers", layer_paths), ("mounts", mounted_directories)):
         if found.get(name, UNCHANGED) is not UNCHANGED:
             found[name] = look_up(found[name], lookup)
-    arguments = found.pop("before_init_args")
-    if (found["before_init"], arguments) != (UNCHANGED, UNCHANGED):
-        install, arguments = (None if value is UNCHANGED else value for value in (found["before_init"], arguments))
+    given_both = found.get("before_init", UNCHANGED), found.pop("before_init_args", UNCHANGED)
+    if given_both != (UNCHANGED, UNCHANGED):
+        install, arguments = (None if value is UNCHANGED else value for value in given_both)
         before_init = found["before_init"] = resolve_before_init(install, arguments, lookup, source)
         if before_init is not None:
             runtime.check_before_init(before_init, source)

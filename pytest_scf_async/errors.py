@@ -8,17 +8,6 @@ from collections.abc import Callable, Iterable, Mapping
 from types import MappingProxyType
 from typing import Any, NamedTuple, NoReturn, ParamSpec, Protocol, TypeVar
 
-__all__ = [
-    "CannotEndError",
-    "GateNotReachedError",
-    "HandlerError",
-    "HarnessError",
-    "ScfApiError",
-    "ScfAsyncError",
-    "ScfUsageError",
-    "UnsupportedPlatformError",
-]
-
 
 class ScfAsyncError(Exception):
     """The base of all errors of this package; never raised itself."""
@@ -243,5 +232,5 @@ def hidden_from_users(excinfo: _ExceptionInfo) -> bool:
     return (ours and not excinfo.errisinstance(HarnessError)) or hasattr(excinfo.value, SHOWN)
 
 
-for _error in (*map(globals().__getitem__, __all__), ScfAsyncWarning):
+for _error in [each for each in globals().values() if isinstance(each, type) and issubclass(each, Exception)]:
     _error.__module__ = __package__  # messages name it as users import it

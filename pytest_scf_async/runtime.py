@@ -91,7 +91,7 @@ from .operations import (
     invocations,
 )
 from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
-from .operations.functions import function_details, function_page
+from .operations.functions import function_details, function_page, function_summary
 from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.linux import remove_tree
@@ -534,10 +534,9 @@ class ScfRuntime:
         """
         function = self._require_function(function_name, namespace)
         publishes = is_on("Publish", publish)
-        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
         with refusals("FailedOperation.UpdateFunctionCode", function_name):
             code = code_of(zip_file, self._scratch())
-            self._update(function, code, handler or function.configuration.handler, given)
+            self._update(function, code, handler or function.configuration.handler, {})
             if publishes:
                 self._publish(function, "", with_update=True)
 
@@ -561,7 +560,6 @@ class ScfRuntime:
         """
         function = self._require_function(function_name, namespace)
         publishes = is_on("Publish", publish)
-        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
         values = {
             "description": description,
             "memory": memory_size,
@@ -570,7 +568,7 @@ class ScfRuntime:
             "init_timeout": init_timeout,
             "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
         }
-        given |= {name: value for name, value in values.items() if value is not None}
+        given = {name: value for name, value in values.items() if value is not None}
         with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
             self._update(function, None, None, given)
             if publishes:
@@ -752,7 +750,8 @@ class ScfRuntime:
         ``ResourceNotFound.Version``, ``InvalidParameterValue.FunctionName``.
         """
         function = self._require_function(function_name, namespace)
-        return function_details(function, function._versions.resolve(qualifier, "ResourceNotFound.Version"))
+        version = function._versions.resolve(qualifier, "ResourceNotFound.Version")
+        return function_details(version, function.function_id, function._status_of(version), function.versions)
 
     def list_functions(
         self,
@@ -775,7 +774,11 @@ class ScfRuntime:
         """
         self._namespaces.require(namespace)
         return function_page(
-            [function for (of, _), function in list(self._functions.items()) if of == namespace],
+            [
+                function_summary(function._version, function.function_id, function.status)
+                for (of, _), function in list(self._functions.items())
+                if of == namespace
+            ],
             order=order,
             orderby=orderby,
             offset=offset,
@@ -1272,6 +1275,7 @@ class ScfRuntime:
             self._deploy_source = before
 
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None:
+        """Change ``$LATEST``; what is not *given*, or UNCHANGED, stays."""
         source = "update(...)"
         with self._lockstep.locked():
             self._require_present(function)
@@ -1279,7 +1283,7 @@ class ScfRuntime:
             versions = function._versions
             before = versions.latest
             runtime, resolved = before.runtime, before.code
-            children = given["children"]
+            children = given.get("children", UNCHANGED)
             if children not in (UNCHANGED, before.configuration.children):
                 runtime = self._builder.of_children(children, before.configuration.runtime, source) or runtime
                 _warn_of_coverage(runtime, children)
@@ -1479,8 +1483,7 @@ class _Stage:
     def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
         """The same function in it, with more variables."""
         runtime, configuration = self._runtime, function.configuration
-        given: dict[str, Any] = {option.name: UNCHANGED for option in options_of(Where.UPDATE)}
-        given["environment"] = {**configuration.environment, **environment}
+        given = {"environment": {**configuration.environment, **environment}}
         changed = changed_configuration(runtime.settings, configuration, given, "each_run")
         now_us = runtime.clock.now_us
         version = FunctionVersion(

@@ -8,34 +8,13 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 from ..clock import to_datetime
 from ..instances.code import size_of
 from ..lockstep.event import FunctionVersion
 from ..model import LATEST, Alias, FunctionConfiguration, RoutingConfig, api_error
 from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
-
-if TYPE_CHECKING:
-    from typing import Protocol
-
-    class DeployedFunction(Protocol):
-        """What is asked of a function."""
-
-        @property
-        def function_id(self) -> str: ...
-        @property
-        def status(self) -> str: ...
-        @property
-        def added_at(self) -> datetime: ...
-        @property
-        def modified_at(self) -> datetime: ...
-        @property
-        def configuration(self) -> FunctionConfiguration: ...
-        @property
-        def versions(self) -> list[str]: ...
-        def _status_of(self, version: FunctionVersion) -> str: ...
-
 
 EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"
@@ -136,28 +115,28 @@ class AliasPage:
 # -- functions -------------------------------------------------------------------------------------------------------
 
 
-def function_details(function: DeployedFunction, version: FunctionVersion) -> FunctionDetails:
-    """What GetFunction says of *version* of *function*."""
+def function_details(version: FunctionVersion, function_id: str, status: str, versions: list[str]) -> FunctionDetails:
+    """What GetFunction says of *version* of a function that has these *versions*."""
     configuration = version.configuration
     return FunctionDetails(
-        function_id=function.function_id,
+        function_id=function_id,
         function_name=configuration.name,
         namespace=configuration.namespace,
         function_version=version.version,
         description=_description(version),
-        status=function._status_of(version),
+        status=status,
         available_status=AVAILABLE,
         function_type=EVENT_FUNCTION,
         code_size=size_of(version.code) if configuration.deployed_by == "deploy" else 0,
         add_time=to_datetime(version.added_us),
         mod_time=to_datetime(version.modified_us),
         configuration=configuration,
-        versions=function.versions,
+        versions=versions,
     )
 
 
 def function_page(
-    functions: Iterable[DeployedFunction],
+    functions: Iterable[FunctionSummary],
     *,
     order: str,
     orderby: str,
@@ -181,7 +160,7 @@ def function_page(
     wanted = _checked_filters(filters)
     rows = [
         row
-        for row in map(_summary, functions)
+        for row in functions
         if (search_key or "") in row.function_name
         and (description or "") in row.description
         and all(_FILTERS[name](row) in values for name, values in wanted.items())
@@ -190,20 +169,21 @@ def function_page(
     return FunctionPage(len(rows), page_of(rows, order, offset, limit))
 
 
-def _summary(function: DeployedFunction) -> FunctionSummary:
-    configuration = function.configuration
+def function_summary(latest: FunctionVersion, function_id: str, status: str) -> FunctionSummary:
+    """What ListFunctions says of a function whose ``$LATEST`` is *latest*."""
+    configuration = latest.configuration
     return FunctionSummary(
-        function_id=function.function_id,
+        function_id=function_id,
         function_name=configuration.name,
         namespace=configuration.namespace,
         description=configuration.description,
         runtime=configuration.runtime,
-        status=function.status,
+        status=status,
         function_type=EVENT_FUNCTION,
         async_run=configuration.async_run,
         trace=configuration.trace,
-        add_time=function.added_at,
-        mod_time=function.modified_at,
+        add_time=to_datetime(latest.added_us),
+        mod_time=to_datetime(latest.modified_us),
     )
 
 
