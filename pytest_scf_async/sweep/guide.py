@@ -20,10 +20,6 @@ def _refuse(sentence: str) -> None:
     raise ScfUsageError(sentence)
 
 
-def _no_effects(_: Run) -> Mapping[str, object]:
-    return {}
-
-
 @dataclass(frozen=True)
 class Guide:
     """What a sweep is told."""
@@ -42,7 +38,7 @@ class Guide:
     """Called with how many runs are made, how many there are, and how many have failed."""
     finished: Callable[[Swept], None] = nothing
     """Called with all that it has found, whether it came to its end or not."""
-    effects_of: Callable[[Run], Mapping[str, object]] = _no_effects
+    effects_of: Callable[[Run], Mapping[str, object]] = lambda _: {}
     """What plugins add to the effects of a run."""
     no_such_run: Callable[[str], None] = _refuse
     """Called with a sentence where no run has the key ``replay``; if it raises nothing, no run is made."""

@@ -15,7 +15,7 @@ import sys
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final, TypeGuard
+from typing import ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
 from ...model import BeforeInit
@@ -398,13 +398,9 @@ def _directory(value: object, lookup: tuple[str, ...], source: str) -> str:
     return found
 
 
-def _is_port(value: object) -> TypeGuard[int]:
-    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 65_536
-
-
 def checked_port(value: object, source: str) -> int:
     """Where the program listens."""
-    if not _is_port(value):
+    if not isinstance(value, int) or isinstance(value, bool) or not 0 < value < 65_536:
         raise ScfUsageError(f"port={value!r} ({source}) is not valid: {PORT_FORM}, or {JOB_PORT} for a job image")
     return value
 
