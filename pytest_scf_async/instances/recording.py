@@ -25,7 +25,7 @@ class Recorder:
         self.status: int | None = None
         self._orders, theirs = socket.socketpair()
         with theirs:
-            zygote.record(theirs.fileno(), self)
+            self._number = zygote.record(theirs.fileno(), self)
 
     def take(self, order: disk_record.Order, fds: list[int]) -> None:
         """Have it do what *order* says, with these descriptors. Raises ``BrokenPipeError``: it has ended."""
@@ -41,9 +41,11 @@ class Recorder:
 
     def refused_by_zygote(self, why: str) -> None:
         self.failure, self.status = f"no process could be forked for it ({why})", -1
+        self.zygote.listeners.pop(self._number)
 
     def ended(self, status: int, used_ns: int, became: str) -> None:  # noqa: ARG002
         self.status = status
+        self.zygote.listeners.pop(self._number)
         if status:
             self.failure = f"the recorder ended with the wait status {status}; {self.zygote.log_tail()}"
 

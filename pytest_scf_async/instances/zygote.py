@@ -208,8 +208,11 @@ class Zygote:
             del self.listeners[number]
             raise
 
-    def record(self, orders: int, listener: Listener) -> None:
-        """Ask for a recorder, which takes its order from the descriptor *orders*; *listener* gets its end."""
+    def record(self, orders: int, listener: Listener) -> int:
+        """Ask for a recorder, which takes its order from the descriptor *orders*; *listener* gets its end.
+
+        Gives the number by which it is known.
+        """
         number = self.take_number()
         self.listeners[number] = listener
         try:
@@ -217,6 +220,7 @@ class Zygote:
         except BaseException:
             del self.listeners[number]
             raise
+        return number
 
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""

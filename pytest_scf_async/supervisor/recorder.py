@@ -304,6 +304,8 @@ class Effects:
         self._writer = Writer(record)
         self._clock, self._control = clock, control
         self._server, self._complete = server, complete
+        self._event = 0
+        """Names the event whose effects are recorded; 0: none has begun."""
         self._gate_at = 0
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
@@ -339,6 +341,12 @@ class Effects:
         Returns whether there is a gate before it: then it is recorded when the thread makes it again.
         """
         self.ended(tid)
+        if self._control.drawn_from != self._event:
+            if self._event:
+                self.stop()  # what the next event does, in the same instance, is no effect of this one
+            self._event = self._control.drawn_from
+        if self._disk is None:
+            return False
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
         if not seccomp.has_effects(name, arguments):
@@ -427,7 +435,7 @@ class Effects:
             self.ended(tid)
 
     def stop(self) -> None:
-        """Its first process has ended: what others still change belongs to no event."""
+        """Its event is over, or its first process has ended: what others still change belongs to no event."""
         self.all_ended()
         self._disk = None
 
