@@ -81,9 +81,10 @@ def send_descriptors(connection: socket.SocketType, data: bytes, fds: Sequence[i
 
 OURS_SENT: Final = socket.MSG_EOR | socket.MSG_MORE
 OURS_RECEIVED: Final = socket.MSG_CMSG_CLOEXEC | socket.MSG_WAITALL
+OURS_WRITTEN: Final = 0x2 | 0x4  # RWF_DSYNC and RWF_SYNC
 """Flags of the calls by which an instance that is traced speaks to the test's process, so that a filter knows these.
 
-They change nothing on such a socket, and no code combines them.
+They change nothing on such a socket, or such a pipe, and no code combines them.
 """
 
 

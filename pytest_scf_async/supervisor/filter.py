@@ -152,6 +152,7 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
     **dict.fromkeys(_ALWAYS, ()),
     **dict.fromkeys(("connect", "sendmsg", "sendmmsg", "recvmsg"), ()),
+    "pwritev2": (OneOf(5, (0, 0x2, 0x4), linux.OURS_WRITTEN),),
     "sendto": (OneOf(3, (0, socket.MSG_EOR, socket.MSG_MORE), linux.OURS_SENT),),
     "recvfrom": (OneOf(3, (0, socket.MSG_CMSG_CLOEXEC, socket.MSG_WAITALL), linux.OURS_RECEIVED),),
 }

@@ -11,7 +11,7 @@ from typing import NoReturn
 
 from ...protocol import linux, messages, shared_page
 
-_write = os.write
+_write, _pwritev = os.write, os.pwritev
 _NOTHING = bytes(4)
 _MOST = 65_536
 """Bytes that are received at once."""
@@ -89,7 +89,10 @@ class Channel:
     def mark_output(self) -> None:
         """Write the mark of a frame that is sent next."""
         try:
-            _write(self.marks, self._mark)
+            if self._send_flags:
+                _pwritev(self.marks, (self._mark,), -1, linux.OURS_WRITTEN)
+            else:
+                _write(self.marks, self._mark)
         except OSError as error:
             self._end(error)
 
