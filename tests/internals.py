@@ -29,7 +29,7 @@ from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
-from pytest_scf_async.instances.prefork import _preforked, take_preforked
+from pytest_scf_async.instances.prefork import _preforked, _recorders, take_preforked
 from pytest_scf_async.instances.recording import Recording
 from pytest_scf_async.instances.runtimes import binary as binary_files
 from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
@@ -158,11 +158,16 @@ def record_of(recording: Recording) -> DiskRecord:
     return record
 
 
-def recorded_run(runtime: ScfRuntime, function: Function, directory: Path) -> DiskRecord:
-    """Run a function once, with ``OUT``, and close its runtime: the record of what it has changed in *directory*."""
+def recorded_run(runtime: ScfRuntime, function: Function, directory: Path, *payloads: object) -> DiskRecord:
+    """Run a function, with ``OUT``, and close its runtime: the record of what it has changed in *directory*.
+
+    It has an event for each of *payloads*, by default one with ``{}``.
+    """
+    runtime._pool.serve_sweep(draws=False)
     recording = recording_of(runtime, directory)
     function.update(environment={"OUT": str(directory)})
-    function.run({})
+    for payload in payloads or ({},):
+        function.run(payload)
     runtime.close()
     return record_of(recording)
 
@@ -175,6 +180,19 @@ def scratch_of(runtime: ScfRuntime) -> str:
 def preforked_of(of: Zygote) -> Instance | None:
     """The process that is ready for the next instance; it stays so."""
     return _preforked.get(of)
+
+
+def has_recorder_ahead(of: Zygote) -> bool:
+    """Whether a recorder is ready, or is being forked, for the next instance."""
+    return of in _recorders
+
+
+def end_recorder_ahead(of: Zygote, limit: float) -> None:
+    """Have the recorder end that is ready for the next instance."""
+    recorder = _recorders.pop(of, None)
+    if recorder is not None:
+        recorder.release()
+        assert of.receive_until(lambda: recorder.status is not None, limit)
 
 
 def version_of(function: Function) -> FunctionVersion:

@@ -327,6 +327,7 @@ class Role:
         from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
         recorder.be_recorded(others.pop())
+        scheduler.channel.is_traced()
 
     def keep_clock(self, clock_file: int) -> None:
         """Take the descriptor of the clock page, in a role that is not on simulated time itself."""

@@ -146,7 +146,7 @@ class Zygote:
         elif kind == messages.PROBE:
             self._probe(number)
         elif kind == messages.RECORD:
-            self._record(messages.unpack(messages.Record, data), fds)
+            self._record(number, fds)
         elif kind == messages.EXPECT:
             self._expect(messages.unpack(messages.Expect, data))
         else:
@@ -222,9 +222,9 @@ class Zygote:
         """Fork a process that reports whether it can trace a program."""
         self._fork(number, self._become_probe)
 
-    def _record(self, wanted: messages.Record, fds: list[int]) -> None:
-        """Fork the recorder of an instance."""
-        self._fork(wanted.number, lambda zygote: self._become_recorder(zygote, wanted, fds))
+    def _record(self, number: int, fds: list[int]) -> None:
+        """Fork a recorder."""
+        self._fork(number, lambda zygote: self._become_recorder(zygote, fds[0]))
         for fd in fds:
             os.close(fd)
 
@@ -260,16 +260,15 @@ class Zygote:
         finally:
             os._exit(1)
 
-    def _become_recorder(self, zygote: int, wanted: messages.Record, fds: list[int]) -> NoReturn:
+    def _become_recorder(self, zygote: int, orders: int) -> NoReturn:
         try:
-            pid = next(pid for pid, known in self.instances.items() if known == wanted.instance)
             self._close_all()
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
                 from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
-                recorder.serve(pid, fds, wanted)
+                recorder.serve(orders)
             os._exit(0)
         except BaseException:
             traceback.print_exc()

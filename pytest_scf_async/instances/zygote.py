@@ -209,14 +209,19 @@ class Zygote:
             del self.listeners[number]
             raise
 
-    def record(self, wanted: messages.Record, fds: list[int], listener: Listener) -> None:
-        """Ask for a recorder, with the descriptors *fds*; *listener* gets its end."""
-        self.listeners[wanted.number] = listener
+    def record(self, orders: int, listener: Listener) -> int:
+        """Ask for a recorder, which takes its order from the descriptor *orders*; *listener* gets its end.
+
+        Gives the number by which it is known.
+        """
+        number = self.take_number()
+        self.listeners[number] = listener
         try:
-            self._send(messages.pack(wanted), fds)
+            self._send(messages.pack(messages.Record(number)), [orders])
         except BaseException:
-            del self.listeners[wanted.number]
+            del self.listeners[number]
             raise
+        return number
 
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""

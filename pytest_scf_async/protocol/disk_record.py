@@ -10,6 +10,7 @@ from __future__ import annotations
 import json
 import mmap
 import os
+import struct
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
@@ -19,6 +20,25 @@ PAGE: Final = 4096
 UNKNOWN: Final = -1
 
 NodeKind = Literal["file", "directory", "symbolic link", "special file"]
+
+
+class Order(NamedTuple):
+    """What a recorder is to do for an instance.
+
+    Five descriptors come along: the file of the record, the directory, the clock page, the control page of the
+    instance, and the connection to it. Only the last two come where no effects are recorded.
+    """
+
+    kill_at: int
+    """At the entry of the effect with that number the instance is killed; 0: never."""
+    draws: bool
+    """Whether it answers what code in C draws of the kernel's random numbers."""
+
+    def packed(self) -> bytes:
+        return ORDER.pack(*self)
+
+
+ORDER: Final = struct.Struct("<I?")
 
 
 class Effect(NamedTuple):

@@ -11,7 +11,7 @@ import socket
 import struct
 import sys
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 from .real_time import REAL
 
@@ -77,6 +77,15 @@ def send_descriptors(connection: socket.SocketType, data: bytes, fds: Sequence[i
             if error.errno != errno.ETOOMANYREFS or REAL.monotonic() > deadline:
                 raise
         REAL.sleep(0.001)
+
+
+OURS_SENT: Final = socket.MSG_EOR | socket.MSG_MORE
+OURS_RECEIVED: Final = socket.MSG_CMSG_CLOEXEC | socket.MSG_WAITALL
+OURS_WRITTEN: Final = 0x2 | 0x4  # RWF_DSYNC and RWF_SYNC
+"""Flags of the calls by which an instance that is traced speaks to the test's process, so that a filter knows these.
+
+They change nothing on such a socket, or such a pipe, and no code combines them.
+"""
 
 
 def receive(connection: Any, size: int, flags: int = 0) -> bytes:

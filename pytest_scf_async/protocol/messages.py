@@ -137,18 +137,9 @@ class Probe(NamedTuple):
 
 
 class Record(NamedTuple):
-    """Fork a recorder of an instance that was asked for before.
-
-    Its five descriptors come along: the record, the directory, the clock page, the control page of the instance, and
-    the connection to it. Only the last two come where no effects are recorded.
-    """
+    """Fork a recorder; one descriptor comes along, of the socket from which it takes its order (`disk_record`)."""
 
     number: int
-    instance: int
-    kill_at: int
-    """At the entry of the effect with that number the instance is killed; 0: never."""
-    draws: int
-    """1: it answers what code in C draws of the kernel's random numbers."""
 
 
 class CommonMounts(NamedTuple):
@@ -794,7 +785,7 @@ class Assign(NamedTuple):
     recorded: bool
     """Its effects are recorded, or what code in C draws is answered; the last descriptor leads to the recorder."""
     kill_at: int
-    """As in `Record`, where it traces its program itself."""
+    """As in the order of a recorder, where it traces its program itself."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------
@@ -978,7 +969,6 @@ _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
 """What each packet to the zygote begins with: what it is, and the number of an instance."""
-_RECORD = struct.Struct("<BIIII")
 _FROM_ZYGOTE = struct.Struct("<BIqq")
 
 
@@ -1039,7 +1029,7 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
         lambda it: TO_ZYGOTE.pack(PROBE, it.number),
         lambda data: Probe(TO_ZYGOTE.unpack(data)[1]),
     ),
-    Record: (lambda it: _RECORD.pack(RECORD, *it), lambda data: Record(*_RECORD.unpack(data)[1:])),
+    Record: (lambda it: TO_ZYGOTE.pack(RECORD, it.number), lambda data: Record(TO_ZYGOTE.unpack(data)[1])),
     Ready: (
         lambda it: _from_zygote(FromZygote.READY, 0, it.pid, 0, it.no_clock_page),
         lambda data: Ready(_FROM_ZYGOTE.unpack_from(data)[2], _text_of(data)),

@@ -97,7 +97,7 @@ CONTROL_EFFECTS: Final = 30
 CONTROL_RECORDED: Final = 31
 """How many records (``inside.record``) it has sent."""
 CONTROL_DRAWN_FROM: Final = 32
-"""Of an instance in a sweep: what code in C draws random numbers from, which is its event's; 0: from the machine."""
+"""Of an instance in a sweep: what code in C draws random numbers from, which is its event's alone; 0: the machine."""
 CONTROL_DRAWN: Final = 33
 """1 once its tracer has seen such code draw some."""
 CONTROL_FAULT: Final = 26

@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import mmap
 import os
+import socket
 import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
@@ -150,7 +151,10 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "ioctl": (OneOf(1, _CLONES),),
     "mmap": (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3), 3)),  # shared, and writable
     **dict.fromkeys(_ALWAYS, ()),
-    **dict.fromkeys(("connect", "sendto", "sendmsg", "sendmmsg", "recvfrom", "recvmsg"), ()),
+    **dict.fromkeys(("connect", "sendmsg", "sendmmsg", "recvmsg"), ()),
+    "pwritev2": (OneOf(5, (0, 0x2, 0x4), linux.OURS_WRITTEN),),
+    "sendto": (OneOf(3, (0, socket.MSG_EOR, socket.MSG_MORE), linux.OURS_SENT),),
+    "recvfrom": (OneOf(3, (0, socket.MSG_CMSG_CLOEXEC, socket.MSG_WAITALL), linux.OURS_RECEIVED),),
 }
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
 DRAWS: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(("getrandom", "open", "openat", "openat2"), ())

@@ -19,13 +19,25 @@ import socket
 import stat
 import struct
 from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
-from collections.abc import Callable, Iterable, Iterator, MutableSequence, Sequence
+from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import linux, messages
-from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, NodeKind, Problem, Writer
+from ..protocol import linux
+from ..protocol.disk_record import (
+    ORDER,
+    PAGE,
+    Data,
+    Effect,
+    Entry,
+    Forgotten,
+    Gone,
+    NodeKind,
+    Order,
+    Problem,
+    Writer,
+)
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from . import filter as seccomp
 from . import sockets, tracee
@@ -38,6 +50,8 @@ MOST_BYTES: Final = 1 << 30
 SEIZE_LIMIT: Final = 10.0
 """Real seconds within which the recorder has to trace the instance."""
 _SET_PTRACER: Final = 0x59616D61
+_LONGEST_NUMBER: Final = 64
+"""Bytes of the id of a process, as the two say theirs to each other."""
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
 _LONGEST_PATH: Final = 4096
@@ -290,6 +304,8 @@ class Effects:
         self._writer = Writer(record)
         self._clock, self._control = clock, control
         self._server, self._complete = server, complete
+        self._event = 0
+        """Names the event whose effects are recorded; 0: none has begun."""
         self._gate_at = 0
         self._kill_at, self._kill = kill_at, kill
         self._peers: dict[int, str] = {}
@@ -325,6 +341,12 @@ class Effects:
         Returns whether there is a gate before it: then it is recorded when the thread makes it again.
         """
         self.ended(tid)
+        if self._control.drawn_from != self._event:
+            if self._event:
+                self.stop()  # what the next event does, in the same instance, is no effect of this one
+            self._event = self._control.drawn_from
+        if self._disk is None:
+            return False
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
         if not seccomp.has_effects(name, arguments):
@@ -413,7 +435,7 @@ class Effects:
             self.ended(tid)
 
     def stop(self) -> None:
-        """Its first process has ended: what others still change belongs to no event."""
+        """Its event is over, or its first process has ended: what others still change belongs to no event."""
         self.all_ended()
         self._disk = None
 
@@ -568,13 +590,19 @@ def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> No
             continue  # killed meanwhile
 
 
-def serve(pid: int, fds: Sequence[int], wanted: messages.Record) -> None:
-    """Do for the instance *pid*, to which the last of the descriptors *fds* leads, what is *wanted*.
+def serve(orders: int) -> None:
+    """Take an order from the socket with the descriptor *orders*, and do for an instance what it says.
 
     At the effect with the number ``kill_at`` this process ends, and with it, at once, all that it traces.
     """
+    with socket.socket(fileno=orders) as asked:
+        data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
+    if not data:
+        return  # nobody needs it any more
+    wanted = Order(*ORDER.unpack(data))
     *of_effects, control_file, connection = fds
     with socket.socket(fileno=connection) as instance:
+        pid = 0
         control = ControlPage(control_file)
 
         def named(effect: Effect) -> Effect:
@@ -594,7 +622,8 @@ def serve(pid: int, fds: Sequence[int], wanted: messages.Record) -> None:
             random = RandomNumbers(control)
             traced |= seccomp.DRAWS
         instance.sendall(b"%d" % os.getpid())
-        if instance.recv(1):
+        if said := instance.recv(_LONGEST_NUMBER):
+            pid = int(said)
             try:
                 tracee.seize(pid)
                 if random is not None:
@@ -615,11 +644,10 @@ def be_recorded(connection: int) -> None:
     """Have the recorder at the other end of *connection* trace this process from here on; without it, go on alone."""
     with socket.socket(fileno=connection) as recorder:
         recorder.settimeout(SEIZE_LIMIT)
-        pid = recorder.recv(64)
-        if pid:
+        if said := recorder.recv(_LONGEST_NUMBER):
             with contextlib.suppress(OSError):  # the kernel has no Yama
-                linux.call(_SET_PTRACER, int(pid))
-            recorder.sendall(b"1")
+                linux.call(_SET_PTRACER, int(said))
+            recorder.sendall(b"%d" % os.getpid())
             if instructions := recorder.recv(_LONGEST_FILTER):
                 try:
                     seccomp.install(instructions)

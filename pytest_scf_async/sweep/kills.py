@@ -125,7 +125,6 @@ class Kills:
         else:
             first, left = self._before_stop + 1, set(known)
         last: tuple[Point, _Place] | None = None
-        ended_us = self._lived.record.end_us or 0
         for (number, cut), digest in digests.items():
             while found and found[0][1].state[0] <= number:
                 last = found.pop(0)
@@ -134,8 +133,6 @@ class Kills:
             if number > len(self._record.effects):
                 return
             effect = self._record.effects[number - 1]
-            if effect.time_us > ended_us:
-                return  # it is of the next event, in the same instance
             state = State(number, effect, cut)
             in_init = self._has_places and self._stop is None
             at = last[1].at if last else Moment(effect.time_us, effect.records, 0, 0, "", in_init=in_init)

@@ -237,8 +237,10 @@ def preforked_pid(zygote: Zygote) -> int:
 
 
 def end_preforked(zygote: Zygote) -> None:
-    """Have the process end that was forked ahead for the next instance, so that only what instances leave is there."""
-    from internals import messages, take_preforked
+    """Have the processes end that were forked ahead for the next instance: only what instances leave is there then."""
+    from internals import end_recorder_ahead, messages, take_preforked
+
+    end_recorder_ahead(zygote, LONG)
 
     pid = preforked_pid(zygote)
     other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})

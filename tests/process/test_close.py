@@ -8,7 +8,7 @@ import socket
 import pytest
 from free_ports import free_port
 from internals import Zygote, pool_of, preforked_of
-from process_support import eventually, is_gone, preforked_pid
+from process_support import end_preforked, eventually, is_gone, preforked_pid
 
 # once: what the harness waits for is the same on all Pythons
 pytestmark = [pytest.mark.sandbox, pytest.mark.once]
@@ -40,6 +40,7 @@ def waits_for(monkeypatch) -> list[object]:
 def test_nobody_waits_for_the_death_of_an_instance_that_stands_still(deploy, make_runtime, waits_for) -> None:
     runtime = make_runtime()
     zygote = pool_of(runtime).sandboxes.zygote()
+    end_preforked(zygote)
     function = deploy(HANDLER.format(does="time.sleep(1)"), to=runtime)
     events = [function.invoke_async() for _ in range(2)]
     runtime.wait_all(events)

@@ -8,7 +8,7 @@ import signal
 from pathlib import Path
 
 import pytest
-from internals import Zygote, pool_of, preforked_of, version_of
+from internals import Zygote, pool_of, preforked_of, procfs, recorded_run, version_of
 from process_support import end_preforked, eventually, is_gone, preforked_pid
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -122,3 +122,32 @@ def test_an_idle_session_with_one_ends_as_any_other(zygote) -> None:
     end_preforked(zygote)
     assert is_gone(ready)
     assert zygote.alive
+
+
+def test_a_recorder_that_was_forked_ahead_and_killed_is_not_used(deploy, make_runtime, zygote, tmp_path: Path) -> None:
+    out = tmp_path / "out"
+    out.mkdir()
+
+    def recorded() -> list[str]:
+        runtime = make_runtime()
+        touch = deploy(
+            """
+            import os
+
+            def main_handler(event, context):
+                open(os.environ["OUT"] + "/a", "x").close()
+            """,
+            to=runtime,
+        )
+        (out / "a").unlink(missing_ok=True)
+        return [effect.call for effect in recorded_run(runtime, touch, out).effects]
+
+    def recorders() -> set[int]:
+        return {*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}
+
+    first = recorded()
+    assert eventually(lambda: len(recorders()) == 1)
+    recorder = recorders().pop()
+    os.kill(recorder, signal.SIGKILL)
+    assert eventually(lambda: is_gone(recorder))
+    assert recorded() == first == ["open"]

@@ -66,6 +66,23 @@ def test_each_change_is_an_effect_with_its_path(recorded: Records, tmp_path: Pat
     assert list(record.remarks()) == ["2 writers: one order of their changes was tried"]
 
 
+def test_the_next_event_of_the_instance_has_no_effects_in_the_record(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    append = deployed(
+        """\
+        import os, pathlib, time
+
+        def main_handler(event, context):
+            with pathlib.Path(os.environ["OUT"], event).open("a") as file:
+                file.write(event)
+        """
+    )
+    record = recorded_run(scf_runtime, append, tmp_path, "first", "second")
+    assert [effect.text for effect in record.effects] == ["open first", "write first"]
+    assert (tmp_path / "second").exists()
+
+
 def test_an_effect_has_the_simulated_time_and_the_number_of_records(recorded: Records, tmp_path: Path) -> None:
     record = recorded(
         """\

@@ -67,7 +67,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         b'\x03\x00\x00\x00\x00{"common": null, "inodes": [], "code": ["/c/index.py"], "environment": {}}',
     ),
     "probe": (messages.Probe(7), b"\x04\x07\x00\x00\x00"),
-    "record": (messages.Record(7, 8, 9, 1), b"\x05\x07\x00\x00\x00\x08\x00\x00\x00\x09\x00\x00\x00\x01\x00\x00\x00"),
+    "record": (messages.Record(7), b"\x05\x07\x00\x00\x00"),
     "ready": (
         messages.Ready(4711, ""),
         b"\x01\x00\x00\x00\x00g\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",

@@ -6,13 +6,12 @@ import _socket
 import errno
 import fcntl
 import os
-import socket
 import termios
 from typing import NoReturn
 
 from ...protocol import linux, messages, shared_page
 
-_write = os.write
+_write, _pwritev = os.write, os.pwritev
 _NOTHING = bytes(4)
 _MOST = 65_536
 """Bytes that are received at once."""
@@ -25,7 +24,7 @@ class Channel:
     frame (``messages.MARKED``). The process ends if the harness is gone, or user code has closed one of the two.
     """
 
-    __slots__ = ("_control", "_mark", "_unread", "fd", "frames", "marks", "socket")
+    __slots__ = ("_control", "_mark", "_receive_flags", "_send_flags", "_unread", "fd", "frames", "marks", "socket")
 
     def __init__(self, socket: _socket.socket, marks: tuple[int, bytes], control: shared_page.ControlPage) -> None:
         self.socket = socket
@@ -35,6 +34,7 @@ class Channel:
         self.frames = messages.FrameReader()
         self._unread: list[tuple[int, bytes]] = []
         """Frames that came together with the first one."""
+        self._send_flags, self._receive_flags = 0, _socket.MSG_DONTWAIT
 
     def receive_first(self) -> tuple[bytes, list[int]]:
         """Wait for the first frame; its body, and the descriptors that came with it. Without one the process ends."""
@@ -60,7 +60,7 @@ class Channel:
     def receive(self) -> list[tuple[int, bytes]]:
         """The frames that have come; does not wait."""
         try:
-            data = linux.receive(self.socket, _MOST, socket.MSG_DONTWAIT)
+            data = linux.receive(self.socket, _MOST, self._receive_flags)
         except BlockingIOError:
             return []
         except OSError as error:
@@ -72,9 +72,14 @@ class Channel:
     def send(self, frame: bytes) -> None:
         """Send a whole frame."""
         try:
-            self.socket.sendall(frame)
+            self.socket.sendall(frame, self._send_flags)
         except OSError as error:
             self._end(error)
+
+    def is_traced(self) -> None:
+        """The process is traced from here on: have a filter know its calls, at which nobody needs to stop it."""
+        self._send_flags |= linux.OURS_SENT
+        self._receive_flags |= linux.OURS_RECEIVED
 
     def send_marked(self, frame: bytes) -> None:
         """Send a frame with a mark in the output: what is written by now comes before it, the rest after it."""
@@ -84,7 +89,10 @@ class Channel:
     def mark_output(self) -> None:
         """Write the mark of a frame that is sent next."""
         try:
-            _write(self.marks, self._mark)
+            if self._send_flags:
+                _pwritev(self.marks, (self._mark,), -1, linux.OURS_WRITTEN)
+            else:
+                _write(self.marks, self._mark)
         except OSError as error:
             self._end(error)
 
