@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import ahead, bind_filter, clock_page, go_client, gob, loading
+from pytest_scf_async.bootstrap import ahead, bind_filter, c_connections, clock_page, go_client, gob, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
 from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient

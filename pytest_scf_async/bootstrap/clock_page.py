@@ -29,7 +29,7 @@ import os
 import struct
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any, Final, NamedTuple
 
 from ..protocol.shared_page import CLOCK_NOW
@@ -385,10 +385,13 @@ class _SharedObject(NamedTuple):
 
 
 _PT_LOAD, _PT_DYNAMIC, _PT_GNU_RELRO = 1, 2, 0x6474E552
-_DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ, _DT_JMPREL, _DT_RELACOUNT = 2, 5, 6, 7, 8, 23, 0x6FFFFFF9
+_DT_PLTRELSZ, _DT_STRTAB, _DT_SYMTAB, _DT_RELA, _DT_RELASZ = 2, 5, 6, 7, 8
+_DT_STRSZ, _DT_JMPREL, _DT_RELACOUNT = 10, 23, 0x6FFFFFF9
 _HEADER: Final = struct.Struct("<IIQQQQQQ")
-_RELOCATION: Final = struct.Struct("<QIIq")
-_SYMBOL: Final = struct.Struct("<IBBHQQ")
+_RELOCATION_BYTES: Final = 24
+"""Three words: the place, the kind and the number of the symbol, and what is added to that."""
+_SYMBOL_BYTES: Final = 24
+"""The first 32 bits say where its name is."""
 
 
 class _ObjectInfo(ctypes.Structure):
@@ -402,7 +405,7 @@ class _ObjectInfo(ctypes.Structure):
     )
 
 
-def _shared_objects(libc: Any) -> list[_SharedObject]:
+def shared_objects(libc: Any) -> list[_SharedObject]:
     found: list[_SharedObject] = []
 
     def note(info: Any, size: int, data: Any) -> int:
@@ -416,7 +419,9 @@ def _shared_objects(libc: Any) -> list[_SharedObject]:
     return found
 
 
-def _imports(of: _SharedObject, relocations: frozenset[int]) -> Iterator[tuple[str, int]]:
+def imports(
+    of: _SharedObject, relocations: frozenset[int], wanted: Iterable[str] = REDIRECTED
+) -> Iterator[tuple[str, int]]:
     """Each import of *of* that can be redirected: its name, and the place that holds the function's address."""
     table: dict[int, int] = {}
     for start, length in of.segments(_PT_DYNAMIC):
@@ -426,24 +431,28 @@ def _imports(of: _SharedObject, relocations: frozenset[int]) -> Iterator[tuple[s
         value = table.get(tag, 0)
         return value if value >= of.base else of.base + value  # musl's linker leaves the values of the file
 
-    symbols, strings = address(_DT_SYMTAB), address(_DT_STRTAB)
-    names: dict[int, str] = {}
+    strings = ctypes.string_at(address(_DT_STRTAB), table[_DT_STRSZ])
+    names = {name.encode(): name for name in wanted}
     for tag, size in ((_DT_RELA, _DT_RELASZ), (_DT_JMPREL, _DT_PLTRELSZ)):
         if tag not in table:
             continue
-        relative = table.get(_DT_RELACOUNT, 0) * _RELOCATION.size if tag == _DT_RELA else 0  # these come first
-        entries = ctypes.string_at(address(tag) + relative, table[size] - relative)
-        for offset, kind, symbol, _ in _RELOCATION.iter_unpack(entries):
-            if kind not in relocations:
-                continue
-            if symbol not in names:
-                entry = ctypes.string_at(symbols + symbol * _SYMBOL.size, _SYMBOL.size)
-                names[symbol] = ctypes.string_at(strings + _SYMBOL.unpack(entry)[0]).decode()
-            if names[symbol] in REDIRECTED:
-                yield names[symbol], of.base + offset
+        relative = table.get(_DT_RELACOUNT, 0) * _RELOCATION_BYTES if tag == _DT_RELA else 0  # these come first
+        entries = memoryview(ctypes.string_at(address(tag) + relative, table[size] - relative)).cast("Q").tolist()
+        kinds = entries[1::3]  # the upper half is the number of the symbol
+        numbers = {kind >> 32 for kind in kinds}
+        symbols = ctypes.string_at(address(_DT_SYMTAB), (max(numbers, default=-1) + 1) * _SYMBOL_BYTES)
+        places = memoryview(symbols).cast("I")[:: _SYMBOL_BYTES // 4]
+        found = {}
+        for number in numbers:
+            name = names.get(strings[places[number] : strings.index(b"\0", places[number])])
+            if name is not None:
+                found.update({number << 32 | kind: name for kind in relocations})
+        for offset, kind in zip(entries[::3], kinds, strict=True):
+            if kind in found:
+                yield found[kind], of.base + offset
 
 
-def _address(function: Any) -> int:
+def address_of(function: Any) -> int:
     return ctypes.cast(function, ctypes.c_void_p).value or 0
 
 
@@ -483,20 +492,19 @@ class ClockPage:
             raise Unavailable("this process may have no executable memory") from None
         self._kept.append(callback)
         code, labels = assemble(architecture.listing)
-        memory = self._map(3 * mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE)
+        memory = self.map_memory(3 * mmap.PAGESIZE)
         at, self._address = memory + mmap.PAGESIZE, memory + 2 * mmap.PAGESIZE
         self.data = _words(at, SLOTS)
         self.page = _words(self._address, mmap.PAGESIZE // 8)
         self.data[LIMIT] = NO_LIMIT
         self.data[RUNNING] = 1
         self.data[PAGE] = self._address
-        self.data[CLOCK_GETTIME] = _address(libc.clock_gettime)
-        self.data[CALLBACK] = _address(callback)
-        self.data[RAISE] = _address(ctypes.pythonapi.PyErr_SetInterruptEx)
-        self.data[SEM_TIMEDWAIT] = _address(libc.sem_timedwait)
+        self.data[CLOCK_GETTIME] = address_of(libc.clock_gettime)
+        self.data[CALLBACK] = address_of(callback)
+        self.data[RAISE] = address_of(ctypes.pythonapi.PyErr_SetInterruptEx)
+        self.data[SEM_TIMEDWAIT] = address_of(libc.sem_timedwait)
         ctypes.memmove(memory, code + struct.pack("<Q", at), len(code) + 8)
-        if libc.mprotect(memory, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC) != 0:
-            raise Unavailable(f"this process may have no executable memory ({os.strerror(ctypes.get_errno())})")
+        self.make_executable(memory)
         try:
             self.functions = {name: memory + labels[name] for name in REDIRECTED}
             self._redirect(architecture)
@@ -506,8 +514,14 @@ class ClockPage:
             raise
         self.active = True
 
-    def _map(self, length: int, protection: int) -> int:
-        address: int = self._libc.mmap(None, length, protection, _ANONYMOUS, -1, 0)
+    def make_executable(self, page: int) -> None:
+        """Have the *page* hold machine code, and be written no more; raises `Unavailable` if that may not be."""
+        if self._libc.mprotect(page, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_EXEC) != 0:
+            raise Unavailable(f"this process may have no executable memory ({os.strerror(ctypes.get_errno())})")
+
+    def map_memory(self, length: int) -> int:
+        """The address of *length* bytes that are mapped for good."""
+        address: int = self._libc.mmap(None, length, mmap.PROT_READ | mmap.PROT_WRITE, _ANONYMOUS, -1, 0)
         if address == _FAILED:
             raise Unavailable(f"no memory could be mapped ({os.strerror(ctypes.get_errno())})")
         return address
@@ -523,27 +537,27 @@ class ClockPage:
 
     def _redirect(self, architecture: Architecture) -> None:
         """Redirect the imports of the interpreter, and of ``time`` and ``_datetime`` where these are separate files."""
-        inside = [_address(ctypes.pythonapi.PyErr_SetInterruptEx)]
+        inside = [address_of(ctypes.pythonapi.PyErr_SetInterruptEx)]
         for name in ("time", "_datetime"):
             path = getattr(sys.modules.get(name), "__file__", None)
             if path is not None and not path.endswith(".py"):
                 library = ctypes.PyDLL(path)
                 self._kept.append(library)
-                inside.append(_address(getattr(library, f"PyInit_{name}")))
+                inside.append(address_of(getattr(library, f"PyInit_{name}")))
         redirected = set()
-        for each in _shared_objects(self._libc):
+        for each in shared_objects(self._libc):
             if not any(each.contains(address) for address in inside):
                 continue
-            for name, place in _imports(each, architecture.relocations):
+            for name, place in imports(each, architecture.relocations):
                 if not self._is_redirected(name):
                     continue
-                self._write(place, self.functions[name], each.protected(place))
+                self.write(place, self.functions[name], each.protected(place))
                 redirected.add(name)
         missing = [name for name in ("clock_gettime", "time") if name not in redirected]
         if missing:
             raise Unavailable(f"this build of Python does not import {' and '.join(missing)} from the C library")
 
-    def _write(self, place: int, value: int, protected: bool) -> None:
+    def write(self, place: int, value: int, protected: bool) -> None:
         before = ctypes.c_uint64.from_address(place)
         page = place // mmap.PAGESIZE * mmap.PAGESIZE
         if protected and self._libc.mprotect(page, mmap.PAGESIZE, mmap.PROT_READ | mmap.PROT_WRITE) != 0:
@@ -557,7 +571,7 @@ class ClockPage:
         """Undo the redirection; the mappings stay."""
         slots, self._slots = self._slots, []
         for place, value, protected in slots:
-            self._write(place, value, protected)
+            self.write(place, value, protected)
         self._slots.clear()
         self.active = False
 

@@ -81,6 +81,7 @@ def _stand_ready(nonce: str, fds: Sequence[int], zygote: int) -> Channel:
         Alarm(control, alarms.ring),
         arm_gates=gates.set_gates,
         answer_waits=connections.answer_waits,
+        answers_in_c=connections.answers_in_c,
     )
     return channel
 

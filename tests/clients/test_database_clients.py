@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import struct
 import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
+
+from pytest_scf_async.runtime import ScfRuntime
 
 pytestmark = pytest.mark.once
 Run = Callable[..., Any]
@@ -94,6 +98,30 @@ def main_handler(event, context):
     )
 
     assert found == [0, 3600]
+
+
+@pytest.mark.postgresql
+def test_each_call_of_libpq_that_gets_an_answer_is_a_row(
+    runtime: ScfRuntime, tmp_path: Path, postgres_port: int
+) -> None:
+    (tmp_path / "index.py").write_text("""import psycopg, time
+def query(port, text):
+    with psycopg.connect(host="127.0.0.1", port=port, user="tester", dbname="postgres") as connection:
+        connection.execute(text)
+def main_handler(event, context):
+    with psycopg.connect(host="127.0.0.1", port=event, user="tester", dbname="postgres") as connection:
+        connection.execute("SELECT 1")
+        connection.execute("SELECT generate_series(1, 20000)")
+        time.sleep(60)
+        query(event, "SELECT 1")
+""")
+    event = runtime.deploy(f"{tmp_path}/index.py:main_handler").invoke_async(postgres_port)
+    event.wait()
+
+    there = f" on a connection to 127.0.0.1:{postgres_port} at index.py:"
+    calls = ["connect 6", "execute 7", "execute 8", "", "connect 3", "execute 4", "__exit__ 3", "__exit__ 6"]
+    rows = ["psycopg.connection." + call.replace(" ", there) if call else "sleep(60) at index.py:9" for call in calls]
+    assert re.findall(r"  wait +(.+)", event.timeline) == rows
 
 
 def _packet(number: int, body: bytes) -> bytes:

@@ -57,6 +57,58 @@ _PLATFORM_LINES = {
     ),
 }
 
+LIBRARY_IN_C = """
+import ctypes
+
+for _name in ("libcrypto.so.3", "libcrypto.so.1.1"):
+    try:
+        crypto = ctypes.CDLL(_name)
+        break
+    except OSError:
+        crypto = None  # this machine has none
+
+class Client:
+    def __init__(self, port):
+        crypto.BIO_new_connect.restype = ctypes.c_void_p
+        self.bio = ctypes.c_void_p(crypto.BIO_new_connect(b"127.0.0.1:%d" % port))
+        assert crypto.BIO_ctrl(self.bio, 101, ctypes.c_long(0), None) == 1
+
+    def ask(self, data, end):
+        self.send(data)
+        return self.read(end)
+
+    def send(self, data):
+        assert crypto.BIO_write(self.bio, data, len(data)) == len(data)
+
+    def read(self, end, size=1000):
+        came, buffer = b"", ctypes.create_string_buffer(size)
+        while not (came.endswith(end) and came) and len(came) < size:
+            count = crypto.BIO_read(self.bio, buffer, size - len(came))
+            came += buffer.raw[:count]
+        return came
+
+    def fileno(self):
+        fd = ctypes.c_int()
+        crypto.BIO_ctrl(self.bio, 105, ctypes.c_long(0), ctypes.byref(fd))
+        return fd.value
+
+    def report_to(self, function):
+        # It is called back by C with an operation and what that has come to, which it returns.
+        kind = ctypes.CFUNCTYPE(ctypes.c_long, *[ctypes.c_void_p, ctypes.c_int, ctypes.c_void_p, ctypes.c_size_t],
+                                *[ctypes.c_int, ctypes.c_long, ctypes.c_int, ctypes.c_void_p])
+        self.callback = kind(lambda *of: function(of[1], of[6]))
+        crypto.BIO_set_callback_ex(self.bio, self.callback)
+
+    def close(self):
+        crypto.BIO_free_all(self.bio)
+
+def ask_once(port, data):
+    client = Client(port)
+    client.ask(data, data)
+    client.close()
+"""
+"""A client whose connections are made in C, past Python's ``socket``: OpenSSL's libcrypto has one."""
+
 CERTIFICATE = """
 -----BEGIN CERTIFICATE-----
 MIIBljCCATugAwIBAgIUXzFPPqJpeX37e+PNL8uHgU52unUwCgYIKoZIzj0EAwIw

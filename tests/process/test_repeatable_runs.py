@@ -17,7 +17,7 @@ from threading import Thread
 from typing import Any
 
 import pytest
-from process_support import START
+from process_support import LIBRARY_IN_C, START
 
 from pytest_scf_async import ScfRuntime
 
@@ -372,6 +372,38 @@ SIGNALS = """
         print(signal.sigtimedwait([signal.SIGUSR2], 30), time.time(), flush=True)
         return time.time()
 """
+LIBRARY_THAT_ASKS = (
+    LIBRARY_IN_C
+    + """
+import selectors, time
+
+def get(client, path):
+    return client.ask(b"GET %s HTTP/1.1\\r\\nHost: here\\r\\n\\r\\n" % path, path)[-len(path):]
+
+def once(port, path):
+    client = Client(port)
+    print(get(client, path), time.time(), flush=True)
+    client.close()
+
+def main_handler(event, context):
+    if crypto is None:
+        return
+    port = int(event["url"].split(":")[2].rstrip("/"))
+    kept = Client(port)
+    for number in range(3):
+        print(get(kept, b"/%d" % number), time.time(), flush=True)
+        get(kept, b"/unseen")
+        time.sleep(1)
+        once(port, b"/once")
+    with selectors.DefaultSelector() as selector:
+        selector.register(kept, selectors.EVENT_READ)
+        for number in range(3):
+            kept.send(b"GET /selected HTTP/1.1\\r\\nHost: here\\r\\n\\r\\n")
+            print(len(selector.select(60)), kept.read(b"/selected")[-9:], flush=True)
+    kept.close()
+    time.sleep(1)
+"""
+)
 
 
 @dataclass(frozen=True)
@@ -401,6 +433,7 @@ PROGRAMS = [
     Program("asyncio", ASYNCIO),
     Program("simulated asyncio", ASYNCIO, SIMULATED),
     Program("sockets", SOCKETS),
+    Program("library in C that asks", LIBRARY_THAT_ASKS),
     Program("own server", OWN_SERVER),
     Program("signals", SIGNALS, sigterm_at=130),
 ]
@@ -440,7 +473,7 @@ def server() -> Iterator[str]:
 def one_run(program: Program, file: Path) -> list[str]:
     """What is to be seen of an event of it."""
     with ExitStack() as stack:
-        url = stack.enter_context(server()) if program.name == "sockets" else ""
+        url = stack.enter_context(server()) if "url" in program.handler else ""
         runtime = stack.enter_context(ScfRuntime(start=START, seed="the same"))
         function = runtime.deploy(f"{file}:main_handler", name="same", timeout=3600, **program.options)
         event = function.invoke_async({"url": url})

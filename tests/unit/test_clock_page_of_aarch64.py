@@ -19,6 +19,7 @@ from internals import ARCHITECTURES, SLOTS, assemble, clock_page
 pytestmark = pytest.mark.qemu
 
 NATIVE = os.uname().machine == "aarch64"
+EMULATOR = [] if NATIVE else [shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static") or "qemu-aarch64"]
 LONG = 120
 """Real seconds; for what does not hang."""
 
@@ -168,10 +169,7 @@ def run(tmp_path: Path):
         program = tmp_path / "program"
         program.write_bytes(elf(begin, text, bytes(memory)))
         program.chmod(0o700)
-        emulator = (
-            [] if NATIVE else [shutil.which("qemu-aarch64") or shutil.which("qemu-aarch64-static") or "qemu-aarch64"]
-        )
-        done = subprocess.run([*emulator, str(program)], stdout=subprocess.PIPE, check=True, timeout=LONG)
+        done = subprocess.run([*EMULATOR, str(program)], stdout=subprocess.PIPE, check=True, timeout=LONG)
         left = Memory(done.stdout)
         assert left.misaligned == 0, "a function was called with a stack that is not aligned to 16 bytes"
         assert left.not_kept == 0, "a register that the caller keeps was changed"

@@ -13,6 +13,7 @@ import os
 from collections.abc import Iterator
 from typing import Any
 
+from .. import c_connections
 from ..scheduler.scheduler import scheduler
 from . import registry
 
@@ -31,13 +32,19 @@ def is_of_standard_library(path: str) -> bool:
 def fake_create_dynamic(spec: Any, file: Any = None, /) -> Any:
     if not is_of_standard_library(str(spec.origin)):
         scheduler.expect_output_of_c_code()
-    return _real_create_dynamic(spec) if file is None else _real_create_dynamic(spec, file)
+    made = _real_create_dynamic(spec) if file is None else _real_create_dynamic(spec, file)
+    if scheduler.c_code:
+        c_connections.redirect(is_of_standard_library)
+    return made
 
 
 def fake_dlopen(*args: Any) -> Any:
     if not _ours:
         scheduler.expect_output_of_c_code()
-    return _real_dlopen(*args)
+    handle = _real_dlopen(*args)
+    if scheduler.c_code:
+        c_connections.redirect(is_of_standard_library)
+    return handle
 
 
 @contextlib.contextmanager
@@ -56,5 +63,6 @@ _ours = False
 
 def install() -> None:
     """Before modules are preloaded."""
+    c_connections.install()
     registry.replace(_imp, "create_dynamic", fake_create_dynamic, _WHY)
     registry.replace(ctypes, "_dlopen", fake_dlopen, _WHY)

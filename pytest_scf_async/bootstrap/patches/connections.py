@@ -6,8 +6,9 @@ connection holds the clock for a moment longer; of HTTP/1 the length of the answ
 is idle, as one in a pool is, and holds nothing: if it did, no time would ever pass. Nobody owes anything on a
 connection that this process has accepted.
 
-The calls of code in C are not seen. For its connections the kernel keeps the ages of the last segments sent and
-received, in ms, which do not order a fast exchange: if the two are too close, an answer is taken as owed.
+The calls of code in C are seen for the rows of the timeline alone (``c_connections``). For its connections the kernel
+keeps the ages of the last segments sent and received, in ms, which do not order a fast exchange: if the two are too
+close, an answer is taken as owed.
 """
 
 from __future__ import annotations
@@ -25,7 +26,8 @@ from typing import Any, NamedTuple
 from ...protocol import procfs
 from ...protocol.messages import AnswerWaits
 from ...protocol.shared_page import FIRST_PLACE, NO_PLACE
-from .. import clock
+from ...protocol.shortening import shortened_list
+from .. import c_connections, clock
 from ..http_answers import MESSAGE, PING, PONG, START, Answer, Frames
 from ..scheduler.scheduler import Waiter, scheduler
 
@@ -38,6 +40,8 @@ ever idle, and where the data is not seen (TLS of a library's own, or just after
 which a connection to a peer of ``idle_ok``, which may owe an answer for ever, holds the clock after each send."""
 FOREVER = math.inf
 
+_FEW = 3
+"""How many connections a text names."""
 _TIE_MS = 2
 _HANDSHAKE = b"\x16"
 _HEAD = b"HEAD "
@@ -393,6 +397,22 @@ def _look_again(connection: Connection) -> None:
         scheduler.wake(waiter)
 
 
+def answers_in_c() -> str:
+    """On what the main thread has got answers in C since the last call, to be put behind a name; empty: it has not."""
+    found = c_connections.answered()
+    texts = [_peer_in_c(there) for fd, there in found if fd not in _connections or not _connections[fd].seen]
+    return f" on {shortened_list(texts, _FEW)}" if texts else ""
+
+
+def _peer_in_c(there: bytes) -> str:
+    """The other end of a connection, by its address as the kernel has it."""
+    family = int.from_bytes(there[:2], sys.byteorder)
+    if family not in _INTERNET:
+        return "a Unix socket"
+    packed = there[4:8] if family == socket.AF_INET else there[8:24]
+    return f"a connection to {shown((socket.inet_ntop(family, packed), int.from_bytes(there[2:4], 'big')))}"
+
+
 # -- in which order --------------------------------------------------------------------------------------------------
 
 
@@ -446,6 +466,8 @@ def claim_of(fd: int, *, receives: bool = False) -> Claim | None:
         connection = _connections.get(fd)
         if connection is None or connection.inode != inode:
             connection = _connections[fd] = Connection(inode, seen=False)
+        if not connection.seen:
+            c_connections.waited_for(fd)
         if connection.peer is not None and connection.seen:  # only until when it holds changes
             return _claim(connection, connection.peer, None, receives)
         borrowed = borrow(fd)

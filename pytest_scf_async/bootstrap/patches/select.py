@@ -21,7 +21,7 @@ from typing import Any
 
 from ...protocol import procfs, time_units
 from ...protocol.messages import Awaits
-from .. import clock, thread_table
+from .. import c_connections, clock, thread_table
 from ..clock_polls import polls
 from ..originals import real_epoll, real_poll
 from ..scheduler.callers import describe_call, describe_caller, in_loop, tasks_acquire
@@ -234,6 +234,8 @@ def _goes_on(name: str, prepare: Callable[[], Prepared], *, real: bool = False) 
         return describe_call(name, on) if is_real else ""
 
     scheduler.note_real(describe)
+    if c_connections.any_made():
+        prepare()  # which notes that the wait for such a connection is this one, whether its answer is there or not
     return True
 
 

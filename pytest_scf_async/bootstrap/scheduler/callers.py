@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import _thread
 import gc
+import opcode
 import os
 import sys
 import threading
@@ -94,12 +95,26 @@ def describe_caller(description: str, on: str = "") -> str:
     return text + _in_thread()
 
 
-def call_of_user() -> tuple[FrameType, str]:
+def frame_that_calls(frame: FrameType | None) -> FrameType | None:
+    """The frame whose call a signal has come in, that interrupts *frame*: one that has only begun has called nothing.
+
+    Code in C may call back Python, as for a codec, before it returns; or what comes next begins, as it has raised.
+    """
+    if frame is None or not (frame.f_lasti < 0 or frame.f_code.co_code[frame.f_lasti] == _BEGINS):
+        return frame
+    return frame.f_back
+
+
+_BEGINS = opcode.opmap.get("RESUME", -1)
+
+
+def call_of_user(frame: FrameType | None = None) -> tuple[FrameType, str]:
     """The innermost frame of user code, and the function of a library that it calls; empty if it calls none.
 
-    Where no code of the user's is on the stack, it is the outermost frame.
+    Looked for is from *frame* outwards, or from the caller. Where no code of the user's is on the stack, it is the
+    outermost frame.
     """
-    frame: FrameType = sys._getframe(1)
+    frame = frame or sys._getframe(1)
     called = ""
     while True:
         code = frame.f_code
@@ -119,12 +134,12 @@ _calls: dict[int, tuple[CodeType, bool, str]] = {}
 """By identity: code, whether it is the user's, and its name in texts; of ours it is empty."""
 
 
-def describe_call(description: str, on: str) -> str:
+def describe_call(description: str, on: str, frame: FrameType | None = None) -> str:
     """The same for a wait that another process may end. Named is the call of user code within which it is.
 
     In which line of a library it comes, and how often, depends on how quick the others are.
     """
-    frame, called = call_of_user()
+    frame, called = call_of_user(frame)
     if on and called.startswith("asyncio."):  # beside children alone, what the tasks await depends on these
         return describe_caller(description, on)
     return f"{called or description}{on} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}{_in_thread()}"

@@ -45,7 +45,7 @@ from .. import clock
 from ..clock_polls import polls
 from ..originals import real_poll
 from .alarm import Alarm
-from .callers import call_of_user, describe_caller, user_frame
+from .callers import call_of_user, describe_call, describe_caller, frame_that_calls, user_frame
 from .channel import Channel
 from .lease_log import LeaseLog
 from .lock import Section
@@ -243,6 +243,7 @@ class Scheduler:
     __slots__ = (
         "_alarm_waiter",
         "_answer_waits",
+        "_answers_in_c",
         "_arm_gates",
         "_call",
         "_core",
@@ -343,11 +344,13 @@ class Scheduler:
         *,
         arm_gates: Callable[[messages.ArmGates], None],
         answer_waits: Callable[[messages.AnswerWaits], list[Waiter]],
+        answers_in_c: Callable[[], str],
     ) -> None:
         """Become the scheduler of an instance whose only thread is the calling one; `join` opens it.
 
         *arm_gates* sets the gates that the harness names. *answer_waits* notes what the harness says of a connection,
-        and returns the waiters that it concerns. Both are parameters because their modules import this one.
+        and returns the waiters that it concerns. *answers_in_c* says on what code in C has got answers. They are
+        parameters because their modules import this one.
         """
         self.lock = Section()
         self.channel = channel
@@ -362,7 +365,7 @@ class Scheduler:
         self._alarm_waiter: Waiter | None = None
         """Stands for the alarm in the run queue; no thread waits for it."""
         self._arm_gates = arm_gates
-        self._answer_waits = answer_waits
+        self._answer_waits, self._answers_in_c = answer_waits, answers_in_c
         self.leased = LeaseLog(control)
         self.moved = False
         self._lease_suspensions = 0
@@ -407,6 +410,7 @@ class Scheduler:
         if not self.c_code:
             self._cpus = os.sched_getaffinity(0)
         self._count_threads()
+        self._answers_in_c()  # what modules that are preloaded have got is no row of an event
         with self.lock:
             self._take_messages(self.channel.take_unread())
 
@@ -471,15 +475,15 @@ class Scheduler:
         """Whether something real, or a child, is there to wait for at this instant."""
         return self.forked or self.real_us == self.clock_page[CLOCK_NOW]
 
-    def note_real(self, describe: Callable[[], str | None]) -> None:
+    def note_real(self, describe: Callable[[], str | None], frame: FrameType | None = None) -> None:
         """Note that the calling thread wants what another process makes ready, though it may be there already.
 
         Whether it is, the machine's speed decides. So the main thread's call is a row of the timeline in any case, and
         that of another thread in none. *describe* names the wait; empty: only this process can end it; None: it is for
-        the rest of what has come in part, and belongs to the wait before.
+        the rest of what has come in part, and belongs to the wait before. *frame*: the call is made there, not here.
         """
         now = self.clock_page[CLOCK_NOW]
-        call = self._call_now(now) if _get_ident() == self.main_ident else None
+        call = self._call_now(now, frame) if _get_ident() == self.main_ident else None
         if self.real_us == now and (call is None or call == self._call):
             return
         description = describe()
@@ -499,9 +503,9 @@ class Scheduler:
         return bool(awaits & (messages.HIDDEN if time_passes else messages.HIDDEN | messages.FOLDED))
 
     @staticmethod
-    def _call_now(now: int) -> tuple[int, int, int]:
+    def _call_now(now: int, frame: FrameType | None = None) -> tuple[int, int, int]:
         """The call of user code in which the main thread is, at this instant."""
-        frame, _ = call_of_user()
+        frame, _ = call_of_user(frame)
         return now, id(frame.f_code), frame.f_lasti
 
     def _fold(self, waiter: Waiter, sleeps: bool) -> None:
@@ -890,9 +894,16 @@ class Scheduler:
         if clock.is_in_c(frame):
             clock.interrupt(linux.POKE_SIGNAL)  # here nothing can be raised
             return
+        self._note_answers_in_c(frame)
         if self.pending:
             self.run_pending()
         self.receive()
+
+    def _note_answers_in_c(self, frame: FrameType | None) -> None:
+        """Where code in C that has just returned to *frame* has got an answer on a connection of its own, note that."""
+        if self.active and (on := self._answers_in_c()):
+            calls = frame_that_calls(frame)
+            self.note_real(lambda: describe_call("code in C", on, calls), calls)
 
     # -- blocking ------------------------------------------------------------------------------------------------------
 
@@ -1056,6 +1067,7 @@ class Scheduler:
                 self.pending.append(signum)
             self.main.wake()
         else:
+            self._note_answers_in_c(frame)
             self._receive_on_main()
             self._signals_came()
             owed, self.row_owed = self.row_owed, False
