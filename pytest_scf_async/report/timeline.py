@@ -41,6 +41,7 @@ from ..model.timeline import (
     StoppedBehind,
     StoppedForMemory,
     Waited,
+    WaitedForOthers,
     Written,
     ZygoteDied,
 )
@@ -135,7 +136,7 @@ _LISTENERS = {
 def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
     """What happened, in words; how many times equal waits were is not in it."""
     match entry:
-        case Waited(description=text) | Written(text=text) | Remark(text=text):
+        case Waited(description=text) | WaitedForOthers(description=text) | Written(text=text) | Remark(text=text):
             return text
         case StatusChanged():
             code = f" ({entry.status_code})" if entry.status_code else ""
@@ -200,7 +201,7 @@ def entry_text(entry: AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an 
 def entry_kind(entry: AnyEntry) -> str:
     """The word for its kind, by which a reader finds the lines of one kind."""
     match entry:
-        case Waited():
+        case Waited() | WaitedForOthers():
             return "wait"
         case Written():
             return "log"
@@ -263,6 +264,8 @@ def timeline_text(
         turns.clear()
 
     for time_us, number, each in in_order:
+        if isinstance(each, WaitedForOthers):
+            each = Waited(time_us, each.description, time_us, 1, None)  # noqa: PLW2901
         if isinstance(each, Waited):
             known = turns.get(each.description, each._replace(times=0))
             turns[each.description] = known._replace(last_us=each.last_us, times=known.times + each.times)

@@ -7,6 +7,7 @@ waits are recognized by their arguments: only those with a timeout stop.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 import struct
@@ -100,8 +101,10 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "clock_gettime": (),
     "gettimeofday": (),
     "time": (),
-    "wait4": (OneOf(2, (os.WNOHANG,), os.WNOHANG),),
-    "waitid": (OneOf(3, (os.WNOHANG,), os.WNOHANG),),
+    "wait4": (),
+    "waitid": (),
+    "flock": (OneOf(1, (fcntl.LOCK_SH, fcntl.LOCK_EX), fcntl.LOCK_SH | fcntl.LOCK_EX | fcntl.LOCK_NB),),
+    "fcntl": (OneOf(1, (fcntl.F_SETLKW, fcntl.F_OFD_SETLKW)),),
     "connect": (),
     "write": (OneOf(0, (1, 2)),),
     "writev": (OneOf(0, (1, 2)),),

@@ -47,6 +47,8 @@ class Connection:
     inode: int
     received: int | None = None
     """How many bytes had been received when the program last sent something; None: it has sent nothing."""
+    asked: str | None = None
+    """The other end; empty: it is of the tree, or of this process; None: not known yet."""
 
 
 def shown(address: bytes) -> str:
@@ -101,18 +103,23 @@ class Connections:
         self._by_process.setdefault(pid, {})[inode] = Connection(fd, inode)
         return shown(data) != self._server
 
-    def sends(self, pid: int, fd: int) -> None:
-        """A thread is about to send something there."""
+    def sends(self, pid: int, fd: int) -> str:
+        """A thread is about to send something there. Returns who will owe an answer; empty: nobody outside."""
         connections = self._by_process.get(pid)
         inode = procfs.inode_of(pid, fd) if connections else None
         if not connections or inode not in connections:
-            return
+            return ""
         connection = connections[inode]
-        state = _state_of(pid, fd)
-        if state is not None:
-            connection.received = _received(state.info)
-            if state.peer in self._idle_ok:
-                self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
+        state = _state_of(pid, fd, self._sock_diag if connection.asked is None else None)
+        if state is None:
+            return ""
+        connection.received = _received(state.info)
+        if state.peer in self._idle_ok:
+            self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
+        if connection.asked is None:
+            is_own = state.other is not None and state.other.inode and self._own(state.other.inode)
+            connection.asked = "" if is_own or state.peer == self._server else state.peer
+        return connection.asked
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""

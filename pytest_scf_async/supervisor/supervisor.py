@@ -17,6 +17,7 @@ import signal
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import bind_filter, clock, handler_program, program_process
@@ -71,6 +72,9 @@ class Supervisor:
     """Records its effects, where they are recorded."""
     _effect_gate = ""
     """The gate that is set before one of these."""
+    _rows_us = 0
+    _rows: Mapping[str, bool] = MappingProxyType({})
+    """The program's waits for others at the time `_rows_us`, and whether each was sent."""
     _untraced: frozenset[str] = frozenset()
     """What was reported of the program that is impossible under a tracer."""
 
@@ -146,6 +150,7 @@ class Supervisor:
             at_effect=lambda thread: self._stop_at_gate(self._effect_gate, "effect", thread),
             server=client.server,
             is_under_way=client.is_under_way,
+            waits_for_others=self._waits_for_others,
             untraceable=self._untraceable,
         )
         self._tree = Tree(hooks)
@@ -554,6 +559,7 @@ class Supervisor:
         due_us, now_us = due_ns // 1000, self._clock.now_us
         if due_us >= control.lease:
             return False
+        self._send_rows()
         if not is_calm and scheduler.channel.has_unread_output():
             self._report_time()
         while control.reading:
@@ -566,6 +572,18 @@ class Supervisor:
         self._moved = True
         return True
 
+    def _waits_for_others(self, name: str) -> None:
+        """Note a row of the timeline. It comes once the program waits, as its place among lines is real before."""
+        if self._rows_us != self._clock.now_us:
+            self._send_rows()
+            self._rows, self._rows_us = {}, self._clock.now_us
+        self._rows = {name: False, **self._rows}
+
+    def _send_rows(self) -> None:
+        owed, self._rows = sorted(name for name in self._rows if not self._rows[name]), dict.fromkeys(self._rows, True)
+        for name in owed:
+            self._send(messages.WaitsForOthers(name))
+
     def _report_time(self) -> None:
         """Mark the output, and report the time: all output up to the mark was written by the current time."""
         self._moved = False
@@ -577,6 +595,8 @@ class Supervisor:
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
+        if not (running_threads or self._held):  # else the same call may go on at this time
+            self._send_rows()
         due = self._tree.first()
         description = "" if due is None or self._gated or self._gated_at else _shown(due)
         due_us, order = self._reported_due = self._due_first()
@@ -642,6 +662,9 @@ class Supervisor:
                 self._stop_at_gate(gate.id, "listening", None)  # its handler is there since an earlier event
                 return
             invocation, self._waiting = self._waiting, None
+            self._send_rows()
+            self._rows = {}
+            self._tree.event_began()
             self._event_sent = self._client.ask(invocation)
             if self._event_sent:
                 self._client.await_arrival()
@@ -661,6 +684,7 @@ class Supervisor:
     def _is_ready(self) -> None:
         """Report that the init of the program is over."""
         self._ready = True
+        self._send_rows()
         failure = self._client.init_failure
         if failure is not None:
             self._waiting = None
@@ -684,6 +708,7 @@ class Supervisor:
     def _answer(self, answer: Answer) -> None:
         self._event_sent = False
         self._tree.event_ended()
+        self._send_rows()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         self._send(answer._replace(rss=self._memory(), used_ns=0))
@@ -823,6 +848,7 @@ class Supervisor:
         if why:
             self._initialised("NOT_STARTED", why)
         self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
+        self._send_rows()
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))

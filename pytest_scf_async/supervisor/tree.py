@@ -93,6 +93,9 @@ _ENDED_BY_STOPS: Final = frozenset(
     if name in HERE.calls
 )
 """Calls that return EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
+_QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
+"""Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
+that has WNOHANG."""
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
@@ -101,11 +104,18 @@ _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OTHER_DESCRIPTORS: Final = 100
 """How many descriptors are reserved for other purposes than the files of threads."""
 _LONGEST_STACK: Final = 1 << 23
+_SIGINFO_PID: Final = 16
+"""Where a ``siginfo_t`` has the process."""
 _HARMLESS: Final = frozenset(
     getattr(signal, name)
     for name in ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 )
 """Signals whose default action does not end the process."""
+
+
+def _child_in(tid: int, address: int) -> int:
+    """The process that the ``siginfo_t`` at *address* names; 0: none."""
+    return int.from_bytes(tracee.read_memory(tid, address + _SIGINFO_PID, 4), "little") if address else 0
 
 
 class Handler(NamedTuple):
@@ -115,6 +125,14 @@ class Handler(NamedTuple):
     """The thread's stack pointer when the signal arrived: the handler's stack is below it."""
     is_followed: bool
     """Whether `Hooks.handled` is called when the thread leaves it."""
+
+
+class Question(NamedTuple):
+    """A call of the first process in which it may wait for another one."""
+
+    name: str
+    at_us: int
+    """When it was made."""
 
 
 class Resumption(NamedTuple):
@@ -186,6 +204,8 @@ class Thread:
     """It stops at its next system call, and `Hooks.returned` is called when that returns."""
     clone: clones.Clone | None = None
     """Its clone call, if the flags of that were changed."""
+    question: Question | None = None
+    """The call that it makes, if that is one."""
     watched: bool = False
     """It makes a system call at whose return `Hooks.returned` is called."""
     stop_requested: bool = False
@@ -312,6 +332,8 @@ class Hooks:
     """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
     is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
     """Whether data is on the way on the connection whose end in the program has that port and that ``tcp_info``."""
+    waits_for_others: Callable[[str], None] = lambda _name: None
+    """Called when the first process has waited for another one, or has found ready what it asked for."""
     untraceable: Callable[[Process, str], None] = lambda _process, _why: None
     """Called when a process is something, or does something, that is impossible under a tracer."""
 
@@ -349,6 +371,12 @@ class Tree:
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
+        self._first = 0
+        """The process whose waits for others are reported: that of the program's main thread."""
+        self._newest: tuple[int, set[int]] = (0, set())
+        """The last time at which processes were forked, in µs, and these."""
+        self._is_of_others = False
+        """The current time has come for another process: what ends at it ends the wait in which time has passed."""
         self._has_terminals = False
         """A process of the tree has made a terminal."""
         self._deferred: dict[int, list[int]] = {}
@@ -380,11 +408,13 @@ class Tree:
         tracee.seize(pid)
         self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(proc_reads.FILES)
         process = self.processes[pid] = Process(pid)
+        self._first = pid
         self._add(pid, process).seen = True
 
     def join(self, pid: int) -> None:
         """Trace the running process *pid*, which is not a child of this one, and all that it starts."""
         process = self.processes[pid] = Process(pid)
+        self._first = pid
         while left := [tid for tid in map(int, procfs.tasks_of(pid)) if tid not in self.threads]:
             for tid in left:
                 try:
@@ -409,6 +439,10 @@ class Tree:
             injector.call("seccomp", _SET_MODE_FILTER, 0, place)
         finally:
             injector.restore()
+
+    def event_began(self) -> None:
+        """The program has been given an event at the current time."""
+        self._is_of_others = False
 
     def event_ended(self, *, for_good: bool = False) -> None:
         """The program changes nothing more for its event: it has answered, or it has ended *for good*."""
@@ -535,6 +569,9 @@ class Tree:
                     self._request_stop(thread)
 
     def _inherit(self, process: Process, parent: Process) -> None:
+        if self._newest[0] != self._now_us:
+            self._newest = self._now_us, set()
+        self._newest[1].add(process.pid)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
@@ -699,8 +736,8 @@ class Tree:
             self._return(thread, -errno.EPERM)
         elif name == "connect":
             self._connects(thread, registers)
-        elif name in ("wait4", "waitid"):
-            self._looks_for_ended(thread)
+        elif name in _QUESTIONS:
+            self._asks(thread, name, registers)
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
         elif name == "ioctl":
@@ -710,8 +747,7 @@ class Tree:
             self._go_on(thread, to_exit=self._random.at_call(tid, thread.process.pid, registers))
         else:
             if name in seccomp.SENDS:
-                self._progresses(thread.process)
-                self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
+                self._sends(thread.process, registers)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
 
@@ -750,7 +786,50 @@ class Tree:
             else:
                 process.looks_until = math.inf
         with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
-            self._go_on(thread)
+            self._go_on(thread, to_exit=thread.question is not None)
+
+    @property
+    def _now_us(self) -> int:
+        return self.hooks.clocks().realtime // 1000
+
+    def _sends(self, process: Process, registers: Registers) -> None:
+        self._progresses(process)
+        peer = self.connections.sends(process.pid, registers.argument(0) & 0xFFFFFFFF)
+        if peer and process.pid == self._first:
+            self.hooks.waits_for_others(f"an answer on a connection to {peer}")
+
+    def _asks(self, thread: Thread, name: str, registers: Registers) -> None:
+        """Handle a thread that asks for the end of a child, or for a lock of a file."""
+        at = _QUESTIONS[name]
+        options = registers.argument(at) if at else 0
+        if thread.process.pid == self._first and self._newest[0] and not options & os.WNOWAIT:
+            thread.question = Question(name, self._now_us)
+        if options & os.WNOHANG:
+            self._looks_for_ended(thread)
+        else:
+            self._go_on(thread, to_exit=thread.question is not None)
+
+    def _answered(self, thread: Thread, question: Question) -> None:
+        """Report a wait for another process in which no simulated time has passed.
+
+        Whether there was anything to wait for, and whether Bash takes the end of a child in its handler of SIGCHLD or
+        in a call that waits, the machine's speed decides: so what counts is what the first process has got by this
+        instant. The end of a child that was there before this instant, and ends as the time comes for which another
+        process has waited, is the end of the wait in which that time has passed.
+        """
+        registers, tid, now_us = self._registers, thread.tid, self._now_us
+        registers.read(tid)
+        result = registers.result
+        if not _QUESTIONS[question.name]:
+            has_row = result == 0 and question.at_us == now_us
+        else:
+            if question.name == "waitid":
+                result = _child_in(tid, registers.argument(2)) if result == 0 else 0
+            has_row = result > 0 and (
+                not self._is_of_others or (now_us == self._newest[0] and result in self._newest[1])
+            )
+        if has_row:
+            self.hooks.waits_for_others(question.name)
 
     @staticmethod
     def _nap_of(thread: Thread, name: str, registers: Registers) -> int:
@@ -806,7 +885,7 @@ class Tree:
         if not self.hooks.lease_wait(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
-            self._reset_naps()
+            self._time_came(thread.process.pid)
         waits.end_at_once(thread.tid, wait, registers)
         registers.write(thread.tid)
         self._go_on(thread, calm=calm)
@@ -824,7 +903,7 @@ class Tree:
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
         elif calm is not None and calm.thread is thread and self.hooks.lease_wait(wait, False):
-            self._reset_naps()
+            self._time_came(thread.process.pid)
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)
             registers.write(tid)
@@ -1019,6 +1098,9 @@ class Tree:
     def _at_exit(self, thread: Thread) -> None:
         if self._random is not None:
             self._random.at_exit(thread.tid)
+        question, thread.question = thread.question, None
+        if question is not None:
+            self._answered(thread, question)
         wait, thread.wait = thread.wait, None
         if wait is not None:
             registers, clocks = self._registers, self.hooks.clocks()
@@ -1265,6 +1347,8 @@ class Tree:
             thread.interrupted = thread.receipt = None
         elif signum not in _STOPS:
             self._restart_call(thread)
+        if signum == signal.SIGTERM and thread.process.pid == self._first:
+            self._is_of_others = False
         is_followed = self.hooks.signalled(thread, signum)
         if is_followed or (is_caught and (thread.gated or thread.handlers)):
             self._registers.read(thread.tid)
@@ -1335,7 +1419,7 @@ class Tree:
     def wake(self, due: Due) -> None:
         """End the wait, or fire the timer, whose time has come."""
         self._calm = None
-        self._reset_naps()
+        self._time_came(due.source.pid if isinstance(due.source, Timer) else due.source.process.pid)
         if isinstance(due.source, Timer):
             self.timers.fire(due.source, self.hooks.clocks())
             return
@@ -1347,8 +1431,9 @@ class Tree:
         except ProcessLookupError:
             pass  # its end is reported next
 
-    def _reset_naps(self) -> None:
-        """Let naps end at once again, because another thread goes on."""
+    def _time_came(self, pid: int) -> None:
+        """Note that the time has come for which process *pid* has waited; naps end at once again, as it goes on."""
+        self._is_of_others = pid != self._first
         for thread in self.threads.values():
             thread.naps = 0
 
