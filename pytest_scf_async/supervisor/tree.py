@@ -127,6 +127,15 @@ class Handler(NamedTuple):
     """Whether `Hooks.handled` is called when the thread leaves it."""
 
 
+@dataclass
+class Instant:
+    """What happened to processes at one time."""
+
+    time_us: int
+    forked: set[int] = field(default_factory=set)
+    ended: set[int] = field(default_factory=set)
+
+
 class Question(NamedTuple):
     """A call of the first process in which it may wait for another one."""
 
@@ -373,8 +382,8 @@ class Tree:
         )
         self._first = 0
         """The process whose waits for others are reported: that of the program's main thread."""
-        self._newest: tuple[int, set[int]] = (0, set())
-        """The last time at which processes were forked, in µs, and these."""
+        self._has_forked = False
+        self._instant = Instant(0)
         self._is_of_others = False
         """The current time has come for another process: what ends at it ends the wait in which time has passed."""
         self._has_terminals = False
@@ -569,9 +578,8 @@ class Tree:
                     self._request_stop(thread)
 
     def _inherit(self, process: Process, parent: Process) -> None:
-        if self._newest[0] != self._now_us:
-            self._newest = self._now_us, set()
-        self._newest[1].add(process.pid)
+        self._has_forked = True
+        self._now().forked.add(process.pid)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
@@ -601,6 +609,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
+            self._now().ended.add(pid)
             self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
@@ -788,9 +797,11 @@ class Tree:
         with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
             self._go_on(thread, to_exit=thread.question is not None)
 
-    @property
-    def _now_us(self) -> int:
-        return self.hooks.clocks().realtime // 1000
+    def _now(self) -> Instant:
+        now_us = self.hooks.clocks().realtime // 1000
+        if now_us != self._instant.time_us:
+            self._instant = Instant(now_us)
+        return self._instant
 
     def _sends(self, process: Process, registers: Registers) -> None:
         self._progresses(process)
@@ -802,8 +813,8 @@ class Tree:
         """Handle a thread that asks for the end of a child, or for a lock of a file."""
         at = _QUESTIONS[name]
         options = registers.argument(at) if at else 0
-        if thread.process.pid == self._first and self._newest[0] and not options & os.WNOWAIT:
-            thread.question = Question(name, self._now_us)
+        if thread.process.pid == self._first and self._has_forked and not options & os.WNOWAIT:
+            thread.question = Question(name, self._now().time_us)
         if options & os.WNOHANG:
             self._looks_for_ended(thread)
         else:
@@ -812,22 +823,20 @@ class Tree:
     def _answered(self, thread: Thread, question: Question) -> None:
         """Report a wait for another process in which no simulated time has passed.
 
-        Whether there was anything to wait for, and whether Bash takes the end of a child in its handler of SIGCHLD or
-        in a call that waits, the machine's speed decides: so what counts is what the first process has got by this
-        instant. The end of a child that was there before this instant, and ends as the time comes for which another
-        process has waited, is the end of the wait in which that time has passed.
+        Whether a call had to wait, and whether Bash takes the end of a child there or in its handler of SIGCHLD, the
+        machine's speed decides: so what counts is what the first process has got at this time. A child that ended
+        earlier has it wait for nothing. One that was there before, and ends as the time comes for which a process has
+        waited that is not the first one, ends the wait in which that time has passed.
         """
-        registers, tid, now_us = self._registers, thread.tid, self._now_us
+        registers, tid, now = self._registers, thread.tid, self._now()
         registers.read(tid)
         result = registers.result
         if not _QUESTIONS[question.name]:
-            has_row = result == 0 and question.at_us == now_us
+            has_row = result == 0 and question.at_us == now.time_us
         else:
             if question.name == "waitid":
                 result = _child_in(tid, registers.argument(2)) if result == 0 else 0
-            has_row = result > 0 and (
-                not self._is_of_others or (now_us == self._newest[0] and result in self._newest[1])
-            )
+            has_row = result in now.ended and (result in now.forked or not self._is_of_others)
         if has_row:
             self.hooks.waits_for_others(question.name)
 
