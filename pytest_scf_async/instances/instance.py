@@ -501,7 +501,6 @@ class Instance:
                 wrote = messages.wrote_in(kind, body)
                 if wrote is not None:  # these waits were over when the lines were written
                     self.owner.instance_leased(self, wrote.records)
-                    self.tells_time(wrote.time_us)  # it may have moved the clock after a report that ended its lease
                 self.output.give_lines(None if wrote is None else wrote.time_us)
                 self.output.pass_mark()
             else:

@@ -595,6 +595,7 @@ class Supervisor:
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
+            scheduler.control.lease = 0  # the report ends it: what an answer has the program do next is of this time
         if not (running_threads or self._held):  # else the same call may go on at this time
             self._send_rows()
         due = self._tree.first()
