@@ -263,7 +263,7 @@ class Lockstep:
         if instance is not None:
             self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
-                event.reclaimed(fact.value)
+                event.reclaimed((fact if fate is InstanceFate.RECLAIMED else Fact.PROCESS_EXITED).value)
                 self.pool.drop(instance)
             elif event.function.retired is not None:
                 event.reclaimed(event.function.retired)
