@@ -633,7 +633,7 @@ class Tree:
             if other.tid == before:
                 thread.serial = other.serial
         thread.close()
-        thread.wait = thread.interrupted = thread.receipt = None
+        thread.wait = thread.interrupted = thread.receipt = thread.question = None
         thread.vfork_child = 0
         process.executes = True
         process.threads_made = 1

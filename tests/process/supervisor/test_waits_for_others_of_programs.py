@@ -260,12 +260,35 @@ class Programs:
         ).invoke_async(self.port)
 
 
-ROW = re.compile(r" *\+(\S+) s  wait +(.+)")
+ROW = re.compile(r" *\+(\S+ s  wait +(?:an answer|wait|flock).*)")
+ANSWER = "wait      an answer on a connection to 127.0.0.1:server"
+"""What a row says of a request."""
+ROWS = {
+    "bash": [
+        *("0 s  wait      wait4", f"3 s  {ANSWER}", "3 s  wait      wait4", "6 s  wait      wait4"),
+        "610 s  wait      wait4",
+    ],
+    "python": [
+        *("0 s  wait      wait4", f"1 s  {ANSWER}", "3 s  wait      wait4", "10.013 s  wait      wait4"),
+        "11.013 s  wait      flock",
+    ],
+    "node": ["0 s  wait      wait4", f"1 s  {ANSWER}", "1 s  wait      wait4", "3 s  wait      wait4"],
+    "go": ["0 s  wait      {}", f"1 s  {ANSWER}", "7 s  wait      {}"],
+    "asyncio": [
+        *("0 s  wait      wait4", f"1.000001 s  {ANSWER}", "1.000001 s  wait      wait4"),
+        f"2.000002 s  {ANSWER}",
+    ],
+    "handler": [
+        *("0 s  wait      wait4", "1 s  wait      wait4", "2 s  wait      wait4", f"3 s  {ANSWER}"),
+        "3 s  wait      wait4, 2 times, the last at +604 s",
+    ],
+}
+"""The rows of waits for others; Go waits in ``waitid`` where it has descriptors of processes."""
 
 
-def seen(invoke: Invoke, port: int) -> list[str]:
+def seen(invoke: Invoke, port: int, *, leases: bool = True) -> list[str]:
     """The rows of an event that are no real time, and the lines of the program."""
-    with ScfRuntime(ScfSettings(start=START, compute_grace=60)) as runtime:
+    with ScfRuntime(ScfSettings(start=START, compute_grace=60, leases=leases)) as runtime:
         event = invoke(runtime)
         runtime.clock.advance(610)
         if not event.ended:
@@ -292,6 +315,14 @@ CASES = [
 def test_each_instant_has_its_rows(name: str, tmp_path: Path, port: int, build_go: Callable[[str], str]) -> None:
     invoke: Invoke = getattr(Programs(tmp_path, port, build_go), name)()
     first = seen(invoke, port)
-    print("\n".join(first))
+    rows = [found[1] for found in map(ROW.match, first) if found]
+    of_go = "waitid" if any("waitid" in row for row in rows) else "wait4"
+    assert rows == [row.format(of_go) for row in ROWS[name]]
     for _ in range(RUNS - 1):
         assert seen(invoke, port) == first
+
+
+@pytest.mark.parametrize("name", CASES)
+def test_leases_change_none_of_them(name: str, tmp_path: Path, port: int, build_go: Callable[[str], str]) -> None:
+    invoke: Invoke = getattr(Programs(tmp_path, port, build_go), name)()
+    assert seen(invoke, port, leases=False) == seen(invoke, port)
