@@ -11,6 +11,7 @@ import contextlib
 import ctypes
 import mmap
 import os
+import re
 import resource
 import select
 import signal
@@ -580,8 +581,8 @@ class Supervisor:
         self._rows = {name: False, **self._rows}
 
     def _send_rows(self) -> None:
-        owed, self._rows = sorted(name for name in self._rows if not self._rows[name]), dict.fromkeys(self._rows, True)
-        for name in owed:
+        owed, self._rows = [name for name in self._rows if not self._rows[name]], dict.fromkeys(self._rows, True)
+        for name in sorted(owed, key=_with_numbers):
             self._send(messages.WaitsForOthers(name))
 
     def _report_time(self) -> None:
@@ -869,6 +870,11 @@ def _signals_as_file(signals: set[int]) -> int:
     mask = ctypes.create_string_buffer(sum(1 << (each - 1) for each in signals).to_bytes(8, "little"), 128)
     descriptor: int = _libc.signalfd(-1, mask, _SFD_FLAGS)
     return descriptor
+
+
+def _with_numbers(name: str) -> list[tuple[int, str]]:
+    """The key by which line 9 comes before line 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _shown(due: Due) -> str:

@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..bootstrap.originals import real_poll, real_waitpid
-from ..protocol import procfs, terminals
+from ..protocol import calls_of_user, procfs, terminals
 from ..protocol.shared_page import Order
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
@@ -133,7 +133,8 @@ class Instant:
 
     time_us: int
     forked: set[int] = field(default_factory=set)
-    ended: set[int] = field(default_factory=set)
+    ended: dict[int, str] = field(default_factory=dict)
+    """With the calls of user code that have started them."""
 
 
 class Question(NamedTuple):
@@ -142,6 +143,8 @@ class Question(NamedTuple):
     name: str
     at_us: int
     """When it was made."""
+    call: str = ""
+    """The call of user code that waits for a lock; empty: that is not known."""
 
 
 class Resumption(NamedTuple):
@@ -180,6 +183,8 @@ class Process:
     """How often it had written something when that was last checked."""
     looks_until: float = math.inf
     """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
+    call: str = ""
+    """The call of user code that has started it; empty: that is not known."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
 
@@ -383,6 +388,8 @@ class Tree:
         self._first = 0
         """The process whose waits for others are reported: that of the program's main thread."""
         self._has_forked = False
+        self._calls_at = 0
+        """Where the first process says which call of user code it makes (`calls_of_user`); 0: nowhere."""
         self._instant = Instant(0)
         self._is_of_others = False
         """The current time has come for another process: what ends at it ends the wait in which time has passed."""
@@ -580,6 +587,7 @@ class Tree:
     def _inherit(self, process: Process, parent: Process) -> None:
         self._has_forked = True
         self._now().forked.add(process.pid)
+        process.call = self._call_of_user(parent.pid)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
@@ -609,7 +617,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
-            self._now().ended.add(pid)
+            self._now().ended[pid] = thread.process.call
             self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
@@ -636,6 +644,7 @@ class Tree:
         thread.wait = thread.interrupted = thread.receipt = thread.question = None
         thread.vfork_child = 0
         process.executes = True
+        self._calls_at *= process.pid != self._first
         process.threads_made = 1
         thread.is_monitor = False
         self._release_vfork_parent(process.pid)
@@ -750,8 +759,7 @@ class Tree:
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
         elif name == "ioctl":
-            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
-            self._go_on(thread)
+            self._begin_ioctl(thread, registers)
         elif name in seccomp.DRAWS and self._random is not None:
             self._go_on(thread, to_exit=self._random.at_call(tid, thread.process.pid, registers))
         else:
@@ -797,6 +805,26 @@ class Tree:
         with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
             self._go_on(thread, to_exit=thread.question is not None)
 
+    def _begin_ioctl(self, thread: Thread, registers: Registers) -> None:
+        if registers.argument(1) & 0xFFFFFFFF != calls_of_user.REGISTER:
+            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
+            self._go_on(thread)
+            return
+        if thread.process.pid == self._first:
+            self._calls_at = registers.argument(2)
+        self._return(thread, 0)
+
+    def _call_of_user(self, pid: int) -> str:
+        """The call of user code in which that process starts a child or connects; code in C says none."""
+        if pid != self._first or not self._calls_at:
+            return ""
+        try:
+            text = tracee.read_memory(pid, self._calls_at, calls_of_user.BYTES).partition(b"\0")[0]
+            tracee.write_memory(pid, self._calls_at, b"\0")
+        except OSError:
+            return ""
+        return text.decode("utf-8", "replace")
+
     def _now(self) -> Instant:
         now_us = self.hooks.clocks().realtime // 1000
         if now_us != self._instant.time_us:
@@ -814,7 +842,7 @@ class Tree:
         at = _QUESTIONS[name]
         options = registers.argument(at) if at else 0
         if thread.process.pid == self._first and self._has_forked and not options & os.WNOWAIT:
-            thread.question = Question(name, self._now().time_us)
+            thread.question = Question(name, self._now().time_us, "" if at else self._call_of_user(self._first))
         if options & os.WNOHANG:
             self._looks_for_ended(thread)
         else:
@@ -832,13 +860,14 @@ class Tree:
         registers.read(tid)
         result = registers.result
         if not _QUESTIONS[question.name]:
-            has_row = result == 0 and question.at_us == now.time_us
+            has_row, call = result == 0 and question.at_us == now.time_us, question.call and f" in {question.call}"
         else:
             if question.name == "waitid":
                 result = _child_in(tid, registers.argument(2)) if result == 0 else 0
             has_row = result in now.ended and (result in now.forked or not self._is_of_others)
+            call = f" for the child of {now.ended[result]}" if now.ended.get(result) else ""
         if has_row:
-            self.hooks.waits_for_others(question.name)
+            self.hooks.waits_for_others(question.name + call)
 
     @staticmethod
     def _nap_of(thread: Thread, name: str, registers: Registers) -> int:
@@ -1145,7 +1174,9 @@ class Tree:
         """Handle a thread that is about to connect to a server: from here on its process also stops at each send."""
         fd, address, length = (registers.argument(index) for index in range(3))
         process = thread.process
-        found = self.connections.connects(process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+        found = self.connections.connects(
+            process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF, self._call_of_user(process.pid)
+        )
         if found and not process.sends_are_seen:
             process.sends_are_seen = True
             self._see_sends(thread, registers)

@@ -166,7 +166,7 @@ def main_handler(event, context):
     asyncio.run(main(event))
 """
 HANDLER = """
-import os, subprocess, time, urllib.request
+import fcntl, os, subprocess, time, urllib.request
 
 def main_handler(event, context):
     subprocess.run(["sh", "-c", "echo one | cat"])
@@ -179,6 +179,8 @@ def main_handler(event, context):
         time.sleep(1)
     print(urllib.request.urlopen(f"http://127.0.0.1:{event}/handler").read(), os.system("true"), flush=True)
     time.sleep(1)
+    with open("/tmp/lock", "w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
     subprocess.run(["sleep", "600"])
     subprocess.run(["true"])
 """
@@ -275,12 +277,20 @@ ROWS = {
     "node": ["0 s  wait      wait4", f"1 s  {ANSWER}", "1 s  wait      wait4", "3 s  wait      wait4"],
     "go": ["0 s  wait      {}", f"1 s  {ANSWER}", "7 s  wait      {}"],
     "asyncio": [
-        *("0 s  wait      wait4", f"1.000001 s  {ANSWER}", "1.000001 s  wait      wait4"),
-        f"2.000002 s  {ANSWER}",
+        "0 s  wait      wait4 for the child of asyncio.subprocess.create_subprocess_exec at index.py:5",
+        f"1.000001 s  {ANSWER} of asyncio.streams.open_connection at index.py:9",
+        "1.000001 s  wait      wait4 for the child of asyncio.subprocess.create_subprocess_exec at index.py:5",
+        f"2.000002 s  {ANSWER} of asyncio.streams.open_connection at index.py:9",
     ],
     "handler": [
-        *("0 s  wait      wait4", "1 s  wait      wait4", "2 s  wait      wait4", f"3 s  {ANSWER}"),
-        "3 s  wait      wait4, 2 times, the last at +604 s",
+        "0 s  wait      wait4 for the child of os.fork at index.py:7",
+        "0 s  wait      wait4 for the child of subprocess.run at index.py:5",
+        "1 s  wait      wait4 for the child of os.fork at index.py:7",
+        "2 s  wait      wait4 for the child of os.fork at index.py:7",
+        f"3 s  {ANSWER} of urllib.request.urlopen at index.py:13",
+        "3 s  wait      wait4 for the child of os.system at index.py:13",
+        "4 s  wait      flock in fcntl.flock at index.py:16",
+        "604 s  wait      wait4 for the child of subprocess.run at index.py:18",
     ],
 }
 """The rows of waits for others; Go waits in ``waitid`` where it has descriptors of processes."""
