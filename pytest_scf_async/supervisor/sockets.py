@@ -121,11 +121,11 @@ class Connections:
         connection.received = _received(state.info)
         if state.peer in self._idle_ok:
             self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
-        if connection.asked is None:
+        if connection.asked is None and state.port:  # else it is not made yet
             is_own = state.other is not None and state.other.inode and self._own(state.other.inode)
             made = f" of {connection.call}" if connection.call else ""
             connection.asked = "" if is_own or state.peer == self._server else state.peer + made
-        return connection.asked
+        return connection.asked or ""
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""

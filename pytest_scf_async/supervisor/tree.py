@@ -134,7 +134,7 @@ class Instant:
     time_us: int
     forked: set[int] = field(default_factory=set)
     ended: dict[int, str] = field(default_factory=dict)
-    """With the calls of user code that have started them."""
+    """With the calls of user code that have started them. All have their numbers inside the program's container."""
 
 
 class Question(NamedTuple):
@@ -183,6 +183,8 @@ class Process:
     """How often it had written something when that was last checked."""
     looks_until: float = math.inf
     """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
+    inside: int = 0
+    """Its number in its own namespace, as in a container."""
     call: str = ""
     """The call of user code that has started it; empty: that is not known."""
     reads_left: int = exec_stop.NO_LIMIT
@@ -586,8 +588,8 @@ class Tree:
 
     def _inherit(self, process: Process, parent: Process) -> None:
         self._has_forked = True
-        self._now().forked.add(process.pid)
-        process.call = self._call_of_user(parent.pid)
+        process.inside, process.call = procfs.id_inside(process.pid), self._call_of_user(parent.pid)
+        self._now().forked.add(process.inside)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
@@ -617,7 +619,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
-            self._now().ended[pid] = thread.process.call
+            self._now().ended[thread.process.inside] = thread.process.call
             self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
