@@ -73,6 +73,9 @@ class Supervisor:
     """Records its effects, where they are recorded."""
     _effect_gate = ""
     """The gate that is set before one of these."""
+    _lease_ended = False
+    """It has reported a wait since it got the run token. When an answer has the program go on, the test's process may not
+    know yet that this ends the lease: it would take what the program writes for later than it is."""
     _rows_us = 0
     _rows: Mapping[str, bool] = MappingProxyType({})
     """The program's waits for others at the time `_rows_us`, and whether each was sent."""
@@ -368,6 +371,7 @@ class Supervisor:
             if self._polled and kind == messages.RESUME:  # a later answer would give the run token back
                 self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
+            self._lease_ended = self._lease_ended and kind not in (messages.RESUME, messages.INVOKE, messages.OPEN_GATE)
             if kind == messages.RESUME:
                 self._resume()
             elif kind == messages.INVOKE:
@@ -519,7 +523,7 @@ class Supervisor:
         """Whether the clock could be moved to *due_ns* before a wait begins that ends then."""
         if not self._ready or self._waiting is not None or self._polled or self._preempted or self._status is not None:
             return False
-        if self._client.answered is not None:
+        if self._client.answered is not None or self._lease_ended:
             return False  # the event ends when the program waits
         return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
@@ -554,7 +558,7 @@ class Supervisor:
 
     def _move_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Move the clock to the end of a wait if the lease allows that; returns whether it was moved."""
-        if self._signals_requested or self._gated_at or self._has_answered:
+        if self._signals_requested or self._gated_at or self._has_answered or self._lease_ended:
             return False
         control = scheduler.control
         due_us, now_us = due_ns // 1000, self._clock.now_us
@@ -581,6 +585,8 @@ class Supervisor:
         self._rows = {name: False, **self._rows}
 
     def _send_rows(self) -> None:
+        if all(self._rows.values()):
+            return
         owed, self._rows = [name for name in self._rows if not self._rows[name]], dict.fromkeys(self._rows, True)
         for name in sorted(owed, key=_with_numbers):
             self._send(messages.WaitsForOthers(name))
@@ -596,7 +602,7 @@ class Supervisor:
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
-            scheduler.control.lease = 0  # the report ends it: what an answer has the program do next is of this time
+            self._lease_ended = True
         if not (running_threads or self._held):  # else the same call may go on at this time
             self._send_rows()
         due = self._tree.first()
