@@ -74,8 +74,8 @@ class Supervisor:
     _effect_gate = ""
     """The gate that is set before one of these."""
     _lease_ended = False
-    """It has reported a wait since it got the run token. When an answer has the program go on, the test's process may not
-    know yet that this ends the lease: it would take what the program writes for later than it is."""
+    """It has reported a wait since it got the run token. When an answer has the program go on, the test's process may
+    not know yet that this ends the lease: it would take what the program writes for later than it is."""
     _rows_us = 0
     _rows: Mapping[str, bool] = MappingProxyType({})
     """The program's waits for others at the time `_rows_us`, and whether each was sent."""
