@@ -11,6 +11,7 @@ connection of its own, so that no descriptor of ours is open while user code run
 from __future__ import annotations
 
 import _socket
+import fcntl
 import io
 import json
 import os
@@ -21,7 +22,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ..protocol import calls_of_user
 from . import handler, loading, root_logger, tracebacks
+from .scheduler.callers import call_of_user
 
 if TYPE_CHECKING:
     from ..protocol import messages
@@ -139,6 +142,23 @@ def _refuse_records(name: Any, fields: dict[str, Any]) -> None:
 _pid = os.getpid()
 
 
+_NAMED: Final = frozenset(
+    {"subprocess.Popen", "os.system", "os.fork", "os.forkpty", "os.posix_spawn"}
+    | {"socket.connect", "fcntl.flock", "fcntl.lockf"}
+)
+"""Events of ``sys.audit``."""
+_noted = bytearray(calls_of_user.BYTES)
+
+
+def _note_call(event: str, _arguments: object) -> None:
+    """Note which call of user code starts a child, connects or locks a file, for the timeline."""
+    if event in _NAMED:
+        frame, called = call_of_user()
+        name = event if not called or called.endswith(".__init__") else called
+        text = f"{name} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}\0".encode("utf-8", "replace")
+        _noted[: len(text)] = text if len(text) < len(_noted) else b"\0"
+
+
 def _load(given: Mapping[str, Any]) -> tuple[Any, str, str]:
     """The handler; or None, what is wrong, and the text about that."""
     path = given["entry"]
@@ -199,6 +219,8 @@ def main() -> NoReturn:
         _open_streams()
         root_logger.install()
         sys.breakpointhook = _refuse_debugger
+        fcntl.ioctl(0, calls_of_user.REGISTER, _noted, True)
+        sys.addaudithook(_note_call)
         setattr(traceback.StackSummary, tracebacks.EXTRACTS, tracebacks.users_extract())
         records = ModuleType(f"{__package__}.records")
         vars(records)["send"] = _refuse_records

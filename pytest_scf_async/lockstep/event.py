@@ -80,6 +80,7 @@ from ..model.timeline import (
     StoppedBehind,
     StoppedForMemory,
     Waited,
+    WaitedForOthers,
     Written,
     ZygoteDied,
 )
@@ -529,6 +530,8 @@ class Event:
                     entry = entry._replace(times=begun, last_us=until.time_us)  # noqa: PLW2901
                 if not begun:
                     continue
+            if isinstance(entry, WaitedForOthers) and entry.time_us == until.time_us and waits <= 0:
+                continue
             lines -= isinstance(entry, Written) and not entry.of_platform
             of_platform -= isinstance(entry, Written) and entry.of_platform
             records -= isinstance(entry, Recorded)
@@ -730,6 +733,11 @@ class Event:
                     self.timeline[number] = row._replace(awaits=wait.awaits)
                     return
         self.waits(wait.description, wait.time_us, wait.time_us, awaits=wait.awaits)
+
+    def waited_for_others(self, description: str) -> None:
+        """Its program has waited for another process at this instant, or has found ready what it asked for."""
+        self._note_if_time_passed()
+        self._add(WaitedForOthers(self.now_us(), description))
 
     def waits_begun(self) -> int:
         """How many waits it has begun, with the one that it is in."""

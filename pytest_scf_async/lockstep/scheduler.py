@@ -263,7 +263,7 @@ class Lockstep:
         if instance is not None:
             self.pool.forget_event(instance)
             if fate is InstanceFate.RECLAIMED or instance.gone:
-                event.reclaimed(fact.value)
+                event.reclaimed((fact if fate is InstanceFate.RECLAIMED else Fact.PROCESS_EXITED).value)
                 self.pool.drop(instance)
             elif event.function.retired is not None:
                 event.reclaimed(event.function.retired)
@@ -850,6 +850,9 @@ class Lockstep:
                 event.came_to([messages.Point(*row) for row in message.rows])
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
+        elif isinstance(message, messages.WaitsForOthers) and instance.traces_user_code:
+            if event is not None:
+                event.waited_for_others(message.description)
         elif isinstance(message, messages.WaitsForOthers) and message.description:
             instance.entered_wait(message.description)
             if event is not None:

@@ -154,6 +154,16 @@ class Waited(NamedTuple):
     """What alone can end the last of them: when it began nothing in the instance was due. None: time can end it."""
 
 
+class WaitedForOthers(NamedTuple):
+    """A program has waited for another process, or has found ready what it would have waited for.
+
+    No simulated time has passed in it, so nothing can be done within it: such waits are not counted.
+    """
+
+    time_us: int
+    description: str
+
+
 class Written(NamedTuple):
     """A line of the log."""
 
@@ -316,6 +326,7 @@ AnyEntry = (
     | ListenerChanged
     | ListenerRefused
     | Waited
+    | WaitedForOthers
     | Written
     | Recorded
     | Queued

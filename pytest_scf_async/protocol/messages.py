@@ -375,7 +375,8 @@ class Listening(NamedTuple):
 class WaitsForOthers(NamedTuple):
     """The main thread wants what another process makes ready: it waits, or finds it there already.
 
-    That has a row in the timeline, which comes with the next message whose description is empty.
+    That has a row in the timeline, which comes with the next message whose description is empty; of a supervised
+    program, which sends this once all of it waits, it comes at once.
     """
 
     description: str

@@ -316,6 +316,12 @@ def thread_group_of(task: int) -> int:
     return int(found[0])
 
 
+def id_inside(pid: int) -> int:
+    """The number of a process in its own namespace of processes; 0 when it is gone."""
+    found = _read(f"/proc/{pid}/status").partition(b"\nNSpid:")[2].partition(b"\n")[0].split()
+    return int(found[-1]) if found else 0
+
+
 def shares_network(task: int) -> bool:
     """Whether a thread is in the same network namespace as this process; ``OSError`` when it is gone."""
     return os.stat(f"/proc/{task}/ns/net").st_ino == os.stat("/proc/self/ns/net").st_ino

@@ -92,7 +92,9 @@ _LISTENERS = {
 def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
     """What happened, in words; how many times equal waits were is not in it."""
     match entry:
-        case facts.Waited(description=text) | facts.Written(text=text) | facts.Remark(text=text):
+        case facts.Waited(description=text) | facts.WaitedForOthers(description=text):
+            return text
+        case facts.Written(text=text) | facts.Remark(text=text):
             return text
         case facts.StatusChanged():
             code = f" ({entry.status_code})" if entry.status_code else ""
@@ -157,7 +159,7 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
 def entry_kind(entry: facts.AnyEntry) -> str:
     """The word for its kind, by which a reader finds the lines of one kind."""
     match entry:
-        case facts.Waited():
+        case facts.Waited() | facts.WaitedForOthers():
             return "wait"
         case facts.Written():
             return "log"
@@ -220,6 +222,8 @@ def timeline_text(
         turns.clear()
 
     for time_us, number, each in in_order:
+        if isinstance(each, facts.WaitedForOthers):
+            each = facts.Waited(time_us, each.description, time_us, 1, None)  # noqa: PLW2901
         if isinstance(each, facts.Waited):
             known = turns.get(each.description, each._replace(times=0))
             turns[each.description] = known._replace(last_us=each.last_us, times=known.times + each.times)

@@ -7,6 +7,7 @@ waits are recognized by their arguments: only those with a timeout stop.
 from __future__ import annotations
 
 import ctypes
+import fcntl
 import mmap
 import os
 import socket
@@ -14,7 +15,7 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..protocol import linux, terminals
+from ..protocol import calls_of_user, linux, terminals
 from .tracee import HERE, Registers
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -101,15 +102,17 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "clock_gettime": (),
     "gettimeofday": (),
     "time": (),
-    "wait4": (OneOf(2, (os.WNOHANG,), os.WNOHANG),),
-    "waitid": (OneOf(3, (os.WNOHANG,), os.WNOHANG),),
+    "wait4": (),
+    "waitid": (),
+    "flock": (OneOf(1, (fcntl.LOCK_SH, fcntl.LOCK_EX), fcntl.LOCK_SH | fcntl.LOCK_EX | fcntl.LOCK_NB),),
+    "fcntl": (OneOf(1, (fcntl.F_SETLKW, fcntl.F_OFD_SETLKW)),),
     "connect": (),
     "write": (OneOf(0, (1, 2)),),
     "writev": (OneOf(0, (1, 2)),),
     "rt_sigaction": (OneOf(0, (15,)), Pointer(1)),
     "ptrace": (),
     "clone": (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),),
-    "ioctl": (OneOf(1, (terminals.UNLOCK,)),),
+    "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER)),),
     "clone3": (),  # its flags are in memory, where a filter does not see them
 }
 """At which system calls a thread stops, and what all has to hold of its arguments."""
@@ -159,7 +162,7 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
 DRAWS: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(("getrandom", "open", "openat", "openat2"), ())
 """The same, of a process in a sweep: what draws random numbers, or opens a file that has some (`random_numbers`)."""
-RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, *_CLONES)),)}
+RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER, *_CLONES)),)}
 """The same, of a program whose changes of files are recorded."""
 
 REFUSED: Final = ("io_uring_setup",)

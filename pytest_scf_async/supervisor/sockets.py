@@ -47,6 +47,10 @@ class Connection:
     inode: int
     received: int | None = None
     """How many bytes had been received when the program last sent something; None: it has sent nothing."""
+    call: str = ""
+    """The call of user code that has made it; empty: that is not known."""
+    asked: str | None = None
+    """The other end, with that call; empty: it is of the tree, or of this process; None: not known yet."""
 
 
 def shown(address: bytes) -> str:
@@ -86,8 +90,8 @@ class Connections:
         self.held: list[str] = []
         """The peers of those that held the clock at the last scan."""
 
-    def connects(self, pid: int, fd: int, address: int, length: int) -> bool:
-        """A thread is about to connect; whether it matters who speaks last there."""
+    def connects(self, pid: int, fd: int, address: int, length: int, call: str) -> bool:
+        """A thread is about to connect, in that *call* of user code; whether it matters who speaks last there."""
         try:
             data = read_memory(pid, address, _IPV4_BYTES) if length >= _IPV4_BYTES else b""
         except OSError:
@@ -98,21 +102,30 @@ class Connections:
         inode = procfs.inode_of(pid, fd)
         if inode is None:
             return False
-        self._by_process.setdefault(pid, {})[inode] = Connection(fd, inode)
+        connections = self._by_process.setdefault(pid, {})
+        if not call and inode in connections:  # the call is made again
+            call = connections[inode].call
+        connections[inode] = Connection(fd, inode, call=call)
         return shown(data) != self._server
 
-    def sends(self, pid: int, fd: int) -> None:
-        """A thread is about to send something there."""
+    def sends(self, pid: int, fd: int) -> str:
+        """A thread is about to send something there. Returns who will owe an answer; empty: nobody outside."""
         connections = self._by_process.get(pid)
         inode = procfs.inode_of(pid, fd) if connections else None
         if not connections or inode not in connections:
-            return
+            return ""
         connection = connections[inode]
-        state = _state_of(pid, fd)
-        if state is not None:
-            connection.received = _received(state.info)
-            if state.peer in self._idle_ok:
-                self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
+        state = _state_of(pid, fd, self._sock_diag if connection.asked is None else None)
+        if state is None:
+            return ""
+        connection.received = _received(state.info)
+        if state.peer in self._idle_ok:
+            self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
+        if connection.asked is None and state.port:  # else it is not made yet
+            is_own = state.other is not None and state.other.inode and self._own(state.other.inode)
+            made = f" of {connection.call}" if connection.call else ""
+            connection.asked = "" if is_own or state.peer == self._server else state.peer + made
+        return connection.asked or ""
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""

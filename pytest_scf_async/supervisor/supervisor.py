@@ -11,12 +11,14 @@ import contextlib
 import ctypes
 import mmap
 import os
+import re
 import resource
 import select
 import signal
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
+from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import bind_filter, clock, handler_program, program_process
@@ -71,6 +73,12 @@ class Supervisor:
     """Records its effects, where they are recorded."""
     _effect_gate = ""
     """The gate that is set before one of these."""
+    _lease_ended = False
+    """It has reported a wait since it got the run token. When an answer has the program go on, the test's process may
+    not know yet that this ends the lease: it would take what the program writes for later than it is."""
+    _rows_us = 0
+    _rows: Mapping[str, bool] = MappingProxyType({})
+    """The program's waits for others at the time `_rows_us`, and whether each was sent."""
     _untraced: frozenset[str] = frozenset()
     """What was reported of the program that is impossible under a tracer."""
 
@@ -146,6 +154,7 @@ class Supervisor:
             at_effect=lambda thread: self._stop_at_gate(self._effect_gate, "effect", thread),
             server=client.server,
             is_under_way=client.is_under_way,
+            waits_for_others=self._waits_for_others,
             untraceable=self._untraceable,
         )
         self._tree = Tree(hooks)
@@ -362,6 +371,7 @@ class Supervisor:
             if self._polled and kind == messages.RESUME:  # a later answer would give the run token back
                 self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
+            self._lease_ended = self._lease_ended and kind not in (messages.RESUME, messages.INVOKE, messages.OPEN_GATE)
             if kind == messages.RESUME:
                 self._resume()
             elif kind == messages.INVOKE:
@@ -513,7 +523,7 @@ class Supervisor:
         """Whether the clock could be moved to *due_ns* before a wait begins that ends then."""
         if not self._ready or self._waiting is not None or self._polled or self._preempted or self._status is not None:
             return False
-        if self._client.answered is not None:
+        if self._client.answered is not None or self._lease_ended:
             return False  # the event ends when the program waits
         return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
@@ -548,12 +558,13 @@ class Supervisor:
 
     def _move_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Move the clock to the end of a wait if the lease allows that; returns whether it was moved."""
-        if self._signals_requested or self._gated_at or self._has_answered:
+        if self._signals_requested or self._gated_at or self._has_answered or self._lease_ended:
             return False
         control = scheduler.control
         due_us, now_us = due_ns // 1000, self._clock.now_us
         if due_us >= control.lease:
             return False
+        self._send_rows()
         if not is_calm and scheduler.channel.has_unread_output():
             self._report_time()
         while control.reading:
@@ -566,6 +577,20 @@ class Supervisor:
         self._moved = True
         return True
 
+    def _waits_for_others(self, name: str) -> None:
+        """Note a row of the timeline. It comes once the program waits, as its place among lines is real before."""
+        if self._rows_us != self._clock.now_us:
+            self._send_rows()
+            self._rows, self._rows_us = {}, self._clock.now_us
+        self._rows = {name: False, **self._rows}
+
+    def _send_rows(self) -> None:
+        if all(self._rows.values()):
+            return
+        owed, self._rows = [name for name in self._rows if not self._rows[name]], dict.fromkeys(self._rows, True)
+        for name in sorted(owed, key=_with_numbers):
+            self._send(messages.WaitsForOthers(name))
+
     def _report_time(self) -> None:
         """Mark the output, and report the time: all output up to the mark was written by the current time."""
         self._moved = False
@@ -577,6 +602,9 @@ class Supervisor:
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
+            self._lease_ended = True
+        if not (running_threads or self._held):  # else the same call may go on at this time
+            self._send_rows()
         due = self._tree.first()
         description = "" if due is None or self._gated or self._gated_at else _shown(due)
         due_us, order = self._reported_due = self._due_first()
@@ -642,6 +670,9 @@ class Supervisor:
                 self._stop_at_gate(gate.id, "listening", None)  # its handler is there since an earlier event
                 return
             invocation, self._waiting = self._waiting, None
+            self._send_rows()
+            self._rows = {}
+            self._tree.event_began()
             self._event_sent = self._client.ask(invocation)
             if self._event_sent:
                 self._client.await_arrival()
@@ -661,6 +692,7 @@ class Supervisor:
     def _is_ready(self) -> None:
         """Report that the init of the program is over."""
         self._ready = True
+        self._send_rows()
         failure = self._client.init_failure
         if failure is not None:
             self._waiting = None
@@ -684,6 +716,7 @@ class Supervisor:
     def _answer(self, answer: Answer) -> None:
         self._event_sent = False
         self._tree.event_ended()
+        self._send_rows()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
         self._send(answer._replace(rss=self._memory(), used_ns=0))
@@ -823,6 +856,7 @@ class Supervisor:
         if why:
             self._initialised("NOT_STARTED", why)
         self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
+        self._send_rows()
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
@@ -842,6 +876,11 @@ def _signals_as_file(signals: set[int]) -> int:
     mask = ctypes.create_string_buffer(sum(1 << (each - 1) for each in signals).to_bytes(8, "little"), 128)
     descriptor: int = _libc.signalfd(-1, mask, _SFD_FLAGS)
     return descriptor
+
+
+def _with_numbers(name: str) -> list[tuple[int, str]]:
+    """The key by which line 9 comes before line 10."""
+    return [(int(part), "") if part.isdecimal() else (0, part) for part in re.split(r"(\d+)", name)]
 
 
 def _shown(due: Due) -> str:

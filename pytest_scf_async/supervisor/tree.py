@@ -18,7 +18,7 @@ from dataclasses import dataclass, field
 from typing import Final, NamedTuple
 
 from ..bootstrap.originals import real_poll, real_waitpid
-from ..protocol import procfs, terminals
+from ..protocol import calls_of_user, procfs, terminals
 from ..protocol.shared_page import Order
 from ..protocol.sock_diag import SockDiag
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
@@ -93,6 +93,9 @@ _ENDED_BY_STOPS: Final = frozenset(
     if name in HERE.calls
 )
 """Calls that return EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
+_QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
+"""Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
+that has WNOHANG."""
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
@@ -101,11 +104,18 @@ _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OTHER_DESCRIPTORS: Final = 100
 """How many descriptors are reserved for other purposes than the files of threads."""
 _LONGEST_STACK: Final = 1 << 23
+_SIGINFO_PID: Final = 16
+"""Where a ``siginfo_t`` has the process."""
 _HARMLESS: Final = frozenset(
     getattr(signal, name)
     for name in ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
 )
 """Signals whose default action does not end the process."""
+
+
+def _child_in(tid: int, address: int) -> int:
+    """The process that the ``siginfo_t`` at *address* names; 0: none."""
+    return int.from_bytes(tracee.read_memory(tid, address + _SIGINFO_PID, 4), "little") if address else 0
 
 
 class Handler(NamedTuple):
@@ -115,6 +125,26 @@ class Handler(NamedTuple):
     """The thread's stack pointer when the signal arrived: the handler's stack is below it."""
     is_followed: bool
     """Whether `Hooks.handled` is called when the thread leaves it."""
+
+
+@dataclass
+class Instant:
+    """What happened to processes at one time."""
+
+    time_us: int
+    forked: set[int] = field(default_factory=set)
+    ended: dict[int, str] = field(default_factory=dict)
+    """With the calls of user code that have started them. All have their numbers inside the program's container."""
+
+
+class Question(NamedTuple):
+    """A call of the first process in which it may wait for another one."""
+
+    name: str
+    at_us: int
+    """When it was made."""
+    call: str = ""
+    """The call of user code that waits for a lock; empty: that is not known."""
 
 
 class Resumption(NamedTuple):
@@ -153,6 +183,10 @@ class Process:
     """How often it had written something when that was last checked."""
     looks_until: float = math.inf
     """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
+    inside: int = 0
+    """Its number in its own namespace, as in a container."""
+    call: str = ""
+    """The call of user code that has started it; empty: that is not known."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
 
@@ -186,6 +220,8 @@ class Thread:
     """It stops at its next system call, and `Hooks.returned` is called when that returns."""
     clone: clones.Clone | None = None
     """Its clone call, if the flags of that were changed."""
+    question: Question | None = None
+    """The call that it makes, if that is one."""
     watched: bool = False
     """It makes a system call at whose return `Hooks.returned` is called."""
     stop_requested: bool = False
@@ -312,6 +348,8 @@ class Hooks:
     """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
     is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
     """Whether data is on the way on the connection whose end in the program has that port and that ``tcp_info``."""
+    waits_for_others: Callable[[str], None] = lambda _name: None
+    """Called when the first process has waited for another one, or has found ready what it asked for."""
     untraceable: Callable[[Process, str], None] = lambda _process, _why: None
     """Called when a process is something, or does something, that is impossible under a tracer."""
 
@@ -349,6 +387,14 @@ class Tree:
         self.connections = Connections(
             hooks.idle_ok, self._has_socket, (hooks.server, hooks.is_under_way), self.sock_diag
         )
+        self._first = 0
+        """The process whose waits for others are reported: that of the program's main thread."""
+        self._has_forked = False
+        self._calls_at = 0
+        """Where the first process says which call of user code it makes (`calls_of_user`); 0: nowhere."""
+        self._instant = Instant(0)
+        self._is_of_others = False
+        """The current time has come for another process: what ends at it ends the wait in which time has passed."""
         self._has_terminals = False
         """A process of the tree has made a terminal."""
         self._deferred: dict[int, list[int]] = {}
@@ -380,11 +426,13 @@ class Tree:
         tracee.seize(pid)
         self._most_open = (resource.getrlimit(resource.RLIMIT_NOFILE)[0] - _OTHER_DESCRIPTORS) // len(proc_reads.FILES)
         process = self.processes[pid] = Process(pid)
+        self._first = pid
         self._add(pid, process).seen = True
 
     def join(self, pid: int) -> None:
         """Trace the running process *pid*, which is not a child of this one, and all that it starts."""
         process = self.processes[pid] = Process(pid)
+        self._first = pid
         while left := [tid for tid in map(int, procfs.tasks_of(pid)) if tid not in self.threads]:
             for tid in left:
                 try:
@@ -409,6 +457,10 @@ class Tree:
             injector.call("seccomp", _SET_MODE_FILTER, 0, place)
         finally:
             injector.restore()
+
+    def event_began(self) -> None:
+        """The program has been given an event at the current time."""
+        self._is_of_others = False
 
     def event_ended(self, *, for_good: bool = False) -> None:
         """The program changes nothing more for its event: it has answered, or it has ended *for good*."""
@@ -535,6 +587,9 @@ class Tree:
                     self._request_stop(thread)
 
     def _inherit(self, process: Process, parent: Process) -> None:
+        self._has_forked = True
+        process.inside, process.call = procfs.id_inside(process.pid), self._call_of_user(parent.pid)
+        self._now().forked.add(process.inside)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
         self.connections.forked(parent.pid, process.pid)
@@ -564,6 +619,7 @@ class Tree:
         pid = thread.process.pid
         if tid == pid:
             self.processes.pop(pid, None)
+            self._now().ended[thread.process.inside] = thread.process.call
             self._release_vfork_parent(pid)
             self.timers.forget(pid)
             self.connections.forget(pid)
@@ -587,9 +643,10 @@ class Tree:
             if other.tid == before:
                 thread.serial = other.serial
         thread.close()
-        thread.wait = thread.interrupted = thread.receipt = None
+        thread.wait = thread.interrupted = thread.receipt = thread.question = None
         thread.vfork_child = 0
         process.executes = True
+        self._calls_at *= process.pid != self._first
         process.threads_made = 1
         thread.is_monitor = False
         self._release_vfork_parent(process.pid)
@@ -699,19 +756,17 @@ class Tree:
             self._return(thread, -errno.EPERM)
         elif name == "connect":
             self._connects(thread, registers)
-        elif name in ("wait4", "waitid"):
-            self._looks_for_ended(thread)
+        elif name in _QUESTIONS:
+            self._asks(thread, name, registers)
         elif name in ("clone", "clone3"):
             self._clones(thread, name, registers)
         elif name == "ioctl":
-            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
-            self._go_on(thread)
+            self._begin_ioctl(thread, registers)
         elif name in seccomp.DRAWS and self._random is not None:
             self._go_on(thread, to_exit=self._random.at_call(tid, thread.process.pid, registers))
         else:
             if name in seccomp.SENDS:
-                self._progresses(thread.process)
-                self.connections.sends(thread.process.pid, registers.argument(0) & 0xFFFFFFFF)
+                self._sends(thread.process, registers)
             thread.watched = self.hooks.called(thread, name, registers)
             self._go_on(thread, to_exit=thread.watched)
 
@@ -750,7 +805,71 @@ class Tree:
             else:
                 process.looks_until = math.inf
         with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
+            self._go_on(thread, to_exit=thread.question is not None)
+
+    def _begin_ioctl(self, thread: Thread, registers: Registers) -> None:
+        if registers.argument(1) & 0xFFFFFFFF != calls_of_user.REGISTER:
+            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
             self._go_on(thread)
+            return
+        if thread.process.pid == self._first:
+            self._calls_at = registers.argument(2)
+        self._return(thread, 0)
+
+    def _call_of_user(self, pid: int) -> str:
+        """The call of user code in which that process starts a child or connects; code in C says none."""
+        if pid != self._first or not self._calls_at:
+            return ""
+        try:
+            text = tracee.read_memory(pid, self._calls_at, calls_of_user.BYTES).partition(b"\0")[0]
+            tracee.write_memory(pid, self._calls_at, b"\0")
+        except OSError:
+            return ""
+        return text.decode("utf-8", "replace")
+
+    def _now(self) -> Instant:
+        now_us = self.hooks.clocks().realtime // 1000
+        if now_us != self._instant.time_us:
+            self._instant = Instant(now_us)
+        return self._instant
+
+    def _sends(self, process: Process, registers: Registers) -> None:
+        self._progresses(process)
+        peer = self.connections.sends(process.pid, registers.argument(0) & 0xFFFFFFFF)
+        if peer and process.pid == self._first:
+            self.hooks.waits_for_others(f"an answer on a connection to {peer}")
+
+    def _asks(self, thread: Thread, name: str, registers: Registers) -> None:
+        """Handle a thread that asks for the end of a child, or for a lock of a file."""
+        at = _QUESTIONS[name]
+        options = registers.argument(at) if at else 0
+        if thread.process.pid == self._first and self._has_forked and not options & os.WNOWAIT:
+            thread.question = Question(name, self._now().time_us, "" if at else self._call_of_user(self._first))
+        if options & os.WNOHANG:
+            self._looks_for_ended(thread)
+        else:
+            self._go_on(thread, to_exit=thread.question is not None)
+
+    def _answered(self, thread: Thread, question: Question) -> None:
+        """Report a wait for another process in which no simulated time has passed.
+
+        Whether a call had to wait, and whether Bash takes the end of a child there or in its handler of SIGCHLD, the
+        machine's speed decides: so what counts is what the first process has got at this time. A child that ended
+        earlier has it wait for nothing. One that was there before, and ends as the time comes for which a process has
+        waited that is not the first one, ends the wait in which that time has passed.
+        """
+        registers, tid, now = self._registers, thread.tid, self._now()
+        registers.read(tid)
+        result = registers.result
+        if not _QUESTIONS[question.name]:
+            has_row, call = result == 0 and question.at_us == now.time_us, question.call and f" in {question.call}"
+        else:
+            if question.name == "waitid":
+                result = _child_in(tid, registers.argument(2)) if result == 0 else 0
+            has_row = result in now.ended and (result in now.forked or not self._is_of_others)
+            call = f" for the child of {now.ended[result]}" if now.ended.get(result) else ""
+        if has_row:
+            self.hooks.waits_for_others(question.name + call)
 
     @staticmethod
     def _nap_of(thread: Thread, name: str, registers: Registers) -> int:
@@ -806,7 +925,7 @@ class Tree:
         if not self.hooks.lease_wait(wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
-            self._reset_naps()
+            self._time_came(thread.process.pid)
         waits.end_at_once(thread.tid, wait, registers)
         registers.write(thread.tid)
         self._go_on(thread, calm=calm)
@@ -824,7 +943,7 @@ class Tree:
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
         elif calm is not None and calm.thread is thread and self.hooks.lease_wait(wait, False):
-            self._reset_naps()
+            self._time_came(thread.process.pid)
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)
             registers.write(tid)
@@ -1019,6 +1138,9 @@ class Tree:
     def _at_exit(self, thread: Thread) -> None:
         if self._random is not None:
             self._random.at_exit(thread.tid)
+        question, thread.question = thread.question, None
+        if question is not None:
+            self._answered(thread, question)
         wait, thread.wait = thread.wait, None
         if wait is not None:
             registers, clocks = self._registers, self.hooks.clocks()
@@ -1054,7 +1176,9 @@ class Tree:
         """Handle a thread that is about to connect to a server: from here on its process also stops at each send."""
         fd, address, length = (registers.argument(index) for index in range(3))
         process = thread.process
-        found = self.connections.connects(process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF)
+        found = self.connections.connects(
+            process.pid, fd & 0xFFFFFFFF, address, length & 0xFFFFFFFF, self._call_of_user(process.pid)
+        )
         if found and not process.sends_are_seen:
             process.sends_are_seen = True
             self._see_sends(thread, registers)
@@ -1265,6 +1389,8 @@ class Tree:
             thread.interrupted = thread.receipt = None
         elif signum not in _STOPS:
             self._restart_call(thread)
+        if signum == signal.SIGTERM and thread.process.pid == self._first:
+            self._is_of_others = False
         is_followed = self.hooks.signalled(thread, signum)
         if is_followed or (is_caught and (thread.gated or thread.handlers)):
             self._registers.read(thread.tid)
@@ -1335,7 +1461,7 @@ class Tree:
     def wake(self, due: Due) -> None:
         """End the wait, or fire the timer, whose time has come."""
         self._calm = None
-        self._reset_naps()
+        self._time_came(due.source.pid if isinstance(due.source, Timer) else due.source.process.pid)
         if isinstance(due.source, Timer):
             self.timers.fire(due.source, self.hooks.clocks())
             return
@@ -1347,8 +1473,9 @@ class Tree:
         except ProcessLookupError:
             pass  # its end is reported next
 
-    def _reset_naps(self) -> None:
-        """Let naps end at once again, because another thread goes on."""
+    def _time_came(self, pid: int) -> None:
+        """Note that the time has come for which process *pid* has waited; naps end at once again, as it goes on."""
+        self._is_of_others = pid != self._first
         for thread in self.threads.values():
             thread.naps = 0
 

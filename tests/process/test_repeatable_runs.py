@@ -434,6 +434,7 @@ PROGRAMS = [
     Program("simulated asyncio", ASYNCIO, SIMULATED),
     Program("sockets", SOCKETS),
     Program("library in C that asks", LIBRARY_THAT_ASKS),
+    Program("simulated sockets", SOCKETS, SIMULATED),
     Program("own server", OWN_SERVER),
     Program("signals", SIGNALS, sigterm_at=130),
 ]
@@ -474,8 +475,9 @@ def one_run(program: Program, file: Path) -> list[str]:
     """What is to be seen of an event of it."""
     with ExitStack() as stack:
         url = stack.enter_context(server()) if "url" in program.handler else ""
+        ports = {"ports": [int(url.split(":")[2].strip("/"))]} if url and program.options else {}
         runtime = stack.enter_context(ScfRuntime(start=START, seed="the same"))
-        function = runtime.deploy(f"{file}:main_handler", name="same", timeout=3600, **program.options)
+        function = runtime.deploy(f"{file}:main_handler", name="same", timeout=3600, **program.options, **ports)
         event = function.invoke_async({"url": url})
         if program.sigterm_at is not None:
             runtime.clock.advance(program.sigterm_at)
