@@ -129,8 +129,6 @@ _LINK = struct.Struct("<QQQQ")
 _STRINGS, _STRINGS_BYTES = 5, 10
 _SPEAKS = b"connect\0", b"recv"
 """What is in the names of a library that may ask."""
-_SPEAKS_BY_ITSELF = "cygrpc"
-"""The library whose own threads and the caller's take turns in receiving, as the machine's speed decides."""
 _NOTHING = bytes(DESCRIPTORS)
 _TO_NOTE = re.compile(b"[\4-\7]")
 
@@ -181,10 +179,9 @@ def redirect(passes_over: Callable[[str], bool]) -> None:
         if at not in _looked_at:
             _looked_at.add(at)
             path = ctypes.string_at(name).decode("utf-8", "replace")
-            if not passes_over(path) and _SPEAKS_BY_ITSELF not in path:
-                names = _strings(base, dynamic)
-                if any(each in names for each in _SPEAKS):
-                    bases.add(base)
+            names = b"" if passes_over(path) else _strings(base, dynamic)
+            if any(each in names for each in _SPEAKS):
+                bases.add(base)
         at = following
     if not bases:
         return

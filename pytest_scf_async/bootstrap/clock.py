@@ -109,6 +109,15 @@ def count_reads(begin: int, limit: int) -> None:
         reads[LIMIT] = limit
 
 
+def notes_first_read() -> bool:
+    """Have the next read looked at, if all reads are counted; whether they are."""
+    global reads_limit
+    if not clock_page.active or reads_limit == NO_LIMIT:
+        return False
+    reads_limit = reads[LIMIT] = 0
+    return True
+
+
 def detach() -> None:
     """Have time run at the real rate from the simulated instant on, in a child that user code has forked."""
     global page, reads_limit, computed

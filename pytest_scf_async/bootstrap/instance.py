@@ -31,6 +31,7 @@ from .scheduler.signal_inbox import SignalInbox
 
 
 def _too_many_reads() -> None:
+    scheduler.control.read_clock = 1
     place = polls.look()
     if place is not None:
         scheduler.park(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock")
@@ -38,6 +39,7 @@ def _too_many_reads() -> None:
 
 
 def _too_many_reads_in_c() -> None:
+    scheduler.control.read_clock = 1
     place = polls.look()
     if place and scheduler.park_in_c(clock.now_us() + clock.READ_WAIT_US, "a loop that polls the clock"):
         polls.waited(place)
@@ -126,6 +128,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     clock.attach(clock_page, NO_LIMIT, _too_many_reads, _too_many_reads_in_c)
     if config.clock_reads_before_wait is not None:
         polls.limit_to(config.clock_reads_before_wait)
+    if config.own_random and not clock.notes_first_read():
+        scheduler.control.read_clock = 1
     if config.compute_rate:
         clock.let_computing_take_time(config.compute_rate, lambda: scheduler.control)
     scheduler.join(clock_page)

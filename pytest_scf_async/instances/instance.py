@@ -376,6 +376,11 @@ class Instance:
         return 0 if self.released else self.control.effects
 
     @property
+    def reads_clock(self) -> bool:
+        """Whether its Python code has read the simulated clock, or may have: it is gone."""
+        return self.released or bool(self.control.read_clock)
+
+    @property
     def draws(self) -> bool:
         """Whether its code in C has drawn random numbers of the kernel, or may have: it is gone."""
         return self.released or bool(self.control.drawn)

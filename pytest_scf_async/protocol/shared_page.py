@@ -100,6 +100,8 @@ CONTROL_DRAWN_FROM: Final = 32
 """Of an instance in a sweep: what code in C draws random numbers from, which is its event's alone; 0: the machine."""
 CONTROL_DRAWN: Final = 33
 """1 once its tracer has seen such code draw some."""
+CONTROL_READ_CLOCK: Final = 34
+"""1 once Python of an instance in a sweep has read the simulated clock, or may have."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
 FAILED: Final = 1
@@ -108,7 +110,7 @@ CLOSED: Final = 2
 """User code has closed the channel."""
 
 FUNCTION: Final = struct.Struct("128p")
-FUNCTION_OFFSET: Final = (CONTROL_DRAWN + 1) * 8
+FUNCTION_OFFSET: Final = (CONTROL_READ_CLOCK + 1) * 8
 """Behind the slots above: the name of the function that user code has called, where a sweep has asked for it."""
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
@@ -236,6 +238,7 @@ class ControlPage:
     recorded = _slot(CONTROL_RECORDED)
     drawn_from = _slot(CONTROL_DRAWN_FROM)
     drawn = _slot(CONTROL_DRAWN)
+    read_clock = _slot(CONTROL_READ_CLOCK)
 
     def __init__(self, file: int) -> None:
         self.file = file

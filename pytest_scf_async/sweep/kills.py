@@ -20,6 +20,7 @@ from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
 from .states import Image, State
 
 _MANY = 1 << 62
+_ANY_TIME = -1
 _Key = tuple["LeftBy", int, str]
 LeftBy = tuple[int, int, int]
 """What a kill leaves: a digest of the directory, the simulated time, and how many records had been sent."""
@@ -186,7 +187,9 @@ class Kills:
         known = None if is_made else self._outcomes.get((key, plan.how))
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))
-            resumed = None if is_made else self._resumed.get(key)
+            (left, _, records), lines, how = key
+            at_any_time = (left, _ANY_TIME, records), lines, how
+            resumed = None if is_made else self._resumed.get(key) or self._resumed.get(at_any_time)
             if resumed is None:
                 made = runner.run(plan, is_done, killed)
                 assert made.interrupted is not None
@@ -195,6 +198,8 @@ class Kills:
                 first, timeline = runner.end(plan, killed)
                 made = replace(resumed, attempts=(first, *resumed.attempts[1:]), timeline=timeline)
             known = self._outcomes[key, plan.how] = self._resumed[key] = made
+            if made.is_timeless:
+                self._resumed.setdefault(at_any_time, made)
         return replace(known, plan=plan)
 
     def _put(self, place: _Place, directory: Path) -> None:

@@ -232,6 +232,8 @@ class Outcome:
     """How many effects its first event had begun when it was interrupted, where they are recorded."""
     draws: bool = field(default=True, compare=False)
     """Code in C of its first event has drawn random numbers of the kernel, where that is traced, or may have."""
+    is_timeless: bool = field(default=False, compare=False)
+    """The events after the first one would do the same at any other simulated time, as none has asked for it."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
 
@@ -363,7 +365,9 @@ class Runner:
                 stuck = str(error).partition("\n")[0]
             given.finish()
             made = self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
-            return replace(made, effects_before_stop=effects, draws=_drew(run.events))
+            others_know = bool(made.effects.observed or made.effects.more or question.check or question.done)
+            is_timeless = not (others_know or question.retry or any(map(_may_know_time, run.events[1:])))
+            return replace(made, effects_before_stop=effects, draws=_drew(run.events), is_timeless=is_timeless)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -550,6 +554,12 @@ class Runner:
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
         )
+
+
+def _may_know_time(event: AsyncEvent) -> bool:
+    """Whether its code may know the simulated time: it has read a clock, or asked others, as a child is."""
+    instance, has_places = event._event.instance, event._event.function.runtime.has_places
+    return instance is None or not has_places or instance.reads_clock or instance.spoke_to_others
 
 
 def _drew(events: Sequence[AsyncEvent]) -> bool:

@@ -345,3 +345,71 @@ def test_another_sequence_of_effects_is_refused_if_it_is_in_the_same_run_made_ag
     difference = r"effect#2: open rows in run 1, mkdir a/b in run 2\. What it reads from outside"
     with pytest.raises(ScfUsageError, match=rf"run 1 had 3 effects, run 2 4; the first difference is {difference}"):
         scf_runtime.sweep(function, each_run=each_run, how="forced")
+
+
+WAITS = """
+    import calendar, datetime, os, pathlib, subprocess, sys, time
+
+    def asked():
+        return {asked}
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+        if not (out / "began").exists():
+            (out / "new").write_text(str(asked()))
+            (out / "new").replace(out / "began")
+        elif asked() > float((out / "began").read_text()) + 200:
+            return  # it gives up, and nobody does the work
+        for _ in range(5):
+            time.sleep(60)
+        (out / "done").touch()
+"""
+
+
+def kills_with_runs(runtime: ScfRuntime, function: Any) -> tuple[Any, int]:
+    """A sweep of kills, and how many runs it has made for them."""
+    stages: list[str | None] = []
+
+    def counted(run: Run) -> Iterator[dict[str, str]]:
+        stages.append(run.point)
+        yield {"OUT": str(run.path)}
+
+    sweep = runtime.sweep(function, each_run=counted, how="forced")
+    assert len([run for run in sweep.runs if run.point.kind == "wait"]) == 5
+    return sweep, len([point for point in stages if point is not None])
+
+
+def test_a_state_is_resumed_from_once_if_that_does_not_ask_for_the_time(
+    scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, deployed: Deploy
+) -> None:
+    function = deployed(WAITS.replace("{asked}", "0"))
+    sweep, runs = kills_with_runs(scf_runtime, function)
+    assert not sweep.failures
+    assert runs <= 6, "five states, each once though five minutes pass, and one more whose lines are collected"
+    are_like_real_ones(scf_runtime, monkeypatch, function)
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "time.time()",
+        "time.monotonic()",
+        "datetime.datetime.now().timestamp()",
+        "calendar.timegm(time.gmtime())",
+        "os.times().elapsed",
+    ],
+)
+def test_one_that_asks_for_the_time_is_resumed_from_at_each(
+    scf_runtime: ScfRuntime, deployed: Deploy, asked: str
+) -> None:
+    """From the third minute on it gives up: a kill in the first wait says nothing of one in the fourth."""
+    sweep, runs = kills_with_runs(scf_runtime, deployed(WAITS.replace("{asked}", asked)))
+    assert runs >= 8
+    lost = {run.point.shown for run in sweep.runs if run.differences}
+    assert lost >= {"wait#4", "wait#5"}
+    assert not lost & {"wait#1", "wait#2"}
+
+
+def test_one_that_starts_a_child_may_ask_for_the_time(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    _, runs = kills_with_runs(scf_runtime, deployed(WAITS.replace("{asked}", "float(subprocess.call(['true']))")))
+    assert runs >= 8
