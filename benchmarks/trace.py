@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 from pytest_scf_async import ScfRuntime
-from pytest_scf_async.model import EventRecord, Fact, OpenReadings, Status, StatusTrace
-from pytest_scf_async.model.trace import RETENTION_US
+from pytest_scf_async.model.records import EventRecord
+from pytest_scf_async.model.statuses import Status
+from pytest_scf_async.model.trace import RETENTION_US, StatusTrace
+from pytest_scf_async.model.transitions import Fact, OpenReadings
 from pytest_scf_async.scripted import finished, running_for
 
 from .measure import Row, Sample, timed

@@ -17,9 +17,12 @@ from typing import NoReturn
 from .async_event import AsyncEvent, InstanceView, Json, refuse_scripted
 from .clock import duration_us, to_datetime
 from .errors import ScfApiError, ScfUsageError, hidden_from_users
-from .model import RETENTION_US, SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE, STATUS_CODES, Status
+from .model.codes import STATUS_CODES
+from .model.log_lines import SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE
 from .model.patterns import is_there_as_a_pattern, line_matcher
+from .model.statuses import Status
 from .model.timeline import IDLE
+from .model.trace import RETENTION_US
 from .protocol.shortening import shortened_line, shortened_list
 from .report.cause import likely_cause, signal_cause
 from .report.closest import closest_lines

@@ -29,9 +29,12 @@ from .lockstep.places import Place, find
 from .lockstep.scheduler import Lockstep
 from .lockstep.state import Doing, InstanceFact
 from .lockstep.termination import terminate
-from .model import Fact, LogLine, State, Status, api_error
+from .model.codes import api_error
+from .model.log_lines import LogLine
 from .model.patterns import is_there_as_a_pattern, line_matcher
+from .model.statuses import State, Status
 from .model.timeline import GateReached
+from .model.transitions import Fact
 from .protocol import messages
 from .protocol.time_units import NEVER_US
 from .report.cause import short_message, why_ended

@@ -16,7 +16,7 @@ from .errors import Given, hidden_from_users
 from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
 from .instances.runtimes.strategy import Runtime
-from .model import LIMITS, FunctionConfiguration
+from .model.configuration import LIMITS, FunctionConfiguration
 from .options import OPTIONS, ScfSettings, Where, options_of
 
 __tracebackhide__ = hidden_from_users

@@ -13,19 +13,13 @@ from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, did_you_mean, hidden_from_users, keywords_named
 from .lockstep.event import FunctionVersion
-from .model import (
-    DEFAULT_EVENT_INVOKE,
-    INVOKE_TYPES,
-    SYNC_CALLERS,
-    EventInvokeConfig,
-    FunctionConfiguration,
-    RoutingConfig,
-    Versions,
-    api_error,
-    changed_event_invoke,
-    check_description,
-    payload_text,
-)
+from .model.codes import api_error
+from .model.configuration import FunctionConfiguration
+from .model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig, changed_event_invoke
+from .model.payload import payload_text
+from .model.records import INVOKE_TYPES, SYNC_CALLERS
+from .model.routing import RoutingConfig
+from .model.versions import Versions, check_description
 from .operations.functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
 from .options import OPTIONS, Where, keywords_of, options_of
 

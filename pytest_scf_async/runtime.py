@@ -53,29 +53,25 @@ from .lockstep.event import Event, FunctionVersion, Moment
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import CLOSED, Lockstep
 from .lockstep.scripts import ScriptedEvent
-from .model import (
-    DEFAULT_ALIAS,
+from .model.codes import api_error
+from .model.configuration import (
     DEFAULT_IMAGE_INIT_TIMEOUT,
     IMAGE_RUNTIME,
-    LATEST,
     NAME_RULE,
-    RETENTION_US,
-    EventRecord,
-    Fact,
     FunctionConfiguration,
-    LogLine,
-    Namespaces,
-    OpenReadings,
-    Status,
-    StatusTrace,
-    api_error,
-    checked_payload_text,
-    checked_routing_key,
-    is_text,
     is_valid_name,
     valid_name,
 )
+from .model.listing import is_text
+from .model.log_lines import LogLine
+from .model.namespaces import Namespaces
+from .model.payload import checked_payload_text, checked_routing_key
+from .model.records import EventRecord
+from .model.statuses import Status
 from .model.timeline import IDLE, Exit
+from .model.trace import RETENTION_US, StatusTrace
+from .model.transitions import Fact, OpenReadings
+from .model.versions import DEFAULT_ALIAS, LATEST
 from .operations import (
     AsyncEventPage,
     AsyncEventStatus,

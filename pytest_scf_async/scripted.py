@@ -17,7 +17,9 @@ from typing import Any, Final, Literal
 
 from .clock import duration_us
 from .errors import Given, ScfUsageError, did_you_mean, hidden_from_users
-from .model import STATUS_CODES, TRANSITIONS, Fact, State
+from .model.codes import STATUS_CODES
+from .model.statuses import State
+from .model.transitions import TRANSITIONS, Fact
 from .protocol.limits import RESULT_LIMIT
 from .protocol.shortening import shortened_line
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..model import api_error
+from ..model.codes import api_error
 from ..operations import RoutingConfig, VersionMatch, VersionWeight
 from ..runtime import ScfRuntime
 from .action import Action

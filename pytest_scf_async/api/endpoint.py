@@ -23,7 +23,7 @@ from typing import Any, Final
 from ..clock import to_datetime
 from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
 from ..lockstep.served import NobodyWaitsError
-from ..model import api_error
+from ..model.codes import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
 from .action import Action

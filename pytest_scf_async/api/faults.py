@@ -13,7 +13,7 @@ from typing import Any, Final, Literal, TypeAlias
 from ..clock import TEST, DueThing, duration_us
 from ..errors import ScfApiError, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.calls import Call
-from ..model import is_text
+from ..model.listing import is_text
 from ..runtime import ScfRuntime
 from .actions import ACTIONS
 

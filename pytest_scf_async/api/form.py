@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ..errors import hidden_from_users
-from ..model import api_error
+from ..model.codes import api_error
 
 __tracebackhide__ = hidden_from_users
 

@@ -9,7 +9,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..function import Function
-from ..model import api_error
+from ..model.codes import api_error
 from ..operations import FunctionDetails
 from ..operations.functions import switch
 from ..runtime import ScfRuntime

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..model import api_error
+from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ..model import api_error
+from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
 

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model import api_error
+from ..model.codes import api_error
 from .form import DEEPEST, Json, form_fields, form_tree
 from .http_request import HttpRequest
 

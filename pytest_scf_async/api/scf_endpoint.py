@@ -13,7 +13,7 @@ from typing import Final
 
 from ..clock import to_us
 from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
-from ..model import is_text
+from ..model.listing import is_text
 from ..protocol import messages, procfs
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall

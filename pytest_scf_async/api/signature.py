@@ -26,7 +26,8 @@ from hashlib import sha256
 from typing import Final
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model import api_error, role_credentials_with
+from ..model.codes import api_error
+from ..model.credentials import role_credentials_with
 from .http_request import HttpRequest
 from .request import ApiRequest, has_common_headers, sent_form
 

@@ -6,8 +6,7 @@ import os
 import sys
 from collections.abc import Mapping
 
-from ..model import FunctionConfiguration
-from ..model.configuration import HOME
+from ..model.configuration import HOME, FunctionConfiguration
 from ..options import ScfSettings
 from ..protocol.messages import EndpointConfig
 from ..protocol.official_hosts import trust, without_proxy

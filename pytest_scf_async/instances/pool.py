@@ -11,7 +11,7 @@ from operator import attrgetter
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfAsyncError, hidden_from_users
 from ..lockstep.event import Event, FunctionVersion
-from ..model import FunctionConfiguration
+from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages, procfs

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import ScfUsageError, hidden_from_users
-from ..model import FunctionConfiguration
+from ..model.configuration import FunctionConfiguration
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.linux import remove_tree

@@ -18,32 +18,23 @@ from ..clock import DueThing, SimulatedClock, shown_time, to_datetime
 from ..instances.code import Code, Copy
 from ..instances.layers import layer_below_which
 from ..instances.runtimes.strategy import Runtime
-from ..model import (
-    CREDENTIAL_HEADERS,
-    DEFAULT_EVENT_INVOKE,
+from ..model.codes import ErrorBody, error_body, timed_out_message
+from ..model.configuration import FunctionConfiguration
+from ..model.credentials import CREDENTIAL_HEADERS, role_credentials
+from ..model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig
+from ..model.log_lines import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
-    TIMER,
-    ErrorBody,
-    EventInvokeConfig,
-    EventRecord,
-    Fact,
-    FunctionConfiguration,
     LogLine,
-    OpenReadings,
-    State,
-    Status,
-    Transition,
     end_line,
-    error_body,
     error_line,
     init_report_line,
     report_line,
     response_line,
-    role_credentials,
     start_line,
-    timed_out_message,
 )
+from ..model.records import TIMER, EventRecord
+from ..model.statuses import State, Status
 from ..model.timeline import (
     AfterComputing,
     AnyEntry,
@@ -84,6 +75,7 @@ from ..model.timeline import (
     Written,
     ZygoteDied,
 )
+from ..model.transitions import Fact, OpenReadings, Transition
 from ..protocol import messages
 from ..scripted import Script, Step
 from .places import Place

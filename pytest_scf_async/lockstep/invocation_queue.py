@@ -10,7 +10,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
-from ..model import Fact, State
+from ..model.statuses import State
+from ..model.transitions import Fact
 from .event import Event
 
 if TYPE_CHECKING:

@@ -28,9 +28,10 @@ from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.interrupts import call_handlers, exposed, shielded
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
-from ..model import PORT_TIMEOUT, Fact, InstanceFate, port_not_bound_message, transition
+from ..model.codes import PORT_TIMEOUT, port_not_bound_message
 from ..model.timeline import Awaited, Disposition, Listener, Raised, ResultExcess
 from ..model.tracebacks import exception_line
+from ..model.transitions import Fact, InstanceFate, transition
 from ..options import ScfSettings
 from ..protocol import messages
 from ..protocol.real_time import REAL, RealCondition

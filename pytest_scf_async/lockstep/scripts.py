@@ -12,8 +12,10 @@ from typing import Protocol
 
 from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
 from ..errors import hidden_from_users
-from ..model import Fact, LogLine, Status, start_line
+from ..model.log_lines import LogLine, start_line
+from ..model.statuses import Status
 from ..model.timeline import AnyEntry
+from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US

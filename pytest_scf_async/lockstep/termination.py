@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 
 from ..errors import hidden_from_users
-from ..model import Fact, api_error
+from ..model.codes import api_error
+from ..model.transitions import Fact
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep

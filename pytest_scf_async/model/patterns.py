@@ -7,7 +7,7 @@ import warnings
 from collections.abc import Callable, Iterable
 
 from ..errors import ScfUsageError, hidden_from_users
-from . import LogLine
+from .log_lines import LogLine
 
 __tracebackhide__ = hidden_from_users
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from ..model import RoutingConfig, VersionMatch, VersionWeight
+from ..model.routing import RoutingConfig, VersionMatch, VersionWeight
 from .async_events import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .functions import (
     AliasDetails,

@@ -12,7 +12,7 @@ from typing import Final
 
 from ..clock import to_datetime
 from ..lockstep.event import Attempt, Event
-from ..model import api_error
+from ..model.codes import api_error
 from ..model.listing import check_choice, check_limit, check_offset, page_of
 
 TAIL_BYTES: Final = 4096

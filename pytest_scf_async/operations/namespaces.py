@@ -8,8 +8,8 @@ from datetime import datetime
 from typing import Any, Final
 
 from ..clock import to_datetime
-from ..model import Namespace
 from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
+from ..model.namespaces import Namespace
 
 
 @dataclass(frozen=True)

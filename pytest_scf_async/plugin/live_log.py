@@ -11,7 +11,7 @@ from ..report.timeline import seconds_text
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from ..model import LogLine
+    from ..model.log_lines import LogLine
 
 
 class LiveLog:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
     from ..function import Function
-    from ..model import LogLine
+    from ..model.log_lines import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
     from ..sweep.guide import Guide

@@ -13,11 +13,13 @@ from collections.abc import Mapping
 from itertools import dropwhile
 from typing import TYPE_CHECKING
 
-from ..model import STATUS_CODES, Fact, State, Status
 from ..model import timeline as facts
+from ..model.codes import STATUS_CODES
 from ..model.configuration import DEFAULT_ASYNC_TIMEOUT, MAX_SYNC_TIMEOUT
 from ..model.payload import JSON_VALUES
+from ..model.statuses import State, Status
 from ..model.tracebacks import exception_line, last_place, place_at_fault
+from ..model.transitions import Fact
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list

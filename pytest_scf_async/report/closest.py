@@ -6,7 +6,7 @@ import difflib
 import re
 from collections.abc import Iterable
 
-from ..model import LogLine
+from ..model.log_lines import LogLine
 from ..protocol.shortening import shortened_line
 
 CLOSEST_LINES = 3

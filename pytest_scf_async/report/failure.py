@@ -10,7 +10,7 @@ from datetime import datetime, timedelta, timezone
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from ..model import Status
+from ..model.statuses import Status
 from .cause import (
     function_traceback,
     late_end_cause,

@@ -10,7 +10,7 @@ from typing import Final, Literal, TypeAlias
 
 from ..errors import Given, hidden_from_users
 from ..lockstep.places import Place
-from ..model import LogLine
+from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from .states import State

@@ -15,7 +15,8 @@ from ..errors import CannotEndError, GateNotReachedError, ScfAsyncError, ScfUsag
 from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
-from ..model import Fact, Status
+from ..model.statuses import Status
+from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, short_message

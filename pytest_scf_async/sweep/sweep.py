@@ -15,7 +15,7 @@ from ..async_event import AsyncEvent
 from ..clock import duration_us
 from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
 from ..lockstep.event import FunctionVersion
-from ..model import Status
+from ..model.statuses import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
 from .compared import NAMED, Compared, compared_in, why_nothing

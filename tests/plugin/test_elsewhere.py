@@ -93,7 +93,7 @@ TESTS = """
         assert clock.now - before == timedelta(hours=72)
 
     def test_the_settings_and_the_model_work(scf_settings):
-        from pytest_scf_async.model import STATUS_CODES
+        from pytest_scf_async.model.codes import STATUS_CODES
 
         assert scf_settings.replace("test", timeout=3).timeout == 3
         assert Status("FINISHED") is Status.FINISHED

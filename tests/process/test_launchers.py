@@ -170,7 +170,7 @@ def test_before_init_has_no_python_process_to_be_called_in(runtime_with, launche
 
 
 def known() -> list[str]:
-    from pytest_scf_async.model import CUSTOM_RUNTIME, GO_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES
+    from pytest_scf_async.model.configuration import CUSTOM_RUNTIME, GO_RUNTIME, NODE_RUNTIMES, PYTHON_RUNTIMES
 
     return [*PYTHON_RUNTIMES, GO_RUNTIME, CUSTOM_RUNTIME, *NODE_RUNTIMES]
 

@@ -8,7 +8,7 @@ import pytest
 from process_support import START, assert_reclaimed_for_good, short_log, user_lines
 
 from pytest_scf_async.errors import HandlerError, ScfApiError, ScfUsageError
-from pytest_scf_async.model import EventInvokeConfig
+from pytest_scf_async.model.event_invoke import EventInvokeConfig
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once

@@ -35,7 +35,7 @@ from pytest_scf_async.errors import (
     ScfApiError,
     ScfUsageError,
 )
-from pytest_scf_async.model import STATUS_CODES
+from pytest_scf_async.model.codes import STATUS_CODES
 from pytest_scf_async.scripted import after, exited, failed, finished, logged, running_for, timed_out
 
 # once: rules of the platform and of the simulated clock: the same on all Pythons

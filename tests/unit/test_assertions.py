@@ -34,7 +34,8 @@ from pytest_scf_async.assertions import (
     assert_user_exit,
 )
 from pytest_scf_async.deployment import first_configuration
-from pytest_scf_async.model import EventRecord, Fact, OpenReadings
+from pytest_scf_async.model.records import EventRecord
+from pytest_scf_async.model.transitions import Fact, OpenReadings
 
 START = datetime(2026, 1, 1, tzinfo=timezone.utc)
 REQUEST_ID = "7ad8a1c6-0c2f-4f3e-9c1d-2f6e1a0b3c4d"

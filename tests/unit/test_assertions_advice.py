@@ -18,7 +18,7 @@ from pytest_scf_async.assertions import (
     assert_terminated,
 )
 from pytest_scf_async.errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
-from pytest_scf_async.model import Fact
+from pytest_scf_async.model.transitions import Fact
 from pytest_scf_async.report.limits import bounded, limits
 
 STOP = Raised("Stop", "now")

@@ -9,7 +9,7 @@ from internals import _LISTENERS, _MET, MemoryExcess, Raised, entry_text, event_
 from test_assertions import TRACE, Story
 
 from pytest_scf_async.assertions import assert_signal_received, assert_signal_reception_failed
-from pytest_scf_async.model import Fact
+from pytest_scf_async.model.transitions import Fact
 from pytest_scf_async.report.cause import likely_cause, signal_cause, what_to_do
 
 STOP = Raised("SystemExit", "0")

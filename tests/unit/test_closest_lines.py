@@ -6,7 +6,7 @@ import re
 
 import pytest
 
-from pytest_scf_async.model import LogLine, init_report_line
+from pytest_scf_async.model.log_lines import LogLine, init_report_line
 from pytest_scf_async.report.closest import CLOSEST_LINES, SHOWN, closest_lines
 
 # once: texts

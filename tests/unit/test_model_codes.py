@@ -5,7 +5,8 @@ import string
 import pytest
 
 from pytest_scf_async.errors import HarnessError
-from pytest_scf_async.model import STATUS_CODES, api_error, codes, error_body, timed_out_message
+from pytest_scf_async.model import codes
+from pytest_scf_async.model.codes import STATUS_CODES, api_error, error_body, timed_out_message
 
 DOCUMENTED = [
     *(200, 202, 400, 401, 402, 403, 404, 405, 406, 407, 410, 429, 430, 432, 433, 434, 435, 436, 437, 438, 439),

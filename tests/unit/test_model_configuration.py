@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from pytest_scf_async.deployment import checked_configuration
 from pytest_scf_async.errors import Given, ScfUsageError
-from pytest_scf_async.model import DEFAULT_MEMORY, GO_RUNTIME, PYTHON_RUNTIMES, check_runtime, valid_name
+from pytest_scf_async.model.configuration import DEFAULT_MEMORY, GO_RUNTIME, PYTHON_RUNTIMES, check_runtime, valid_name
 from pytest_scf_async.options import OPTIONS, ScfSettings, option_named
 
 # once: rules of the platform: the same on all Pythons

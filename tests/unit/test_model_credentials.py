@@ -4,7 +4,7 @@ from datetime import datetime, timezone
 
 import pytest
 
-from pytest_scf_async.model import CREDENTIAL_HEADERS, role_credentials, role_credentials_with
+from pytest_scf_async.model.credentials import CREDENTIAL_HEADERS, role_credentials, role_credentials_with
 
 START_US = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000
 

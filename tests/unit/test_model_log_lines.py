@@ -2,12 +2,12 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-from pytest_scf_async.model import (
+from pytest_scf_async.model.codes import error_body
+from pytest_scf_async.model.log_lines import (
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
     LogLine,
     end_line,
-    error_body,
     error_line,
     init_report_line,
     report_line,

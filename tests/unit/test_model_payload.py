@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 from internals import RESULT_LIMIT
 
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.model import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, Status, payload_text
+from pytest_scf_async.model.payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, payload_text
+from pytest_scf_async.model.statuses import Status
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False, allow_infinity=False) | st.text(),

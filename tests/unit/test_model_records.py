@@ -3,7 +3,9 @@ from __future__ import annotations
 import pytest
 
 from pytest_scf_async.errors import HarnessError, ScfApiError
-from pytest_scf_async.model import INVOKE_TYPES, EventRecord, Fact, InstanceFate, OpenReadings, State, Status
+from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
+from pytest_scf_async.model.statuses import State, Status
+from pytest_scf_async.model.transitions import Fact, InstanceFate, OpenReadings
 
 
 def new_record() -> EventRecord:

@@ -7,7 +7,8 @@ import math
 import pytest
 
 from pytest_scf_async.errors import ScfApiError
-from pytest_scf_async.model import DEFAULT_ALIAS, LATEST, RoutingConfig, VersionMatch, Versions, VersionWeight
+from pytest_scf_async.model.routing import RoutingConfig, VersionMatch, VersionWeight
+from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
 
 
 @pytest.fixture

@@ -4,7 +4,7 @@ import json
 
 import pytest
 
-from pytest_scf_async.model import State, Status
+from pytest_scf_async.model.statuses import State, Status
 
 
 @pytest.mark.parametrize("name", ["RUNNING", "FINISHED", "FAILED", "ABORTED"])

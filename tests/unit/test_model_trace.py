@@ -5,7 +5,9 @@ import itertools
 import pytest
 
 from pytest_scf_async.errors import HarnessError, ScfApiError
-from pytest_scf_async.model import INVOKE_TYPES, RETENTION_US, EventRecord, Fact, StatusTrace
+from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
+from pytest_scf_async.model.trace import RETENTION_US, StatusTrace
+from pytest_scf_async.model.transitions import Fact
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once

@@ -8,7 +8,10 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
 from pytest_scf_async.errors import ScfApiError
-from pytest_scf_async.model import INVOKE_TYPES, EventRecord, Fact, Status, StatusTrace
+from pytest_scf_async.model.records import INVOKE_TYPES, EventRecord
+from pytest_scf_async.model.statuses import Status
+from pytest_scf_async.model.trace import StatusTrace
+from pytest_scf_async.model.transitions import Fact
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once

@@ -5,15 +5,14 @@ import itertools
 import pytest
 
 from pytest_scf_async.errors import HarnessError, ScfApiError, ScfUsageError
-from pytest_scf_async.model import (
+from pytest_scf_async.model.codes import STATUS_CODES
+from pytest_scf_async.model.statuses import State, Status
+from pytest_scf_async.model.transitions import (
     STATUS_CODE_KEPT,
-    STATUS_CODES,
     TRANSITIONS,
     Fact,
     InstanceFate,
     OpenReadings,
-    State,
-    Status,
     Transition,
     transition,
 )

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from pytest_scf_async.errors import ScfApiError
-from pytest_scf_async.model import DEFAULT_ALIAS, LATEST, Versions
+from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
 
 
 @pytest.fixture

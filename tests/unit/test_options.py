@@ -15,7 +15,7 @@ import pytest
 
 from pytest_scf_async import Function, ScfRuntime, ScfSettings
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.model import LIMITS, FunctionConfiguration
+from pytest_scf_async.model.configuration import LIMITS, FunctionConfiguration
 from pytest_scf_async.options import OPTIONS, Option, Where, keywords_of, option_named, options_of
 from pytest_scf_async.plugin import plugin
 from pytest_scf_async.plugin.settings import settings_of

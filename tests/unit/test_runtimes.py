@@ -42,7 +42,8 @@ from internals import (
 
 from pytest_scf_async.deployment import first_configuration
 from pytest_scf_async.errors import ScfUsageError
-from pytest_scf_async.model import BeforeInit, FunctionConfiguration
+from pytest_scf_async.model.before_init import BeforeInit
+from pytest_scf_async.model.configuration import FunctionConfiguration
 from pytest_scf_async.options import ScfSettings
 
 TRACED = (Supervised, GoFunction, CustomRuntime, NodeFunction)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from ...errors import Given, Refusal, ScfUsageError, hidden_from_users
-from ...model import (
+from ...model.configuration import (
     CUSTOM_RUNTIME,
     GO_RUNTIME,
     IMAGE_RUNTIME,

@@ -24,7 +24,7 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
-from ...model import BeforeInit
+from ...model.before_init import BeforeInit
 from ...protocol import messages, procfs
 from ..code import Code
 from ..environment import of_container

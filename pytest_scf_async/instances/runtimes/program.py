@@ -18,7 +18,7 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...model import BeforeInit
+from ...model.before_init import BeforeInit
 from ...model.timeline import Disposition
 from ...options import PORT_FORM, option_named
 from ...protocol import messages

@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import NoReturn
 
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
-from ...model import BeforeInit
+from ...model.before_init import BeforeInit
 from ...options import Where, options_of
 from ...scripted import Script, Scripts
 from .strategy import Runtime, Site

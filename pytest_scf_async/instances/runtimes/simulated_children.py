@@ -8,7 +8,7 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...model import BeforeInit
+from ...model.before_init import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
 from ..code import Code

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from ...errors import hidden_from_users
-from ...model import BeforeInit, FunctionConfiguration
+from ...model.before_init import BeforeInit
+from ...model.configuration import FunctionConfiguration
 from ...model.timeline import Disposition
 from ...options import ScfSettings
 from ...protocol import messages
