@@ -133,7 +133,7 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
         def main_handler(event, context):
             for number in range(50):
                 time.sleep(1)
-            return number
+            return number if time.time() else None  # else states that differ in their times alone would be one
         """
     )
     made: list[str] = []
