@@ -15,8 +15,8 @@ from typing import NamedTuple
 
 from .shortening import shortened_line, shortened_list
 
-_FORKED_ONLY = 0x40
-"""A flag of a process (PF_FORKNOEXEC)."""
+_EXITING, _FORKED_ONLY = 0x4, 0x40
+"""Flags of a process (PF_EXITING, PF_FORKNOEXEC)."""
 ASLEEP = ("S", "T", "Z", "X", "t", "I")
 """States of a thread that does not run, and cannot before something wakes it."""
 
@@ -342,6 +342,15 @@ def descriptors_of(pid: int | str) -> list[int]:
         return list(map(int, os.listdir(f"/proc/{pid}/fd")))
     except OSError:
         return []
+
+
+def is_exiting(pid: int) -> bool:
+    """Whether *pid* ends or has ended: the kernel closes what it has open first, and reports its end a moment later."""
+    try:
+        with open(f"/proc/{pid}/stat", "rb") as file:
+            return bool(int(file.read().rpartition(b")")[2].split()[6]) & _EXITING)
+    except OSError:
+        return True
 
 
 def target_of(pid: int | str, fd: int) -> str:

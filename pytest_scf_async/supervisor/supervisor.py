@@ -346,6 +346,8 @@ class Supervisor:
             return False
         answer = self._client.receive()
         self._send_notes()
+        if isinstance(answer, Broken) and procfs.is_exiting(self._pid):
+            return False  # it is being killed, and its end, which says how, is reported next
         if answer is None:
             self._owes_report = True
             self._checks = 0

@@ -5,13 +5,14 @@ from __future__ import annotations
 import os
 import shlex
 import struct
+import subprocess
 import sys
 import warnings
 from pathlib import Path
 
 import pytest
 from image_support import program
-from internals import event_of
+from internals import event_of, procfs
 
 from pytest_scf_async import AsyncEvent
 from pytest_scf_async.errors import ScfAsyncWarning
@@ -253,3 +254,29 @@ def test_rights_that_it_has_anyway_are_nothing_to_report(serve, tmp_path):
     handle = f"import subprocess\ndef handle(event, request): return subprocess.run([{str(made)!r}]).returncode"
     event, warned = serve(program(handle))
     assert (event.result, warned) == (3, [])
+
+
+def test_a_process_that_ends_is_exiting_before_it_is_reaped() -> None:
+    """What it had open closes first: a connection that ends is no answer of a program that is being killed."""
+    with subprocess.Popen(["/bin/sleep", "1000"]) as child:
+        assert not procfs.is_exiting(child.pid)
+        child.kill()
+        assert os.waitid(os.P_PID, child.pid, os.WEXITED | os.WNOWAIT) is not None
+        assert procfs.is_exiting(child.pid)
+    assert procfs.is_exiting(child.pid)
+
+
+def test_a_program_that_lives_on_without_its_connection_has_failed(deploy_traced) -> None:
+    source = """
+import os, socket, time
+
+server = socket.create_server(("0.0.0.0", 9000))
+while True:
+    connection, _ = server.accept()
+    if b"event-invoke" in connection.recv(65536):
+        os.closerange(3, 4096)
+        time.sleep(1)
+    connection.close()
+"""
+    event = deploy_traced(source).invoke_async().wait()
+    assert (event.status, event.status_code) == ("FAILED", 430), event.timeline
