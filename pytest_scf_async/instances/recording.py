@@ -23,9 +23,10 @@ class Recorder:
         self.zygote = zygote
         self.failure = ""
         self.status: int | None = None
+        self._number = zygote.take_number()
         self._orders, theirs = socket.socketpair()
         with theirs:
-            self._number = zygote.record(theirs.fileno(), self)
+            zygote.record(self._number, theirs.fileno(), self)
 
     def take(self, order: disk_record.Order, fds: list[int]) -> None:
         """Have it do what *order* says, with these descriptors. Raises ``BrokenPipeError``: it has ended."""

@@ -209,19 +209,14 @@ class Zygote:
             del self.listeners[number]
             raise
 
-    def record(self, orders: int, listener: Listener) -> int:
-        """Ask for a recorder, which takes its order from the descriptor *orders*; *listener* gets its end.
-
-        Gives the number by which it is known.
-        """
-        number = self.take_number()
+    def record(self, number: int, orders: int, listener: Listener) -> None:
+        """Ask for recorder *number*, which takes its order from the descriptor *orders*; *listener* gets its end."""
         self.listeners[number] = listener
         try:
             self._send(messages.pack(messages.Record(number)), [orders])
         except BaseException:
             del self.listeners[number]
             raise
-        return number
 
     def reclaim(self, number: int) -> None:
         """Have an instance killed by the zygote itself: one of which no pidfd has come."""
