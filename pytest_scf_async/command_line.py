@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from .api.serve import Serving, add_serve
 from .conformance.command import add_conformance, run_conformance
 from .errors import ScfAsyncError
-from .sweep_command import add_sweep, run_sweep
+from .sweep_command import add_sweep, run_sweep, split_at_program
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,7 +25,8 @@ def main(arguments: Sequence[str]) -> int:
     add_sweep(commands)
     add_serve(commands)
     add_conformance(commands)
-    given = parser.parse_args(arguments)
+    arguments, program = split_at_program(arguments)
+    given = parser.parse_args(arguments, argparse.Namespace(program=program))
     try:
         code = _run(given)
         sys.stdout.flush()

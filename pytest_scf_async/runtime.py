@@ -313,7 +313,8 @@ class ScfRuntime:
         nothing in it but a loopback; *ports* are those of the test's servers that the program finds there at
         ``127.0.0.1``. With *image* each instance is a container of podman or docker instead: the image has to be on
         this machine, as nothing is pulled. With ``port=-1`` the program is a job (document 94320): it is started for
-        each event, which it finds in ``SCF_CUSTOM_CONTAINER_EVENT``, and exit code 0 is FINISHED.
+        each event, which it finds in ``SCF_CUSTOM_CONTAINER_EVENT``, and exit code 0 is FINISHED. In a sweep ``{path}``
+        among its arguments is ``run.path``.
 
         The program is supervised: it and all that it starts are on the simulated clock, in whatever language. With
         *in_process* the instance itself runs a program of one process that the test's own Python can run
@@ -1479,7 +1480,7 @@ class _Stages:
             runtime._pool.serve_sweep(draws=draws)
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
-            yield _Stage(runtime, self.configured)
+            yield _Stage(runtime, directory, self.configured)
 
     def configured(self, before: FunctionConfiguration, environment: Mapping[str, str]) -> FunctionConfiguration:
         """*before* with the variables of a run added."""
@@ -1496,9 +1497,11 @@ class _Stage:
     def __init__(
         self,
         runtime: ScfRuntime,
+        directory: Path,
         configured: Callable[[FunctionConfiguration, Mapping[str, str]], FunctionConfiguration],
     ) -> None:
         self._runtime = runtime
+        self._directory = os.fspath(directory)
         self._configured = configured
 
     def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
@@ -1509,7 +1512,7 @@ class _Stage:
             changed,
             function.code_to_run(),
             LATEST,
-            function.runtime,
+            function.runtime.in_run(self._directory),
             added_us=now_us,
             modified_us=now_us,
             active_us=now_us,

@@ -1,4 +1,4 @@
-"""``python -m pytest_scf_async sweep``: what a handler loses when it is interrupted, for who has no test yet.
+"""``python -m pytest_scf_async sweep``: what a handler, or a program, loses when it is interrupted, without a test.
 
 It prints the first finding and a test that fails in the same way. Exit code: 0 nothing was lost, 1 something was,
 2 the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM, which print what is
@@ -18,6 +18,8 @@ from pathlib import Path
 from typing import Any, Final, Literal, cast
 
 from .errors import ScfUsageError
+from .function import Function
+from .instances.runtimes.program import JOB_PORT, RUN_PATH
 from .runtime import ScfRuntime
 from .sweep.data import swept_json
 from .sweep.differences import Kind
@@ -26,11 +28,10 @@ from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, KINDS, Failure, Interruption, fault, graceful
 from .sweep.points import WHICH
 from .sweep.progress import Progress
-from .sweep.report import failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
+from .sweep.report import exits_too_well, failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
 from .sweep.run import Run
 
-_PATH: Final = "{path}"
-"""What stands for the run's directory in a value of ``--env``."""
+_NOTHING: Final = f"nothing of what it writes is compared: name the directory of a run, {RUN_PATH}"
 _DEFAULTS: Final = {
     "within": None,
     "points": "lines",
@@ -52,13 +53,21 @@ def add_sweep(commands: Any) -> None:
     """Add the command to argparse's *commands*."""
     parser = commands.add_parser(
         "sweep",
-        help="interrupt a handler wherever it can be, and say what is lost",
-        description="Run a handler undisturbed, then interrupt it at each of its points, invoke it again until it is "
-        "done, and compare. It prints the first finding and a test that fails in the same way.",
+        usage="%(prog)s [options] (FILE:HANDLER | -- PROGRAM [ARGUMENT ...])",
+        help="interrupt a handler or a program wherever it can be, and say what is lost",
+        description="Run a handler, or a program, undisturbed, then interrupt it at each of its points, start it again "
+        "until it is done, and compare. It prints the first finding and a test that fails in the same way.",
         epilog="Exit code: 0 nothing was lost, 1 something was, 2 it could not be tried. Ctrl-C (130) and SIGTERM "
         "(143) end it with a report of what is known by then.",
     )
-    parser.add_argument("code", metavar="FILE:HANDLER", help="as in handlers/export.py:main_handler")
+    parser.add_argument(
+        "code",
+        nargs="?",
+        metavar="FILE:HANDLER",
+        help="as in handlers/export.py:main_handler; or behind --, as the last thing, any program with its "
+        f"arguments, in which {RUN_PATH} is the directory of a run: -- python train.py --out {RUN_PATH}. A program is "
+        "done when it exits with 0",
+    )
     parser.add_argument("--payload", metavar="JSON", default="null", help="the data of the event (default: null)")
     parser.add_argument(
         "--how",
@@ -67,6 +76,13 @@ def add_sweep(commands: Any) -> None:
         help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
         "graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
         "several times for several (default: graceful and forced)",
+    )
+    parser.add_argument(
+        "--grace",
+        type=float,
+        metavar="SECONDS",
+        help="after a graceful stop it is killed so many simulated seconds after SIGTERM, as "
+        "terminationGracePeriodSeconds of Kubernetes and TimeoutStopSec of systemd have it",
     )
     parser.add_argument("--within", type=float, metavar="SECONDS", help="a graceful stop that takes longer is late")
     parser.add_argument("--points", choices=WHICH, default="lines", help="where it is interrupted (default: lines)")
@@ -94,14 +110,22 @@ def add_sweep(commands: Any) -> None:
         "--env",
         action="append",
         metavar="NAME=VALUE",
-        help=f"a variable of the handler; {_PATH} in it is the directory of a run, whose files are compared "
-        f"(default: OUT={_PATH})",
+        help=f"a variable of the handler; {RUN_PATH} in it is the directory of a run, whose files are compared "
+        f"(default: OUT={RUN_PATH})",
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
     parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")
     parser.add_argument("--report", action="store_true", help="print the whole report")
     parser.add_argument("--replay", metavar="KEY", default="", help="make only the run that has this key")
     parser.add_argument("--json", metavar="FILE", help="write all facts to this file")
+
+
+def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """*arguments* of the command line, and the program that is to be swept with its own, which stand behind ``--``."""
+    if "--" not in arguments:
+        return arguments, ()
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
 
 
 def run_sweep(given: argparse.Namespace) -> int:
@@ -118,9 +142,22 @@ class _Command:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
+        self._program: list[str] = list(given.program)
+        if bool(self._program) == bool(given.code):
+            raise ScfUsageError(
+                "sweep: it takes either a handler, as in handlers/export.py:main_handler, or a program behind --, as "
+                f"in -- python train.py --out {RUN_PATH}"
+            )
         self._payload = _json_of(given.payload)
         self._how = [_interruption(text) for text in given.how or ("graceful", "forced")]
-        self._environment = dict(_variable(text) for text in given.env or (f"OUT={_PATH}",))
+        if given.grace is not None:
+            stop = graceful(then="forced", after=given.grace)
+            self._how = [stop if how == Interruption("graceful") else how for how in self._how]
+        self._environment = dict(_variable(text) for text in given.env or (f"OUT={RUN_PATH}",))
+        if self._program and not any(RUN_PATH in text for text in (*self._program, *(given.env or ()))):
+            raise ScfUsageError(
+                f"sweep: {_NOTHING} in an argument (--out {RUN_PATH}) or a variable (--env OUT={RUN_PATH})"
+            )
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
         self._signal = signal.SIGINT
@@ -172,17 +209,22 @@ class _Command:
                 progress.end()
 
         with ScfRuntime(seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
-            function = runtime.deploy(given.code, timeout=given.timeout)
             runtime.sweep(
-                function,
+                self._deployed(runtime),
                 self._payload,
                 each_run=self._each_run,
                 how=self._how,
                 **{keyword: getattr(given, keyword) for keyword in _DEFAULTS},
             )
 
+    def _deployed(self, runtime: ScfRuntime) -> Function:
+        timeout = self._given.timeout
+        if not self._program:
+            return runtime.deploy(self._given.code, timeout=timeout)
+        return runtime.deploy_image(self._program, port=JOB_PORT, timeout=timeout)
+
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
-        yield {name: value.replace(_PATH, str(run.path)) for name, value in self._environment.items()}
+        yield {name: value.replace(RUN_PATH, str(run.path)) for name, value in self._environment.items()}
 
     def _write(self, swept: Swept) -> None:
         if self._given.json is None:
@@ -201,6 +243,8 @@ class _Command:
         elif found:
             first = found[0].earliest
             _say(finding_text(first))
+            if too_well := exits_too_well(swept, first):
+                _say(too_well)
             _say(head_text(swept, found))
             _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
         else:
@@ -214,7 +258,7 @@ class _Command:
     def _test(self, name: str) -> str:
         """A test that makes the same sweep."""
         given = self._given
-        hows = [_how_source(how) for how in self._how] if given.how else []
+        hows = [_how_source(how) for how in self._how] if given.how or given.grace is not None else []
         arguments = ["function", *([] if self._payload is None else [_source(self._payload)]), "each_run=each_run"]
         if hows:
             several = ", ".join(hows)
@@ -223,13 +267,14 @@ class _Command:
             value = getattr(given, keyword)
             if value != default:
                 arguments.append(f"{keyword}={_source(value)}")
-        timeout = "" if given.timeout is None else f", timeout={given.timeout:g}"
+        deployed = [_source(self._program), f"port={JOB_PORT}"] if self._program else [_source(given.code)]
+        deployed += [] if given.timeout is None else [f"timeout={given.timeout:g}"]
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
         called = sorted({how.partition("(")[0] for how in hows if "(" in how})
         lines = [
             *([f"from pytest_scf_async import {', '.join(called)}", "", ""] if called else []),
             f"def test_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}_is_interrupted_anywhere(scf_runtime):",
-            f"    function = scf_runtime.deploy({_source(given.code)}{timeout})",
+            *_call_source(f"    function = scf_runtime.{'deploy_image' if self._program else 'deploy'}", deployed),
             "",
             "    def each_run(run):",
             f"        yield {{{variables}}}",
@@ -256,7 +301,7 @@ def _json_of(text: str) -> Any:
 def _variable(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not (name and separator):
-        raise ScfUsageError(f"--env {text!r} is not valid: it is NAME=VALUE, as in OUT={_PATH}")
+        raise ScfUsageError(f"--env {text!r} is not valid: it is NAME=VALUE, as in OUT={RUN_PATH}")
     return name, value
 
 
@@ -316,11 +361,11 @@ def _how_source(how: Interruption) -> str:
 
 def _value_source(value: str) -> str:
     """*value* as Python has it, with the path of the run in it."""
-    if value == _PATH:
+    if value == RUN_PATH:
         return "str(run.path)"
-    if _PATH not in value:
+    if RUN_PATH not in value:
         return _source(value)
-    parts = [part.replace("{", "{{").replace("}", "}}") for part in value.split(_PATH)]
+    parts = [part.replace("{", "{{").replace("}", "}}") for part in value.split(RUN_PATH)]
     return "f" + _source("{run.path}".join(parts))
 
 

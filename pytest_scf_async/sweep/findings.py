@@ -179,3 +179,5 @@ class Swept:
     """Runs that came to something else when they were made again, and what that was."""
     several_writers: bool = False
     """Whether more than one thread has effects, whose order may be another one in each run."""
+    is_job: bool = False
+    """Whether it is of a program that says by its exit code whether the work is done."""

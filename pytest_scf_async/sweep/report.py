@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import groupby
 
+from ..model.statuses import Status
 from ..protocol.shortening import shortened_line, shortened_list
 from .compared import Compared
 from .difference_texts import difference_text
@@ -84,6 +85,18 @@ def finding_text(run: SweepRun) -> str:
     first = min(run.differences, key=lambda difference: [*Kind].index(difference.kind))
     where = f"when the handler is interrupted ({_how(run, run.cold)}) at {_pass(run.point)}"
     return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
+
+
+def exits_too_well(swept: Swept, run: SweepRun) -> str:
+    """What to do about a job that SIGTERM has ended with exit code 0 before its work was done; empty: it is none."""
+    (first, *others) = run.outcome.attempts
+    is_missed = bool(run.kinds & {Kind.LOST, Kind.DIVERGED}) and not others and first.status == Status.FINISHED
+    if not (swept.is_job and is_missed and run.outcome.plan.is_graceful):
+        return ""
+    return (
+        "after SIGTERM it has exited with 0, which says that its work is done, so nobody starts it again: have it exit "
+        "with another code where that is not so, as with 143"
+    )
 
 
 def tried_text(swept: Swept) -> str:
@@ -178,6 +191,8 @@ def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[
     if neighbours:
         yield shortened_line(f"  {neighbours}", WIDTH)
     yield shortened_line(f"  events: {', then '.join(_attempts(run))}", WIDTH)
+    if too_well := exits_too_well(swept, run):
+        yield f"  {too_well}"
     yield f"  repeat it: --scf-async-replay='{run.key}'"
     if not whole:
         return

@@ -285,6 +285,7 @@ class _Sweeper:
             about_effects=tuple(self._about_effects),
             unlike=unlike,
             several_writers=self._kills is not None and self._kills.has_several_threads,
+            is_job=self._runner.question.function.runtime.is_job,
         )
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)

@@ -58,6 +58,8 @@ REAL_TIME_MEANS: Final = (
 )
 JOB_PORT: Final = -1
 """The port of a job image (document 94320)."""
+RUN_PATH: Final = "{path}"
+"""What stands for the directory of a run of a sweep among the arguments of a job."""
 IN_PROCESS_INSTEAD: Final = "give in_process=True if it is a program of one process, or "
 TAKEN_AFTER: Final = 1.0
 """Real seconds after which a free-running program that lives has taken a SIGTERM that would end it."""
@@ -274,6 +276,7 @@ class FreeRunning(StartedProgram):
 class IsJob(Program):
     """A job image: it is started for each event, and ends with it."""
 
+    is_job = True
     serves_requests = False
     own_port = None
 
@@ -283,6 +286,10 @@ class IsJob(Program):
 
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (it listens nowhere)
         return None
+
+    def in_run(self, path: str) -> IsJob:
+        first, *others = self.launch.command
+        return replace(self, launch=replace(self.launch, command=[first, *(w.replace(RUN_PATH, path) for w in others)]))
 
 
 class Job(IsJob, Supervised):

@@ -122,6 +122,8 @@ class Runtime(ABC):
         """
         return False
 
+    is_job: ClassVar[bool] = False
+    """Its program is started for each event, and exits with 0 when the work is done."""
     listens_in_python: ClassVar[bool] = True
     """Its handlers of signals are functions in Python, of which each is followed."""
     stops_behind_lines: ClassVar[bool] = False
@@ -166,6 +168,10 @@ class Runtime(ABC):
 
     def moved(self, before: Code, after: Code) -> Runtime:
         """The same for code that lies at *after* instead of *before*."""
+        return self
+
+    def in_run(self, path: str) -> Runtime:
+        """The same in a run of a sweep whose directory is *path*."""
         return self
 
     # -- spawning ----------------------------------------------------------------------------------------------------
