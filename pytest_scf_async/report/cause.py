@@ -63,7 +63,7 @@ def likely_cause(event: Event) -> str | None:
         return f"{after}its script says so: {step!r}" if code != 200 or event.signals else None
     if code in by_code:
         cause = by_code[code](event)
-        wrote = _last_error(event) if code in (430, 446, 450) and event.function.runtime.runs_program else ""
+        wrote = last_error(event) if code in (430, 446, 450) and event.function.runtime.runs_program else ""
         return f"{cause}; its program wrote {wrote}" if wrote and wrote not in str(cause) else cause
     if event.record.state.status is Status.FINISHED:
         return _finished_after_signal(event)
@@ -499,8 +499,8 @@ def _process_ended(event: Event, how: str, whatever: str) -> str:
         if event.phase == "ended in init":
             init_ends = event.function.runtime.init_ends
             by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
-            how += f"; {init_ends}" if init_ends and not _last_error(event) else ""
-        error = _last_error(event)
+            how += f"; {init_ends}" if init_ends and not last_error(event) else ""
+        error = last_error(event)
         return f"{by}{how}{f' with {error}' if error else ''}: {whatever}"
     last = event.signals[-1]
     if last.disposition != "handler" or last.entered_us is None:
@@ -516,7 +516,7 @@ def _process_ended(event: Event, how: str, whatever: str) -> str:
     return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
 
 
-def _last_error(event: Event) -> str:
+def last_error(event: Event) -> str:
     """What a program that failed has written about that in its last lines; empty where it wrote nothing of the kind."""
     if event.exit is not None and not event.exit.code:
         return ""

@@ -19,7 +19,8 @@ from ..model.statuses import Status
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.linux import remove_tree
-from ..report.cause import function_traceback, short_message
+from ..report.cause import function_traceback, last_error, short_message
+from ..report.timeline import exit_text
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption, Kind
@@ -606,7 +607,10 @@ def _attempt(event: AsyncEvent) -> Attempt:
     known = event._event
     end_us = known.record.end_us
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
-    lines = (function_traceback(known) or short_message(known)).strip().splitlines()
+    text = function_traceback(known) or short_message(known)
+    if known.function.runtime.is_job and known.exit is not None and known.exit.code:
+        text = last_error(known) or exit_text(known.exit)
+    lines = text.strip().splitlines()
     message = lines[-1] if lines else ""
     return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
 

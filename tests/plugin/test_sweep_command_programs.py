@@ -106,6 +106,14 @@ def test_after_its_grace_it_is_killed(project: pytest.Pytester, capsys: pytest.C
             "nothing of what it writes is compared: name the directory of a run, {path}",
         ),
         (["sweep", "--", "no-such-program", "{path}"], "there is no program 'no-such-program'"),
+        (
+            ["sweep", "--", "bash", "-c", "exit 3", "{path}"],
+            "ended FAILED (439), and a sweep compares with a run that is FINISHED: exit code 3",
+        ),
+        (
+            ["sweep", "--", "python", "-c", "input()", "{path}"],
+            "a run that is FINISHED: EOFError: EOF when reading a line",
+        ),
     ],
 )
 def test_what_cannot_be_tried(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
