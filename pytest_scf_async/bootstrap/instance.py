@@ -176,9 +176,7 @@ def _initialise(config: messages.Assign) -> Any:
             if config.sandbox is None:
                 literal_tmp.watch(config.known_tmp)
             if config.only_writes is not None:
-                from . import write_guard  # noqa: PLC0415  (only a sweep needs it)
-
-                write_guard.watch(config.only_writes)
+                _guard_writes(config.only_writes)
             _enter_code(config)
             function = loading.load_handler(path, config.module, config.function)
             if callable(function):
@@ -192,6 +190,12 @@ def _initialise(config: messages.Assign) -> Any:
         fact, trace = "CODE_NOT_LOADED", _trace_of(error)
     scheduler.send_marked(messages.pack(messages.InitDone(fact, trace, _peak_rss() - _start_rss)))
     return None
+
+
+def _guard_writes(paths: list[str]) -> None:
+    from . import write_guard  # noqa: PLC0415  (only a sweep needs it)
+
+    write_guard.watch(paths)
 
 
 _entered_code = False
@@ -314,6 +318,35 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
     image.run(program)
 
 
+def _serve_job(config: messages.Assign, program: messages.ProgramConfig) -> None:
+    """Run the program of a job image for one event; returns when it has ended, and the process is to end."""
+    from . import image, job, process_ends  # noqa: PLC0415  (only jobs need them)
+
+    root_logger.remove()
+    while True:
+        invocation = _next(config)
+        _variables.set(job.variables(invocation))
+        if _may_begin(config, invocation):
+            break
+    if config.only_writes is not None:
+        _guard_writes(config.only_writes)
+    process_ends.do_with_exit_code(_end_job)
+    scheduler.initialised()
+    scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
+    image.run(program)
+
+
+def _end_job(status: int) -> None:
+    """Report that the program ends well, if it does; another end is that of the process."""
+    if not scheduler.active:
+        return  # a child that it has forked ends
+    scheduler.save_coverage()
+    gates.report_points()
+    if status == 0:
+        used = _peak_rss() - _start_rss, clock.processor_ns()
+        scheduler.send(messages.pack(messages.Result("RETURNED", "null", ends=True, rss=used[0], used_ns=used[1])))
+
+
 class Role:
     """Load a handler and call it with each event: what an instance does, unless a subclass says otherwise."""
 
@@ -367,6 +400,13 @@ class ProgramRole(Role):
 
     def serve(self) -> None:
         _serve_program(self.config, self.program)
+
+
+class JobRole(ProgramRole):
+    """Be the Python program of a job image, which runs for one event."""
+
+    def serve(self) -> None:
+        _serve_job(self.config, self.program)
 
 
 class RoleBesideProgram(ProgramRole):
@@ -448,7 +488,9 @@ def role_of(config: messages.Assign) -> Role:
         return (ContainerSupervisorRole if program.container_port else SupervisorRole)(config, program)
     if program.container_port:
         return ContainerRole(config, program)
-    return AgentRole(config, program) if program.free_running else ProgramRole(config, program)
+    if program.free_running:
+        return AgentRole(config, program)
+    return (JobRole if program.speaks == "job" else ProgramRole)(config, program)
 
 
 def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:

@@ -1,4 +1,4 @@
-"""The client of a job image (document 94320): its event is in its environment, and its end is the event's."""
+"""The program of a job image (document 94320): its event is in its environment, and its end is the event's."""
 
 from __future__ import annotations
 
@@ -8,6 +8,11 @@ from ..protocol import messages
 from .program_client import ProgramClient
 
 EVENT = "SCF_CUSTOM_CONTAINER_EVENT"
+
+
+def variables(invocation: messages.Invoke) -> dict[str, str | None]:
+    """The environment of a program that is started for an event."""
+    return {**invocation.environment, EVENT: invocation.payload}
 
 
 class Job(ProgramClient):

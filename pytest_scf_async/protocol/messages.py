@@ -866,7 +866,7 @@ TABLE: tuple[Row, ...] = (
     Row(FromInstance.FORKS, Forks, Packing.JSON, _PROGRAM, _TEST),
     Row(FromInstance.ENDS_PROCESS, EndsProcess, Packing.JSON, _LOCKSTEP, _TEST),
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
-    Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER, _TEST),
+    Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER | _PROGRAM, _TEST),
     Row(FromInstance.WAITS_FOR_OTHERS, WaitsForOthers, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
     Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),

@@ -407,7 +407,7 @@ def test_these_may_send_what_not_every_instance_may() -> None:
         "NOTE": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "PROGRAM": {"AGENT", "SUPERVISOR"},
         "FORKS": {"PROGRAM"},
-        "POINTS": {"HANDLER"},
+        "POINTS": {"HANDLER", "PROGRAM"},
     }
 
 

@@ -296,6 +296,15 @@ class Job(IsJob, Supervised):
     """A job image on simulated time."""
 
 
+class PythonJob(IsJob, PythonProgram):
+    """A job image that the instance runs itself, on simulated time."""
+
+    serves_requests = False
+
+    def why_unreachable(self, instance: Running, event: Started) -> str | None:  # noqa: ARG002
+        return None
+
+
 class FreeRunningJob(IsJob, FreeRunning):
     """A job image where programs cannot be traced."""
 
@@ -334,12 +343,8 @@ def image(
     given = f"command={words!r} ({source})"
     path = _program(words[0], where, given)
     option = option_named("in_process")
-    if option.check(option.given(in_process, source)) and is_job:
-        raise ScfUsageError(
-            f"in_process=True ({source}) is for a program that serves events, and that of a job image "
-            f"(port={JOB_PORT}) is started for each: leave out in_process=True, and it is supervised"
-        )
-    if is_job:
+    in_process = option.check(option.given(in_process, source))
+    if is_job and not in_process:
         launch = Launch(command=[path, *words[1:]], directory=where)
         code = Code(where, path, "", "", _stem(words, None, None, where))
         why = why_untraced()
@@ -357,7 +362,8 @@ def image(
                 f"in_process=True ({source}) is for a program that the tests' own Python can run itself, and {python}: "
                 "leave out in_process=True, and it is supervised, on simulated time too"
             )
-        return Image(code, PythonProgram(replace(launch, command=argv, script=script, module=module), is_image=True))
+        kind = PythonJob if is_job else PythonProgram
+        return Image(code, kind(replace(launch, command=argv, script=script, module=module), is_image=True))
     why = why_untraced()
     if not why:
         return Image(code, Supervised(launch, is_image=True, in_process_instead=is_python))
