@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import re
 import signal
 import sys
@@ -19,7 +20,7 @@ from typing import Any, Final, Literal, cast
 
 from .errors import ScfUsageError
 from .function import Function
-from .instances.runtimes.program import JOB_PORT, RUN_PATH
+from .instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
 from .runtime import ScfRuntime
 from .sweep.data import swept_json
 from .sweep.differences import Kind
@@ -113,6 +114,12 @@ def add_sweep(commands: Any) -> None:
         help=f"a variable of the handler; {RUN_PATH} in it is the directory of a run, whose files are compared "
         f"(default: OUT={RUN_PATH})",
     )
+    parser.add_argument(
+        "--traced",
+        action="store_true",
+        help="trace a Python program as programs in other languages are, without its lines: what it starts is on "
+        "simulated time then, too",
+    )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
     parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")
     parser.add_argument("--report", action="store_true", help="print the whole report")
@@ -148,6 +155,9 @@ class _Command:
                 "sweep: it takes either a handler, as in handlers/export.py:main_handler, or a program behind --, as "
                 f"in -- python train.py --out {RUN_PATH}"
             )
+        self._in_process = False
+        if self._program and not given.traced:
+            self._in_process = may_be_in_process(self._program, os.getcwd(), "sweep")
         self._payload = _json_of(given.payload)
         self._how = [_interruption(text) for text in given.how or ("graceful", "forced")]
         if given.grace is not None:
@@ -221,7 +231,7 @@ class _Command:
         timeout = self._given.timeout
         if not self._program:
             return runtime.deploy(self._given.code, timeout=timeout)
-        return runtime.deploy_image(self._program, port=JOB_PORT, timeout=timeout)
+        return runtime.deploy_image(self._program, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
         yield {name: value.replace(RUN_PATH, str(run.path)) for name, value in self._environment.items()}
@@ -268,6 +278,7 @@ class _Command:
             if value != default:
                 arguments.append(f"{keyword}={_source(value)}")
         deployed = [_source(self._program), f"port={JOB_PORT}"] if self._program else [_source(given.code)]
+        deployed += ["in_process=True"] if self._in_process else []
         deployed += [] if given.timeout is None else [f"timeout={given.timeout:g}"]
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
         called = sorted({how.partition("(")[0] for how in hows if "(" in how})

@@ -320,7 +320,7 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
 
 def _serve_job(config: messages.Assign, program: messages.ProgramConfig) -> None:
     """Run the program of a job image for one event; returns when it has ended, and the process is to end."""
-    from . import image, job, process_ends  # noqa: PLC0415  (only jobs need them)
+    from . import image, job  # noqa: PLC0415  (only jobs need them)
 
     root_logger.remove()
     while True:
@@ -330,21 +330,9 @@ def _serve_job(config: messages.Assign, program: messages.ProgramConfig) -> None
             break
     if config.only_writes is not None:
         _guard_writes(config.only_writes)
-    process_ends.do_with_exit_code(_end_job)
     scheduler.initialised()
     scheduler.send_marked(messages.pack(messages.InitDone(None, rss=_peak_rss() - _start_rss)))
     image.run(program)
-
-
-def _end_job(status: int) -> None:
-    """Report that the program ends well, if it does; another end is that of the process."""
-    if not scheduler.active:
-        return  # a child that it has forked ends
-    scheduler.save_coverage()
-    gates.report_points()
-    if status == 0:
-        used = _peak_rss() - _start_rss, clock.processor_ns()
-        scheduler.send(messages.pack(messages.Result("RETURNED", "null", ends=True, rss=used[0], used_ns=used[1])))
 
 
 class Role:

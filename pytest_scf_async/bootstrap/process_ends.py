@@ -14,7 +14,6 @@ from typing import Any
 from .patches import registry, signals
 
 _first: list[Callable[[bool], None]] = []
-_with_code: list[Callable[[int], None]] = []
 _HARMLESS = frozenset(
     {
         *(signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH),
@@ -29,21 +28,14 @@ def do_first(act: Callable[[bool], None]) -> None:
 
     It is not where a signal has a handler, or there is no program for ``exec``: the process may go on.
     """
-    _install()
+    if not _first:
+        _install()
     _first.append(act)
 
 
-def do_with_exit_code(act: Callable[[int], None]) -> None:
-    """Have *act*, which raises nothing, called with the exit code before ``os._exit``: instances end with that, too."""
-    _install()
-    _with_code.append(act)
-
-
 def _install() -> None:
-    if _first or _with_code:
-        return
     why = "the process may end in it, and runs no other Python code then"
-    registry.replace(os, "_exit", _acting_first(os._exit, _exits), why)
+    registry.replace(os, "_exit", _acting_first(os._exit, lambda *_: True), why)
     registry.replace(os, "abort", _acting_first(os.abort, lambda *_: True), why)
     for name in ("execv", "execve"):
         registry.replace(os, name, _acting_first(getattr(os, name), _can_be_executed), why)
@@ -52,13 +44,6 @@ def _install() -> None:
     registry.replace(os, "killpg", to_group, why)
     signals.before_kill.append(_kills)
     signals.before_pthread_kill.append(lambda _, signum: _act(_ends(signum)))
-
-
-def _exits(status: Any) -> bool:
-    if isinstance(status, int):
-        for act in _with_code:
-            act(status)
-    return True
 
 
 def _kills(pid: Any, signum: Any) -> None:

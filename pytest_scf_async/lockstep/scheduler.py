@@ -1194,6 +1194,8 @@ class Lockstep:
                 return
             if event.dies_terminated and instance.status == signal.SIGKILL:
                 self.end(event, Fact.TERMINATED)
+            elif event.function.runtime.is_job and instance.status == 0:
+                self.end(event, Fact.RETURNED, result_text="null")
             else:
                 self.end(event, Fact.PROCESS_EXITED, exit=exit_of(instance.status))
         elif not instance.released:

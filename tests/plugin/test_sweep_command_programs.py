@@ -96,6 +96,31 @@ def test_after_its_grace_it_is_killed(project: pytest.Pytester, capsys: pytest.C
     assert "with how=graceful,forced=30" in capsys.readouterr().out
 
 
+TRAINS = """
+import sys, time
+from pathlib import Path
+checkpoint = Path(sys.argv[1], "checkpoint")
+for epoch in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 2):
+    time.sleep(60)
+    checkpoint.write_text(str(epoch + 1))
+"""
+
+
+def test_a_python_program_has_lines_unless_it_is_traced(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.path.joinpath("train.py").write_text(TRAINS)
+    command = "--", "python", "train.py", "{path}"
+    assert main(["sweep", "--how=forced", *command]) == 1
+    output = capsys.readouterr().out
+    assert "at effect#2 (write checkpoint, train.py:7, in Path.write_text), 60 s" in output.splitlines()[0]
+    assert "in_process=True" in output
+    assert main(["sweep", "--how=forced", "--traced", *command]) == 1
+    traced = capsys.readouterr().out
+    assert "at effect#2 (write checkpoint), 60 s" in traced.splitlines()[0]
+    assert "in_process" not in traced
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [

@@ -482,6 +482,12 @@ def _as_python(path: str, words: list[str], directory: str, given: str) -> _Pyth
     return script, None, rest
 
 
+def may_be_in_process(words: Sequence[str], directory: str, source: str) -> bool:
+    """Whether the test's own Python can run that command itself. Raises ``ScfUsageError`` where there is no such."""
+    given = f"command={list(words)!r} ({source})"
+    return not isinstance(_as_python(_program(words[0], directory, given), list(words), directory, given), str)
+
+
 def _interpreter_of(path: str) -> str | None:
     """The program that the ``#!`` line of a file names."""
     try:
