@@ -16,6 +16,7 @@ import select
 import signal
 import sys
 import traceback
+import warnings
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
@@ -140,11 +141,15 @@ class Workers(Generic[_Job, _Made]):
         # Between the fork and what is kept of it no handler of a signal may raise; a worker has others.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
         try:
-            pid = os.fork()
+            with warnings.catch_warnings():  # of threads of the test, which a worker has not
+                warnings.filterwarnings("ignore", ".*fork", DeprecationWarning)
+                pid = os.fork()
             if not pid:
                 ours.close()
                 self._serve(number, theirs, parent, sink, before)
             self._all.append(_Worker(number, pid, ours))
+        except OSError as error:
+            raise HarnessError(f"sweep: worker {number + 1} of {self._count} could not be forked: {error}") from error
         finally:
             theirs.close()
             if sink is not None:

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, Swept, zygote
+from internals import Guide, Swept, procfs, zygote
 from sweeping import Deploy, each_run
 from test_bugs_at_sockets import running
 
@@ -31,6 +31,7 @@ KILLED = """
             time.sleep(1)
         return "done"
 """
+SECOND_WAIT = "job.py:8#2"
 SAVES = """
     import json, os, pathlib, signal, time
 
@@ -130,8 +131,14 @@ def with_a_server(run: Any) -> Iterator[dict[str, str]]:
 
 
 def facts(sweep: Sweep) -> list[object]:
-    text = re.sub(r"[\d.,]+ real s(, [\d.,]+ ms)?", "… real s", sweep.report)
-    return [text, sweep.points, [(run.key, run, run.outcome.timeline) for run in sweep.runs]]
+    """All that two sweeps of one handler share: not real seconds, memory, and the ports of servers of the test."""
+    runs = [(run.key, run, without_measures(run.outcome.timeline)) for run in sweep.runs]
+    return [without_measures(sweep.report), sweep.points, runs]
+
+
+def without_measures(text: str) -> str:
+    text = re.sub(r"[\d.,]+ real s(, [\d.,]+ ms)?", "… real s", text)
+    return re.sub(r"(MemUsage: ?|127\.0\.0\.1:)[\d.]+", r"\1…", text)
 
 
 def same_with_workers(sweep_with: Callable[..., Sweep], **keywords: object) -> Sweep:
@@ -181,7 +188,10 @@ def test_what_runs_print_is_printed_in_the_order_of_one_process(
     function = deployed(KILLED)
     printed = []
     for workers in (1, 3):
-        scf_runtime.sweep(function, each_run=each_run, check=lambda run: print(run.point, run.how), workers=workers)
+        sweep = scf_runtime.sweep(
+            function, each_run=each_run, check=lambda run: print(run.point, run.how), workers=workers
+        )
+        sweep.assert_survives()
         printed.append(capsys.readouterr().out)
     assert printed[0] == printed[1]
     assert printed[0].startswith("None None\nNone None\n")
@@ -225,7 +235,7 @@ class Left:
         lines = [line.split() for line in self._noted.read_text().splitlines()]
         assert lines
         for *pids, scratch, path in lines:
-            assert [pid for pid in pids if os.path.exists(f"/proc/{pid}")] == []
+            assert [pid for pid in pids if procfs.state_of(int(pid)) not in (b"", b"Z")] == []
             assert not os.path.exists(scratch)
             assert not os.path.exists(path)
 
@@ -236,13 +246,13 @@ def left(tmp_path: Path) -> Left:
 
 
 def test_nothing_is_left(scf_runtime: ScfRuntime, deployed: Deploy, left: Left) -> None:
-    scf_runtime.sweep(deployed(SAVES), each_run=left, workers=3).assert_survives()
+    assert scf_runtime.sweep(deployed(SAVES), each_run=left, workers=3).runs
     left.require_nothing()
 
 
 def test_a_worker_that_is_killed(scf_runtime: ScfRuntime, deployed: Deploy, left: Left) -> None:
     def check(run: Any) -> None:
-        if left.is_worker() and run.point and run.point.startswith("wait#2"):
+        if left.is_worker() and run.point == SECOND_WAIT:
             os.kill(os.getpid(), signal.SIGKILL)
 
     with pytest.raises(HarnessError, match=r"^sweep: worker \d of 3 was killed by SIGKILL while it made the run '"):
@@ -255,12 +265,12 @@ def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Pa
     pytest_itself = os.getpid()
 
     def check(run: Any) -> None:
-        if left.is_worker() and run.point and run.point.startswith("wait#2"):
+        if left.is_worker() and run.point == SECOND_WAIT:
             for pid in os.getpid(), pytest_itself:
                 os.kill(pid, signal.SIGINT)
             select.select([], [], [], 60)
 
-    path = tmp_path / "killed.py"
+    path = tmp_path / "job.py"
     path.write_text(textwrap.dedent(KILLED))
     with (
         ScfRuntime(lookup=["/"], sweep_guide=lambda: Guide(finished=found.append)) as runtime,
@@ -276,9 +286,9 @@ def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Pa
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_usage_error_of_a_run(scf_runtime: ScfRuntime, deployed: Deploy, left: Left, workers: int) -> None:
     def check(run: Any) -> object:
-        return run.point and run.point.startswith("wait#") and "a value"
+        return "a value" if run.point in (SECOND_WAIT, "job.py:8#3") else None
 
-    with pytest.raises(ScfUsageError, match=r"^check= returned 'a value' at wait#1, and nothing reads what it returns"):
+    with pytest.raises(ScfUsageError, match=r"^check= returned 'a value' at job.py:8#2, and nothing reads"):
         scf_runtime.sweep(deployed(KILLED), each_run=left, check=check, how="forced", workers=workers)
     if workers > 1:
         left.require_nothing()
@@ -299,7 +309,7 @@ def test_an_exception_of_each_run(scf_runtime: ScfRuntime, deployed: Deploy, wor
             raise error(f"after {run.point}")
 
     function = deployed(KILLED)
-    first = scf_runtime.sweep(function, each_run=each_run, points="waits").points[0].label
+    first = scf_runtime.sweep(function, each_run=each_run, points="waits").runs[0].point.label
     with pytest.raises(OwnError, match=rf"^after {first}$") as raised:
         scf_runtime.sweep(function, each_run=lambda run: raises(run, OwnError), points="waits", workers=workers)
     if workers > 1:
@@ -315,7 +325,7 @@ def test_what_is_no_number_of_workers(scf_runtime: ScfRuntime, deployed: Deploy,
 
 
 def test_without_mount_namespaces_there_are_none(tmp_path: Path) -> None:
-    path = tmp_path / "killed.py"
+    path = tmp_path / "job.py"
     path.write_text(textwrap.dedent(KILLED))
     with ScfRuntime(ScfSettings(sandbox="none"), lookup=["/"]) as runtime:
         function: Function = runtime.deploy(f"{path}:main_handler")
