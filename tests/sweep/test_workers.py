@@ -132,7 +132,10 @@ def with_a_server(run: Any) -> Iterator[dict[str, str]]:
 
 def facts(sweep: Sweep) -> list[object]:
     """All that two sweeps of one handler share: not real seconds, memory, and the ports of servers of the test."""
-    runs = [(run.key, run, without_measures(run.outcome.timeline)) for run in sweep.runs]
+    runs = [
+        (run.key, run.differences, without_measures(repr(run.outcome)), without_measures(run.outcome.timeline))
+        for run in sweep.runs
+    ]
     return [without_measures(sweep.report), sweep.points, runs]
 
 
