@@ -17,8 +17,9 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from ..protocol import linux
+from ..protocol import linux, procfs
 from ..protocol.executables import language_of
+from . import filter as seccomp
 from .tracee import HERE, MACHINE, Registers, read_memory, write_code, write_memory
 
 _X86_64: Final = """
@@ -141,6 +142,10 @@ _PAGE_BYTES: Final = 4096
 
 _AT_IGNORE, _AT_RANDOM, _AT_VDSO = 1, 25, 33
 _PROT_BOTH, _MAP_SHARED, _MFD_CLOEXEC = 3, 1, 1
+SET_MODE_FILTER: Final = 1
+_ALL_THREADS: Final = 1
+BELOW_STACK: Final = 4096
+"""So many bytes below its stack pointer a thread has no data."""
 _ENTRIES: Final = {"x86_64": ("__vdso_clock_gettime", "__vdso_gettimeofday", "__vdso_time")}
 """By machine: the functions that are overwritten; the first one has room for all of the code."""
 
@@ -232,6 +237,29 @@ class Injector:
 
     def restore(self) -> None:
         self._before.write(self._tid)
+
+
+def add_filter(tid: int, registers: Registers, step: Callable[[int], None], instructions: bytes) -> None:
+    """Install another filter in the process of the thread *tid*, which stands at a system call, and makes it again.
+
+    *registers* are those of the thread. Of a process whose other threads are not all traced by this one only the thread
+    has it, as theirs would fail. Raises ``OSError``.
+    """
+    again = registers.copy()
+    again.make_call_again(registers.number(tid))
+    registers.set_number(tid, -1)
+    registers.write(tid)
+    step(tid)
+    again.write(tid)
+    injector = Injector(tid, step, again.counter)
+    place = again.stack - BELOW_STACK
+    tracer = os.getpid()
+    are_traced = all(procfs.tracer_of(int(task)) == tracer for task in procfs.tasks_of(procfs.thread_group_of(tid)))
+    try:
+        write_memory(tid, place, seccomp.in_memory(instructions, place))
+        injector.call("seccomp", SET_MODE_FILTER, _ALL_THREADS if are_traced else 0, place)
+    finally:
+        injector.restore()
 
 
 def injector_of(tid: int, stack: int, step: Callable[[int], None]) -> Injector:

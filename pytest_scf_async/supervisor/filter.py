@@ -162,6 +162,10 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
 DRAWS: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(("getrandom", "open", "openat", "openat2"), ())
 """The same, of a process in a sweep: what draws random numbers, or opens a file that has some (`random_numbers`)."""
+RANDOM_FILES: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(
+    ("read", "readv", "pread64", "preadv", "preadv2"), ()
+)
+"""The same, of a process that has opened a file of random numbers: what may read it."""
 RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER, *_CLONES)),)}
 """The same, of a program whose changes of files are recorded."""
 

@@ -2,9 +2,8 @@
 
 A sweep compares runs, and asks of a handler that it does the same in each. What Python draws is patched
 (``bootstrap/patches/random_numbers.py``); here it is what code in C and programs in any language draw. The tracer
-answers their ``getrandom``, and has an ``open`` of ``/dev/urandom`` or ``/dev/random`` open a file of memory instead,
-which the thread itself makes: one of ours could not be found from another mount namespace. To stop at each ``read``,
-the other way, would cost a program much more.
+answers their ``getrandom``, and each read of ``/dev/urandom`` and ``/dev/random``. A process stops at its reads from
+the first time on that it opens one of these, by a second filter, as such a stop costs some 10 µs.
 
 Each process has numbers of its own, by the event, the way on which it was forked (the second child of the first one),
 and the order in which it draws. So the order between processes decides nothing.
@@ -15,26 +14,29 @@ from __future__ import annotations
 import contextlib
 import os
 import signal
+import stat
 import struct
 from _random import Random
 from collections import Counter
+from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import linux, procfs
+from ..protocol import procfs
 from ..protocol.shared_page import ControlPage
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee
 from .tracee import HERE, Registers, read_memory, write_memory
 
-_NUMBERS: Final = {HERE.calls[name]: name for name in seccomp.DRAWS if name in HERE.calls}
+_NUMBERS: Final = {HERE.calls[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in HERE.calls}
 _FILES: Final = (b"/dev/urandom\0", b"/dev/random\0")
+_DEVICES: Final = (os.makedev(1, 9), os.makedev(1, 8))
 _LONGEST: Final = len(_FILES[0])
-_DRAWN_AT_ONCE: Final = 1 << 18
-"""So many random bytes has a file; zeros follow without end, as more would cost each ``open`` milliseconds."""
-_ENDLESS: Final = 1 << 40
-_MFD_CLOEXEC: Final = 1
+_PART: Final = struct.Struct("<QQ")
+_MOST_PARTS: Final = 1024
+"""As readv(2) has it."""
+_AT_READS: Final = seccomp.program(seccomp.RANDOM_FILES, ())
 _NON_BLOCKING: Final = 1
 _FLAGS: Final = (0, 1, 2, 3, 4, 5)
 """Those that the kernel takes."""
@@ -53,6 +55,9 @@ def _of_any_kind() -> contextlib.suppress:
 class RandomNumbers:
     """Those that traced processes draw."""
 
+    CALLS: Final = frozenset(_NUMBERS.values())
+    """By which they do."""
+
     def __init__(self, control: ControlPage) -> None:
         self._control = control
         self._names: dict[int, str] = {}
@@ -62,8 +67,8 @@ class RandomNumbers:
         self._forked: Counter[tuple[int, str]] = Counter()
         self._drawn: Counter[tuple[int, str]] = Counter()
         """How many children each process has had, and how often it has drawn, by event."""
-        self._opening: dict[int, tuple[int, Registers]] = {}
-        """By thread that opens a file of memory: its process, and its registers as they were."""
+        self._readers: set[int] = set()
+        """The processes that stop at their reads."""
         self._registers = Registers()
 
     # -- processes -----------------------------------------------------------------------------------------------------
@@ -71,6 +76,8 @@ class RandomNumbers:
     def forked(self, parent: int, child: int) -> None:
         """A process has forked another one. The child may have been seen before that, and may even have ended."""
         above = self._name_of(parent)
+        if parent in self._readers:
+            self._readers.add(child)
         if child in self._early:
             self._early.discard(child)
         elif child not in self._names:
@@ -85,7 +92,7 @@ class RandomNumbers:
     def ended(self, tid: int) -> None:
         """A thread has ended; of a process it is the first one, with the process."""
         self._names.pop(tid, None)
-        self._opening.pop(tid, None)
+        self._readers.discard(tid)
 
     def _name_of(self, pid: int) -> str:
         name = self._names.get(pid)
@@ -99,65 +106,59 @@ class RandomNumbers:
 
     # -- what they draw ------------------------------------------------------------------------------------------------
 
-    def at_call(self, tid: int, pid: int, registers: Registers) -> bool:
-        """Answer the call at whose entry a thread stands, if it draws; whether it has to stop when the call returns.
+    def at_call(self, tid: int, pid: int, registers: Registers, step: Callable[[int], None]) -> None:
+        """Answer the call at whose entry a thread stands, if it draws.
 
-        *registers* are those of the thread, *pid* is its process; 0: to be found out.
+        *registers* are those of the thread, *pid* is its process; 0: to be found out. *step* lets it execute one
+        instruction.
         """
         name = _NUMBERS.get(registers.number(tid))
         if name is None or not self._control.drawn_from:
-            return False
-        try:
+            return
+        with contextlib.suppress(OSError):  # an address of nothing, or no such descriptor: the kernel says so
             if name == "getrandom":
-                self._answers(tid, pid, registers)
-                return False
-            return self._opens(tid, pid, name, registers)
-        except OSError:
-            return False  # an address of nothing: the kernel says so
+                self._answers_getrandom(tid, pid, registers)
+            elif name in seccomp.RANDOM_FILES:
+                self._reads(tid, pid, name, registers)
+            else:
+                self._opens(tid, pid, name, registers, step)
 
-    def _answers(self, tid: int, pid: int, registers: Registers) -> None:
+    def _answers_getrandom(self, tid: int, pid: int, registers: Registers) -> None:
         address, size, flags = registers.argument(0), registers.argument(1), registers.argument(2) & 0xFFFFFFFF
-        if flags not in _FLAGS:
-            return
-        size = min(size, _MOST)
-        write_memory(tid, address, self._take(pid or procfs.thread_group_of(tid), size))
+        if flags in _FLAGS:
+            self._answers(tid, pid, registers, [(address, size)])
+            self._control.drawn |= (min(size, _MOST), flags) not in _MEAN_NOTHING
+
+    def _answers(self, tid: int, pid: int, registers: Registers, parts: Sequence[tuple[int, int]]) -> None:
+        """Have a call return random bytes, written to these addresses, so many to each."""
+        left = min(sum(size for _, size in parts), _MOST)
+        drawn = memoryview(self._take(pid or procfs.thread_group_of(tid), left))
+        registers.result = left
+        for address, size in parts:
+            write_memory(tid, address, bytes(drawn[:size]))
+            drawn = drawn[size:]
         registers.set_number(tid, -1)
-        registers.result = size
         registers.write(tid)
-        self._control.drawn |= (size, flags) not in _MEAN_NOTHING
 
-    def _opens(self, tid: int, pid: int, name: str, registers: Registers) -> bool:
+    def _opens(self, tid: int, pid: int, name: str, registers: Registers, step: Callable[[int], None]) -> None:
         path_at = int(name != "open")
-        path, flags = registers.argument(path_at), registers.argument(path_at + 1)
-        if not read_memory(tid, path, _LONGEST).startswith(_FILES):
-            return False
-        if name == "openat2":
-            flags = int.from_bytes(read_memory(tid, flags, 8), "little")
-        if flags & os.O_ACCMODE == os.O_WRONLY:
-            return False
-        self._opening[tid] = pid or procfs.thread_group_of(tid), registers.copy()
-        registers.set_argument(0, path)  # its name
-        registers.set_argument(1, _MFD_CLOEXEC if flags & os.O_CLOEXEC else 0)
-        registers.set_number(tid, HERE.calls["memfd_create"])
-        registers.write(tid)
-        self._control.drawn = 1
-        return True
-
-    def at_exit(self, tid: int) -> None:
-        """A thread has stopped at the return of a call: if it has opened such a file, fill that."""
-        pid, registers = self._opening.pop(tid, (0, None))
-        if registers is None:
+        if not read_memory(tid, registers.argument(path_at), _LONGEST).startswith(_FILES):
             return
-        self._registers.read(tid)
-        registers.result = file = self._registers.result
-        registers.write(tid)
-        with contextlib.suppress(OSError):  # it has failed
-            copy = linux.copy_of_descriptor(pid, file)
-            try:
-                os.ftruncate(copy, _ENDLESS)
-                os.pwrite(copy, self._take(pid, _DRAWN_AT_ONCE), 0)
-            finally:
-                os.close(copy)
+        self._control.drawn = 1
+        pid = pid or procfs.thread_group_of(tid)
+        if pid not in self._readers:
+            self._readers.add(pid)
+            exec_stop.add_filter(tid, registers, step, _AT_READS)
+
+    def _reads(self, tid: int, pid: int, name: str, registers: Registers) -> None:
+        file = os.stat(f"/proc/{tid}/fd/{registers.argument(0) & 0xFFFFFFFF}")
+        if not stat.S_ISCHR(file.st_mode) or file.st_rdev not in _DEVICES:
+            return
+        address, size = registers.argument(1), registers.argument(2)
+        parts = [(address, size)]
+        if name not in ("read", "pread64"):
+            parts = list(_PART.iter_unpack(read_memory(tid, address, min(size, _MOST_PARTS) * _PART.size)))
+        self._answers(tid, pid, registers, parts)
 
     def _take(self, pid: int, size: int) -> bytes:
         """The next random numbers of a process."""
@@ -176,17 +177,14 @@ class RandomNumbers:
             exec_stop.draw_by_calls(pid)
         tracee.resume(pid)
 
-    def stopped(self, tid: int, signum: int, event: int) -> bool:
-        """Handle a stop of a thread; whether it has to stop when the call returns at which it stands."""
+    def stopped(self, tid: int, signum: int, event: int, step: Callable[[int], None]) -> None:
+        """Handle a stop of a thread; *step* lets it execute one instruction."""
         if event == tracee.EVENT_SECCOMP:
             self._registers.read(tid)
-            return self.at_call(tid, 0, self._registers)
-        if signum == tracee.SYSCALL_STOP:
-            self.at_exit(tid)
+            self.at_call(tid, 0, self._registers, step)
         elif event == tracee.EVENT_EXEC:
             self.executed(tid)
         elif event in (tracee.EVENT_FORK, tracee.EVENT_VFORK, tracee.EVENT_CLONE) and signum == signal.SIGTRAP:
             child = tracee.event_message(tid)
             if procfs.thread_group_of(child) == child:
                 self.forked(procfs.thread_group_of(tid), child)
-        return False

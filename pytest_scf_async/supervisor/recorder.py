@@ -24,7 +24,7 @@ from dataclasses import dataclass
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import linux
+from ..protocol import linux, procfs
 from ..protocol.disk_record import (
     ORDER,
     PAGE,
@@ -563,18 +563,28 @@ def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> No
 
     That ends when the last of them has ended.
     """
+    deferred: list[int] = []
+
+    def ended(tid: int) -> None:
+        if random is not None:
+            random.ended(tid)
+        if effects is not None:
+            effects.ended(tid)
+            if tid == pid:
+                effects.stop()
+
+    def step(tid: int) -> None:
+        if tracee.step_once(tid, deferred) is not None:
+            ended(tid)
+            raise ProcessLookupError
+
     while True:
         try:
             tid, status = real_waitpid(-1, tracee.WALL)
         except ChildProcessError:
             return
         if not os.WIFSTOPPED(status):
-            if random is not None:
-                random.ended(tid)
-            if effects is not None:
-                effects.ended(tid)
-                if tid == pid:
-                    effects.stop()
+            ended(tid)
             continue
         signum, event = os.WSTOPSIG(status), status >> 16
         try:
@@ -582,12 +592,16 @@ def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> No
                 effects.at_call(tid)
             if event == tracee.EVENT_STOP and signum in _STOPS:
                 tracee.listen(tid)
-            elif random is not None and random.stopped(tid, signum, event):
-                tracee.resume_to_exit(tid)
-            else:
-                tracee.resume(tid, 0 if event or signum == tracee.SYSCALL_STOP else signum)
+                continue
+            if random is not None:
+                random.stopped(tid, signum, event, step)
+            first, *later = deferred or [0 if event or signum == tracee.SYSCALL_STOP else signum]
+            deferred.clear()
+            for each in later:
+                os.kill(procfs.thread_group_of(tid), each)
+            tracee.resume(tid, first)
         except ProcessLookupError:
-            continue  # killed meanwhile
+            deferred.clear()  # killed meanwhile
 
 
 def serve(orders: int) -> None:

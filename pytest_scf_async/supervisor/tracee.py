@@ -13,6 +13,8 @@ import struct
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
+from ..bootstrap.originals import real_waitpid
+
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = ctypes.CDLL(None).ptrace
 """It has no ``argtypes``, and keeps no ``errno``: each of the two would make half a call more of a call. So integers
@@ -63,6 +65,7 @@ class Architecture(NamedTuple):
 
 
 _X86_64_CALLS = {
+    "read": 0, "pread64": 17, "readv": 19, "preadv": 295, "preadv2": 327,
     "write": 1, "close": 3, "poll": 7, "mmap": 9, "mprotect": 10, "writev": 20, "select": 23, "sched_yield": 24,
     "pause": 34, "nanosleep": 35, "getitimer": 36, "alarm": 37, "setitimer": 38, "connect": 42, "wait4": 61,
     "waitid": 247, "sendto": 44, "sendmsg": 46, "recvfrom": 45, "recvmsg": 47,
@@ -83,6 +86,7 @@ _X86_64_CALLS = {
     "renameat2": 316, "getrandom": 318, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
 }  # fmt: skip
 _AARCH64_CALLS = {
+    "read": 63, "readv": 65, "pread64": 67, "preadv": 69, "preadv2": 286,
     "io_getevents": 4, "epoll_pwait": 22, "close": 57, "write": 64, "writev": 66, "pselect6": 72, "ppoll": 73,
     "timerfd_settime": 86, "timerfd_gettime": 87, "futex": 98, "nanosleep": 101, "getitimer": 102, "setitimer": 103,
     "timer_create": 107, "timer_gettime": 108, "timer_getoverrun": 109, "timer_settime": 110, "timer_delete": 111,
@@ -147,6 +151,24 @@ def emulate(tid: int) -> None:
 def single_step(tid: int) -> None:
     """Let a stopped thread go on for one instruction."""
     _call(_SINGLE_STEP, tid, 0, 0)
+
+
+def step_once(tid: int, deferred: list[int]) -> int | None:
+    """Let a stopped thread execute one instruction, and wait for that; if it has ended instead, return its wait status.
+
+    Signals that arrive meanwhile are added to *deferred*.
+    """
+    single_step(tid)
+    while True:
+        status: int = real_waitpid(tid, WALL)[1]
+        if not os.WIFSTOPPED(status):
+            return status
+        signum, event = os.WSTOPSIG(status), status >> 16
+        if signum == signal.SIGTRAP and event == 0:
+            return None
+        if event == 0:
+            deferred.append(signum)
+        single_step(tid)
 
 
 def interrupt(tid: int) -> None:

@@ -13,6 +13,7 @@ import os
 import resource
 import select
 import signal
+from collections import defaultdict
 from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from typing import Final, NamedTuple
@@ -78,12 +79,9 @@ _HAS_A_TRACER: Final = (
     "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
     "processes of a program have one"
 )
-_SET_MODE_FILTER, _ALL_THREADS = 1, 1
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
 """The filter is written into memory so many bytes below the stack of a new program."""
-_BELOW_STACK: Final = 4096
-"""So many bytes below its stack pointer a thread has no data."""
 _ENDED_BY_STOPS: Final = frozenset(
     HERE.calls[name]
     for name in (
@@ -397,7 +395,7 @@ class Tree:
         """The current time has come for another process: what ends at it ends the wait in which time has passed."""
         self._has_terminals = False
         """A process of the tree has made a terminal."""
-        self._deferred: dict[int, list[int]] = {}
+        self._deferred: defaultdict[int, list[int]] = defaultdict(list)
         self._lookers: list[Thread] = []
         """Threads that are about to look whether a child has ended, while other processes compute."""
         self.stopping = False
@@ -454,7 +452,7 @@ class Tree:
         injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
         try:
             injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
-            injector.call("seccomp", _SET_MODE_FILTER, 0, place)
+            injector.call("seccomp", exec_stop.SET_MODE_FILTER, 0, place)
         finally:
             injector.restore()
 
@@ -607,6 +605,7 @@ class Tree:
         if self._random is not None:
             self._random.ended(tid)
         self._announced.discard(tid)
+        self._deferred.pop(tid, None)
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
             self._unannounced.discard(tid)
@@ -682,18 +681,10 @@ class Tree:
 
     def _step_once(self, tid: int) -> None:
         """Let a thread execute one instruction; signals that arrive meanwhile are delivered later."""
-        tracee.single_step(tid)
-        while True:
-            _, status = real_waitpid(tid, tracee.WALL)
-            if not os.WIFSTOPPED(status):
-                self._ended(tid, status)
-                raise ProcessLookupError
-            signum, event = os.WSTOPSIG(status), status >> 16
-            if signum == signal.SIGTRAP and event == 0:
-                return
-            if event == 0:
-                self._deferred.setdefault(tid, []).append(signum)
-            tracee.single_step(tid)
+        status = tracee.step_once(tid, self._deferred[tid])
+        if status is not None:
+            self._ended(tid, status)
+            raise ProcessLookupError
 
     def _resume(self, thread: Thread, *, samples: int = 0) -> None:
         deferred = self._deferred.pop(thread.tid, [])
@@ -762,8 +753,9 @@ class Tree:
             self._clones(thread, name, registers)
         elif name == "ioctl":
             self._begin_ioctl(thread, registers)
-        elif name in seccomp.DRAWS and self._random is not None:
-            self._go_on(thread, to_exit=self._random.at_call(tid, thread.process.pid, registers))
+        elif self._random is not None and name in RandomNumbers.CALLS:
+            self._random.at_call(tid, thread.process.pid, registers, self._step_once)
+            self._resume(thread)
         else:
             if name in seccomp.SENDS:
                 self._sends(thread.process, registers)
@@ -1109,7 +1101,7 @@ class Tree:
         """The address of a ``timespec`` of 0 in a process, valid while *thread* makes a system call."""
         if thread.process.page is not None:
             return thread.process.page.nothing_at
-        place = registers.stack - _BELOW_STACK
+        place = registers.stack - exec_stop.BELOW_STACK
         tracee.write_memory(thread.tid, place, bytes(16))
         return place
 
@@ -1136,8 +1128,6 @@ class Tree:
             thread.receipt = None
 
     def _at_exit(self, thread: Thread) -> None:
-        if self._random is not None:
-            self._random.at_exit(thread.tid)
         question, thread.question = thread.question, None
         if question is not None:
             self._answered(thread, question)
@@ -1188,22 +1178,10 @@ class Tree:
 
     def _see_sends(self, thread: Thread, registers: Registers) -> None:
         """Install a second filter in the process of a thread at a system call; the thread makes that call again."""
-        tid = thread.tid
-        again = registers.copy()
-        again.make_call_again(registers.number(tid))
-        registers.set_number(tid, -1)
-        registers.write(tid)
-        self._step_once(tid)
-        again.write(tid)
-        injector = exec_stop.Injector(tid, self._step_once, again.counter)
-        place = again.stack - _BELOW_STACK
         try:
-            tracee.write_memory(tid, place, seccomp.in_memory(seccomp.program(seccomp.SENDS, ()), place))
-            injector.call("seccomp", _SET_MODE_FILTER, _ALL_THREADS, place)
+            exec_stop.add_filter(thread.tid, registers, self._step_once, seccomp.program(seccomp.SENDS, ()))
         except OSError:
             thread.process.sends_are_seen = False
-        finally:
-            injector.restore()
 
     def _of_timers(self, thread: Thread, name: str, registers: Registers) -> None:
         tid, pid = thread.tid, thread.process.pid

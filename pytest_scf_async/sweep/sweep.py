@@ -46,7 +46,8 @@ __tracebackhide__ = hidden_from_users
 _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
-"""Real seconds from which on a sweep says before its runs how long they take."""
+"""Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
+_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -255,11 +256,14 @@ class _Sweeper:
             plans, reached = self._plans(self._choice.candidates(points))
             mine = self._part(plans)
             self._planned = len(mine)
-            self._say_how_long(mine)
+            what, runs_began = self._say_how_long(mine), REAL.monotonic()
             try:
                 incomplete = self._run_all(mine, runs, self._collecting(mine))
             except KeyboardInterrupt:
                 incomplete, stopped = STOPPED, True
+        seconds = REAL.monotonic() - runs_began
+        if seconds >= _LONG and not incomplete:
+            self._notes.append(f"{what} took {seconds:.0f} real s: {_FEWER}")
         made = [runs[number] for number in sorted(runs)]
         missing: tuple[str, ...] = ()
         unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
@@ -331,17 +335,17 @@ class _Sweeper:
             finally:
                 self._workers = None
 
-    def _say_how_long(self, mine: Sequence[tuple[Number, Plan]]) -> None:
+    def _say_how_long(self, mine: Sequence[tuple[Number, Plan]]) -> str:
+        """Say how long *mine* take, before they begin, where that is long; what they are."""
         needs = {self._need(plan.steps[-1]) for _, plan in mine}
         runs = sum(isinstance(each, Step) for each in needs)
-        at_once = min(self._count, len(os.sched_getaffinity(0)))
-        seconds = len(needs) * self._seconds_of_run / at_once
+        seconds = len(needs) * self._seconds_of_run / min(self._count, len(os.sched_getaffinity(0)))
+        what = f"{runs:,} runs and {len(needs) - runs:,} resumes after kills"
         if seconds >= _LONG:
             by = f" in {self._count} workers" if self._count > 1 else ""
-            text = f"{runs:,} runs and {len(needs) - runs:,} resumes after kills take about {seconds:.0f} real s{by}"
-            fewer = "points='waits' or limit= make fewer, and workers= makes several at once"
-            self._notes.append(f"{text}, {self._seconds_of_run:.1f} s each: {fewer}")
-            self._guide.begins(f"sweep: {self._notes[-1]}")
+            text = f"{what} take about {seconds:.0f} real s{by}, {self._seconds_of_run:.1f} s each"
+            self._guide.begins(f"sweep: {text}: {_FEWER}")
+        return what
 
     def _part(self, plans: Sequence[Plan]) -> list[tuple[Number, Plan]]:
         """The *plans* that are to be run here, those first that have failed before."""
@@ -676,12 +680,14 @@ class _Sweeper:
         recorded = has_effects and runtime.can_be_recorded
         if has_effects and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
+        began = REAL.monotonic()
         first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
+        self._seconds_of_run = REAL.monotonic() - began
         self._require_finished(first)
         self._runner.draws_as(first)
         began = REAL.monotonic()
         second = third = self._runner.run(Plan(collects=True, another=True, recorded=recorded), lambda _: True)
-        self._seconds_of_run = REAL.monotonic() - began
+        self._seconds_of_run = min(self._seconds_of_run, REAL.monotonic() - began)  # the machine may have paused in one
         self._require_finished(second)
         at = first_difference(first.points, second.points)
         if at is not None or first.effects != second.effects or _differs_in_effects(first, second) is not None:

@@ -165,7 +165,7 @@ def test_an_interruption_that_has_no_point_is_named(scf_runtime: ScfRuntime, dep
     assert "\nnot tried: fault,reset: the handler came to no point for it\n" in sweep.report
 
 
-def test_a_long_sweep_says_before_it_begins_how_long_it_takes(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_long_sweep_says_how_long_it_takes_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     said: list[str] = []
     monkeypatch.setattr("pytest_scf_async.sweep.sweep._LONG", 0.0)
     path = tmp_path / "job.py"
@@ -173,10 +173,10 @@ def test_a_long_sweep_says_before_it_begins_how_long_it_takes(tmp_path: Path, mo
     with ScfRuntime(sweep_guide=lambda: Guide(begins=said.append)) as runtime:
         sweep = runtime.sweep(runtime.deploy(f"{path}:main_handler"), compares_nothing=True, points="waits")
         sweep.assert_survives()
-    text = "0 runs and 3 resumes after kills take about"
-    expected = rf"{text} \d+ real s, \d+\.\d s each: points='waits' or limit= make fewer"
-    assert re.search(rf"\nnote: {expected}\n", sweep.report)
-    assert re.fullmatch(f"sweep: {expected}", said[0])
+    what = "0 runs and 3 resumes after kills"
+    fewer = "points='waits' or limit= make fewer, workers= makes several at once"
+    assert re.fullmatch(rf"sweep: {what} take about \d+ real s, \d+\.\d s each: {fewer}", said[0])
+    assert re.search(rf"\nnote: {what} took \d+ real s: {fewer}\n", sweep.report)
 
 
 def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

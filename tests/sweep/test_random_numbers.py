@@ -135,6 +135,14 @@ IN_C = """
         with open(path, "rb") as file:
             return file.read(8).hex()
 
+    def read_far(path):
+        with open(path, "rb", buffering=0) as file:
+            os.dup2(file.fileno(), 100)
+            block, *others = bytearray(600_000), bytearray(8), bytearray(8)
+            assert (file.readinto(block), os.readv(100, others)) == (600_000, 16)
+            assert os.pread(100, 8, 0) not in (block[:8], others[0])
+            return bytes(block[-8:]).hex(), others[0].hex(), others[1].hex()
+
     def written_by(*command):
         return subprocess.run(command, capture_output=True, check=True).stdout.hex()
 
@@ -150,6 +158,7 @@ IN_C = """
         database = sqlite3.connect(":memory:")
         return [
             called(), called(NUMBER), read("/dev/urandom"), read("/dev/random"),
+            *read_far("/dev/urandom"),
             database.execute("select hex(randomblob(8))").fetchone()[0],
             in_child(), written_by("head", "-c", "8", "/dev/urandom"),
             written_by(sys.executable, "-c", "import os, uuid; print(uuid.uuid4(), os.urandom(8), hash('text'))"),
@@ -204,10 +213,10 @@ def test_so_are_those_of_code_in_c_and_of_children(scf_runtime: ScfRuntime, depl
 
 BASH = """
     sleep 1
-    read() { od -An -N8 -tx8 "$1" | tr -d ' '; }
+    read() { od -An -N8 -tx8 $1 | tr -d ' '; }
     for number in 1 2; do
         words="$words '$(read /dev/urandom)' '$(read /dev/random)' '$(tr -dc a-z < /dev/urandom | head -c 12)'"
-        words="$words '$SRANDOM' '$(mktemp -u /tmp/XXXXXXXXXX)'"
+        words="$words '$SRANDOM' '$(mktemp -u /tmp/XXXXXXXXXX)' '$(head -c 1000000 /dev/urandom | tail -c 8 | read)'"
     done
     echo "[${words// /,}]" | sed 's/\\[,/[/' >> "$OUT"
     sleep 1
