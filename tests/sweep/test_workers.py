@@ -11,6 +11,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
+import coverage
 import pytest
 from internals import Guide, Swept, procfs, zygote
 from sweeping import Deploy, each_run
@@ -214,6 +215,31 @@ def test_runs_are_made_by_several_processes_at_one_path(
     made = [line.split() for line in (tmp_path / "made").read_text().splitlines()]
     assert len({pid for pid, _ in made}) == 4
     assert len({path for _, path in made}) == 1
+
+
+def test_coverage_counts_what_runs_in_workers(pytester: pytest.Pytester) -> None:
+    pytester.makepyfile(job=textwrap.dedent(KILLED))
+    pytester.makepyfile(
+        test_job="""
+        import os
+
+        PYTEST = os.getpid()
+
+        def each_run(run):
+            yield {"OUT": str(run.path)}
+            if os.getpid() != PYTEST:
+                run.observe()  # line 8
+
+        def test_it(scf_runtime):
+            sweep = scf_runtime.sweep(scf_runtime.deploy("job.py:main_handler"), each_run=each_run, workers=2)
+            sweep.assert_survives()
+        """
+    )
+    run = pytester.runpytest_subprocess("--cov=.", "-p", "no:cacheprovider", timeout=60)
+    run.assert_outcomes(passed=1)
+    data = coverage.CoverageData(basename=str(pytester.path / ".coverage"))
+    data.read()
+    assert 8 in (data.lines(str(pytester.path / "test_job.py")) or ())
 
 
 # -- what goes wrong ---------------------------------------------------------------------------------------------------
