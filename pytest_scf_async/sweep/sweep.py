@@ -433,14 +433,17 @@ class _Sweeper:
 
     def _make_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> str | None:
         """Make what is on the *agenda*; why not all of it, which is empty where enough is known."""
-        if self._count_all(agenda, runs):
-            return ""
-        for came in self._made(agenda):
-            if (came is not None and self._take(*came, runs)) or self._count_all(agenda, runs):
-                return ""
-            if self._is_late() and len(runs) < self._planned:
-                return "the time limit of the test was near"
-        return None
+        ended = self._count_all(agenda, runs)
+        for came in self._made(agenda) if ended is None else ():
+            ended = self._why_late(runs) if came is None else self._take(*came, runs)
+            if ended is None:
+                ended = self._count_all(agenda, runs)
+            if ended is not None:
+                break
+        return ended
+
+    def _why_late(self, runs: Mapping[Number, SweepRun]) -> str | None:
+        return "the time limit of the test was near" if self._is_late() and len(runs) < self._planned else None
 
     def _made(self, agenda: Agenda) -> Iterator[tuple[Job, Made] | None]:
         """Make what is on the *agenda*, here or by workers; it is given as it comes, and None where nothing has."""
@@ -460,22 +463,26 @@ class _Sweeper:
             agenda.came(job, worker, answer.counted, at_any_time=at_any_time, failed=answer.error is not None)
             yield None if answer.made is None else (job, answer.made)
 
-    def _take(self, job: Job, made: Made, runs: dict[Number, SweepRun]) -> bool:
-        """Have the run of *job* be one of *runs*; whether enough is known with it."""
+    def _take(self, job: Job, made: Made, runs: dict[Number, SweepRun]) -> str | None:
+        """Have the run of *job* be one of *runs*; why no other is to be made, which is empty where enough is known."""
         run = made.run
         if run is None:
-            return False
+            return None
         runs[job.number] = run
         self._failed += run.fails()
         self._guide.progress(len(runs), self._planned, self._failed)
-        return self._request.until is not None and self._request.until(run)
+        if self._request.until is not None and self._request.until(run):
+            return ""
+        return self._why_late(runs)
 
-    def _count_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> bool:
-        """What follows from those whose turn it is to count; whether enough is known."""
+    def _count_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> str | None:
+        """What follows from those whose turn it is to count; why no other run is to be made, as above."""
         for job, worker, answer in agenda.counted():
             made = answer()
-            if job.number not in runs and self._take(job, made, runs):
-                return True
+            if job.number not in runs:
+                ended = self._take(job, made, runs)
+                if ended is not None:
+                    return ended
             self._notes += made.notes
             self._real_kills += made.real_kills
             self._real_seconds += made.real_seconds
@@ -483,7 +490,7 @@ class _Sweeper:
                 self._reaches(made.run.outcome)
             if made.kills:
                 self._add_kills(agenda, job, worker, made.kills)
-        return False
+        return None
 
     def _add_kills(self, agenda: Agenda, job: Job, worker: int, kills: Sequence[tuple[Point, LeftBy]]) -> None:
         """Have those of *kills*, which come after the SIGTERM of *job*, tried next that leave something new."""

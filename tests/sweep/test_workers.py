@@ -217,6 +217,17 @@ def test_runs_are_made_by_several_processes_at_one_path(
     assert len({path for _, path in made}) == 1
 
 
+@pytest.mark.parametrize(
+    "guide", [{"shard": (2, 3)}, {"first": ("graceful@wait#2", "forced@wait#1")}, {"replay": "graceful@wait#2"}]
+)
+def test_a_part_of_the_runs(tmp_path: Path, guide: dict[str, Any]) -> None:
+    path = tmp_path / "job.py"
+    path.write_text(textwrap.dedent(SAVES))
+    with ScfRuntime(lookup=["/"], sweep_guide=lambda: Guide(**guide)) as runtime:
+        function = runtime.deploy(f"{path}:main_handler")
+        same_with_workers(lambda **given: runtime.sweep(function, **given))
+
+
 def test_coverage_counts_what_runs_in_workers(pytester: pytest.Pytester) -> None:
     pytester.makepyfile(job=textwrap.dedent(KILLED))
     pytester.makepyfile(
@@ -310,6 +321,24 @@ def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Pa
     (swept,) = found
     assert swept.incomplete == "Ctrl-C or SIGTERM came"
     assert 0 < len(swept.runs) < swept.planned
+    left.require_nothing()
+
+
+def test_the_time_of_a_test_is_limited(tmp_path: Path, left: Left) -> None:
+    found: list[Swept] = []
+    done: list[tuple[int, int, int]] = []
+    guide = Guide(
+        seconds_left=lambda: 1.0 if len(done) >= 3 else None,
+        progress=lambda *given: done.append(given),
+        finished=found.append,
+    )
+    path = tmp_path / "job.py"
+    path.write_text(textwrap.dedent(KILLED))
+    with ScfRuntime(lookup=["/"], sweep_guide=lambda: guide) as runtime:
+        runtime.sweep(runtime.deploy(f"{path}:main_handler"), each_run=left, how="forced", workers=3)
+    (swept,) = found
+    assert swept.incomplete == "the time limit of the test was near"
+    assert len(swept.runs) == len(done) == 3
     left.require_nothing()
 
 
