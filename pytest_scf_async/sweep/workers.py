@@ -27,6 +27,7 @@ from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_use
 from ..instances import coverage
 from ..instances.interrupts import exposed, shielded
 from ..instances.zygote import close_shared_zygote, reapers
+from ..protocol import procfs
 from ..protocol.linux import die_with_parent
 from ..protocol.mount_namespaces import find_at
 from ..protocol.real_time import REAL
@@ -91,6 +92,11 @@ class _Worker(Generic[_Job]):
         self.job = job
         with contextlib.suppress(OSError):  # it has died, which its pidfd says
             self.connection.send(job)
+
+    def go_on(self) -> None:
+        """Have it go on where a signal (SIGSTOP) has stopped it: nothing else would."""
+        if procfs.state_of(self.pid) == b"T":
+            signal.pidfd_send_signal(self.pidfd, signal.SIGCONT)
 
     def end(self, deadline: float) -> None:
         """Wait until it has ended, and all below it; kill it where it does not."""
@@ -236,6 +242,9 @@ class Workers(Generic[_Job, _Made]):
                 poller.register(worker.pidfd, select.POLLIN)
             found = dict(exposed(poller.poll, LOOK_AGAIN * 1000))
             answers = [self._received(worker) for fd, worker in busy.items() if fd in found or worker.pidfd in found]
+            if not answers:
+                for worker in busy.values():
+                    worker.go_on()
             yield from answers or [None]
 
     def _received(self, worker: _Worker[_Job]) -> tuple[int, _Job, Answer[_Made]] | None:

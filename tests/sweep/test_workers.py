@@ -301,6 +301,15 @@ def test_a_worker_that_is_killed(scf_runtime: ScfRuntime, deployed: Deploy, left
     left.require_nothing()
 
 
+def test_a_worker_that_is_stopped_goes_on(scf_runtime: ScfRuntime, deployed: Deploy, left: Left) -> None:
+    def check(run: Any) -> None:
+        if left.is_worker() and run.point == SECOND_WAIT:
+            os.kill(os.getpid(), signal.SIGSTOP)
+
+    scf_runtime.sweep(deployed(KILLED), each_run=left, check=check, how="forced", workers=2).assert_survives()
+    left.require_nothing()
+
+
 def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Path) -> None:
     found: list[Swept] = []
     pytest_itself = os.getpid()
