@@ -63,6 +63,7 @@ LONG = {
         "tests/sweep/test_sweep.py",
         "tests/sweep/test_sweep_of_programs.py",
         "tests/sweep/test_verdicts_once_wrong.py",
+        "tests/sweep/test_workers.py",
         "tests/unit/test_sweep_legitimate.py",
     ),
     "random requests, programs and orders, and many at a time": (

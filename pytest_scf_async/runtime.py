@@ -1003,6 +1003,7 @@ class ScfRuntime:
         ignore: Ignore | Iterable[Ignore] | None = None,
         mutate: bool = False,
         compares_nothing: bool = False,
+        workers: int = 1,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1018,9 +1019,11 @@ class ScfRuntime:
         an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
         several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
         *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
-        other results. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not
-        FINISHED, for one that does not do the same in each run, and for one that leaves nothing that is compared,
-        without *check* and *compares_nothing*.
+        other results. *workers* processes make the runs, with the same report: what *each_run* and *check* change in
+        memory, as a list of the test, is there in that process alone, and servers that they start need ports of their
+        own. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for
+        one that does not do the same in each run, and for one that leaves nothing that is compared, without *check* and
+        *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.run import Question  # noqa: PLC0415
@@ -1035,11 +1038,14 @@ class ScfRuntime:
             *(version, payload, each_run, check, done, retry, attempts),
             *(self.clock.now, self.seed, roots_of(version, USER_CODE), guide.effects_of, self.settings.real_limit),
         )
-        request = Request(question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing)
-        scratch = self._scratch()
-        directory = scratch_of(self._pool.sandboxes.zygote().scratch_in_memory() or scratch)
+        request = Request(
+            question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
+        )
+        scratch, sandboxes = self._scratch(), self._sandboxes
+        directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            return sweep(request, Bench(_Stages(self).stage, directory, scratch, guide))
+            bench = Bench(_Stages(self).stage, directory, scratch, guide, sandboxes.why_no_namespaces)
+            return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))
 
