@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from ..protocol.shortening import shortened_line, shortened_list
@@ -12,7 +13,7 @@ from .compared import Compared
 from .difference_texts import difference_text
 from .differences import Difference, Kind
 from .effects import RESULT, EffectKind
-from .findings import FailureClass, SweepRun, Swept, classes
+from .findings import FailureClass, SweepRun, Swept, classes, missing_pattern
 from .mutants import Mutant
 from .points import Point
 
@@ -29,6 +30,8 @@ NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 SAME = "What it reads from outside (a file, real time) has to be the same in each run"
+_SHOWN_WITH_TEXT = ("wait", "waited", "log", "effect", "power")
+"""Kinds of points that are not lines."""
 _PASSES = ("first", "second", "third")
 
 
@@ -65,7 +68,8 @@ def class_title(alike: FailureClass) -> str:
     if late and Kind.LATE not in also:
         times = f"{times}, {late:,} of them late"
     only_cold = all(each.cold for each in alike.runs)
-    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}"
+    point = replace(run.point, text=run.point.text.removesuffix(f"; {run.point.missing}"))
+    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(point)}"
     return shortened_line(title, WIDTH + len(_function(run.point)))
 
 
@@ -170,6 +174,8 @@ def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
 def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
     run = alike.earliest
     yield class_title(alike)
+    if run.point.missing:
+        yield shortened_line(f"  {missing_pattern(run.point)}", WIDTH)
     for difference in run.differences[:DIFFERENCES]:
         yield from (shortened_line(f"  {line}", WIDTH) for line in run_difference_lines(difference))
     if len(run.differences) > DIFFERENCES:
@@ -213,7 +219,7 @@ def run_difference_lines(difference: Difference) -> list[str]:
 
 def _place(point: Point) -> str:
     text = point.shown
-    if point.kind in ("wait", "waited", "log", "effect"):
+    if point.kind in _SHOWN_WITH_TEXT:
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
         text = f"{text} ({point.text}{where}{_function(point)})"
@@ -226,7 +232,7 @@ def _function(point: Point) -> str:
 
 def _pass(point: Point) -> str:
     """A line and which pass of it, in words."""
-    if point.kind in ("wait", "waited", "log", "effect"):
+    if point.kind in _SHOWN_WITH_TEXT:
         return _place(point)
     number = point.found.number if point.kind == "taken" else point.found.turn
     which = f"{_PASSES[number - 1]} pass" if number <= len(_PASSES) else f"pass {number:,}"
@@ -236,6 +242,8 @@ def _pass(point: Point) -> str:
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
+    if run.point.missing:
+        return ""
     same = [other for other in swept.runs if _alike(other) == _alike(run)]
     if len(same) == 1:
         return ""

@@ -275,6 +275,7 @@ class IsJob(Program):
     """A job image: it is started for each event, and ends with it."""
 
     serves_requests = False
+    is_job = True
     own_port = None
 
     @property
