@@ -181,7 +181,7 @@ class _Sweeper:
         question = request.question
         function = question.function
         self._name = function.configuration.name
-        self._hows = [_for(function, how) for how in interruptions(request.how)]
+        self._hows = [*dict.fromkeys(_for(function, how) for how in interruptions(request.how))]
         self._within_us = None if request.within is None else duration_us(request.within, "sweep(within)")  # type: ignore[arg-type]
         self._choice = choice(request.points, request.include, request.exclude, request.limit)
         attempts: object = question.attempts
