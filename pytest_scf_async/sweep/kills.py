@@ -229,6 +229,11 @@ class PowerFailures(Kills):
         self._power = PowerRecord(recorded.record, file_system)
         super().__init__(replace(recorded, record=self._power), known)
 
+    @property
+    def points(self) -> list[Point]:
+        """Where the machine is gone, and what is missing."""
+        return list(self._places)
+
     def remarks(self) -> Iterator[str]:
         """What was not tried, and what is good to know of that, a sentence each."""
         if self._record.spoke_at <= len(self._record.effects):

@@ -332,7 +332,9 @@ class PowerRecord(DiskRecord):
                     seen.add((first, cut))
                     yield state._replace(missing=Missing(first, cut, min(node.paths), is_never, after)), image
                 image.replace(inode, node)
-        for first in names:
+        ordered = list(names)
+        # With an older one of a journal nearly all are missing, as in the states before these.
+        for first in ordered[-NEXT:] if self._file_system == "ext4" else ordered:
             of = cache.names[first]
             by = self._ever_synced if self._file_system == "ext4" else of.directories
             is_never = not all_synced and self._ever_synced.isdisjoint(by)

@@ -38,9 +38,10 @@ _PASSES = ("first", "second", "third")
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
+        why = [*swept.about_effects, "points=, include= and exclude= say which points are tried"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
-            f"how={', '.join(swept.hows)}; points=, include= and exclude= say which points are tried"
+            f"how={', '.join(swept.hows)}; {'; '.join(why)}"
         )
     found = classes(swept.runs, kinds)
     if not found and not swept.incomplete and not swept.unlike:
@@ -126,6 +127,10 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
         not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
     not_tried += swept.about_effects
+    is_due = not (found or swept.incomplete) and "forced" in swept.hows
+    is_due &= bool(swept.compared.files or swept.compared.tables)
+    if is_due and not any(how.startswith("power") for how in swept.hows):
+        not_tried.append("power failures (how='power')")
     if not_tried:
         yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
     for first, again in swept.unlike:

@@ -177,10 +177,11 @@ def test_of_a_handler_that_survives_it_says_what_was_compared_and_tried(
 ) -> None:
     write_handler(loses, KEEPS)
     assert sweep("--how=forced") == 0
-    first, compared, tried = capsys.readouterr().out.splitlines()
+    first, compared, not_tried, tried = capsys.readouterr().out.splitlines()
     number = re.fullmatch(r"sweep of loses: (\d+) points, \1 interruptions, nothing lost", first)
     assert number is not None
     assert compared == "compared: result; 1 file of run.path"
+    assert not_tried == "not tried: power failures (how='power')"
     assert tried == f"tried: {number[1]} of {number[1]} points, with how=forced"
 
 
@@ -229,7 +230,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--env", "=a"], "--env '=a' is not valid: *"),
         (
             ["--how", "gently"],
-            "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS, *",
+            "--how 'gently' is not valid: it is graceful, forced, timeout, power, graceful,again=SECONDS, *",
         ),
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),

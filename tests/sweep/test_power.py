@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, PythonHandler, Recording, disk_record, record_of
+from internals import Guide, PythonHandler, disk_record, recorded_run
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault, power
@@ -102,11 +102,18 @@ def test_the_fixed_handler_survives(scf_runtime: ScfRuntime, deployed: Deploy, f
 def test_the_report_has_one_class_for_a_pattern_of_files(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     report = scf_runtime.sweep(deployed(NEVER), each_run=each_run, how=power("posix")).report.splitlines()
     at = report.index("  page-*.txt is never synced")
-    assert report[at - 1].startswith(
-        "lost (power,posix, 7 interruptions), first at effect#7-2 (open page-1.new, job.py:"
-    )
+    first = "first at effect#7-2 (open page-1.new, job.py:11), 0 s after the event's start"
+    assert report[at - 1] == f"lost (power,posix, 6 interruptions), {first}"
     assert report[at + 1] == '  lost: line "page 0" of page-0.txt'
     assert "  repeat it: --scf-async-replay='power,posix@effect#7-2'" in report
+
+
+def test_a_report_says_that_power_failures_were_not_tried(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(ALWAYS)
+    not_tried = "not tried: power failures (how='power')"
+    assert scf_runtime.sweep(function, each_run=each_run, how="forced").report.splitlines()[2] == not_tried
+    assert not_tried not in scf_runtime.sweep(function, each_run=each_run, how=("forced", "power")).report
+    assert not_tried not in scf_runtime.sweep(function, each_run=each_run, how="timeout").report
 
 
 def test_a_key_repeats_its_state(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:
@@ -158,10 +165,8 @@ APPENDS = """
 def test_an_append(scf_runtime: ScfRuntime, deployed: Deploy, after: str, found: list[str]) -> None:
     systems = [power("posix"), power("ext4"), power("nfs")]
     sweep = scf_runtime.sweep(deployed(APPENDS.replace("AFTER", after)), each_run=each_run, how=systems)
-    lost = {
-        run.how.removeprefix("power,") for each in sweep.failures for run in each.runs if run.point.missing[:3] == "log"
-    }
-    assert lost == {*found}
+    lost = [run for each in sweep.failures for run in each.runs if run.point.missing.startswith("log ")]
+    assert {run.how.removeprefix("power,") for run in lost} == {*found}
 
 
 DATABASE = """
@@ -224,6 +229,15 @@ def test_a_job_in_another_language(scf_runtime: ScfRuntime, tmp_path: Path, sync
         sweep.assert_exactly_once()
 
 
+def test_kills_of_a_program_are_what_they_are_without_power_failures(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    path = tmp_path / "job.sh"
+    path.write_text(textwrap.dedent(JOB).replace("SYNC", "sync; sleep 1"))
+    function = scf_runtime.deploy_image(command=["bash", str(path)], port=-1, timeout=600)
+    alone = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    both = scf_runtime.sweep(function, each_run=each_run, how=("forced", "power"))
+    assert [run.key for run in both.runs if run.how == "forced"] == [run.key for run in alone.runs]
+
+
 def test_power_of_a_function_is_that_of_a_file_system_in_a_network(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     sweep = scf_runtime.sweep(deployed(NEVER), each_run=each_run, how=("power", power("nfs")))
     assert {run.how for run in sweep.runs} == {"power,nfs"}
@@ -236,11 +250,6 @@ def test_syncs_are_no_effects_and_leave_kills_as_they_are(scf_runtime: ScfRuntim
     both = scf_runtime.sweep(function, each_run=each_run, how=("forced", power("posix")))
     kills = [run for run in both.runs if run.how == "forced"]
     assert [(run.key, run.point.text) for run in kills] == [(run.key, run.point.text) for run in alone.runs]
-    assert {(run.outcome.written, run.outcome.attempts[0].seconds) for run in kills} >= {
-        (run.outcome.written, run.outcome.attempts[0].seconds)
-        for run in both.runs
-        if run.how != "forced" and run.outcome.written == ()
-    }
 
 
 def test_power_failures_end_where_others_were_spoken_to(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -277,11 +286,9 @@ def test_what_syncs_is_recorded(scf_runtime: ScfRuntime, deployed: Deploy, tmp_p
             with mmap.mmap(fd, 4096) as memory:
                 memory[0] = 7
                 memory.flush()
-            os.syncfs(fd) if hasattr(os, "syncfs") else ctypes.CDLL(None).syncfs(fd)
+            ctypes.CDLL(None).syncfs(fd)
             os.pwritev(fd, [b"b"], 0, os.RWF_DSYNC)
-            root = os.open(".", os.O_RDONLY)
-            os.fsync(root)
-            os.fsync(os.open("/dev", os.O_RDONLY)) if False else None
+            os.fsync(os.open(".", os.O_RDONLY))
             os.close(fd)
             with open("b", "w") as log:
                 subprocess.run(["echo", "a row"], stdout=log)
@@ -293,13 +300,7 @@ def test_what_syncs_is_recorded(scf_runtime: ScfRuntime, deployed: Deploy, tmp_p
     )
     directory = tmp_path / "run"
     directory.mkdir()
-    scf_runtime._pool.serve_sweep(draws=False)
-    recording = Recording(directory, syncs=True)
-    scf_runtime._pool.record_next(recording)
-    function.update(environment={"OUT": str(directory)})
-    function.run({})
-    scf_runtime.close()
-    record = record_of(recording)
+    record = recorded_run(scf_runtime, function, directory, syncs=True)
     inodes = {item.inode: item.path for item, _ in record.items if isinstance(item, disk_record.Entry)}
     found = [
         f"{item.by} {inodes.get(item.inode, 'all')}" if isinstance(item, disk_record.Sync) else item.text
