@@ -13,7 +13,7 @@ from collections import OrderedDict
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 
-from ..protocol.disk_record import PAGE, Data, Effect, Entry, Gone, Item, Sync
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Sync
 from .interruptions import FileSystem
 from .states import DiskRecord, Image, Missing, Node, State
 
@@ -127,6 +127,8 @@ class _Cache:
                 changed = {page: each for page, each in was.items() if each != pages[page].rstrip(b"\0")}
                 if changed:
                     self._write(item.inode, number, effect, changed, node.entry.size)
+        elif isinstance(item, Forgotten):
+            self.contents.pop(item.inode, None)  # another file may get its inode
         image.apply(item, content)
 
     def _effect_of(self, *paths: str, inode: int = 0) -> tuple[int, Effect | None]:
@@ -142,7 +144,8 @@ class _Cache:
         size = 0 if node is None or node.entry.kind != "file" else node.entry.size
         if item.size == size or effect.call in ("rename", "link"):
             return
-        if self._file_system == "nfs" and effect.call in ("open", "creat", "truncate"):
+        cuts = effect.call == "truncate" or (effect.call in ("open", "creat") and item.size < size)
+        if self._file_system == "nfs" and cuts:
             self.contents.pop(item.inode, None)
             return
         last = item.size // PAGE

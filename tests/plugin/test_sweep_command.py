@@ -27,6 +27,17 @@ TWICE = """
             file.write("row\\n")
         return "done"
 """
+NOT_SYNCED = """
+    import os
+
+    def main_handler(event, context):
+        row, done = (os.path.join(os.environ["OUT"], name) for name in ("row", "done"))
+        if not os.path.exists(done):
+            with open(row, "w") as file:
+                file.write("row")
+            open(done, "w").close()
+        return "done"
+"""
 SLOW = """
     import os, signal, time
 
@@ -89,6 +100,19 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     result = loses.runpytest_inprocess("test_pasted.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"E *AssertionError: {lines[1]}", "E *lost: file row", f"E *repeat it: *'{LOST}'"])
+
+
+def test_a_power_failure_is_given_by_its_name(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    write_handler(loses, NOT_SYNCED)
+    assert sweep("--how=power,posix", "--json=facts.json") == 1
+    output = capsys.readouterr().out
+    where = "(power,posix) at end-2 (the end; row is never synced"
+    assert output.startswith(f'lost: line "row" of row, when the handler is interrupted {where}')
+    assert "from pytest_scf_async import power\n" in pasted(output)
+    assert '{"OUT": str(run.path)}' in pasted(output)
+    assert 'how=power("posix"))' in pasted(output)
+    points = json.loads(loses.path.joinpath("facts.json").read_text())["points"]
+    assert {"end-2": "row is never synced"}.items() <= {each["name"]: each["missing"] for each in points}.items()
 
 
 def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
