@@ -420,7 +420,8 @@ class Effects:
 
         That a descriptor is closed is seen by its not being there, in whatever way: by ``close``, by ``dup2``, as its
         process has ended or executes another program. Each close counts, not the last one of several descriptors of one
-        opened file alone, as the kernel flushes a file of NFS at each.
+        opened file alone, as the kernel flushes a file of NFS at each. A call that syncs counts from its entry on: what
+        another thread does before it returns is an order of several writers, of which one is tried anyway.
         """
         for (pid, fd), inode in [*self._writers.items()]:
             if _opened_by(disk, pid, fd) != inode:

@@ -92,11 +92,14 @@ class _Cache:
         """Of which files effects have changed the content."""
         self._named_last: dict[str, int] = {}
         """By path, the last effect that has had that lead elsewhere."""
+        self._last = 0
+        """The number of the last effect."""
         self._latest: OrderedDict[int, tuple[int, Effect]] = OrderedDict()
         """By thread, its last effect, the latest one at the end."""
 
     def begins(self, number: int, effect: Effect) -> None:
         """An effect begins."""
+        self._last = number
         if not effect.said:
             self._latest[effect.thread] = number, effect
             self._latest.move_to_end(effect.thread)
@@ -221,8 +224,9 @@ class _Cache:
         """
         image, wanted = self.image, dict[str, _File | None]()
         if self._file_system == "ext4":
-            for number in sorted((each for each in self.names if each >= first), reverse=True):
-                wanted |= self.names[number].before
+            for number in range(self._last, first - 1, -1):
+                if number in self.names:
+                    wanted |= self.names[number].before
         else:
             before = self.names[first].before.items()
             wanted |= {path: was for path, was in before if self._named_last[path] == first}
