@@ -105,7 +105,7 @@ from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
-from pytest_scf_async.sweep.findings import Swept
+from pytest_scf_async.sweep.findings import Swept, missing_pattern
 from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills

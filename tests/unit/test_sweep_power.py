@@ -7,8 +7,10 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from internals import PAGE, DiskRecord, PowerRecord, disk_record
+from internals import PAGE, DiskRecord, PowerRecord, disk_record, messages, missing_pattern
 from internals import FileSystem as Kind
+
+from pytest_scf_async import Point
 
 Tree = dict[str, str]
 SYSTEMS: tuple[Kind, ...] = ("posix", "ext4", "nfs")
@@ -303,6 +305,20 @@ def test_a_new_file_may_have_the_inode_of_one_that_is_gone(made: Made) -> None:
     made.unlink("a")
     made.written("b", "other")
     assert at_end(made, "posix") == [{"b": ""}, {"a": "new", "b": "other"}, {}]
+
+
+@pytest.mark.parametrize(
+    ("missing", "pattern"),
+    [
+        ("page-12.txt is never synced", "page-*.txt is never synced"),
+        ("the rename of tmpfy49_eu8.tmp to a-3 is never synced", "the rename of tmp*.tmp to a-* is never synced"),
+        ("d/9f86d081884c7d65 is not synced by then", "d/* is not synced by then"),
+        ("deadbeef is never synced", "deadbeef is never synced"),
+    ],
+)
+def test_numbers_and_random_parts_of_names_are_a_pattern(missing: str, pattern: str) -> None:
+    found = messages.Point("power", 0, 1, "", 0)
+    assert missing_pattern(Point("end-1", "power", "", 0, 0.0, found, missing=missing)) == pattern
 
 
 def random_record(made: Made, seed: int) -> None:
