@@ -1004,22 +1004,22 @@ class ScfRuntime:
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
-        After each interruption the function is invoked again, *attempts* times at most, until an event is FINISHED with
-        the result of the undisturbed run; then the effects are compared: the result, the files and the rows of SQLite
-        files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is given a
-        ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is called with
-        the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``, ``"forced"``,
-        ``"timeout"``, ``"power"``, ``graceful(...)``, ``fault(...)`` or ``power(...)``; a graceful stop that takes
-        longer than *within* simulated seconds is late. *points* are the lines of user code, or only its waits or the
-        lines of its log; *include* and *exclude* are patterns of files and lines; *limit* is how many runs and resumes
-        are made. *done* says of an event whether it has done all, in place of that rule, *retry* gives the payload of
-        the next invocation after an event, and *ignore* names what is not compared. With *mutate* the handler's own
-        shutdown code is broken in several ways, in copies, and each is swept: the report names the breaks that the
-        sweep does not notice. *compares_nothing* says that the handler only reads: its sweep finds events that never
-        finish or are late, and other results. Raises ``ScfUsageError`` for what is not valid, for a handler whose
-        undisturbed run is not FINISHED, for one that does not do the same in each run, for one that leaves nothing that
-        is compared, without *check* and *compares_nothing*, and for ``"power"`` where what it changes cannot be
-        recorded.
+        After each interruption the function is invoked again, *attempts* times at most, until an event is FINISHED
+        with the result of the undisturbed run; then the effects are compared: the result, the files and the rows of
+        SQLite files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is
+        given a ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is
+        called with the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``,
+        ``"forced"``, ``"timeout"``, ``"power"`` (refused where no effects can be recorded), ``graceful(...)``,
+        ``fault(...)`` or ``power(...)``; a graceful stop that takes longer than *within* simulated
+        seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
+        *exclude* are patterns of files and lines; *limit* is how many runs and resumes are made. *done* says of an
+        event whether it has done all, in place of that rule, *retry* gives the payload of the next invocation after
+        an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
+        several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
+        *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
+        other results. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not
+        FINISHED, for one that does not do the same in each run, and for one that leaves nothing that is compared,
+        without *check* and *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.run import Question  # noqa: PLC0415
