@@ -143,7 +143,8 @@ class ScfRuntime:
     ) -> None:
         require_linux()
         defaults = session.defaults()
-        settings = (ScfSettings() if settings is None else settings).on_top_of(defaults.settings or ScfSettings())
+        settings = settings or ScfSettings()
+        settings = settings if defaults.settings is None else settings.on_top_of(defaults.settings)
         if start is not None:
             to_us(start, "start")  # what is no aware datetime has a sentence of its own
             settings = settings.replace("ScfRuntime(start=...)", start=start)
@@ -1001,6 +1002,7 @@ class ScfRuntime:
         ignore: Ignore | Iterable[Ignore] | None = None,
         mutate: bool = False,
         compares_nothing: bool = False,
+        workers: int = 1,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1017,9 +1019,11 @@ class ScfRuntime:
         an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
         several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
         *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
-        other results. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not
-        FINISHED, for one that does not do the same in each run, and for one that leaves nothing that is compared,
-        without *check* and *compares_nothing*.
+        other results. *workers* processes make the runs, with the same report: what *each_run* and *check* change in
+        memory, as a list of the test, is there in that process alone, and servers that they start need ports of their
+        own. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for
+        one that does not do the same in each run, and for one that leaves nothing that is compared, without *check* and
+        *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
         from .sweep.run import Question  # noqa: PLC0415
@@ -1034,36 +1038,16 @@ class ScfRuntime:
             *(version, payload, each_run, check, done, retry, attempts),
             *(self.clock.now, self.seed, roots_of(version, USER_CODE), guide.effects_of, self.settings.real_limit),
         )
-        request = Request(question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing)
-        scratch = self._scratch()
-        directory = scratch_of(self._pool.sandboxes.zygote().scratch_in_memory() or scratch)
+        request = Request(
+            question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
+        )
+        scratch, sandboxes = self._scratch(), self._sandboxes
+        directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            return sweep(request, Bench(self._stage, directory, scratch, guide))
+            bench = Bench(_Stages(self).stage, directory, scratch, guide, sandboxes.why_no_namespaces)
+            return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))
-
-    @contextmanager
-    def _stage(self, start: datetime, seed: str, directory: Path, draws: bool) -> Iterator[_Stage]:
-        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone.
-
-        With *draws* code in C of Python handlers draws the same random numbers in each run.
-        """
-        with session.outside():
-            runtime = ScfRuntime(
-                self.settings,
-                start=start,
-                seed=seed,
-                lookup=self._lookup,
-                base_temp=directory,
-                root=self._root,
-                launcher=self._launcher,
-            )
-        runtime._is_stage = True
-        with runtime:
-            runtime._pool.serve_sweep(draws=draws)
-            runtime._sandboxes.serve_sweep()
-            runtime._sandboxes.show([] if self._base_temp is None else [os.fspath(self._base_temp)])
-            yield _Stage(runtime)
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
@@ -1471,17 +1455,62 @@ class ScfRuntimeFactory(Protocol):
         ...
 
 
-class _Stage:
-    """A runtime for one run of a sweep."""
+class _Stages:
+    """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
 
     def __init__(self, runtime: ScfRuntime) -> None:
         self._runtime = runtime
+        self._settings = runtime.settings
+        self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
+
+    @contextmanager
+    def stage(self, start: datetime, seed: str, directory: Path, draws: bool) -> Iterator[_Stage]:
+        """A runtime for one run: as that of the test, but its instances may write to *directory* alone.
+
+        With *draws* code in C of Python handlers draws the same random numbers in each run.
+        """
+        of_test = self._runtime
+        if self._settings.start != start:
+            self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
+        with session.outside():
+            runtime = ScfRuntime(
+                self._settings,
+                seed=seed,
+                lookup=of_test._lookup,
+                base_temp=directory,
+                root=of_test._root,
+                launcher=of_test._launcher,
+            )
+        runtime._is_stage = True
+        with runtime:
+            runtime._pool.serve_sweep(draws=draws)
+            runtime._sandboxes.serve_sweep()
+            runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
+            yield _Stage(runtime, self.configured)
+
+    def configured(self, before: FunctionConfiguration, environment: Mapping[str, str]) -> FunctionConfiguration:
+        """*before* with the variables of a run added."""
+        if self._configured is None or self._configured[0] is not before or self._configured[1] != environment:
+            given = {"environment": {**before.environment, **environment}}
+            changed = changed_configuration(self._settings, before, given, "each_run")
+            self._configured = before, dict(environment), changed
+        return self._configured[2]
+
+
+class _Stage:
+    """A runtime for one run of a sweep."""
+
+    def __init__(
+        self,
+        runtime: ScfRuntime,
+        configured: Callable[[FunctionConfiguration, Mapping[str, str]], FunctionConfiguration],
+    ) -> None:
+        self._runtime = runtime
+        self._configured = configured
 
     def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
         """The same function in it, with more variables."""
-        runtime, configuration = self._runtime, function.configuration
-        given = {"environment": {**configuration.environment, **environment}}
-        changed = changed_configuration(runtime.settings, configuration, given, "each_run")
+        runtime, changed = self._runtime, self._configured(function.configuration, environment)
         now_us = runtime.clock.now_us
         version = FunctionVersion(
             changed,

@@ -17,11 +17,21 @@ from collections.abc import Callable, Iterable, Iterator
 
 from ..protocol import messages, procfs
 from ..protocol.bind_mounts import are_up_to_date
+from ..protocol.mount_namespaces import (
+    CAPABILITIES_V3,
+    CLONE_NEWNS,
+    MS_BIND,
+    MS_PRIVATE,
+    MS_REC,
+    give_up_capabilities,
+    separate,
+)
+from ..protocol.mount_namespaces import libc as _libc
+from ..protocol.mount_namespaces import mounted as _mounted
+from ..protocol.mount_namespaces import require as _require
 
-CLONE_NEWNS = 0x00020000
-CLONE_NEWUSER = 0x10000000
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOSYMFOLLOW = 1, 2, 4, 8, 256
-MS_REMOUNT, MS_BIND, MS_REC, MS_PRIVATE = 0x20, 0x1000, 0x4000, 0x40000
+MS_REMOUNT = 0x20
 MNT_DETACH = 2
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
@@ -35,7 +45,6 @@ FSCONFIG_SET_STRING, FSCONFIG_CMD_CREATE = 1, 6
 MOUNT_ATTR_RDONLY, MOUNT_ATTR_NOSUID, MOUNT_ATTR_NODEV = 1, 2, 4
 OPEN_TREE, MOVE_MOUNT, FSOPEN, FSCONFIG, FSMOUNT, MOUNT_SETATTR = 428, 429, 430, 431, 432, 442
 """The numbers of these system calls, which are the same on every architecture."""
-CAPABILITIES_V3 = 0x20080522
 
 TMP_MEGABYTES = 512
 """The size of ``/tmp`` (document 11637), and of ``/dev/shm``."""
@@ -49,11 +58,8 @@ ROOT_DIRECTORIES = {"tmp": 0o1777, "opt": 0o755, "var": 0o755}
 """The directories that the root directory must have, with their permissions."""
 _STATVFS_FLAGS = {os.ST_NOSUID: MS_NOSUID, os.ST_NODEV: MS_NODEV, os.ST_NOEXEC: MS_NOEXEC, 0x2000: MS_NOSYMFOLLOW}
 
-_libc = ctypes.CDLL(None, use_errno=True)
 _syscall = _libc.syscall
 _syscall.restype = ctypes.c_long
-_mount = _libc.mount
-_mount.argtypes = (ctypes.c_char_p, ctypes.c_char_p, ctypes.c_char_p, ctypes.c_ulong, ctypes.c_char_p)
 
 _prepared = False
 """Whether this process is in a mount namespace that `prepare` made."""
@@ -61,23 +67,9 @@ _as_user = False
 """Whether an ordinary user made the namespaces, in a user namespace."""
 
 
-def _require(result: int, what: str) -> int:
-    if result < 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"{what}: {os.strerror(number)}")
-    return result
-
-
 def _call(number: int, what: str, *arguments: int | bytes | None) -> int:
     converted = (ctypes.c_long(each) if isinstance(each, int) else ctypes.c_char_p(each) for each in arguments)
     return _require(_syscall(ctypes.c_long(number), *converted), what)
-
-
-def _mounted(source: str | None, target: str, kind: str | None, flags: int, options: str | None = None) -> None:
-    encoded = (None if each is None else os.fsencode(each) for each in (source, target, kind))
-    first, second, third = encoded
-    data = None if options is None else options.encode()
-    _require(_mount(first, second, third, flags, data), f"mount {kind or source or ''} on {target}")
 
 
 def _clone(path: str) -> int:
@@ -118,24 +110,9 @@ def prepare(place: str) -> None:
 
 
 def _separate() -> None:
-    """Move this process to a new mount namespace.
-
-    An ordinary user may not create one alone, so the process moves to a new user namespace, too.
-    """
+    """Move this process to a new mount namespace."""
     global _as_user
-    if _libc.unshare(CLONE_NEWNS) == 0:
-        return
-    user, group = os.geteuid(), os.getegid()
-    try:
-        _require(_libc.unshare(CLONE_NEWUSER | CLONE_NEWNS), "unshare of user and mount namespaces")
-    except OSError as error:
-        if error.errno == errno.ENOSPC:  # the kernel's answer if a limit is reached
-            raise OSError(error.errno, f"{error.strerror} (see /proc/sys/user/max_user_namespaces)") from None
-        raise
-    for name, text in (("setgroups", "deny"), ("uid_map", f"{user} {user} 1"), ("gid_map", f"{group} {group} 1")):
-        with open(f"/proc/self/{name}", "w") as file:
-            file.write(text)
-    _as_user = user != 0
+    _as_user = separate()
 
 
 def _entries(directory: str, without: str = "") -> Iterator[tuple[str, str | int]]:
@@ -434,5 +411,4 @@ def warm_up() -> None:
 def drop_capabilities() -> None:
     """Give up the capabilities that the namespaces needed, so that this process has an ordinary user's permissions."""
     if _as_user:
-        header = (ctypes.c_uint32 * 2)(CAPABILITIES_V3, 0)
-        _require(_libc.capset(header, (ctypes.c_uint32 * 6)()), "capset")
+        give_up_capabilities()

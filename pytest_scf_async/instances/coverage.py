@@ -147,6 +147,37 @@ def _pieces(written: bytes) -> Iterable[bytes]:
             at += 1
 
 
+def sink() -> int | None:
+    """A descriptor of the memory file, for a fork that is to `share` it; None where nothing is measured."""
+    return os.dup(_sink_of(sys.modules["coverage"].Coverage.current())) if is_measured() else None
+
+
+_own: dict[int, Any] = {}
+"""In a fork that shares the parent's memory files, by these: the data of what it runs itself."""
+
+
+def share(fd: int | None) -> None:
+    """In a fork of the test process: have what runs here and in its instances become part of the parent's data.
+
+    What this process runs itself goes to data in memory meanwhile: the file is the parent's.
+    """
+    if fd is None:
+        return
+    module: Any = sys.modules["coverage"]
+    measured = module.Coverage.current()
+    _sinks[id(measured)] = measured, fd
+    _own[fd] = module.CoverageData(no_disk=True)
+    measured._collector.use_data(_own[fd], None if context is None else context())
+
+
+def save_own() -> None:
+    """In such a fork, at its end: hand in what it has run itself."""
+    for measured, fd in _sinks.values():
+        measured._collector.flush_data()
+        data = _own[fd].dumps()
+        os.write(fd, messages.COVERED.pack(messages.COVERED_MARK, len(data), zlib.crc32(data)) + data)
+
+
 def forget() -> None:
     """In a fork of the test process: what was measured is the parent's."""
     while _sinks:

@@ -256,6 +256,10 @@ class Sandboxes:
         """Why instances of this runtime have no mount namespace."""
         return f"sandbox='none', {self._source}" if self._setting == "none" else namespaces_refused()
 
+    def why_no_namespaces(self) -> str:
+        """Why they have none in this process, which may be a fork, whose zygotes are others; empty: they have."""
+        return "" if self.zygote().namespaces else self.why_unmounted()
+
     def why_untraced(self) -> str:
         """Why instances of this runtime cannot trace programs, which is tried once a zygote; empty: they can."""
         return self.zygote().why_untraced()

@@ -544,6 +544,11 @@ def has_shared_zygote() -> bool:
     return bool(_shared)
 
 
+def reapers() -> list[int]:
+    """The processes that clean up after the zygotes of this process, however that ends."""
+    return [zygote.process.pid for zygote in _shared.values()]
+
+
 def discard_dead_zygote() -> None:
     """Clean up after the zygote of this process where it was killed from outside; leave one that lives alone."""
     with _shared_lock:

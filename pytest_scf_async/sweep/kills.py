@@ -87,6 +87,11 @@ class Kills:
         return point.seconds, point.kind == "wait", lines
 
     @property
+    def left_by(self) -> list[tuple[Point, LeftBy]]:
+        """The points after a SIGTERM, each with what a kill there leaves."""
+        return [(point, place.key) for point, place in self._places.items()]
+
+    @property
     def leave(self) -> set[LeftBy]:
         """What the kills at these points leave."""
         return {place.key for point, place in self._places.items() if point.forced}
@@ -184,6 +189,11 @@ class Kills:
         if any((question.check, question.done, question.retry)):  # they have the event that was killed, and its log
             return place.key, place.at.lines, step.by.name
         return place.key, 0, "timeout" if step.by.kind == "timeout" else ""
+
+    def lanes(self, question: Question, step: Step) -> tuple[object, object]:
+        """What the outcome of a kill may be shared by: the state without its time, and the state at that time."""
+        (left, _, records), lines, how = key = self.key(question, step)
+        return (left, _ANY_TIME, records, lines, how), key
 
     def outcome(
         self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False

@@ -5,11 +5,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import json
+import os
 import re
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from functools import partial
 from pathlib import Path
-from typing import TypeAlias
+from typing import TYPE_CHECKING
 
 from ..async_event import AsyncEvent
 from ..clock import duration_us
@@ -18,6 +20,7 @@ from ..lockstep.event import FunctionVersion
 from ..model.statuses import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
+from .agenda import Agenda, Job, Made, Number, no_workers
 from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
@@ -36,13 +39,16 @@ from .report import SAME, sweep_text
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import DiskRecord
 
+if TYPE_CHECKING:
+    from .workers import Workers
+
 __tracebackhide__ = hidden_from_users
 
 _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
 """Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
-_FEWER = "points='waits' or limit= make fewer"
+_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -67,9 +73,6 @@ _THINNED = (
 )
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
-Number: TypeAlias = "tuple[bool, int, int]"
-"""The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that
-run, and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
 
 
@@ -87,6 +90,7 @@ class Request:
     ignore: Ignore | Iterable[Ignore] | None
     mutate: object = False
     compares_nothing: object = False
+    workers: object = 1
     first_stops: int | None = None
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
@@ -103,6 +107,8 @@ class Bench:
     scratch: str
     """A directory for the code of mutants."""
     guide: Guide
+    why_unmounted: Callable[[], str] = str
+    """Says why instances of this process have no mount namespaces; empty: they have."""
 
 
 class Sweep:
@@ -177,6 +183,15 @@ def sweep(request: Request, bench: Bench) -> Sweep:
 
 
 class _Sweeper:
+    _workers: Workers[Job, Made] | None = None
+    """Make the runs, while there are some."""
+    _failed = 0
+    """How many runs have failed."""
+    _beyond_limit = 0
+    """How many kills after a SIGTERM ``limit=`` leaves out."""
+    _seconds_of_run = 0.0
+    """How many real seconds the undisturbed run has taken."""
+
     def __init__(self, request: Request, bench: Bench) -> None:
         question = request.question
         function = question.function
@@ -204,6 +219,8 @@ class _Sweeper:
                 f"sweep: function {self._name!r} has mounts={shared}, which all runs would share; have the handler "
                 "write to run.path instead: each_run yields {'OUT': str(run.path)}"
             )
+        self._count = self._checked_workers(request, bench)
+        self._names = itertools.count()
         self._runner = Runner(
             replace(question, exclude=(*_EXCLUDED, *self._choice.excluded_files)),
             bench.stages,
@@ -218,16 +235,14 @@ class _Sweeper:
         """Answers kills, where the undisturbed run could be recorded."""
         self._powers: dict[Interruption, PowerFailures] = {}
         """Answer what comes of power failures."""
-        self._stopped: dict[Plan, Outcome] = {}
-        """What is known of graceful stops before their turn comes."""
+        self._stopped: dict[Plan, tuple[Job, int, Made]] = {}
+        """What is known of graceful stops before their turn comes, and by which worker."""
+        self._kept: dict[int, Kills] = {}
+        """By the names of jobs: the kills after a SIGTERM that may still be tried, in the process that made the job."""
         self._left: set[LeftBy] = set()
         """What kills leave that are known by now."""
-        self._beyond_limit = 0
-        """How many kills after a SIGTERM ``limit=`` leaves out."""
         self._real_kills = 0
         """How many of the kills from a connect on are real runs, ..."""
-        self._seconds_of_run = 0.0
-        """How many real seconds the undisturbed run has taken."""
         self._real_seconds = 0.0
         """... and how many real seconds these took."""
         self._about_effects: list[str] = []
@@ -243,16 +258,17 @@ class _Sweeper:
         undisturbed = self._undisturbed()
         points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
         points = [*points, *(point for powers in self._powers.values() for point in powers.points)]
-        plans, reached = self._plans(self._choice.candidates(points))
-        mine = self._part(plans)
-        self._planned = len(mine)
-        what, runs_began = self._say_how_long(mine), REAL.monotonic()
         runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
-        try:
-            incomplete = self._run_all(mine, runs, self._collecting(mine))
-        except KeyboardInterrupt:
-            incomplete, stopped = STOPPED, True
+        with self._by_workers():
+            plans, reached = self._plans(self._choice.candidates(points))
+            mine = self._part(plans)
+            self._planned = len(mine)
+            what, runs_began = self._say_how_long(mine), REAL.monotonic()
+            try:
+                incomplete = self._run_all(mine, runs, self._collecting(mine))
+            except KeyboardInterrupt:
+                incomplete, stopped = STOPPED, True
         seconds = REAL.monotonic() - runs_began
         if seconds >= _LONG and not incomplete:
             self._notes.append(f"{what} took {seconds:.0f} real s: {_FEWER}")
@@ -301,14 +317,41 @@ class _Sweeper:
             raise KeyboardInterrupt
         return swept
 
+    def _checked_workers(self, request: Request, bench: Bench) -> int:
+        workers = request.workers
+        if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
+            Given("workers", workers).has_to_be("a whole number of processes, 1 or more")
+        in_container = request.question.function.runtime.shares_tmp
+        why = "" if workers == 1 else "the function is a container" if in_container else bench.why_unmounted()
+        if why:
+            raise ScfUsageError(no_workers(workers, why))
+        return workers
+
+    @contextlib.contextmanager
+    def _by_workers(self) -> Iterator[None]:
+        """Have the runs of this block made by workers, if there are to be some; the one run of a key needs none."""
+        if self._count == 1 or self._guide.replay:
+            yield
+            return
+        from .workers import Workers  # noqa: PLC0415  (few sweeps have some)
+
+        path = os.fspath(self._runner.path)
+        with Workers(self._count, path, self._bench.why_unmounted, self._make, lambda job: job.plan.key) as workers:
+            self._workers = workers
+            try:
+                yield
+            finally:
+                self._workers = None
+
     def _say_how_long(self, mine: Sequence[tuple[Number, Plan]]) -> str:
         """Say how long *mine* take, before they begin, where that is long; what they are."""
         needs = {self._need(plan.steps[-1]) for _, plan in mine}
         runs = sum(isinstance(each, Step) for each in needs)
-        seconds = len(needs) * self._seconds_of_run
+        seconds = len(needs) * self._seconds_of_run / min(self._count, len(os.sched_getaffinity(0)))
         what = f"{runs:,} runs and {len(needs) - runs:,} resumes after kills"
         if seconds >= _LONG:
-            text = f"{what} take about {seconds:.0f} real s, {self._seconds_of_run:.1f} s each"
+            by = f" in {self._count} workers" if self._count > 1 else ""
+            text = f"{what} take about {seconds:.0f} real s{by}, {self._seconds_of_run:.1f} s each"
             self._guide.begins(f"sweep: {text}: {_FEWER}")
         return what
 
@@ -352,12 +395,39 @@ class _Sweeper:
         order = {key: at for at, key in enumerate(self._guide.first)}
         return sorted(plans, key=lambda each: order.get(each[1].key, len(order)))
 
-    def _all_of(
-        self, mine: Sequence[tuple[Number, Plan]], runs: Mapping[Number, SweepRun]
-    ) -> Iterator[tuple[Number, Plan]]:
-        """*mine*, and then the runs that follow from these *runs*: each distinct end of a graceful stop whose instance
-        lived on is resumed by a cold start, too."""
-        yield from mine
+    def _run_all(
+        self, mine: Sequence[tuple[Number, Plan]], runs: dict[Number, SweepRun], collecting: Collection[Number]
+    ) -> str:
+        """Make *mine* and what follows from them; why not all of them, where the time is over."""
+        agenda = Agenda()
+        for number, plan in mine:
+            known = self._stopped.pop(plan, None)
+            if known is None:
+                agenda.add([self._job(number, plan, collects=number in collecting)])
+            else:
+                job, worker, made = known
+                agenda.add_made(replace(job, number=number), worker, partial(_itself, made))
+        ended = self._make_all(agenda, runs)
+        if ended is None:
+            agenda.add(self._cold_jobs(runs))
+            ended = self._make_all(agenda, runs)
+        return ended or ""
+
+    def _job(self, number: Number, plan: Plan, *, collects: bool = False) -> Job:
+        """The job to make the run of *plan*; where it is stopped with grace, the kills after that are to be known."""
+        is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
+        recorded = is_first_stop and self._follows_stops
+        last, question = plan.steps[-1], self._runner.question
+        lanes: tuple[Hashable, ...] = ()
+        if last.by in self._powers:
+            lanes = tuple((last.by, lane) for lane in self._powers[last.by].lanes(question, last))
+        elif self._kills is not None and self._is_kill(plan) and self._kills.has(last.point):
+            lanes = self._kills.lanes(question, last)
+        return Job(next(self._names), number, replace(plan, collects=collects, recorded=recorded), lanes)
+
+    def _cold_jobs(self, runs: Mapping[Number, SweepRun]) -> list[Job]:
+        """What follows from these *runs*: each distinct end of a graceful stop whose instance lived on is resumed by a
+        cold start, too."""
         cold: list[tuple[Number, Plan]] = []
         ends: set[str] = set()
         for (_, number, _), run in sorted(runs.items()) if not self._guide.replay else ():
@@ -369,49 +439,116 @@ class _Sweeper:
         if len(cold) > room:
             self._notes.append(f"limit= leaves {len(cold) - room:,} cold starts after graceful stops out")
         self._planned += len(cold[:room])
-        yield from self._first_failed(cold[:room])
+        return [self._job(number, plan) for number, plan in self._first_failed(cold[:room])]
 
-    def _run_all(
-        self, mine: Sequence[tuple[Number, Plan]], runs: dict[Number, SweepRun], collecting: Collection[Number]
-    ) -> str:
-        """Make *mine* and what follows from them; why not all of them, where the time is over."""
-        failures = 0
-        for first, plan in self._all_of(mine, runs):
-            for number, run in self._with_kills(first, plan, collects=first in collecting):
-                runs[number] = run
-                failures += run.fails()
-                self._guide.progress(len(runs), self._planned, failures)
-                if self._request.until is not None and self._request.until(run):
-                    return ""
-                if self._is_late() and len(runs) < self._planned:
-                    return "the time limit of the test was near"
-        return ""
+    def _make_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> str | None:
+        """Make what is on the *agenda*; why not all of it, which is empty where enough is known."""
+        ended = self._count_all(agenda, runs)
+        for came in self._made(agenda) if ended is None else ():
+            ended = self._why_late(runs) if came is None else self._take(*came, runs)
+            if ended is None:
+                ended = self._count_all(agenda, runs)
+            if ended is not None:
+                break
+        return ended
 
-    def _with_kills(self, number: Number, plan: Plan, *, collects: bool) -> Iterator[tuple[Number, SweepRun]]:
-        """The run of *plan*, and where it was stopped with grace all kills after that which leave something new."""
-        is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
-        recorded = is_first_stop and self._follows_stops
-        outcome = self._stopped.pop(plan, None) or self._outcome(replace(plan, collects=collects, recorded=recorded))
-        if outcome is None:
+    def _why_late(self, runs: Mapping[Number, SweepRun]) -> str | None:
+        return "the time limit of the test was near" if self._is_late() and len(runs) < self._planned else None
+
+    def _made(self, agenda: Agenda) -> Iterator[tuple[Job, Made] | None]:
+        """Make what is on the *agenda*, here or by workers; it is given as it comes, and None where nothing has."""
+        if self._workers is None:
+            while (job := agenda.next_for(0)) is not None:
+                made = self._make(job)
+                agenda.came(job, 0, partial(_itself, made))
+                yield job, made
             return
-        yield number, self._judged_run(outcome.plan, outcome)
-        if outcome.record is None or outcome.record.problems:
-            return
-        kills = Kills(outcome, self._left)
-        room = max(self._choice.limit - self._tried, 0)
-        points = kills.points[:room]
-        self._beyond_limit += len(kills.points) - len(points)
-        self._left |= kills.leave
-        self._tried += len(points)
-        self._planned += len(points)
-        for at, point in enumerate(points):
-            killed = Plan((*plan.steps, Step(point, _FORCED)))
-            try:
-                outcome = self._killed(kills, killed)
-            except NotReachedError:
-                self._leave_out(killed)
-            else:
-                yield (True, number[1], at), self._judged_run(killed, outcome)
+        for found in self._workers.make(agenda.next_for):
+            if found is None:
+                yield None
+                continue
+            worker, job, answer = found
+            run = None if answer.made is None else answer.made.run
+            at_any_time = run is None or run.outcome.is_timeless
+            agenda.came(job, worker, answer.counted, at_any_time=at_any_time, failed=answer.error is not None)
+            yield None if answer.made is None else (job, answer.made)
+
+    def _take(self, job: Job, made: Made, runs: dict[Number, SweepRun]) -> str | None:
+        """Have the run of *job* be one of *runs*; why no other is to be made, which is empty where enough is known."""
+        run = made.run
+        if run is None:
+            return None
+        runs[job.number] = run
+        self._failed += run.fails()
+        self._guide.progress(len(runs), self._planned, self._failed)
+        if self._request.until is not None and self._request.until(run):
+            return ""
+        return self._why_late(runs)
+
+    def _count_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> str | None:
+        """What follows from those whose turn it is to count; why no other run is to be made, as above."""
+        for job, worker, answer in agenda.counted():
+            made = answer()
+            if job.number not in runs:
+                ended = self._take(job, made, runs)
+                if ended is not None:
+                    return ended
+            self._notes += made.notes
+            self._real_kills += made.real_kills
+            self._real_seconds += made.real_seconds
+            if made.run is not None and made.run.outcome.plan.collects and not job.is_first_stop:
+                self._reaches(made.run.outcome)
+            if made.kills:
+                self._add_kills(agenda, job, worker, made.kills)
+        return None
+
+    def _add_kills(self, agenda: Agenda, job: Job, worker: int, kills: Sequence[tuple[Point, LeftBy]]) -> None:
+        """Have those of *kills*, which come after the SIGTERM of *job*, tried next that leave something new."""
+        new = [(point, left) for point, left in kills if left not in self._left]
+        tried = new[: max(self._choice.limit - self._tried, 0)]
+        self._beyond_limit += len(new) - len(tried)
+        self._left.update(left for _, left in new)
+        self._tried += len(tried)
+        self._planned += len(tried)
+        if not tried:
+            agenda.forget(worker, job.name)
+        jobs = []
+        for at, (point, _) in enumerate(tried):
+            plan = Plan((*job.plan.steps, Step(point, _FORCED)))
+            number, is_last = (True, job.number[1], at), at == len(tried) - 1
+            jobs.append(Job(next(self._names), number, plan, record=job.name, at=worker, is_last=is_last))
+        agenda.add_next(jobs)
+
+    def _make(self, job: Job) -> Made:
+        """Make the run of *job*: here, or in a worker, where what changes in this object is that worker's alone."""
+        for name in job.forget:
+            self._kept.pop(name, None)
+        notes, kills, seconds = len(self._notes), self._real_kills, self._real_seconds
+        outcome = self._outcome_of(job)
+        run = None if outcome is None else self._judged_run(outcome.plan, outcome)
+        found: tuple[tuple[Point, LeftBy], ...] = ()
+        if outcome is not None and job.record is None and outcome.record is not None and not outcome.record.problems:
+            kept = Kills(outcome, self._left)
+            found = tuple(kept.left_by)
+            if found:
+                self._kept[job.name] = kept
+        made = Made(run, found, tuple(self._notes[notes:]), self._real_kills - kills, self._real_seconds - seconds)
+        del self._notes[notes:]
+        self._real_kills, self._real_seconds = kills, seconds
+        return made
+
+    def _outcome_of(self, job: Job) -> Outcome | None:
+        if job.record is None and not job.is_first_stop:
+            return self._outcome(job.plan)
+        try:
+            if job.record is None:
+                return self._runner.run(job.plan, self._is_done)
+            kills = self._kept.pop(job.record) if job.is_last else self._kept[job.record]
+            return self._killed(kills, job.plan)
+        except NotReachedError:
+            if job.record is not None:  # else the run of this point itself says so
+                self._leave_out(job.plan)
+            return None
 
     @property
     def _follows_stops(self) -> bool:
@@ -539,6 +676,7 @@ class _Sweeper:
             how=self._hows if trial.second else [how for how in self._hows if how.kind == "graceful"],
             limit=min(self._choice.limit, _MUTANT_POINTS),
             mutate=False,
+            workers=1,
             first_stops=_MUTANT_STOPS if trial.second else 0,
             until=trial.shows,
         )
@@ -726,24 +864,33 @@ class _Sweeper:
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops
         listened = [each for each in reached if each.graceful and not self._ends_at_default(Plan((Step(each, by),)))]
-        for point in first_turns(listened, stops):
-            step = Step(point, by)
-            try:
-                outcome = self._runner.run(Plan((step,), collects=True, recorded=self._follows_stops), self._is_done)
-            except NotReachedError:
-                continue  # the run of this point itself says so
-            self._reaches(outcome)
-            self._stopped[Plan((step,))] = outcome
-            if outcome.listened and not outcome.stuck:
-                way = tuple(each.label for each in outcome.points)
-                ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
+        collecting = {"collects": True, "recorded": self._follows_stops}
+        agenda = Agenda(
+            Job(next(self._names), (False, at, 0), Plan((Step(point, by),), **collecting), is_first_stop=True)
+            for at, point in enumerate(first_turns(listened, stops))
+        )
+        for _ in self._made(agenda):
+            for job, worker, answer in agenda.counted():
+                made = answer()
+                if made.run is None:
+                    continue
+                (step,), outcome = job.plan.steps, made.run.outcome
+                self._reaches(outcome)
+                self._stopped[Plan((step,))] = job, worker, made
+                if outcome.listened and not outcome.stuck:
+                    way = tuple(each.label for each in outcome.points)
+                    ways[way] = [*ways.get(way, [])[:1], (step, outcome)]
         kept = [stop for alike in ways.values() for stop in alike]
         found = [replace(each, after=step.point) for step, outcome in kept for each in outcome.points]
         return self._choice.candidates(found), {step.point: step for step, _ in kept}
 
     def _run(self, plan: Plan, *, anew: bool = False) -> SweepRun | None:
         outcome = self._outcome(plan, anew=anew)
-        return None if outcome is None else self._judged_run(outcome.plan, outcome)
+        if outcome is None:
+            return None
+        if plan.collects:
+            self._reaches(outcome)
+        return self._judged_run(outcome.plan, outcome)
 
     def _outcome(self, plan: Plan, *, anew: bool = False) -> Outcome | None:
         """What the run of *plan* comes to; None, with a note, where it did not come to its second termination again.
@@ -754,8 +901,7 @@ class _Sweeper:
         """
         last = plan.steps[-1]
         try:
-            is_kill = len(plan.steps) == 1 and (last.by == _FORCED or plan.is_killed_at_effect)
-            is_kill |= self._ends_at_default(plan)
+            is_kill = self._is_kill(plan)
             is_real = anew and last.point.kind != "effect" and not self._about_effects
             if last.by in self._powers:
                 outcome = self._powers[last.by].outcome(self._runner, plan, self._is_done, anew=anew)
@@ -775,9 +921,12 @@ class _Sweeper:
                 f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
-        if plan.collects:
-            self._reaches(outcome)
         return outcome
+
+    def _is_kill(self, plan: Plan) -> bool:
+        """Whether *plan* has one interruption, of which the record of the undisturbed run may say what comes of it."""
+        is_forced = plan.steps[-1].by == _FORCED or plan.is_killed_at_effect
+        return (len(plan.steps) == 1 and is_forced) or self._ends_at_default(plan)
 
     def _killed_after_stop(self, plan: Plan) -> Outcome:
         """A kill at an effect that comes after a SIGTERM, from a record that is made for it."""
@@ -869,6 +1018,10 @@ def _for(function: FunctionVersion, how: Interruption) -> Interruption:
     if how.kind != "power" or how.file_system is not None:
         return how
     return power("posix" if function.runtime.is_job else "nfs")
+
+
+def _itself(made: Made) -> Made:
+    return made
 
 
 def _differs_in_effects(one: Outcome, other: Outcome) -> int | None:

@@ -15,6 +15,7 @@ from __future__ import annotations
 import argparse
 import ast
 import ctypes
+import functools
 import importlib
 import json
 import mmap
@@ -28,12 +29,13 @@ import sys
 import tempfile
 import threading
 import time
+import traceback
 import types
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 __all__ = ["failing", "lines_passed", "lines_traced"]
 
@@ -709,12 +711,60 @@ def failing(path: Path, payload: dict[str, Any], how: tuple[str, ...], within: f
 
 
 def in_a_process(path: Path, payload: dict[str, Any], *commands: list[str]) -> list[Any]:
-    """Run this file once for each command, all at once: a process that forks has to be small."""
-    start = [sys.executable, __file__, str(path), "--payload", json.dumps(payload)]
-    processes = [subprocess.Popen([*start, *each], stdout=subprocess.PIPE, text=True) for each in commands]
-    answers = [process.communicate()[0] for process in processes]
-    assert all(process.returncode == 0 for process in processes), f"{path.name}: the model failed; see its traceback"
+    """What this file says to each command, in a process of its own, all at once."""
+    server = server_of_forks()
+    assert server.stdin is not None
+    assert server.stdout is not None
+    print(json.dumps([[str(path), "--payload", json.dumps(payload), *each] for each in commands]), file=server.stdin)
+    server.stdin.flush()
+    answers = json.loads(server.stdout.readline())
+    assert all(answers), f"{path.name}: the model failed; see its traceback"
     return [json.loads(answer) for answer in answers]
+
+
+@functools.cache
+def server_of_forks() -> subprocess.Popen[str]:
+    """This file as a process that is forked for each command: a process that forks has to be small.
+
+    It ends when its input does, with this process.
+    """
+    return subprocess.Popen([sys.executable, __file__], stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+
+def serve_forks() -> None:
+    """Answer each line, a list of commands, with what they say; an empty text for one that has failed."""
+    os.nice(10)
+    importlib.import_module("pytest_scf_async.inside")
+    for line in sys.stdin:
+        forks = []
+        for command in json.loads(line):
+            output = os.memfd_create("output")
+            pid = os.fork()
+            if pid == 0:
+                be_a_command(command, output)
+            forks.append((pid, output))
+        answers = []
+        for pid, output in forks:
+            _, status = os.waitpid(pid, 0)
+            with open(output, "rb") as file:
+                file.seek(0)
+                answers.append("" if status else file.read().decode())
+        print(json.dumps(answers), flush=True)
+
+
+def be_a_command(command: list[str], output: int) -> NoReturn:
+    global PASSED
+    PASSED = mmap.mmap(-1, 16)  # not that of the other commands
+    os.dup2(os.open(os.devnull, os.O_RDONLY), 0)
+    os.dup2(output, 1)
+    os.close(output)
+    try:
+        main(command)
+        sys.stdout.flush()
+    except BaseException:
+        traceback.print_exc()
+        os._exit(1)
+    os._exit(0)
 
 
 def trace(path: Path, payload: dict[str, Any]) -> list[int]:
@@ -743,7 +793,7 @@ def trace(path: Path, payload: dict[str, Any]) -> list[int]:
     return found
 
 
-def main() -> None:
+def main(command: list[str]) -> None:
     parser = argparse.ArgumentParser()
     parser.add_argument("path", type=Path)
     parser.add_argument("--payload", type=json.loads)
@@ -752,9 +802,7 @@ def main() -> None:
     parser.add_argument("--shard", type=int, default=0)
     parser.add_argument("--lines", action="store_true")
     parser.add_argument("--traced", action="store_true")
-    given = parser.parse_args()
-    os.nice(10)
-    importlib.import_module("pytest_scf_async.inside")
+    given = parser.parse_args(command)
     for node in ast.parse(given.path.read_text(encoding="utf-8")).body:
         if isinstance(node, ast.Import):  # once, not in each process
             for name in node.names:
@@ -772,4 +820,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    main()
+    serve_forks()

@@ -173,7 +173,8 @@ def test_a_long_sweep_says_how_long_it_takes_before_and_after(tmp_path: Path, mo
     with ScfRuntime(sweep_guide=lambda: Guide(begins=said.append)) as runtime:
         sweep = runtime.sweep(runtime.deploy(f"{path}:main_handler"), compares_nothing=True, points="waits")
         sweep.assert_survives()
-    what, fewer = "0 runs and 3 resumes after kills", "points='waits' or limit= make fewer"
+    what = "0 runs and 3 resumes after kills"
+    fewer = "points='waits' or limit= make fewer, workers= makes several at once"
     assert re.fullmatch(rf"sweep: {what} take about \d+ real s, \d+\.\d s each: {fewer}", said[0])
     assert re.search(rf"\nnote: {what} took \d+ real s: {fewer}\n", sweep.report)
 

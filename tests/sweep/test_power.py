@@ -125,6 +125,12 @@ def test_a_key_repeats_its_state(scf_runtime: ScfRuntime, deployed: Deploy, tmp_
     assert (again.key, again.came_to, again.outcome.written) == (first.key, first.came_to, first.outcome.written)
 
 
+def test_workers_find_the_same(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function, how = deployed(NEVER), ("forced", power("posix"), power("ext4"))
+    alone, by_workers = (scf_runtime.sweep(function, each_run=each_run, how=how, workers=count) for count in (1, 2))
+    assert [(run.key, run.came_to) for run in by_workers.runs] == [(run.key, run.came_to) for run in alone.runs]
+
+
 def test_the_event_ends_as_by_a_forced_termination_and_the_next_is_cold(
     scf_runtime: ScfRuntime, deployed: Deploy
 ) -> None:

@@ -1,0 +1,137 @@
+"""The jobs of a sweep, and the order in which what they come to counts: that of one process, whoever makes them.
+
+Which kills after a SIGTERM are tried depends on what all earlier runs have left, and so does what ``limit=`` leaves
+out. Workers come to results in another order, which is undone here: a result waits until all before it have counted.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
+from dataclasses import dataclass, replace
+from typing import NamedTuple, TypeAlias
+
+from .findings import SweepRun
+from .kills import LeftBy
+from .points import Point
+from .run import Plan
+
+Number: TypeAlias = "tuple[bool, int, int]"
+"""The order of runs: whether it is a kill that comes after the SIGTERM of a run that was planned, the number of that
+run, and among those that follow from it the number of this one: 0 is the run itself, 1 the one with a cold start."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One run that is to be made."""
+
+    name: int
+    """Of all jobs of a sweep it alone has that."""
+    number: Number
+    plan: Plan
+    lanes: tuple[Hashable, ...] = ()
+    """What it may have in common with other jobs, which one worker makes then in their order; see `Agenda`."""
+    record: int | None = None
+    """The name of the job whose record its kill comes from."""
+    at: int | None = None
+    """The worker that has to make it, as it has that record."""
+    is_last: bool = False
+    """No other job needs that record."""
+    is_first_stop: bool = False
+    """It is made to find the points of second terminations."""
+    forget: tuple[int, ...] = ()
+    """The names of jobs whose records nobody needs any more."""
+
+
+class Made(NamedTuple):
+    """What a job has come to."""
+
+    run: SweepRun | None
+    """None where it did not come to its point again."""
+    kills: tuple[tuple[Point, LeftBy], ...] = ()
+    """The kills that its record has after its SIGTERM, with what each leaves; the record is kept if there is one."""
+    notes: tuple[str, ...] = ()
+    real_kills: int = 0
+    real_seconds: float = 0.0
+
+
+Answer: TypeAlias = "Callable[[], Made]"
+"""Gives what a job has come to, or raises what was raised in place of it."""
+
+
+class Agenda:
+    """Jobs in their order: which one a worker may make next, and whose turn it is to count.
+
+    Kills after which the same is resumed from share one resume, and those that differ in simulated time alone may: the
+    first of them shows it. Until then, and if it is so, one worker makes them all. Their lanes are the state without
+    the time, and with it.
+    """
+
+    def __init__(self, jobs: Iterable[Job] = ()) -> None:
+        self._to_give: list[Job] = []
+        self._to_count: deque[Job] = deque()
+        self._answers: dict[int, tuple[int, Answer]] = {}
+        self._owners: dict[Hashable, int] = {}
+        self._open: set[Hashable] = set()
+        """States without a time from which other things are done at other times."""
+        self._to_forget: dict[int, list[int]] = {}
+        self.add(jobs)
+
+    def add(self, jobs: Iterable[Job]) -> None:
+        """Have *jobs* made after all others."""
+        for job in jobs:
+            self._to_give.append(job)
+            self._to_count.append(job)
+
+    def add_made(self, job: Job, worker: int, answer: Answer) -> None:
+        """The next job after all others, which *worker* has made."""
+        self._to_count.append(job)
+        self._answers[job.name] = worker, answer
+
+    def add_next(self, jobs: Sequence[Job]) -> None:
+        """Have *jobs* made, and count, before all others."""
+        self._to_give[:0] = jobs
+        self._to_count.extendleft(reversed(jobs))
+
+    def forget(self, worker: int, name: int) -> None:
+        """Have *worker* forget the record of a job."""
+        self._to_forget.setdefault(worker, []).append(name)
+
+    def next_for(self, worker: int) -> Job | None:
+        """The first job that *worker* may make, which it makes; None where there is none now."""
+        at = next((at for at, job in enumerate(self._to_give) if self._may_make(worker, job)), None)
+        if at is None:
+            return None
+        job = self._to_give.pop(at)
+        for lane in job.lanes:
+            self._owners.setdefault(lane, worker)
+        return replace(job, forget=tuple(self._to_forget.pop(worker, ())))
+
+    def _may_make(self, worker: int, job: Job) -> bool:
+        closed = (lane for lane in job.lanes if lane not in self._open)
+        return job.at in (None, worker) and all(self._owners.get(lane, worker) == worker for lane in closed)
+
+    def came(self, job: Job, worker: int, answer: Answer, *, at_any_time: bool = True, failed: bool = False) -> None:
+        """*worker* has made *job*, which says the same *at_any_time*; after one that has *failed* nothing counts."""
+        self._answers[job.name] = worker, answer
+        if job.lanes and not at_any_time:
+            self._open.add(job.lanes[0])
+        if failed:
+            names = [each.name for each in self._to_count]
+            before = set(names[: names.index(job.name)])
+            self._to_give = [each for each in self._to_give if each.name in before]
+
+    def counted(self) -> Iterator[tuple[Job, int, Answer]]:
+        """The jobs whose turn it is, with their workers and what they have come to; more may be added meanwhile."""
+        while self._to_count and self._to_count[0].name in self._answers:
+            job = self._to_count.popleft()
+            worker, answer = self._answers.pop(job.name)
+            yield job, worker, answer
+
+
+def no_workers(count: int, why: str) -> str:
+    """Why a sweep cannot have so many workers."""
+    return (
+        f"workers={count} cannot be had: a worker has a directory of its own at the path of all runs, by a mount "
+        f"namespace, and here is none ({why}); leave workers= out, and runs are made one after the other"
+    )
