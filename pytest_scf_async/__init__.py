@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from .runtime import ScfRuntime, ScfRuntimeFactory
     from .sweep.compared import Compared
     from .sweep.findings import FailureClass, SweepRun
-    from .sweep.interruptions import fault, graceful
+    from .sweep.interruptions import fault, graceful, power
     from .sweep.points import Point
     from .sweep.run import Run
     from .sweep.sweep import Sweep
@@ -132,7 +132,7 @@ _HOMES = {
     "options": ("ScfSettings",),
     "sweep.compared": ("Compared",),
     "sweep.findings": ("FailureClass", "SweepRun"),
-    "sweep.interruptions": ("fault", "graceful"),
+    "sweep.interruptions": ("fault", "graceful", "power"),
     "sweep.points": ("Point",),
     "sweep.run": ("Run",),
     "sweep.sweep": ("Sweep",),

@@ -26,7 +26,7 @@ from .sweep.data import swept_json
 from .sweep.differences import Kind
 from .sweep.findings import FAILURES, STOPPED, Swept, classes
 from .sweep.guide import Guide
-from .sweep.interruptions import FAULTS, KINDS, Failure, Interruption, fault, graceful
+from .sweep.interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .sweep.points import WHICH
 from .sweep.progress import Progress
 from .sweep.report import exits_too_well, failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
@@ -76,7 +76,7 @@ def add_sweep(commands: Any) -> None:
         metavar="HOW",
         help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
         "graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
-        "several times for several (default: graceful and forced)",
+        "power,posix, power,ext4 and power,nfs; several times for several (default: graceful and forced)",
     )
     parser.add_argument(
         "--grace",
@@ -322,6 +322,7 @@ _HOW: Final = re.compile(
 
 
 _FAULTS: Final = "|".join(FAULTS)
+_SYSTEMS: Final = "|".join(FILE_SYSTEMS)
 _FAULT: Final = re.compile(rf"fault,(?P<failure>{_FAULTS})(?P<lasting>,lasting)?")
 
 
@@ -330,12 +331,17 @@ def _interruption(text: str) -> Interruption:
     for kind in KINDS:
         if text == kind:
             return Interruption(kind)
+    for each in FILE_SYSTEMS:
+        if text == power(each).name:
+            return power(each)
     failing = _FAULT.fullmatch(text)
     if failing is not None:
         return fault(cast("Failure", failing["failure"]), lasting=failing["lasting"] is not None)
     found = _HOW.fullmatch(text)
     if found is None:
-        valid = f"{', '.join(KINDS)}, graceful,again=SECONDS, graceful,forced=SECONDS, or fault,{_FAULTS}"
+        valid = (
+            f"{', '.join(KINDS)}, graceful,again=SECONDS, graceful,forced=SECONDS, fault,{_FAULTS}, or power,{_SYSTEMS}"
+        )
         raise ScfUsageError(f"--how {text!r} is not valid: it is {valid}")
     again, forced = (None if value is None else float(value) for value in found.group("again", "forced"))
     then: Literal["forced"] | None = None if forced is None else "forced"
@@ -363,6 +369,8 @@ def _call_source(call: str, arguments: Sequence[str]) -> list[str]:
 def _how_source(how: Interruption) -> str:
     if how.failure is not None:
         return f"fault({_source(how.failure)}{', lasting=True' * how.lasting})"
+    if how.file_system is not None:
+        return f"power({_source(how.file_system)})"
     if how.again_us is None and how.forced_us is None:
         return _source(how.kind)
     again = [] if how.again_us is None else [f"again={how.again_us / 1e6:g}"]

@@ -78,7 +78,7 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
-from pytest_scf_async.protocol import freezegun_classes, linux, messages, procfs, shared_page, sock_diag
+from pytest_scf_async.protocol import disk_record, freezegun_classes, linux, messages, procfs, shared_page, sock_diag
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.executables import Language, language_of
 from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
@@ -105,9 +105,11 @@ from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
-from pytest_scf_async.sweep.findings import Swept
+from pytest_scf_async.sweep.findings import Swept, missing_pattern
 from pytest_scf_async.sweep.guide import Guide
+from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
+from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 
@@ -144,9 +146,9 @@ def pool_of(runtime: ScfRuntime) -> Pool:
     return runtime._pool
 
 
-def recording_of(runtime: ScfRuntime, directory: Path) -> Recording:
-    """Have the effects of the next instance of a runtime recorded, those in *directory*."""
-    recording = Recording(directory)
+def recording_of(runtime: ScfRuntime, directory: Path, *, syncs: bool = False) -> Recording:
+    """Have the effects of the next instance of a runtime recorded, those in *directory*, and with *syncs* these."""
+    recording = Recording(directory, syncs=syncs)
     runtime._pool.record_next(recording)
     return recording
 
@@ -158,13 +160,15 @@ def record_of(recording: Recording) -> DiskRecord:
     return record
 
 
-def recorded_run(runtime: ScfRuntime, function: Function, directory: Path, *payloads: object) -> DiskRecord:
+def recorded_run(
+    runtime: ScfRuntime, function: Function, directory: Path, *payloads: object, syncs: bool = False
+) -> DiskRecord:
     """Run a function, with ``OUT``, and close its runtime: the record of what it has changed in *directory*.
 
     It has an event for each of *payloads*, by default one with ``{}``.
     """
     runtime._pool.serve_sweep(draws=False)
-    recording = recording_of(runtime, directory)
+    recording = recording_of(runtime, directory, syncs=syncs)
     function.update(environment={"OUT": str(directory)})
     for payload in payloads or ({},):
         function.run(payload)

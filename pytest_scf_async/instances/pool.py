@@ -318,6 +318,7 @@ class Pool:
                 endpoint=site.endpoint,
                 recorded=tracer is not None,
                 kill_at=0 if recording is None else recording.kill_at,
+                syncs=recording is not None and recording.syncs,
             ),
         )
         for fd in given:

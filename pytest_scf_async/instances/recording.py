@@ -59,12 +59,13 @@ class Drawing:
 
     kill_at = 0
     draws = True
+    syncs = False
     _recorder: Recorder | None = None
 
     def begin(self, recorder: Recorder, clock_file: int, control_file: int) -> int:
         """Have *recorder* trace an instance; the descriptor for that."""
         ours, theirs = socket.socketpair()
-        order, fds = disk_record.Order(self.kill_at, self.draws), [*self._files(clock_file), control_file]
+        order, fds = disk_record.Order(self.kill_at, self.draws, self.syncs), [*self._files(clock_file), control_file]
         with ours:
             try:
                 recorder.take(order, [*fds, ours.fileno()])
@@ -82,10 +83,14 @@ class Drawing:
 class Recording(Drawing):
     """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
 
-    def __init__(self, directory: Path, kill_at: int = 0, *, draws: bool = False) -> None:
-        """With *kill_at* the instance is killed at the entry of the effect with that number, from 1 on."""
+    def __init__(self, directory: Path, kill_at: int = 0, *, draws: bool = False, syncs: bool = False) -> None:
+        """With *kill_at* the instance is killed at the entry of the effect with that number, from 1 on.
+
+        With *syncs* the record also has what makes files durable.
+        """
         self.kill_at = kill_at
         self.draws = draws
+        self.syncs = syncs
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._file = os.memfd_create("scf-async-record", os.MFD_CLOEXEC)
 

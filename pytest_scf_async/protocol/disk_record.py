@@ -33,12 +33,14 @@ class Order(NamedTuple):
     """At the entry of the effect with that number the instance is killed; 0: never."""
     draws: bool
     """Whether it answers what code in C draws of the kernel's random numbers."""
+    syncs: bool
+    """Whether the record has what makes files durable."""
 
     def packed(self) -> bytes:
         return ORDER.pack(*self)
 
 
-ORDER: Final = struct.Struct("<I?")
+ORDER: Final = struct.Struct("<I??")
 
 
 class Effect(NamedTuple):
@@ -115,14 +117,23 @@ class Forgotten(NamedTuple):
     inode: int
 
 
+class Sync(NamedTuple):
+    """Something makes durable what a file, or a directory, has by now: no effect, as it changes nothing."""
+
+    inode: int
+    """0: all of them."""
+    by: Literal["fsync", "fdatasync", "close"]
+    """``fsync``: any call that waits for the disk; ``close``: a descriptor by which it was written is closed."""
+
+
 class Problem(NamedTuple):
     """Why the record is not complete, or says less than all."""
 
     why: str
 
 
-Item = Effect | Entry | Gone | Data | Forgotten | Problem
-KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem)
+Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync
+KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _BUFFERED: Final = 1 << 16

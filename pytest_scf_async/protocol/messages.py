@@ -786,6 +786,7 @@ class Assign(NamedTuple):
     recorded: bool
     """Its effects are recorded, or what code in C draws is answered; the last descriptor leads to the recorder."""
     kill_at: int
+    syncs: bool
     """As in the order of a recorder, where it traces its program itself."""
 
 

@@ -160,6 +160,19 @@ EFFECTS: Final[dict[str, tuple[Condition, ...]]] = {
     "recvfrom": (OneOf(3, (0, socket.MSG_CMSG_CLOEXEC, socket.MSG_WAITALL), linux.OURS_RECEIVED),),
 }
 """The same, of a process whose changes of files are recorded: what may change one, or speak to another process."""
+_OPENS: Final = os.O_CREAT | os.O_TRUNC | os.O_ACCMODE
+_MAY_WRITE: Final = tuple(
+    kind | more for kind in (os.O_RDONLY, os.O_WRONLY, os.O_RDWR) for more in (0, *_CREATES_OR_TRUNCATES) if kind | more
+)
+_MS_SYNC: Final = 4
+SYNCS: Final[dict[str, tuple[Condition, ...]]] = {
+    **dict.fromkeys(("fsync", "fdatasync", "sync", "syncfs"), ()),
+    "msync": (OneOf(2, (_MS_SYNC,), _MS_SYNC),),
+    "open": (OneOf(1, _MAY_WRITE, _OPENS),),  # the descriptor of a file that was closed may be that of the same again
+    "openat": (OneOf(2, _MAY_WRITE, _OPENS),),
+}
+"""The same, of a process of which is recorded what makes its changes of files durable: in place of those in `EFFECTS`.
+``sync_file_range`` is none, as it leaves the size of a file, and the cache of the disk, as they are."""
 DRAWS: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(("getrandom", "open", "openat", "openat2"), ())
 """The same, of a process in a sweep: what draws random numbers, or opens a file that has some (`random_numbers`)."""
 RANDOM_FILES: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(

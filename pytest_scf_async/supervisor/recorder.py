@@ -36,6 +36,7 @@ from ..protocol.disk_record import (
     NodeKind,
     Order,
     Problem,
+    Sync,
     Writer,
 )
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
@@ -110,6 +111,8 @@ _SHOWN: Final = (
     *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
 )
 """Names that are part of those of a call's variants; the first one that fits is the name of all of them."""
+_RWF_SYNCS: Final = 0x2 | 0x4
+"""Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
 _FOLLOW: Final = ("open", "creat", "truncate", "chmod", "chown", "utime")
 """Where the path of these is a symbolic link, they are about what that leads to."""
 
@@ -162,6 +165,20 @@ class Disk:
         """The paths in the directory that lead to what was *found* somewhere."""
         node = self._nodes.get(found.st_ino) if found.st_dev == self._device else None
         return [] if node is None else node.paths
+
+    def inode_of(self, found: os.stat_result) -> int:
+        """That of what was *found* somewhere, if it is in the directory; else 0."""
+        return found.st_ino if found.st_dev == self._device and found.st_ino in self._nodes else 0
+
+    def is_on(self, path: str) -> bool:
+        """Whether what is at a path anywhere is in the same file system."""
+        with contextlib.suppress(OSError):
+            return os.stat(path).st_dev == self._device
+        return False
+
+    def mapped(self, inode: int) -> int:
+        """*inode*, if that is a file of the directory that is mapped; else 0."""
+        return inode if inode in self._mapped else 0
 
     def maps(self, path: str) -> None:
         """A file is mapped, shared and writable, from here on."""
@@ -295,11 +312,13 @@ class Effects:
         complete: Callable[[Effect], Effect],
         kill_at: int,
         kill: Callable[[], object],
+        syncs: bool,
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
         *server* is the address at which this process itself serves what it traces, and *complete* adds what else it
-        knows of an effect. *kill* is called at the entry of the effect with the number *kill_at*.
+        knows of an effect. *kill* is called at the entry of the effect with the number *kill_at*. With *syncs* the
+        record has what makes files durable, too.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
@@ -314,6 +333,11 @@ class Effects:
         """Those on which something was said since the last receive."""
         self._in_flight: dict[int, list[_Change]] = {}
         """By thread: where to look for what its last effect does."""
+        self._syncs = syncs
+        self._writers: dict[tuple[int, int], int] = {}
+        """By process and descriptor: the file that was written by that, while it is open."""
+        self._durable: dict[int, int] = {}
+        """By thread: the file that its last effect writes through to the disk (``O_SYNC``)."""
         self._disk: Disk | None = None
         with self._bounded():
             self._disk = Disk(root, self._writer)
@@ -349,12 +373,17 @@ class Effects:
             return False
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
-        if not seccomp.has_effects(name, arguments):
+        has_effects = seccomp.has_effects(name, arguments)
+        if not (has_effects or self._syncs):
             return False
         for other in [*self._in_flight]:
             self._look_for(other)  # what this call is about may be what another thread has just made
         disk = self._disk
         if disk is None:
+            return False
+        if self._syncs:
+            self._note_syncs(disk, tid, name, arguments)
+        if not has_effects:
             return False
         is_gated = self._control.effects + 1 == self._gate_at
         asked = self._asked.copy() if is_gated else self._asked
@@ -385,6 +414,29 @@ class Effects:
             return None, []  # the call itself fails with it
         effect.paths.extend(change.path for change in changes)
         return (effect if changes else None), changes
+
+    def _note_syncs(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> None:
+        """Add to the record what is durable by now, and what the call at whose entry thread *tid* stands makes durable.
+
+        That a descriptor is closed is seen by its not being there, in whatever way: by ``close``, by ``dup2``, as its
+        process has ended or executes another program. Each close counts, not the last one of several descriptors of one
+        opened file alone, as the kernel flushes a file of NFS at each. A call that syncs counts from its entry on: what
+        another thread does before it returns is an order of several writers, of which one is tried anyway.
+        """
+        for (pid, fd), inode in [*self._writers.items()]:
+            if _opened_by(disk, pid, fd) != inode:
+                del self._writers[pid, fd]
+                self._writer.add(Sync(inode, "close"))
+        if name not in seccomp.SYNCS or name in _PATHS_AT:
+            return
+        with self._bounded():
+            disk.look(())  # files that are mapped
+        if name == "msync":
+            inode = disk.mapped(_inode_mapped_at(tid, arguments[0]))
+        else:
+            inode = 0 if name == "sync" else _opened_by(disk, tid, _int(arguments[0]))
+        if inode or name == "sync" or (name == "syncfs" and disk.is_on(f"/proc/{tid}/fd/{_int(arguments[0])}")):
+            self._writer.add(Sync(0 if name == "syncfs" else inode, "fdatasync" if name == "fdatasync" else "fsync"))
 
     def _add(self, effect: Effect) -> None:
         now_us, records = self._clock.now_us, self._control.recorded
@@ -427,6 +479,8 @@ class Effects:
         if tid in self._in_flight:
             self._look_for(tid)
             del self._in_flight[tid]
+            if inode := self._durable.pop(tid, 0):
+                self._writer.add(Sync(inode, "fsync"))
             self._writer.flush()  # a supervisor is killed with its program
 
     def all_ended(self) -> None:
@@ -450,8 +504,9 @@ class Effects:
 
     # -- what a call is about ------------------------------------------------------------------------------------------
 
-    @staticmethod
-    def _by_descriptor(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> tuple[Effect, list[_Change]]:
+    def _by_descriptor(
+        self, disk: Disk, effect: Effect, name: str, arguments: list[int]
+    ) -> tuple[Effect, list[_Change]]:
         tid, fd = effect.thread, _int(arguments[_DESCRIPTOR_AT.get(name, 0)])
         found = os.stat(f"/proc/{tid}/fd/{fd}")
         paths = disk.paths_of(found)[:1]
@@ -463,6 +518,10 @@ class Effects:
             stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
             span = start, stop
             effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
+            if self._syncs:
+                self._writers[procfs.thread_group_of(tid), fd] = found.st_ino
+                if _opened_with(tid, fd) & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
+                    self._durable[tid] = found.st_ino
         elif name == "ftruncate" or (name == "fallocate" and arguments[1] & ~1 == 0):
             span = _NOTHING
         elif name in ("fallocate", "ioctl"):
@@ -524,6 +583,30 @@ def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: boo
                 return None if not above else f"{above[0]}/{last}" if above[0] else last
             text, base = os.readlink(whole), parent
     return None
+
+
+def _opened_by(disk: Disk, pid: int, fd: int) -> int:
+    """What is in the directory and open there; 0: nothing."""
+    with contextlib.suppress(OSError):
+        return disk.inode_of(os.stat(f"/proc/{pid}/fd/{fd}"))
+    return 0
+
+
+def _inode_mapped_at(tid: int, address: int) -> int:
+    with contextlib.suppress(OSError), open(f"/proc/{tid}/maps", "rb") as maps:
+        for line in maps:
+            span, _, _, _, inode = line.split()[:5]
+            first, last = (int(each, 16) for each in span.split(b"-"))
+            if first <= address < last:
+                return int(inode)
+    return 0
+
+
+def _opened_with(tid: int, fd: int) -> int:
+    """The flags of an opened file."""
+    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
+        file.readline()
+        return int(file.readline().split()[1], 8)
 
 
 def _offset_of(tid: int, name: str, arguments: list[int], fd: int, size: int) -> int:
@@ -629,9 +712,13 @@ def serve(orders: int) -> None:
             record, root, clock_file = of_effects
             clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
             effects = Effects(
-                root, record, clock, control, complete=named, kill_at=wanted.kill_at, kill=lambda: os._exit(0)
+                *(root, record, clock, control),
+                complete=named,
+                kill_at=wanted.kill_at,
+                kill=lambda: os._exit(0),
+                syncs=wanted.syncs,
             )
-            traced |= seccomp.EFFECTS
+            traced |= seccomp.EFFECTS | (seccomp.SYNCS if wanted.syncs else {})
         if wanted.draws:
             random = RandomNumbers(control)
             traced |= seccomp.DRAWS

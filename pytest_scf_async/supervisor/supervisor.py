@@ -69,6 +69,9 @@ class Supervisor:
     """Why the program was killed before it was ready."""
     _asked = 0
     """The place of its first wait for an answer (`shared_page.answered`); 0: it is in none."""
+    _traced: Mapping[str, tuple[seccomp.Condition, ...]] = seccomp.TRACED
+    _refused: Sequence[str] = seccomp.REFUSED
+    """At which calls its threads stop, and which ones are refused."""
     _effects: Effects | None = None
     """Records its effects, where they are recorded."""
     _effect_gate = ""
@@ -164,10 +167,11 @@ class Supervisor:
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
 
-    def record(self, root: int, record: int, kill_at: int) -> None:
+    def record(self, root: int, record: int, kill_at: int, *, syncs: bool) -> None:
         """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors.
 
-        At the effect with the number *kill_at* this process ends, and with it all that it traces.
+        At the effect with the number *kill_at* this process ends, and with it all that it traces. With *syncs* the
+        record also has what makes files durable.
         """
         self._effects = Effects(
             *(root, record, self._clock, scheduler.control),
@@ -175,18 +179,19 @@ class Supervisor:
             complete=self._completed,
             kill_at=kill_at,
             kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
+            syncs=syncs,
         )
         self._tree.record(self._effects)
-        self._filter = seccomp.program(seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED)
+        self._traced, self._refused = seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED
+        if syncs:
+            self._traced = {**self._traced, **seccomp.SYNCS}
+        self._filter = seccomp.program(self._traced, self._refused)
 
-    def draw(self, *, is_recorded: bool) -> None:
+    def draw(self) -> None:
         """Have what the program draws of the kernel's random numbers be that of its event."""
         self._draws = True
         self._tree.draw(RandomNumbers(scheduler.control))
-        traced, refused = (
-            (seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED) if is_recorded else (seccomp.TRACED, seccomp.REFUSED)
-        )
-        self._filter = seccomp.program({**traced, **seccomp.DRAWS}, refused)
+        self._filter = seccomp.program({**self._traced, **seccomp.DRAWS}, self._refused)
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -921,7 +926,7 @@ def serve(
         idle_ok=config.idle_ok,
     )
     if recorded is not None:
-        made.record(*recorded, config.kill_at)
+        made.record(*recorded, config.kill_at, syncs=config.syncs)
     if config.own_random:
-        made.draw(is_recorded=recorded is not None)
+        made.draw()
     made.serve()

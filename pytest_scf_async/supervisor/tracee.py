@@ -84,6 +84,7 @@ _X86_64_CALLS = {
     "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
     "symlinkat": 266, "fchmodat": 268, "splice": 275, "utimensat": 280, "fallocate": 285, "pwritev": 296,
     "renameat2": 316, "getrandom": 318, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
+    "msync": 26, "fsync": 74, "fdatasync": 75, "sync": 162, "syncfs": 306,
 }  # fmt: skip
 _AARCH64_CALLS = {
     "read": 63, "readv": 65, "pread64": 67, "preadv": 69, "preadv2": 286,
@@ -102,6 +103,7 @@ _AARCH64_CALLS = {
     "renameat": 38, "truncate": 45, "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "fchownat": 54,
     "fchown": 55, "openat": 56, "pwrite64": 68, "pwritev": 70, "splice": 76, "utimensat": 88, "renameat2": 276,
     "copy_file_range": 285, "pwritev2": 287, "openat2": 437, "fchmodat2": 452, "getrandom": 278,
+    "msync": 227, "fsync": 82, "fdatasync": 83, "sync": 81, "syncfs": 267,
 }  # fmt: skip
 
 ARCHITECTURES: Final = {

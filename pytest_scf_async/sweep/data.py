@@ -53,6 +53,7 @@ def _point(point: Point) -> _Facts:
         "seconds": point.seconds,
         "text": point.text,
         "function": point.function,
+        "missing": point.missing,
         "graceful": point.graceful,
         "forced": point.forced,
         "after": None if point.after is None else point.after.shown,

@@ -16,6 +16,8 @@ from .run import Outcome
 
 STOPPED = "Ctrl-C or SIGTERM came"
 """Why not all was tried, where ``KeyboardInterrupt`` was raised."""
+_VARIES = re.compile(r"(?<=tmp)[a-z0-9_]{8}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+")
+"""The random part of a name from ``tempfile``, a number in base 16, and any other one."""
 FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
 """What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 
@@ -91,7 +93,8 @@ def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureCla
     """Those of *runs* with which one of *kinds* is wrong, in classes: the worst first, then by their earliest points.
 
     One cause is one class: all passes of a line at which the same kinds of things go wrong, and all lines at which the
-    same things do, or files whose names differ in numbers alone. That a run is late as well makes no class of its own.
+    same things do, or files whose names differ in numbers alone. Of power failures it is what was not synced, and all
+    files whose names differ in that way. That a run is late as well makes no class of its own.
     """
     found: list[tuple[set[object], list[SweepRun]]] = []
     for run in runs:
@@ -110,11 +113,19 @@ def _marks(run: SweepRun, kinds: frozenset[Kind]) -> Iterator[object]:
     """What *run* has in common with others of its cause, of which each alone is enough."""
     wrong = [each for each in run.differences if each.kind in kinds]
     wrong = [each for each in wrong if each.kind is not Kind.LATE] or wrong
+    if run.point.missing:
+        yield run.how, missing_pattern(run.point)
+        return
     way = run.how, frozenset((each.kind, each.effect) for each in wrong)
     if run.point.line:
         yield way, run.point.file, run.point.line
     for each in wrong:
         yield way, each.effect, re.sub(r"\d+", "#", _name_of(each))
+
+
+def missing_pattern(point: Point) -> str:
+    """What was not synced there, as a pattern: names of temporary files and numbers may be others."""
+    return _VARIES.sub("*", point.missing)
 
 
 @dataclass(frozen=True)

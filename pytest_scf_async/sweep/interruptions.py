@@ -13,9 +13,11 @@ from ..errors import Given, ScfUsageError, hidden_from_users
 
 __tracebackhide__ = hidden_from_users
 
-Kind: TypeAlias = Literal["graceful", "forced", "timeout", "fault"]
-KINDS: tuple[Kind, ...] = ("graceful", "forced", "timeout")
+Kind: TypeAlias = Literal["graceful", "forced", "timeout", "fault", "power"]
+KINDS: tuple[Kind, ...] = ("graceful", "forced", "timeout", "power")
 """Those that need no more words."""
+FileSystem: TypeAlias = Literal["posix", "ext4", "nfs"]
+FILE_SYSTEMS: tuple[FileSystem, ...] = ("posix", "ext4", "nfs")
 Failure: TypeAlias = Literal["enospc", "eio", "reset"]
 FAULTS: dict[Failure, tuple[str, int]] = {
     "enospc": ("write", errno.ENOSPC),
@@ -38,12 +40,16 @@ class Interruption:
     """What fails at the point."""
     lasting: bool = False
     """All later writes, or all later traffic, of the event fails, too."""
+    file_system: FileSystem | None = None
+    """What decides which changes are on the disk when the power fails; None: as fits the function."""
 
     @property
     def name(self) -> str:
         """What it is called in reports and keys: ``graceful,again=5``."""
         if self.failure is not None:
             return f"fault,{self.failure}{',lasting' * self.lasting}"
+        if self.file_system is not None:
+            return f"power,{self.file_system}"
         more = [("again", self.again_us), ("forced", self.forced_us)]
         return ",".join([self.kind, *(f"{name}={us / 1e6:g}" for name, us in more if us is not None)])
 
@@ -87,10 +93,30 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     return Interruption("fault", failure=failure, lasting=bool(lasting))
 
 
+def power(file_system: FileSystem) -> Interruption:
+    """The machine is gone, and with it one change of a file, or of a name, that was not synced by then.
+
+    One such change at a time is left out: the content that a file has got since it was synced, its last write, the part
+    of that from a block of 4,096 bytes on, or a name that was made, moved or removed. The event ends as by a forced
+    termination, and the next one has a cold start. *file_system* says what counts as synced:
+
+    - ``"posix"``: what ``fsync`` and its like have synced, for names that of their directory; as no more is promised.
+    - ``"ext4"``: names in their order; any ``fsync`` of a changed file syncs all names; a file that is renamed over
+      another one, or truncated, written anew and closed, is synced by that.
+    - ``"nfs"``: what was closed, and all names.
+
+    ``how="power"`` is ``"nfs"`` for a function, as files that outlive its machine are on a file system like CFS, and
+    ``"posix"`` for a job. For ``how=`` of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another file system.
+    """
+    if file_system not in FILE_SYSTEMS:
+        raise ScfUsageError(f"power({file_system!r}) is not valid: it is {' or '.join(map(repr, FILE_SYSTEMS))}")
+    return Interruption("power", file_system=file_system)
+
+
 def interruptions(how: How | Iterable[How]) -> list[Interruption]:
     """What ``how=`` names, each once; ``ScfUsageError`` for what is no interruption."""
     several = [how] if isinstance(how, (str, Interruption)) else how
-    valid = f"it takes {', '.join(map(repr, KINDS))}, graceful(...) and fault(...), one or several"
+    valid = f"it takes {', '.join(map(repr, KINDS))}, graceful(...), fault(...) and power(...), one or several"
     if not isinstance(several, Iterable):
         Given("how", how).refuse(valid)
     found: dict[Interruption, None] = {}

@@ -15,7 +15,10 @@ from typing import NamedTuple
 from ..async_event import AsyncEvent
 from ..lockstep.event import Moment
 from ..model.timeline import AnyEntry, SignalSent, Waited, Written
-from .points import Point, effect_point
+from ..protocol.disk_record import Effect
+from .interruptions import FileSystem
+from .points import Point, effect_point, power_point
+from .power import PowerRecord
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
 from .states import Image, State
 
@@ -29,8 +32,8 @@ LeftBy = tuple[int, int, int]
 class _Place(NamedTuple):
     """Where a point stands in the record."""
 
-    state: tuple[int, int | None]
-    """The number of the effect before which it is, and the byte at which that is cut."""
+    state: tuple[int, int | None, str]
+    """The number of the effect before which it is, the byte at which that is cut, and what is missing."""
     digest: int
     """Of the directory, and of what others were told."""
     at: Moment
@@ -124,14 +127,14 @@ class Kills:
         raise NotReachedError(f"{label} is no effect that leaves something else than the ones before it")
 
     def _all(self, points: Sequence[Point], known: Set[LeftBy]) -> Iterator[tuple[Point, _Place]]:
-        digests = {(state.number, state.cut): digest for state, digest in self._record.digests()}
+        digests = {state.key: digest for state, digest in self._record.digests()}
         found = [(point, self._place_of(point, digests, at)) for point, at in self._moments(points)]
         if self._stop is None:
             first, left = 1, {place.key for point, place in found if point.forced}
         else:
             first, left = self._before_stop + 1, set(known)
         last: tuple[Point, _Place] | None = None
-        for (number, cut), digest in digests.items():
+        for (number, cut, _), digest in digests.items():
             while found and found[0][1].state[0] <= number:
                 last = found.pop(0)
                 if self._stop is None:
@@ -140,14 +143,8 @@ class Kills:
                 return
             effect = self._record.effects[number - 1]
             state = State(number, effect, cut)
-            in_init = self._has_places and self._stop is None
-            at = last[1].at if last else Moment(effect.time_us, effect.records, 0, 0, "", in_init=in_init)
-            if not self._has_places:
-                waits = [each for each in self._lived.timeline if isinstance(each, Waited)]
-                begun = sum(each.times for each in waits if each.time_us < effect.time_us)
-                at = at._replace(lines=effect.lines, waits=begun)
-            at = at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
-            place = _Place((number, cut), digest, at, number > self._spoke_at)
+            at = self._moment_at(effect, state, last)
+            place = _Place(state.key, digest, at, number > self._spoke_at)
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
             if is_new or takes_signals:
@@ -155,8 +152,18 @@ class Kills:
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
                 yield replace(point, after=self._stop, of_program=takes_signals, is_new=is_new), place
 
-    def _place_of(self, point: Point, digests: dict[tuple[int, int | None], int], at: Moment) -> _Place:
-        state = point.found.effects + 1, None
+    def _moment_at(self, effect: Effect, state: State, last: tuple[Point, _Place] | None) -> Moment:
+        """When *effect* begins, which is about *state*, and what has been done by then; *last* is the point before."""
+        in_init = self._has_places and self._stop is None
+        at = last[1].at if last else Moment(effect.time_us, effect.records, 0, 0, "", in_init=in_init)
+        if not self._has_places:
+            waits = [each for each in self._lived.timeline if isinstance(each, Waited)]
+            begun = sum(each.times for each in waits if each.time_us < effect.time_us)
+            at = at._replace(lines=effect.lines, waits=begun)
+        return at._replace(time_us=effect.time_us, records=effect.records, place=f"{state.name} ({state.text})")
+
+    def _place_of(self, point: Point, digests: dict[tuple[int, int | None, str], int], at: Moment) -> _Place:
+        state = point.found.effects + 1, None, ""
         return _Place(state, digests[state], at, state[0] > self._spoke_at)
 
     def _moments(self, points: Sequence[Point]) -> Iterator[tuple[Point, Moment]]:
@@ -213,11 +220,57 @@ class Kills:
         return replace(known, plan=plan)
 
     def _put(self, place: _Place, directory: Path) -> None:
-        while self._now is None or (self._now[0].number, self._now[0].cut) != place.state:
+        while self._now is None or self._now[0].key != place.state:
             self._now = next(self._states, None)
             if self._now is None:  # the point lies before the last one that was asked for
                 self._states = self._record.states()
         self._now[1].put(directory)
+
+
+class PowerFailures(Kills):
+    """The states that a machine leaves that is gone, of a run that was recorded, and what comes of each.
+
+    Those after something was said to another process are none of them: what that knows no record has.
+    """
+
+    def __init__(self, recorded: Outcome, file_system: FileSystem, known: Set[LeftBy] = frozenset()) -> None:
+        """Its points are those that leave what is not *known* yet."""
+        assert recorded.record is not None
+        self._power = PowerRecord(recorded.record, file_system)
+        super().__init__(replace(recorded, record=self._power), known)
+
+    @property
+    def points(self) -> list[Point]:
+        """Where the machine is gone, and what is missing."""
+        return list(self._places)
+
+    def remarks(self) -> Iterator[str]:
+        """What was not tried, and what is good to know of that, a sentence each."""
+        if self._record.spoke_at <= len(self._record.effects):
+            yield "power failures after the first connect, as what others were told is in no record"
+
+    @property
+    def is_thinned(self) -> bool:
+        """Whether changes were not left out at each effect at which they were not synced."""
+        return self._power.thinned
+
+    def _all(self, points: Sequence[Point], known: Set[LeftBy]) -> Iterator[tuple[Point, _Place]]:
+        moments, left = list(self._moments(points)), set(known)
+        last: tuple[Point, _Place] | None = None
+        for state, digest in self._record.digests():
+            missing = state.missing
+            assert missing is not None
+            effect = missing.after or state.effect
+            if effect is None or state.number > self._spoke_at:
+                return
+            until = state.number - (missing.after is not None)
+            while moments and moments[0][0].found.effects + 1 <= until:
+                point, at = moments.pop(0)
+                last = point, _Place((0, None, ""), 0, at, is_real=False)
+            place = _Place(state.key, digest, self._moment_at(effect, state, last), is_real=False)
+            if place.key not in left:
+                left.add(place.key)
+                yield power_point(state, effect, last and last[0], self._lived.record.start_us), place
 
 
 def _done_in(entries: Iterable[AnyEntry]) -> tuple[int, int]:

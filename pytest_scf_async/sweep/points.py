@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
 from typing import Final, Literal, TypeAlias
 
@@ -13,6 +13,7 @@ from ..lockstep.places import Place
 from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
+from ..protocol.disk_record import Effect
 from .states import State
 
 __tracebackhide__ = hidden_from_users
@@ -36,7 +37,8 @@ class Point:
     ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
     line of the log that a library has written; ``write#2``, at the second write to a file, and ``connection#2``, at the
     second piece of traffic on connections, for faults; ``effect#7``, before the seventh system call that changes
-    ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there."""
+    ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there;
+    ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing."""
     kind: str
     file: str
     """Relative to the code directory; empty where no user code is on the stack."""
@@ -54,6 +56,8 @@ class Point:
     """It is an effect of a program, which gets its signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
+    missing: str = field(default="", compare=False)
+    """What was not synced, where the machine is gone; empty: it is not."""
     function: str = field(default="", compare=False)
     """Of an effect in a finding: the library's function that its line has called; empty: it is not known."""
 
@@ -118,6 +122,13 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     at_default, text = effect.at_default, effect.text
     found = messages.Point("effect", effect.time_us, state.number, path, line, text=text, at_default=at_default)
     return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
+
+
+def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> Point:
+    """The point at which the machine is gone and leaves *state*: when the effect *at* begins, or right after it."""
+    assert state.missing is not None
+    made = effect_point(state._replace(effect=at), last, start_us)
+    return replace(made, label=state.name, kind="power", text=state.text, missing=state.missing.text)
 
 
 def effect_named(label: str, after: Point) -> Point:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import linecache
 from collections import Counter
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from itertools import groupby
 
 from ..model.statuses import Status
@@ -13,7 +14,7 @@ from .compared import Compared
 from .difference_texts import difference_text
 from .differences import Difference, Kind
 from .effects import RESULT, EffectKind
-from .findings import FailureClass, SweepRun, Swept, classes
+from .findings import FailureClass, SweepRun, Swept, classes, missing_pattern
 from .mutants import Mutant
 from .points import Point
 
@@ -30,15 +31,18 @@ NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 SAME = "What it reads from outside (a file, real time) has to be the same in each run"
+_SHOWN_WITH_TEXT = ("wait", "waited", "log", "effect", "power")
+"""Kinds of points that are not lines."""
 _PASSES = ("first", "second", "third")
 
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
+        why = [*swept.about_effects, "points=, include= and exclude= say which points are tried"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
-            f"how={', '.join(swept.hows)}; points=, include= and exclude= say which points are tried"
+            f"how={', '.join(swept.hows)}; {'; '.join(why)}"
         )
     found = classes(swept.runs, kinds)
     if not found and not swept.incomplete and not swept.unlike:
@@ -66,7 +70,8 @@ def class_title(alike: FailureClass) -> str:
     if late and Kind.LATE not in also:
         times = f"{times}, {late:,} of them late"
     only_cold = all(each.cold for each in alike.runs)
-    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(run.point)}"
+    point = replace(run.point, text=run.point.text.removesuffix(f"; {run.point.missing}"))
+    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(point)}"
     return shortened_line(title, WIDTH + len(_function(run.point)))
 
 
@@ -135,6 +140,10 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
         not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
     not_tried += swept.about_effects
+    is_due = not (found or swept.incomplete) and "forced" in swept.hows
+    is_due &= bool(swept.compared.files or swept.compared.tables)
+    if is_due and not any(how.startswith("power") for how in swept.hows):
+        not_tried.append("power failures (how='power')")
     if not_tried:
         yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
     for first, again in swept.unlike:
@@ -183,6 +192,8 @@ def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
 def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
     run = alike.earliest
     yield class_title(alike)
+    if run.point.missing:
+        yield shortened_line(f"  {missing_pattern(run.point)}", WIDTH)
     for difference in run.differences[:DIFFERENCES]:
         yield from (shortened_line(f"  {line}", WIDTH) for line in run_difference_lines(difference))
     if len(run.differences) > DIFFERENCES:
@@ -228,7 +239,7 @@ def run_difference_lines(difference: Difference) -> list[str]:
 
 def _place(point: Point) -> str:
     text = point.shown
-    if point.kind in ("wait", "waited", "log", "effect"):
+    if point.kind in _SHOWN_WITH_TEXT:
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
         text = f"{text} ({point.text}{where}{_function(point)})"
@@ -241,7 +252,7 @@ def _function(point: Point) -> str:
 
 def _pass(point: Point) -> str:
     """A line and which pass of it, in words."""
-    if point.kind in ("wait", "waited", "log", "effect"):
+    if point.kind in _SHOWN_WITH_TEXT:
         return _place(point)
     number = point.found.number if point.kind == "taken" else point.found.turn
     which = f"{_PASSES[number - 1]} pass" if number <= len(_PASSES) else f"pass {number:,}"
@@ -251,6 +262,8 @@ def _pass(point: Point) -> str:
 
 def _neighbours(swept: Swept, run: SweepRun) -> str:
     """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
+    if run.point.missing:
+        return ""
     same = [other for other in swept.runs if _alike(other) == _alike(run)]
     if len(same) == 1:
         return ""

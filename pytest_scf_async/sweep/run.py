@@ -148,6 +148,8 @@ class Plan:
     """It starts at another time and has other request ids."""
     recorded: bool = False
     """The effects of its first event are recorded; where that is interrupted, its points after that are collected."""
+    syncs: bool = False
+    """What is recorded has what makes files durable."""
     functions: bool = False
     """What is recorded names the library's function that user code has called."""
     cold: bool = False
@@ -299,7 +301,7 @@ class Runner:
         counted = killed is None and any(step.point.kind == "effect" for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path, kill_at, draws=self._draws)) as recording:
+        with closing(Recording(self.path, kill_at, draws=self._draws, syncs=plan.syncs)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 

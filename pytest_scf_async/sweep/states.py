@@ -10,7 +10,7 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
@@ -43,6 +43,14 @@ class Node:
 
     def copy(self) -> Node:
         return Node(self.entry, dict(self.pages), self.content, self.paths)
+
+    def with_content(self, pages: Mapping[int, bytes], size: int) -> Node:
+        """A copy that has these pages, and that size."""
+        made = self.copy()
+        for number, content in pages.items():
+            made.set_page(number, content)
+        made.entry = made.entry._replace(size=size)
+        return made
 
     def set_page(self, number: int, content: bytes) -> None:
         """Give a page another content."""
@@ -96,12 +104,21 @@ class Image:
                 node.set_page(item.page + at // PAGE, content[at : at + PAGE])
             self._hash_anew(node)
         elif isinstance(item, Gone):
-            node = self.nodes[self.inodes.pop(item.path)]
-            node.paths.discard(item.path)
-            self._sum = (self._sum - self._parts.pop(item.path, 0)) % _MODULUS
-            self._hash_anew(node)
+            self.lead(item.path, None)
         elif isinstance(item, Forgotten):
             del self.nodes[item.inode]
+
+    def lead(self, path: str, inode: int | None) -> None:
+        """Have *path* lead to another file, which the directory has; None: to nothing."""
+        if path in self.inodes:
+            node = self.nodes[self.inodes.pop(path)]
+            node.paths.discard(path)
+            self._sum = (self._sum - self._parts.pop(path, 0)) % _MODULUS
+            self._hash_anew(node)
+        if inode is not None:
+            self.inodes[path] = inode
+            self.nodes[inode].paths.add(path)
+            self._hash_anew(self.nodes[inode])
 
     def replace(self, inode: int, node: Node) -> None:
         """Have another content in a file."""
@@ -163,6 +180,30 @@ def _sequence(effects: Iterable[Effect]) -> list[str]:
     return [_without_numbers(effect.text) for effect in effects]
 
 
+class Missing(NamedTuple):
+    """A change that was not on the disk when the machine was gone."""
+
+    number: int
+    """Of the effect that has made it; of the content of a file all later changes are missing, too."""
+    cut: int
+    """So many bytes of what it writes to were there; 0: nothing of it."""
+    what: str
+    """The file, or its name."""
+    is_never_synced: bool
+    after: Effect | None
+    """The machine was gone right after this effect; None: right before the next one."""
+
+    @property
+    def name(self) -> str:
+        """In a key."""
+        return f"-{self.number}" + (f"+{self.cut}" if self.cut else "")
+
+    @property
+    def text(self) -> str:
+        """What is wrong, in a report."""
+        return f"{self.what} is {'never synced' if self.is_never_synced else 'not synced by then'}"
+
+
 class State(NamedTuple):
     """The directory at one moment."""
 
@@ -172,26 +213,36 @@ class State(NamedTuple):
     """That effect; None: there is none any more."""
     cut: int | None = None
     """So many bytes of the file were there when a kill cut that effect, a write, at a page."""
+    missing: Missing | None = None
+    """What was not on the disk, where the machine was gone."""
+
+    @property
+    def key(self) -> tuple[int, int | None, str]:
+        """Equal for this state and no other one."""
+        return self.number, self.cut, self.missing.name if self.missing else ""
 
     @property
     def name(self) -> str:
-        return "end" if self.effect is None else f"effect#{self.number}" + (f"+{self.cut}" if self.cut else "")
+        name = "end" if self.effect is None else f"effect#{self.number}" + (f"+{self.cut}" if self.cut else "")
+        return name + (self.missing.name if self.missing else "")
 
     @property
     def text(self) -> str:
-        """What a kill would have prevented, or cut."""
-        if self.effect is None:
-            return _END
-        return self.effect.text if self.cut is None else f"{self.effect.text}, cut at byte {self.cut:,}"
+        """What a kill would have prevented, or cut, and what is missing without power."""
+        text = _END if self.effect is None else self.effect.text
+        if self.missing is not None:
+            text = f"{text}; {self.missing.text}"
+        return text if self.cut is None else f"{text}, cut at byte {self.cut:,}"
 
 
 class DiskRecord:
     """The record of one run."""
 
     def __init__(self, items: Iterable[tuple[Item, bytes]]) -> None:
-        self._items = list(items)
-        self.effects = [item for item, _ in self._items if isinstance(item, Effect)]
-        self.problems = [item.why for item, _ in self._items if isinstance(item, Problem)]
+        self.items = list(items)
+        """Each item, with its bytes."""
+        self.effects = [item for item, _ in self.items if isinstance(item, Effect)]
+        self.problems = [item.why for item, _ in self.items if isinstance(item, Problem)]
 
     def first_difference(self, other: DiskRecord) -> int | None:
         """The index of the first effect that another run did not have, or had another one in its place.
@@ -248,7 +299,7 @@ class DiskRecord:
         The image is one and the same object, which changes with the next state.
         """
         image, number = Image(), 0
-        for at, (item, content) in enumerate(self._items):
+        for at, (item, content) in enumerate(self.items):
             image.apply(item, content)
             if isinstance(item, Effect):
                 number += 1
@@ -267,19 +318,16 @@ class DiskRecord:
         written = self._written(effect, at)
         cuts = sorted(number for number in written if first <= number <= last)  # it may ask for more than there is
         for number in sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ()):
-            node = before.copy()
-            for page in range(first - 1, number):
-                node.set_page(page, written.get(page, b""))
             size = number * PAGE
-            node.entry = node.entry._replace(size=max(node.entry.size, size))
-            image.replace(effect.inode, node)
+            pages = {page: written.get(page, b"") for page in range(first - 1, number)}
+            image.replace(effect.inode, before.with_content(pages, max(before.entry.size, size)))
             yield state._replace(cut=size), image
             image.replace(effect.inode, before)
 
     def _written(self, effect: Effect, at: int) -> dict[int, bytes]:
         """The pages that a write has left, as they were seen before the next call of its thread."""
         found: dict[int, bytes] = {}
-        for item, content in self._items[at + 1 :]:
+        for item, content in self.items[at + 1 :]:
             if isinstance(item, Effect) and item.thread == effect.thread:
                 break
             if isinstance(item, Data) and item.inode == effect.inode:

@@ -28,11 +28,12 @@ from .effects import EffectKind, Effects, as_json
 from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
-from .interruptions import FAULTS, How, Interruption, interruptions
-from .kills import Kills, LeftBy
+from .interruptions import FAULTS, How, Interruption, interruptions, power
+from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
 from .mutating import Trial, tried
 from .points import Point, choice, chosen, effect_named, first_difference, first_turns
+from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
@@ -66,6 +67,10 @@ _COMPARE = (
 )
 _OF_A_CONTAINER = "effects were not tried: a container is interrupted in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
+_THINNED = (
+    f"power failures: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
+    "or at the end, not at each effect in between"
+)
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
@@ -191,7 +196,7 @@ class _Sweeper:
         question = request.question
         function = question.function
         self._name = function.configuration.name
-        self._hows = interruptions(request.how)
+        self._hows = [*dict.fromkeys(_for(function, how) for how in interruptions(request.how))]
         self._within_us = None if request.within is None else duration_us(request.within, "sweep(within)")  # type: ignore[arg-type]
         self._choice = choice(request.points, request.include, request.exclude, request.limit)
         attempts: object = question.attempts
@@ -228,6 +233,8 @@ class _Sweeper:
         self._collected = self._planned = self._picked = self._tried = 0
         self._kills: Kills | None = None
         """Answers kills, where the undisturbed run could be recorded."""
+        self._powers: dict[Interruption, PowerFailures] = {}
+        """Answer what comes of power failures."""
         self._stopped: dict[Plan, tuple[Job, int, Made]] = {}
         """What is known of graceful stops before their turn comes, and by which worker."""
         self._kept: dict[int, Kills] = {}
@@ -250,6 +257,7 @@ class _Sweeper:
         began = self._began = REAL.monotonic()
         undisturbed = self._undisturbed()
         points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
+        points = [*points, *(point for powers in self._powers.values() for point in powers.points)]
         runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
         with self._by_workers():
@@ -410,10 +418,12 @@ class _Sweeper:
         """The job to make the run of *plan*; where it is stopped with grace, the kills after that are to be known."""
         is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
         recorded = is_first_stop and self._follows_stops
-        known = self._kills is not None and self._is_kill(plan) and self._kills.has(plan.steps[-1].point)
+        last, question = plan.steps[-1], self._runner.question
         lanes: tuple[Hashable, ...] = ()
-        if known and self._kills is not None:
-            lanes = self._kills.lanes(self._runner.question, plan.steps[-1])
+        if last.by in self._powers:
+            lanes = tuple((last.by, lane) for lane in self._powers[last.by].lanes(question, last))
+        elif self._kills is not None and self._is_kill(plan) and self._kills.has(last.point):
+            lanes = self._kills.lanes(question, last)
         return Job(next(self._names), number, replace(plan, collects=collects, recorded=recorded), lanes)
 
     def _cold_jobs(self, runs: Mapping[Number, SweepRun]) -> list[Job]:
@@ -685,11 +695,15 @@ class _Sweeper:
         has_effects = any(how.kind in ("forced", "timeout") for how in self._hows)
         if not runtime.has_places and self._choice.which == "lines":
             has_effects = True  # a program is stopped with grace there, too
+        needs_syncs = any(how.kind == "power" for how in self._hows)
+        has_effects |= needs_syncs
         recorded = has_effects and runtime.can_be_recorded
+        if needs_syncs and not recorded:
+            self._refuse_power("a container is not recorded")
         if has_effects and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
         began = REAL.monotonic()
-        first = self._runner.run(Plan(collects=True, recorded=recorded), lambda _: True)
+        first = self._runner.run(Plan(collects=True, recorded=recorded, syncs=needs_syncs), lambda _: True)
         self._seconds_of_run = REAL.monotonic() - began
         self._require_finished(first)
         self._runner.draws_as(first)
@@ -710,17 +724,35 @@ class _Sweeper:
         self._reaches(first)
         self._reaches(second)
         if first.record is not None:
+            if needs_syncs and first.record.problems:
+                self._refuse_power(first.record.problems[0])
             self._about_effects += first.record.remarks()
             if not first.record.problems:
                 self._kills = Kills(first)
                 question = self._runner.question
                 if not any((question.check, question.done, question.retry)):  # these have the log of what was killed
                     self._left = self._kills.leave
+                self._add_powers(first, self._kills)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         ignore_rest(first.effects, third.effects, self._ignored)
         self._require_compared(first)
         return replace(first, lived=None, record=None)
+
+    def _refuse_power(self, why: str) -> None:
+        raise ScfUsageError(
+            f"sweep: how='power' needs a record of what function {self._name!r} changes in run.path, and there is "
+            f"none: {why}"
+        )
+
+    def _add_powers(self, undisturbed: Outcome, kills: Kills) -> None:
+        for how in self._hows:
+            if how.file_system is not None:
+                known = kills.leave if _FORCED in self._hows else set[LeftBy]()
+                powers = self._powers[how] = PowerFailures(undisturbed, how.file_system, known)
+                self._about_effects += powers.remarks()
+                if powers.is_thinned:
+                    self._notes.append(_THINNED)
 
     def _require_compared(self, outcome: Outcome) -> None:
         assert outcome.began is not None
@@ -801,8 +833,8 @@ class _Sweeper:
         return {self._need(Step(point, how)) for how in self._hows if self._applies(how, point)}
 
     def _need(self, step: Step) -> object:
-        kills = self._kills
-        is_kill = step.by.kind in ("forced", "timeout") or self._ends_at_default(Plan((step,)))
+        kills = self._powers.get(step.by, self._kills)
+        is_kill = step.by.kind in ("forced", "timeout", "power") or self._ends_at_default(Plan((step,)))
         known = kills is not None and is_kill and kills.has(step.point)
         return kills.key(self._runner.question, step) if kills is not None and known else step
 
@@ -813,6 +845,8 @@ class _Sweeper:
 
     def _applies(self, how: Interruption, point: Point) -> bool:
         """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""
+        if how.kind == "power" or point.kind == "power":
+            return how in self._powers and self._powers[how].has(point)
         if self._kills is None or how.kind not in ("forced", "timeout"):
             return _applies(how, point)
         if point.kind == "effect" and how.kind == "timeout":
@@ -870,7 +904,9 @@ class _Sweeper:
         try:
             is_kill = self._is_kill(plan)
             is_real = anew and last.point.kind != "effect" and not self._about_effects
-            if is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
+            if last.by in self._powers:
+                outcome = self._powers[last.by].outcome(self._runner, plan, self._is_done, anew=anew)
+            elif is_kill and not is_real and self._kills is not None and self._kills.has(last.point):
                 outcome = self._kills.outcome(self._runner, plan, self._is_done, anew=anew)
             elif last.point.kind == "effect" and last.point.after is not None:
                 outcome = self._killed_after_stop(plan)
@@ -976,6 +1012,13 @@ class _Sweeper:
             differences = tuple(compare(self._expected, outcome.effects, self._ignored))
             self._compared[digest] = differences
         return (*found, *differences)
+
+
+def _for(function: FunctionVersion, how: Interruption) -> Interruption:
+    """*how*, with the file system that fits *function*, where that is not said."""
+    if how.kind != "power" or how.file_system is not None:
+        return how
+    return power("posix" if function.runtime.is_job else "nfs")
 
 
 def _itself(made: Made) -> Made:

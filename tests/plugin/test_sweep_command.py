@@ -27,6 +27,17 @@ TWICE = """
             file.write("row\\n")
         return "done"
 """
+NOT_SYNCED = """
+    import os
+
+    def main_handler(event, context):
+        row, done = (os.path.join(os.environ["OUT"], name) for name in ("row", "done"))
+        if not os.path.exists(done):
+            with open(row, "w") as file:
+                file.write("row")
+            open(done, "w").close()
+        return "done"
+"""
 SLOW = """
     import os, signal, time
 
@@ -89,6 +100,19 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     result = loses.runpytest_inprocess("test_pasted.py")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines([f"E *AssertionError: {lines[1]}", "E *lost: file row", f"E *repeat it: *'{LOST}'"])
+
+
+def test_a_power_failure_is_given_by_its_name(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    write_handler(loses, NOT_SYNCED)
+    assert sweep("--how=power,posix", "--json=facts.json") == 1
+    output = capsys.readouterr().out
+    where = "(power,posix) at end-2 (the end; row is never synced"
+    assert output.startswith(f'lost: line "row" of row, when the handler is interrupted {where}')
+    assert "from pytest_scf_async import power\n" in pasted(output)
+    assert '{"OUT": str(run.path)}' in pasted(output)
+    assert 'how=power("posix"))' in pasted(output)
+    points = json.loads(loses.path.joinpath("facts.json").read_text())["points"]
+    assert {"end-2": "row is never synced"}.items() <= {each["name"]: each["missing"] for each in points}.items()
 
 
 def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
@@ -177,10 +201,11 @@ def test_of_a_handler_that_survives_it_says_what_was_compared_and_tried(
 ) -> None:
     write_handler(loses, KEEPS)
     assert sweep("--how=forced") == 0
-    first, compared, tried = capsys.readouterr().out.splitlines()
+    first, compared, not_tried, tried = capsys.readouterr().out.splitlines()
     number = re.fullmatch(r"sweep of loses: (\d+) points, \1 interruptions, nothing lost", first)
     assert number is not None
     assert compared == "compared: result; 1 file of run.path"
+    assert not_tried == "not tried: power failures (how='power')"
     assert tried == f"tried: {number[1]} of {number[1]} points, with how=forced"
 
 
@@ -229,7 +254,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--env", "=a"], "--env '=a' is not valid: *"),
         (
             ["--how", "gently"],
-            "--how 'gently' is not valid: it is graceful, forced, timeout, graceful,again=SECONDS, *",
+            "--how 'gently' is not valid: it is graceful, forced, timeout, power, graceful,again=SECONDS, *",
         ),
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),

@@ -376,3 +376,13 @@ def test_without_a_tracer_kills_are_real_runs_and_the_report_says_so(project: py
             "E *lost (forced, 1 interruption), first at loses.py:8#1*",
         ]
     )
+
+
+def test_without_a_tracer_power_failures_are_refused(project: pytest.Pytester) -> None:
+    seize = {"call": {"x86_64": 101, "aarch64": 117}, "argument": 0x4206}  # ptrace(PTRACE_SEIZE)
+    asks = SURVIVES.replace("sweep(scf_runtime)", 'sweep(scf_runtime, how="power")')
+    write_sweeps(project, asks, REFUSE.format(**seize, error="EPERM") + ORDER)
+    result = run_forked(project)
+    result.assert_outcomes(failed=1)
+    needs = "sweep: how='power' needs a record of what function 'loses' changes in run.path, and there is none"
+    result.stdout.fnmatch_lines([f"E *ScfUsageError: {needs}: ptrace: Operation not permitted"])

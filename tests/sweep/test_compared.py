@@ -230,7 +230,7 @@ def test_the_head_says_what_is_compared_left_out_and_not_tried(scf_runtime: ScfR
     assert first.startswith("sweep of job: ")
     assert others[0] == "compared: result; 3 files, 1 table of run.path; record mail, objects, bucket"
     assert re.fullmatch(r"not compared, as it differs from run to run: log: \d tokens? of 1 line", others[1])
-    assert re.fullmatch(r"not tried: \d+ points beyond limit=", others[2])
+    assert re.fullmatch(r"not tried: \d+ points beyond limit=; power failures \(how='power'\)", others[2])
     assert len(others) == 3
 
 

@@ -47,6 +47,7 @@ ASSIGN = messages.Assign(
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
     recorded=False,
     kill_at=0,
+    syncs=False,
 )
 
 SAMPLES: dict[str, tuple[Any, bytes]] = {
@@ -275,7 +276,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'w\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\x85\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -286,7 +287,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"kill_at":0}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"kill_at":0,"syncs":false}'
         ),
     ),
     "assign_plain": (
@@ -295,11 +296,11 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xe7\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xf5\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"kill_at":0}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"kill_at":0,"syncs":false}'
         ),
     ),
 }
