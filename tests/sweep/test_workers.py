@@ -392,6 +392,7 @@ def test_what_is_no_number_of_workers(scf_runtime: ScfRuntime, deployed: Deploy,
         scf_runtime.sweep(deployed(KILLED), each_run=each_run, workers=workers)
 
 
+@pytest.mark.sandbox
 def test_without_mount_namespaces_there_are_none(tmp_path: Path) -> None:
     path = tmp_path / "job.py"
     path.write_text(textwrap.dedent(KILLED))

@@ -9,6 +9,7 @@ import os
 import random
 import socketserver
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -23,23 +24,34 @@ class Answers(socketserver.StreamRequestHandler):
     """Answers each line with one that is as long, after a moment, and in two parts."""
 
     wbufsize = 0
+    server: Server
 
     def handle(self) -> None:
         moments = random.Random(1)
         for line in self.rfile:
             threading.Event().wait(moments.choice((0, 0, 0.001, 0.01, 0.05)))
             half = moments.randrange(len(line))
+            began = time.monotonic()
             self.wfile.write(line[:half])
             threading.Event().wait(moments.choice((0, 0.001, 0.03)))
             self.wfile.write(line[half:])
+            self.server.pauses.append(time.monotonic() - began)
+
+
+class Server(socketserver.ThreadingTCPServer):
+    """A server in real time."""
+
+    def __init__(self) -> None:
+        super().__init__(("127.0.0.1", 0), Answers)
+        self.pauses: list[float] = []
+        """Of each answer: real seconds until its second part was there."""
 
 
 @pytest.fixture
-def server() -> Iterator[int]:
-    """The port of a server in real time."""
-    with socketserver.ThreadingTCPServer(("127.0.0.1", 0), Answers) as found:
+def server() -> Iterator[Server]:
+    with Server() as found:
         threading.Thread(target=found.serve_forever, args=(0.01,), daemon=True).start()
-        yield found.server_address[1]
+        yield found
         found.shutdown()
 
 
@@ -72,10 +84,17 @@ def handle(event, request):
 
 
 @pytest.mark.parametrize("moves", [False, True], ids=["where it was made", "at another descriptor"])
-def test_no_time_passes_while_an_answer_is_owed(deploy_traced, server: int, moves: bool) -> None:
-    """Another thread of the program sleeps for a millisecond each, and would go on."""
-    function = deploy_traced(ASKS, ports=[server])
+def test_no_time_passes_while_an_answer_is_owed(deploy_traced, server: Server, moves: bool) -> None:
+    """Another thread of the program sleeps for a millisecond each, and would go on.
 
-    event = function.invoke_async({"port": server, "requests": REQUESTS, "moves": moves}).wait()
+    What has come may be a part of an answer for 0.1 real seconds: on a busy machine the other part may be later.
+    """
+    port = server.server_address[1]
+    function = deploy_traced(ASKS, ports=[port])
 
-    assert event.result == [0] * REQUESTS
+    event = function.invoke_async({"port": port, "requests": REQUESTS, "moves": moves}).wait()
+
+    pauses = [max(server.pauses[3 * number : 3 * number + 3]) for number in range(REQUESTS)]
+    in_time = [passed for passed, pause in zip(event.result, pauses, strict=True) if pause < 0.05]
+    assert in_time == [0] * len(in_time)
+    assert len(in_time) > REQUESTS / 2
