@@ -42,6 +42,7 @@ _DEFAULTS: Final = {
     "ignore": None,
     "mutate": False,
     "compares_nothing": False,
+    "workers": 1,
 }
 """What the keywords of a sweep are where the command line does not say otherwise."""
 _WIDTH: Final = 88
@@ -119,6 +120,9 @@ def add_sweep(commands: Any) -> None:
         action="store_true",
         help="trace a Python program as programs in other languages are, without its lines: what it starts is on "
         "simulated time then, too",
+    )
+    parser.add_argument(
+        "--workers", type=int, default=1, metavar="N", help="how many processes make the runs at once (default: 1)"
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
     parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")

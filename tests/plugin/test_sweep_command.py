@@ -120,7 +120,7 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
     options = ["--payload", '{"a": [1, true, null, "é"]}', "--how=graceful", "--how=graceful,again=5,forced=20"]
     options += ["--within=3", "--points=waits", "--include=loses.py", "--exclude=*.txt", "--exclude=x.py", "--limit=9"]
     options += ["--env=OUT={path}", "--env=BUCKET=cos:/{path}", "--env=MODE={a}", "--timeout=100", "--exactly-once"]
-    options += ["--ignore=*.log", "--ignore=mail", "--mutate", "--compares-nothing"]
+    options += ["--ignore=*.log", "--ignore=mail", "--mutate", "--compares-nothing", "--workers=2"]
     assert sweep(*options) == 1
     output = capsys.readouterr().out
     assert pasted(output) == (
@@ -145,6 +145,7 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
         '        ignore=["*.log", "mail"],\n'
         "        mutate=True,\n"
         "        compares_nothing=True,\n"
+        "        workers=2,\n"
         "    )\n"
         "    sweep.assert_exactly_once()\n"
     )
