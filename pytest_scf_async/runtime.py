@@ -1045,7 +1045,8 @@ class ScfRuntime:
         scratch, sandboxes = self._scratch(), self._sandboxes
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            bench = Bench(_Stages(self).stage, directory, scratch, guide, sandboxes.why_no_namespaces)
+            why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
+            bench = Bench(_Stages(self).stage, directory, scratch, guide, *why_not)
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))

@@ -24,12 +24,13 @@ from .instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
 from .runtime import ScfRuntime
 from .sweep.data import swept_json
 from .sweep.differences import Kind
-from .sweep.findings import FAILURES, STOPPED, Swept, classes
+from .sweep.findings import FAILURES, STOPPED, FailureClass, Swept, classes
 from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .sweep.points import WHICH
 from .sweep.progress import Progress
 from .sweep.report import exits_too_well, failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
+from .sweep.repro import with_repros
 from .sweep.run import Run
 
 _NOTHING: Final = f"nothing of what it writes is compared: name the directory of a run, {RUN_PATH}"
@@ -129,6 +130,12 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument("--report", action="store_true", help="print the whole report")
     parser.add_argument("--replay", metavar="KEY", default="", help="make only the run that has this key")
     parser.add_argument("--json", metavar="FILE", help="write all facts to this file")
+    parser.add_argument(
+        "--repro",
+        metavar="DIRECTORY",
+        help="write for each finding a directory there, with what the interruption left, a script that starts the "
+        "program on it without this package, and fails, and a description of it",
+    )
 
 
 def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
@@ -174,6 +181,8 @@ class _Command:
             )
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
+        self._repros: list[str] = []
+        """What is said of each repro."""
         self._signal = signal.SIGINT
         """What has ended it, where something has."""
         if given.json is not None and not Path(given.json).absolute().parent.is_dir():
@@ -230,6 +239,18 @@ class _Command:
                 how=self._how,
                 **{keyword: getattr(given, keyword) for keyword in _DEFAULTS},
             )
+            if given.repro is not None:
+                self._write_repros(with_repros(self._found[0], classes(self._found[0].runs, self._kinds)))
+
+    def _write_repros(self, found: Sequence[FailureClass]) -> None:
+        """Write a repro of each class, in the order of the report; what was written, or why it was not, is printed."""
+        for number, alike in enumerate(found, 1):
+            kind = min(alike.kinds & self._kinds, key=[*Kind].index).value
+            name = re.sub(r"\W+", "-", f"{number}-{kind}-{alike.earliest.key}").strip("-")
+            try:
+                self._repros.append(f"repro: sh {alike.write_repro(Path(self._given.repro, name))}/repro.sh")
+            except ScfUsageError as error:
+                self._repros.append(str(error))
 
     def _deployed(self, runtime: ScfRuntime) -> Function:
         timeout = self._given.timeout
@@ -265,6 +286,8 @@ class _Command:
             _say(failure or f"{head_text(swept, found)}\n{tried_text(swept)}")
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
+        for line in self._repros:
+            _say(line)
         if found:
             _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")
         return 1 if failure else 0

@@ -58,6 +58,8 @@ class Beginning(NamedTuple):
     """What ``each_run`` yielded; None where there is none."""
     stored: Stored
     """What it had put into ``run.path`` by then."""
+    context: Mapping[str, object]
+    """What the handler got as its context."""
 
 
 def compared_in(effects: Effects, before: Stored, ignored: Ignored) -> Compared:

@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
+from pathlib import Path
 
+from ..errors import ScfUsageError
 from .compared import Compared
 from .differences import Difference, Kind
+from .effects import Effects
+from .ignored import Ignored
 from .mutants import Mutant
 from .points import Point
-from .run import Outcome
+from .run import Outcome, Question, Stages
 
 STOPPED = "Ctrl-C or SIGTERM came"
 """Why not all was tried, where ``KeyboardInterrupt`` was raised."""
@@ -77,6 +81,24 @@ class FailureClass:
     """The runs that have gone wrong in the same way."""
 
     runs: tuple[SweepRun, ...]
+    writer: Callable[[FailureClass, str | os.PathLike[str]], Path] | None = field(
+        default=None, compare=False, repr=False
+    )
+    """Writes a repro of it."""
+
+    def write_repro(self, directory: str | os.PathLike[str]) -> Path:
+        """Write to *directory*, which is made, what shows the finding without this package; its absolute path.
+
+        There is ``state/``, the directory as it was at the interruption, ``repro.sh``, which starts the program on a
+        copy of it until it is done, and compares that with ``expected/``, what the undisturbed run leaves, and
+        ``ISSUE.md``, a description for who maintains the program. Before it is given it is run, in real time: so it
+        fails where this package is not. To be called while the runtime of the sweep is open. Raises ``ScfUsageError``,
+        with the reason, where the directory is there already and where no such repro can be: where what is wrong is
+        not in the files, or the program speaks to other processes, or does something else without a platform.
+        """
+        if self.writer is None:
+            raise ScfUsageError(f"no repro of {self.earliest.key}: its class is none that a sweep has given")
+        return self.writer(self, directory)
 
     @property
     def kinds(self) -> frozenset[Kind]:
@@ -152,6 +174,30 @@ class MutantOutcome:
 
 
 @dataclass(frozen=True)
+class Evidence:
+    """What repros of a sweep's findings are made of."""
+
+    question: Question
+    environment: Mapping[str, str]
+    """What ``each_run`` gave to the undisturbed run."""
+    path: str
+    """The directory of each run."""
+    start: Path | None
+    """A copy of it in the beginning; None: it was empty."""
+    context: Mapping[str, object]
+    """What the handler got as its context."""
+    expected: Effects
+    ignored: Ignored
+    stages: Stages
+    why_untraced: Callable[[], str]
+    """Says why programs cannot be traced here; empty: they can."""
+    spoke_to: str
+    """An address to which the undisturbed run has connected; empty: none is known."""
+    states: Mapping[str, Path]
+    """Copies of the directory as it was when the interrupted event had ended, by the keys of the runs."""
+
+
+@dataclass(frozen=True)
 class Swept:
     """All facts of one sweep."""
 
@@ -192,3 +238,5 @@ class Swept:
     """Whether more than one thread has effects, whose order may be another one in each run."""
     is_job: bool = False
     """Whether it is of a program that says by its exit code whether the work is done."""
+    evidence: Evidence | None = field(default=None, repr=False, compare=False)
+    """What repros are made of, where there are findings."""

@@ -207,7 +207,7 @@ def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[
     yield f"  repeat it: --scf-async-replay='{run.key}'"
     if not whole:
         return
-    source = _source(run.point)
+    source = source_lines(run.point)
     if source:
         yield "  source:"
         yield from (f"    {line}" for line in source)
@@ -238,12 +238,17 @@ def run_difference_lines(difference: Difference) -> list[str]:
 
 
 def _place(point: Point) -> str:
+    return f"{place_text(point)}, {point.seconds:g} s after the event's start"
+
+
+def place_text(point: Point) -> str:
+    """Where an interruption is, and what is done there."""
     text = point.shown
     if point.kind in _SHOWN_WITH_TEXT:
         place = f"{point.file}:{point.line}"
         where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
         text = f"{text} ({point.text}{where}{_function(point)})"
-    return f"{text}, {point.seconds:g} s after the event's start"
+    return text
 
 
 def _function(point: Point) -> str:
@@ -296,7 +301,8 @@ def _attempts(run: SweepRun) -> Iterator[str]:
         yield text if times == 1 else f"{times} times {text}"
 
 
-def _source(point: Point) -> list[str]:
+def source_lines(point: Point) -> list[str]:
+    """The lines of the source around it."""
     if not point.line:
         return []
     path = point.found.file

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import tempfile
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
@@ -37,6 +39,8 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 
 FIRST_RESUME_US = 60_000_000
+LARGEST_KEPT = 256 * 1024 * 1024
+"""Bytes of a directory of which a copy may be kept."""
 COLD = " cold"
 """How the key of a run ends whose instance is reclaimed when its interrupted event has ended."""
 
@@ -154,6 +158,8 @@ class Plan:
     """What is recorded names the library's function that user code has called."""
     cold: bool = False
     """The instance is reclaimed when the interrupted event has ended, so that the next event has a cold start."""
+    keeps: bool = False
+    """A copy of the directory is kept: as it is when the interrupted event has ended, or an undisturbed run begins."""
 
     @property
     def how(self) -> str:
@@ -240,6 +246,8 @@ class Outcome:
     """The events after the first one would do the same at any other simulated time, as none has asked for it."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
+    kept: Path | None = field(default=None, compare=False, repr=False)
+    """The copy of its directory, where one is kept."""
 
 
 @dataclass(frozen=True)
@@ -261,6 +269,8 @@ class Question:
     """What plugins add to the effects of a run."""
     real_limit: float
     """Real seconds that ``check=`` may take."""
+    done_codes: tuple[int, ...] = ()
+    """The exit codes of a job that say that its work is done; empty: 0."""
     exclude: tuple[str, ...] = ()
     """Patterns of files that are not user code."""
 
@@ -272,8 +282,10 @@ class NotReachedError(Exception):
 class Runner:
     """Makes runs, one after the other, in one directory."""
 
-    def __init__(self, question: Question, stages: Stages, directory: Path) -> None:
+    def __init__(self, question: Question, stages: Stages, directory: Path, scratch: str) -> None:
+        """Copies of the *directory* that are kept are in *scratch*."""
         self.question = question
+        self._scratch = scratch
         self._stages = stages
         self.path = directory
         """The directory of each run."""
@@ -322,41 +334,41 @@ class Runner:
         recording: Recording | None = None,
     ) -> Outcome:
         question = self.question
-        start = question.start + OTHER_START if plan.another else question.start
-        seed = f"{question.seed} other" if plan.another else question.seed
+        start, seed = question.start, question.seed
+        if plan.another:
+            start, seed = start + OTHER_START, f"{seed} other"
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self.path, where, plan.how or None)
         with self._stages(start, seed, self.path, self._draws) as stage, entered(question.each_run, run) as given:
-            given_to = None if question.each_run is None else given.environment
-            began = None if plan.steps else Beginning(given_to, files_and_rows(self.path))
+            stored = None if plan.steps else files_and_rows(self.path)
+            kept = self._copied() if plan.keeps and not plan.steps and os.listdir(self.path) else None
             function = stage.run_of(question.function, given.environment)
             if recording is not None:
                 stage.record(recording)
             event = function.invoke_async(question.payload)
             run.events.append(event)
+            began = None if stored is None else Beginning(given.variables, stored, event._event.context())
             if plan.collects and not plan.steps:
                 self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
-            failed = stuck = ""
+            failed, stuck, effects = "", "", 0
             end: str | None = None
-            effects = 0
             try:
                 if killed is None:
                     effects = self._interrupt(stage, event, plan)
                 else:
-                    stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
-                    empty_directory(self.path)
-                    killed.put(self.path)
+                    self._kill(stage, event, plan, killed)
                 is_to_be_killed = event._event.dies_terminated
                 written = self._written() if plan.steps and not is_to_be_killed else ()
                 if plan.collects and not question.function.runtime.has_places:
                     event._wait_without_leases()
                 event.wait()
                 event._look()
-                if is_to_be_killed:
-                    if event._event.ended_by is not Fact.TERMINATED:
-                        raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
-                    written = self._written()
+                if is_to_be_killed and event._event.ended_by is not Fact.TERMINATED:
+                    raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
+                written = self._written() if is_to_be_killed else written
+                if plan.keeps and plan.steps:
+                    kept = self._copied()
                 if plan.cold:
                     stage.reclaim(event)
                 end = self._end_of(plan, run)
@@ -369,9 +381,19 @@ class Runner:
                 stuck = str(error).partition("\n")[0]
             given.finish()
             made = self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
-            others_know = bool(made.effects.observed or made.effects.more or question.check or question.done)
-            is_timeless = not (others_know or question.retry or any(map(_may_know_time, run.events[1:])))
-            return replace(made, effects_before_stop=effects, draws=_drew(run.events), is_timeless=is_timeless)
+            timeless, draws = self._is_timeless(made, run), _drew(run.events)
+            return replace(made, effects_before_stop=effects, kept=kept, is_timeless=timeless, draws=draws)
+
+    def _is_timeless(self, made: Outcome, run: Run) -> bool:
+        question = self.question
+        others_know = bool(made.effects.observed or made.effects.more or question.check or question.done)
+        return not (others_know or question.retry or any(map(_may_know_time, run.events[1:])))
+
+    def _kill(self, stage: Stage, event: AsyncEvent, plan: Plan, killed: Killed) -> None:
+        """Have *event* end as the run that was *killed*, and the directory be as that has left it."""
+        stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
+        empty_directory(self.path)
+        killed.put(self.path)
 
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
@@ -427,6 +449,14 @@ class Runner:
         if not self.question.function.runtime.has_places and point.kind != "effect":
             return None
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
+
+    def _copied(self) -> Path | None:
+        """A copy of the directory; None where it is larger than what is kept, or cannot be read."""
+        if sum(path.lstat().st_blocks * 512 for path in self.path.rglob("*")) > LARGEST_KEPT:
+            return None
+        copy = tempfile.mkdtemp(prefix="state-", dir=self._scratch)
+        done = subprocess.run(["cp", "-a", f"{self.path}/.", copy], capture_output=True, timeout=60, check=False)
+        return None if done.returncode else Path(copy)
 
     def _written(self) -> tuple[str, ...]:
         found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
@@ -637,6 +667,11 @@ class entered(AbstractContextManager["entered"]):
         self._run = run
         self._generator: Generator[Environment, None, None] | None = None
         self.environment: Mapping[str, str] = {}
+
+    @property
+    def variables(self) -> Environment:
+        """The environment that it has given; None where there is no ``each_run``."""
+        return None if self._each_run is None else self.environment
 
     def __enter__(self) -> entered:
         if self._each_run is None:

@@ -25,7 +25,7 @@ from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
 from .effects import EffectKind, Effects, as_json
-from .findings import FAILURES, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from .findings import FAILURES, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions, power
@@ -36,6 +36,7 @@ from .points import Point, choice, chosen, effect_named, first_difference, first
 from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
+from .repro import with_repros
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import DiskRecord
 
@@ -109,6 +110,8 @@ class Bench:
     guide: Guide
     why_unmounted: Callable[[], str] = str
     """Says why instances of this process have no mount namespaces; empty: they have."""
+    why_untraced: Callable[[], str] = str
+    """The same of why programs cannot be traced."""
 
 
 class Sweep:
@@ -138,7 +141,7 @@ class Sweep:
     def failures(self) -> list[FailureClass]:
         """The runs in which something was lost or diverged, that were late, or that never finished, in classes."""
         self._guide.asked()
-        return classes(self._swept.runs, FAILURES)
+        return with_repros(self._swept, classes(self._swept.runs, FAILURES))
 
     def assert_survives(self) -> None:
         """Fail if some run has lost something, has diverged, was late, or never finished.
@@ -191,6 +194,10 @@ class _Sweeper:
     """How many kills after a SIGTERM ``limit=`` leaves out."""
     _seconds_of_run = 0.0
     """How many real seconds the undisturbed run has taken."""
+    _spoke_to = ""
+    """An address to which the undisturbed run has connected."""
+    _states: dict[str, Path]
+    """Copies of directories, by the keys of runs."""
 
     def __init__(self, request: Request, bench: Bench) -> None:
         question = request.question
@@ -225,6 +232,7 @@ class _Sweeper:
             replace(question, exclude=(*_EXCLUDED, *self._choice.excluded_files)),
             bench.stages,
             bench.directory / "run",
+            bench.scratch,
         )
         self._guide = bench.guide
         self._bench = bench
@@ -255,6 +263,7 @@ class _Sweeper:
 
     def sweep(self) -> Swept:
         began = self._began = REAL.monotonic()
+        self._states = {}
         undisturbed = self._undisturbed()
         points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
         points = [*points, *(point for powers in self._powers.values() for point in powers.points)]
@@ -311,6 +320,8 @@ class _Sweeper:
             several_writers=self._kills is not None and self._kills.has_several_threads,
             is_job=self._runner.question.function.runtime.is_job,
         )
+        if any(run.fails(FAILURES | {Kind.DOUBLED}) for run in made):
+            swept = replace(swept, evidence=self._evidence(undisturbed))
         if self._request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
         self._guide.finished(swept)
@@ -403,7 +414,7 @@ class _Sweeper:
         agenda = Agenda()
         for number, plan in mine:
             known = self._stopped.pop(plan, None)
-            if known is None:
+            if known is None or self._guide.replay:
                 agenda.add([self._job(number, plan, collects=number in collecting)])
             else:
                 job, worker, made = known
@@ -419,12 +430,13 @@ class _Sweeper:
         is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
         recorded = is_first_stop and self._follows_stops
         last, question = plan.steps[-1], self._runner.question
+        plan = replace(plan, collects=collects, recorded=recorded, keeps=bool(self._guide.replay))
         lanes: tuple[Hashable, ...] = ()
         if last.by in self._powers:
             lanes = tuple((last.by, lane) for lane in self._powers[last.by].lanes(question, last))
         elif self._kills is not None and self._is_kill(plan) and self._kills.has(last.point):
             lanes = self._kills.lanes(question, last)
-        return Job(next(self._names), number, replace(plan, collects=collects, recorded=recorded), lanes)
+        return Job(next(self._names), number, plan, lanes)
 
     def _cold_jobs(self, runs: Mapping[Number, SweepRun]) -> list[Job]:
         """What follows from these *runs*: each distinct end of a graceful stop whose instance lived on is resumed by a
@@ -568,11 +580,19 @@ class _Sweeper:
 
         Not where one run is repeated, maybe in a debugger.
         """
-        is_whole = self._request.until is None and not self._guide.replay
-        for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED] if is_whole else ():
-            again = None if self._is_late() else self._run(alike.earliest.outcome.plan, anew=True)
-            if again is not None and again.came_to != alike.earliest.came_to:
-                yield alike.earliest, again
+        if self._request.until is not None:
+            return
+        if self._guide.replay:
+            self._states.update((run.key, run.outcome.kept) for run in made if run.outcome.kept is not None)
+            return
+        by_kinds = (classes(made, kinds) for kinds in (FAILURES, FAILURES | {Kind.DOUBLED}))
+        earliest = {alike.earliest.key: alike.earliest for found in by_kinds for alike in found[:_REPEATED]}
+        for key, run in earliest.items():
+            again = None if self._is_late() else self._run(replace(run.outcome.plan, keeps=True), anew=True)
+            if again is not None and again.came_to != run.came_to:
+                yield run, again
+            elif again is not None and again.outcome.kept is not None:
+                self._states[key] = again.outcome.kept
 
     def _with_functions(self, made: list[SweepRun]) -> list[SweepRun]:
         """*made*, where the earliest run of each class that is at an effect names the library's function that has it.
@@ -602,11 +622,29 @@ class _Sweeper:
 
     def _record_with_functions(self, steps: tuple[Step, ...]) -> DiskRecord | None:
         question = replace(self._runner.question, check=None, done=None, attempts=0)
-        runner = Runner(question, self._bench.stages, self._runner.path)
+        runner = Runner(question, self._bench.stages, self._runner.path, self._bench.scratch)
         try:
             return runner.run(Plan(steps, collects=True, recorded=True, functions=True), lambda _: True).record
         except (NotReachedError, CannotEndError):
             return None
+
+    def _evidence(self, undisturbed: Outcome) -> Evidence:
+        """What repros of the findings are made of."""
+        assert self._expected is not None
+        assert undisturbed.began is not None
+        return Evidence(
+            self._request.question,
+            undisturbed.began.environment or {},
+            os.fspath(self._runner.path),
+            undisturbed.kept,
+            undisturbed.began.context,
+            self._expected,
+            self._ignored,
+            self._bench.stages,
+            self._bench.why_untraced,
+            self._spoke_to,
+            self._states,
+        )
 
     # -- what it says of the sweep itself ------------------------------------------------------------------------------
 
@@ -703,7 +741,8 @@ class _Sweeper:
         if has_effects and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
         began = REAL.monotonic()
-        first = self._runner.run(Plan(collects=True, recorded=recorded, syncs=needs_syncs), lambda _: True)
+        first_plan = Plan(collects=True, recorded=recorded, syncs=needs_syncs, keeps=True)
+        first = self._runner.run(first_plan, lambda _: True)
         self._seconds_of_run = REAL.monotonic() - began
         self._require_finished(first)
         self._runner.draws_as(first)
@@ -727,6 +766,7 @@ class _Sweeper:
             if needs_syncs and first.record.problems:
                 self._refuse_power(first.record.problems[0])
             self._about_effects += first.record.remarks()
+            self._spoke_to = next((each.paths[0] for each in first.record.effects if each.said), "")
             if not first.record.problems:
                 self._kills = Kills(first)
                 question = self._runner.question
@@ -934,7 +974,7 @@ class _Sweeper:
         stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._is_done)
         kills = Kills(stopped)
         step = Step(kills.effect(plan.steps[-1].point.label), _FORCED)
-        return self._killed(kills, Plan((*plan.steps[:-1], step)))
+        return self._killed(kills, replace(plan, steps=(*plan.steps[:-1], step)))
 
     def _killed(self, kills: Kills, plan: Plan) -> Outcome:
         """What comes of a kill of which *kills* has the point."""

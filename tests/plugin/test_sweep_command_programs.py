@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+
 import pytest
 
 from pytest_scf_async.command_line import main
@@ -144,3 +147,20 @@ def test_a_python_program_has_lines_unless_it_is_traced(
 def test_what_cannot_be_tried(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert why in capsys.readouterr().err
+
+
+def test_a_repro_of_each_finding(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert swept(project, IN_PLACE.replace("sleep 60", "sleep 0"), "--how=forced", "--exactly-once", "--repro=out") == 1
+    lines = [line for line in capsys.readouterr().out.splitlines() if line.startswith("repro: sh ")]
+    found = sorted(os.listdir("out"))
+    assert found[0].startswith("1-lost-forced-effect-")
+    assert lines == [f"repro: sh {project.path}/out/{name}/repro.sh" for name in found]
+    for line in lines:
+        command = line.removeprefix("repro: ").split()
+        assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_why_a_finding_has_no_repro(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert swept(project, EXITS_TOO_WELL, "--how=graceful", "--repro=out") == 1
+    assert "it says that its work is done, so nobody starts it again" in capsys.readouterr().out
+    assert not os.path.exists("out")

@@ -287,6 +287,19 @@ class IsJob(Program):
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (it listens nowhere)
         return None
 
+    @property
+    def bare_command(self) -> Sequence[str]:
+        launch = self.launch
+        first, *others = launch.command
+        if launch.module is not None:
+            return "python3", "-m", launch.module, *others
+        name = os.path.basename(first)
+        if first.startswith(f"{launch.directory}/"):
+            first = os.path.join(".", os.path.relpath(first, launch.directory))
+        elif launch.script is None and (_is_own_python(first) or os.path.abspath(shutil.which(name) or "") == first):
+            first = "python3" if _is_own_python(first) else name
+        return (first, *others) if launch.script is None else ("python3", first, *others)
+
     def in_run(self, path: str) -> IsJob:
         first, *others = self.launch.command
         return replace(self, launch=replace(self.launch, command=[first, *(w.replace(RUN_PATH, path) for w in others)]))

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 
 from ...errors import hidden_from_users
 from ..environment import of_code_package
@@ -18,6 +18,10 @@ class PythonHandler(Runtime):
     @property
     def name(self) -> str:
         return "Python"
+
+    @property
+    def bare_command(self) -> Sequence[str]:
+        return ()
 
     def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
         return of_code_package(site.configuration, site.version, site.settings, of_sandbox)

@@ -111,6 +111,12 @@ class Runtime(ABC):
         """What to do about waits of code in C, which take real time, for texts."""
         return 'deploy(..., children="simulated") has all that the function does wait on simulated time'
 
+    @property
+    def bare_command(self) -> Sequence[str] | None:
+        """What starts it for an event where there is no platform: the words of a program, or none where a function in
+        Python is to be called; None: nothing does."""
+        return None
+
     has_listeners: ClassVar[bool] = True
     """It is known for which signals its code has handlers (``wait_until_listening``)."""
 

@@ -1,0 +1,459 @@
+"""A finding to take away: the directory as an interruption left it, and a script that starts the program on it.
+
+Nothing of this package is needed to run it. Before a repro is given it is run: undisturbed, where it has to leave what
+the sweep compares with, and on what the interruption left, where the same has to be wrong as in the sweep.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import re
+import shlex
+import shutil
+import subprocess
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
+from pathlib import Path
+from typing import Final
+
+from ..errors import CannotEndError, ScfUsageError
+from ..instances.runtimes.program import JOB_PORT, RUN_PATH, image
+from ..lockstep.event import FunctionVersion
+from .comparison import compare
+from .difference_texts import difference_text
+from .differences import Difference, Kind
+from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
+from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
+from .normal_forms import ANY
+from .report import place_text, run_difference_lines, source_lines
+
+LIMIT: Final = 86_400
+"""Simulated seconds that a run of a repro may take before it is given."""
+_COPY_LIMIT: Final = 60.0
+"""Real seconds within which a directory has to be copied."""
+_OF_FILES: Final = (EffectKind.FILE, EffectKind.ROW, EffectKind.RESULT, EffectKind.EVENTS)
+"""What a program that is started on a directory can show."""
+_NOT_DONE: Final = (EffectKind.RESULT.value, EffectKind.EVENTS.value)
+"""Where these are wrong, no start says that the work is done."""
+_DATABASES: Final = """
+# A database is compared by its rows: its bytes depend on how they came there.
+rows() {
+    [ -s "$1" ] || return 0
+    python3 - "$1" > "$1.sql" << 'END' && rm -f "$1" "$1-wal" "$1-shm" "$1-journal"
+import sqlite3, sys
+connection = sqlite3.connect(sys.argv[1])
+print(*connection.iterdump(), sep="\\n")
+connection.close()
+END
+}
+for name in {names}; do rows "compared/$name"; done
+"""
+_LEFT_OUT: Final = """
+# These files are not compared: they differ from run to run by themselves, or are to be ignored.
+(cd compared && find . -depth) | while IFS= read -r name; do
+    case ${{name#./}} in {patterns}) rm -rf "compared/$name" ;; esac
+done
+"""
+_SCRIPT: Final = """#!/bin/sh
+# Starts {what} on what an interruption has left (state/), until it is done, and compares what is there then with
+# what it leaves undisturbed (expected/). Exit code: 0 it is the same, 1 it is not, 2 it could not be tried.
+# `sh repro.sh undisturbed` starts it on what was there before, and so has to end with 0.
+here=$(cd "$(dirname "$0")" && pwd) || exit 2
+path=$here/result
+rm -rf "$path" "$here/compared" && mkdir "$path" || exit 2
+from=state
+[ "${{1-}}" != undisturbed ] || from=start
+[ ! -d "$here/$from" ] || cp -a "$here/$from/." "$path/" || exit 2
+{directory}cd "$project" || exit 2
+code=
+for start in {starts}; do
+    {command} < /dev/null
+    code=$?
+    case $code in {codes}) break ;; esac
+    echo "start $start ended with exit code $code"
+done
+case $code in {codes}) ;; *) echo "it is not done after {number}: exit code $code"; exit 1 ;; esac
+cd "$here" && cp -a result compared || exit 2
+{more}differences=$(LC_ALL=C diff -r expected compared{filtered})
+[ -n "$differences" ] || {{ echo "it has left the same as undisturbed"; exit 0; }}
+printf '%s\\n' "$differences" | sed -n '1,40p'
+echo "it has left something else (compared/) than undisturbed (expected/)"
+exit 1
+"""
+_CALL: Final = '''"""Calls the handler once. Exit code: 0 it has returned what it returns undisturbed, else 1."""
+
+import importlib
+import json
+import os
+import sys
+
+sys.path.insert(0, os.getcwd())
+here = os.path.dirname(os.path.abspath(__file__))
+with open(os.path.join(here, "call.json"), encoding="utf-8") as file:
+    given = json.load(file)
+handler = getattr(importlib.import_module(given["module"]), given["function"])
+result = json.loads(json.dumps(handler(given["event"], given["context"])).replace(sys.argv[1], given["path"]))
+print("it has returned", json.dumps(result))
+sys.exit(0 if not given["compared"] or result == given["result"] else 1)
+'''
+_HOW: Final = {
+    "forced": "killed (SIGKILL)",
+    "graceful": "stopped (SIGTERM)",
+    "timeout": "ended by its timeout",
+    "power": "ended by a power failure",
+}
+_ISSUE: Final = """# {first}, after it was {how}
+
+{what} was {how} at {place}, and started again until it was done. In the end:
+
+{wrong}
+
+Its command:
+
+    {command}
+{source}
+## To see it
+
+    sh repro.sh
+
+This starts it on a copy of `state/`, the directory as it was after that ({files}), until it exits with {codes},
+{starts} times at most. What is there then is compared with `expected/`, what the undisturbed run leaves, and the exit
+code is 1, as that is not the same. `sh repro.sh undisturbed` starts it on what was there in the beginning, and ends
+with 0. {project}{ignored} Both have been run before this was written, and ended so.
+
+## Versions
+
+{version}, {system}
+"""
+
+
+def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.PathLike[str]) -> Path:
+    """Write the repro of a class to *directory*, which is made. Raises ``ScfUsageError`` where there can be none."""
+    target = Path(directory).absolute()
+    run, why = _chosen(evidence, alike)
+    if why:
+        raise ScfUsageError(f"no repro of {alike.earliest.key}: {why}")
+    try:
+        target.mkdir(parents=True)
+    except FileExistsError:
+        raise ScfUsageError(f"write_repro({os.fspath(directory)!r}): {target} is there already") from None
+    except OSError as error:
+        raise ScfUsageError(f"write_repro({os.fspath(directory)!r}): {error.strerror or error}") from None
+    try:
+        why = _Repro(evidence, run, target).write()
+    except BaseException:
+        shutil.rmtree(target, ignore_errors=True)
+        raise
+    if why:
+        shutil.rmtree(target, ignore_errors=True)
+        raise ScfUsageError(f"no repro of {run.key}: {why}")
+    return target
+
+
+def with_repros(swept: Swept, found: Sequence[FailureClass]) -> list[FailureClass]:
+    """The classes *found* in *swept*, of which each can write its repro."""
+    writer = None if swept.evidence is None else partial(write_repro, swept.evidence)
+    return [replace(alike, writer=writer) for alike in found]
+
+
+def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
+    """The earliest run of a class of which the directory is kept, or why the class has no repro."""
+    run = next((each for each in alike.runs if each.key in evidence.states), alike.earliest)
+    return run, next(_why_none(evidence, run), "")
+
+
+def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:
+    """Why *run* can have no repro."""
+    question, attempts = evidence.question, run.outcome.attempts
+    if question.function.runtime.bare_command is None:
+        yield "only a job, or a handler in Python, can be started without a platform"
+    state = evidence.states.get(run.key)
+    if state is None:
+        yield "a directory is kept for the first 8 classes of a sweep that came to its end, and up to 256 MiB of it"
+    elif not state.is_dir():
+        yield "what the sweep has kept is gone with its runtime"
+    if not _shown_by(run.differences):
+        yield f"what is wrong is not in the files: {'; '.join(run_difference_lines(run.differences[0]))}"
+    if evidence.spoke_to:
+        yield f"it speaks to another process ({evidence.spoke_to}), and what that knows is in no directory"
+    for name in ("done", "retry"):
+        if getattr(question, name) is not None:
+            yield f"{name}= of the test takes part"
+    if run.outcome.done and len(attempts) == 1:
+        yield "it says that its work is done, so nobody starts it again, and no start on the directory can fail"
+    if _has_path(evidence, state):
+        yield "the path of the run's directory is in what it writes, and a repro has another one"
+
+
+def _has_path(evidence: Evidence, state: Path | None) -> bool:
+    """Whether the path of the run's directory is in one of the files."""
+    expected, own = evidence.expected, os.fsencode(evidence.path)
+    texts = [each.content or b"" for each in expected.files.values()]
+    if OWN_DIRECTORY in json.dumps([*expected.rows.values()]) or any(OWN_DIRECTORY.encode() in text for text in texts):
+        return True
+    for directory in filter(None, (state, evidence.start)):
+        for path in directory.rglob("*"):
+            if path.is_symlink() and own in os.fsencode(os.readlink(path)):
+                return True
+            if path.is_file() and not path.is_symlink() and own in path.read_bytes():
+                return True
+    return False
+
+
+def _shown_by(differences: Iterable[Difference]) -> set[tuple[str, str, str]]:
+    """What of *differences* a start on the directory shows."""
+    kinds = FAILURES | {Kind.DOUBLED}
+    found = [each for each in differences if each.kind in kinds and each.effect in _OF_FILES]
+    return {(each.kind.value, each.effect.value, each.name) for each in found}
+
+
+class _Repro:
+    def __init__(self, evidence: Evidence, run: SweepRun, target: Path) -> None:
+        self._evidence, self._run, self._target = evidence, run, target
+        self._question = evidence.question
+        self._code = self._question.function.code_to_run()
+        command = self._question.function.runtime.bare_command
+        assert command is not None
+        self._command = command
+        self._codes = self._question.done_codes or (0,)
+        self._databases: list[str] = []
+        self._patterns: list[str] = []
+        self._is_copied = False
+
+    def write(self) -> str:
+        """Write it; why it is none, where it turns out to be none."""
+        run, evidence, target = self._run, self._evidence, self._target
+        _copy(evidence.states[run.key], target / "state")
+        if evidence.start is not None:
+            _copy(evidence.start, target / "start")
+        self._write_call()
+        why = ""
+        for layout in (self._copy_program, self._leave_program):
+            if not layout():
+                continue
+            why = self._try_undisturbed()
+            if not why:
+                break
+        why = why or self._try_state()
+        if why:
+            return why
+        for name in ("result", "compared"):
+            shutil.rmtree(target / name, ignore_errors=True)
+        (target / "ISSUE.md").write_text(self._issue(), encoding="utf-8")
+        return ""
+
+    # -- its files -----------------------------------------------------------------------------------------------------
+
+    def _write_call(self) -> None:
+        if self._command:
+            return
+        expected, ignored = self._evidence.expected, self._evidence.ignored
+        result = EffectKind.RESULT, EffectKind.RESULT.value
+        given = {
+            "module": self._code.module,
+            "function": self._code.function,
+            "event": self._question.payload,
+            "context": self._evidence.context,
+            "path": OWN_DIRECTORY,
+            "compared": expected.has_result and not ignored.has(*result) and result not in ignored.values,
+            "result": expected.result,
+        }
+        (self._target / "call.json").write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
+        (self._target / "call.py").write_text(_CALL, encoding="utf-8")
+
+    def _copy_program(self) -> bool:
+        """Copy the files of the program that its command names; False: it names none."""
+        directory = Path(self._code.directory)
+        words = self._command or [self._code.entry_name]
+        named = [Path(word) for word in words if word and not word.startswith("-")]
+        named = [path for path in named if not path.is_absolute() and ".." not in path.parts]
+        files = [path for path in named if (directory / path).is_file()]
+        for path in files:
+            copy = self._target / "program" / path
+            copy.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(directory / path, copy)
+        self._is_copied = bool(files)
+        return self._is_copied
+
+    def _leave_program(self) -> bool:
+        """Have the program be where it is."""
+        shutil.rmtree(self._target / "program", ignore_errors=True)
+        self._is_copied = False
+        return True
+
+    def _write_script(self) -> None:
+        elsewhere = f"project={shlex.quote(self._code.directory)}\nproject=${{PROJECT:-$project}}\n"
+        left_out = _LEFT_OUT.format(patterns="|".join(self._patterns)) if self._patterns else ""
+        names = " ".join(map(shlex.quote, self._databases))
+        more = left_out + (_DATABASES.replace("{names}", names) if names else "")
+        starts = self._question.attempts
+        doubles = self._run.kinds.isdisjoint(FAILURES)
+        script = _SCRIPT.format(
+            what="the program" if self._command else "the handler",
+            directory="project=$here/program\n" if self._is_copied else elsewhere,
+            starts=" ".join(map(str, range(1, starts + 1))),
+            number=f"{starts} start{'s' * (starts != 1)}",
+            command=self._started(),
+            codes="|".join(map(str, self._codes)),
+            more=f"{more.lstrip()}\n" if more else "",
+            filtered="" if doubles else " | grep -v '^Only in compared'",
+        )
+        (self._target / "repro.sh").write_text(script, encoding="utf-8")
+
+    def _started(self) -> str:
+        """The command with its variables, for a shell."""
+        given = {**self._question.function.configuration.environment, **self._evidence.environment}
+        if self._command and self._question.payload is not None:
+            given["SCF_CUSTOM_CONTAINER_EVENT"] = json.dumps(self._question.payload)
+        own = self._evidence.path
+        words = [_quoted(word, RUN_PATH) for word in self._command] or ["python3", '"$here/call.py"', '"$path"']
+        variables = [f"{name}={_quoted(value, own)}" for name, value in given.items()]
+        return " ".join(["env", *variables, *words] if variables else words)
+
+    # -- its runs ------------------------------------------------------------------------------------------------------
+
+    def _try_undisturbed(self) -> str:
+        """Run it undisturbed, for what is to be expected, and once more, for whether that is found again."""
+        evidence, target = self._evidence, self._target
+        expected, compared, result = (target / name for name in ("expected", "compared", "result"))
+        shutil.rmtree(expected, ignore_errors=True)
+        expected.mkdir()
+        self._write_script()
+        _, text = self._ran("undisturbed")
+        if not compared.is_dir():
+            return f"without a platform its undisturbed run does not end: {_last_line(text, -3)}"
+        if wrong := self._differences(result):
+            return f"without a platform its undisturbed run leaves something else: {difference_text(wrong[0])}"
+        stored = files_and_rows(result, evidence.path)
+        self._databases = [name for name, content in stored.files.items() if content.kind == "database"]
+        self._patterns = list(dict.fromkeys(self._left_out(stored.files)))
+        self._write_script()
+        self._ran("undisturbed")  # what is compared is what the script itself makes of it
+        if compared.is_dir():
+            expected.rmdir()
+            compared.rename(expected)
+        code, text = self._ran("undisturbed")
+        return f"without a platform it does not leave the same each time: {_last_line(text, -2)}" if code else ""
+
+    def _try_state(self) -> str:
+        """Run it on what the interruption has left, where the same has to be wrong as in the sweep."""
+        code, text = self._ran()
+        wanted = _shown_by(self._run.differences)
+        is_done = (self._target / "compared").is_dir()
+        if code == 0:
+            return "a start on what it has left does not fail, so that more than the files takes part"
+        if any(effect in _NOT_DONE for _, effect, _ in wanted):
+            is_same = not is_done
+        else:
+            is_same = is_done and wanted <= _shown_by(self._differences(self._target / "result"))
+        if code != 1 or not is_same:
+            return f"a start on what it has left fails in another way than in the sweep: {_last_line(text)}"
+        return ""
+
+    def _differences(self, result: Path) -> list[Difference]:
+        evidence = self._evidence
+        found = gathered(result, own_path=os.fspath(self._target / "result"))
+        without = replace(evidence.expected, result=None, has_result=False, records=[], observed={}, more={}, tmp=())
+        return [each for each in compare(without, found, evidence.ignored) if each.kind is not Kind.LEFT_BEHIND]
+
+    def _left_out(self, files: Mapping[str, object]) -> Iterable[str]:
+        """Patterns of a shell for what is not compared."""
+        ignored = self._evidence.ignored
+        for name in ignored.by_user.names:
+            if ":" not in name:
+                yield _pattern(name)
+        for name in files:
+            normal = ignored.file_names.normal(name)
+            if normal != name:
+                yield _pattern(normal.replace(ANY, "*"))
+            elif ignored.has(EffectKind.FILE, name) or (EffectKind.FILE, normal) in ignored.whole:
+                yield shlex.quote(name)
+            elif normal in ignored.files or any(table.startswith(f"{name}:") for table in ignored.columns):
+                yield shlex.quote(name)
+                if name in self._databases:
+                    yield shlex.quote(f"{name}.sql")
+
+    def _ran(self, *arguments: str) -> tuple[int | None, str]:
+        """Run the script, as a job: its exit code, and what has been printed. This package cannot be imported there.
+
+        A job waits in simulated time, and can change nothing but its own directory.
+        """
+        question, target = self._evidence.question, os.fspath(self._target)
+        command = ["sh", "repro.sh", *arguments]
+        made = image(
+            *(command, target, ()),
+            port=JOB_PORT,
+            in_process=False,
+            source="write_repro",
+            why_untraced=self._evidence.why_untraced,
+        )
+        hidden = self._target / "hidden"
+        hidden.mkdir(exist_ok=True)
+        text = "raise ImportError('a repro has nothing of pytest_scf_async')\n"
+        (hidden / "pytest_scf_async.py").write_text(text, encoding="utf-8")
+        variables = {"PYTHONPATH": os.fspath(hidden), "PYTHONDONTWRITEBYTECODE": "1"}
+        configuration = replace(question.function.configuration, timeout=LIMIT, environment=variables)
+        version = FunctionVersion(configuration, made.code, question.function.version, made.runtime)
+        try:
+            with self._evidence.stages(question.start, question.seed, self._target, False) as stage:
+                event = stage.run_of(version, {}).invoke_async(None)
+                try:
+                    event.wait()
+                except CannotEndError as error:
+                    return None, str(error).partition("\n")[0]
+                event._look()
+                ended = event._event.exit
+                lines = [line.text for line in event.log if line.source == "Custom"]
+                return (None if ended is None else ended.code), "\n".join(lines)
+        finally:
+            shutil.rmtree(hidden)
+
+    # -- what it says --------------------------------------------------------------------------------------------------
+
+    def _issue(self) -> str:
+        run, code = self._run, self._code
+        steps = run.outcome.plan.steps
+        how = ", and then ".join(_HOW.get(step.by.kind, f"interrupted ({step.by.name})") for step in steps)
+        lines = [line for each in run.differences for line in run_difference_lines(each)]
+        source = "\n".join(source_lines(run.point))
+        elsewhere = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
+        return _ISSUE.format(
+            first=lines[0],
+            what="The program" if self._command else f"The handler `{code.handler}`",
+            how=how,
+            place=f"{place_text(run.point)}, {run.point.seconds:g} s after its start",
+            wrong="\n".join(f"    {line}" for line in lines),
+            command=self._started().replace('"$path"', "DIRECTORY").replace('"$here/call.py"', "call.py"),
+            source=f"\n```\n{source}\n```\n" if source else "",
+            files=", ".join(run.outcome.written) or "nothing",
+            starts=self._question.attempts,
+            codes=" or ".join(map(str, self._codes)),
+            project="The program is in `program/`." if self._is_copied else elsewhere,
+            ignored=f" Not compared: {', '.join(self._patterns)}." if self._patterns else "",
+            version=f"{platform.python_implementation()} {platform.python_version()}",
+            system=f"{platform.system()} {platform.release()}, {platform.machine()}",
+        )
+
+
+def _quoted(text: str, path: str) -> str:
+    """*text* as one word of a shell, with the variable in the place of *path*."""
+    parts = text.split(path) if path else [text]
+    return '"$path"'.join(shlex.quote(part) if part or len(parts) == 1 else "" for part in parts)
+
+
+def _pattern(name: str) -> str:
+    """A pattern as ``case`` of a shell has it."""
+    return re.sub(r"[^\w./*?\[\]-]", lambda found: f"\\{found[0]}", name)
+
+
+def _copy(source: Path, target: Path) -> None:
+    target.mkdir()
+    subprocess.run(["cp", "-a", f"{source}/.", os.fspath(target)], check=True, timeout=_COPY_LIMIT)
+
+
+def _last_line(text: str, at: int = -1) -> str:
+    lines = text.strip().splitlines() or [""]
+    return lines[max(at, -len(lines))].strip()

@@ -1,0 +1,331 @@
+"""``write_repro``: what it writes fails where nothing of this package is, and says why where there can be no such."""
+
+from __future__ import annotations
+
+import os
+import socket
+import subprocess
+import sys
+import textwrap
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sweeping import Deploy, each_run
+
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError, power
+
+# once: what a repro does is decided by its files
+pytestmark = pytest.mark.once
+
+IN_PLACE = """
+    out=$1
+    page=$(cat "$out/page" 2> /dev/null || echo 0)
+    while [ "$page" -lt 2 ]; do
+        sleep 60
+        page=$((page + 1))
+        echo "$page" > "$out/page"
+        echo "$GREETING $page" > "$out/row-$page"
+    done
+"""
+
+
+def bare(repro: Path, *arguments: str) -> tuple[int, str]:
+    """Run a repro with a Python that has no packages, and with no variable but the path of its programs."""
+    pythons = os.path.dirname(os.path.realpath(sys.executable))
+    command = ["env", "-i", f"PATH={pythons}:/usr/local/bin:/usr/bin:/bin", "sh", f"{repro}/repro.sh", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
+    return done.returncode, done.stdout
+
+
+def job(scf_runtime: ScfRuntime, directory: Path, script: str, **options: Any) -> Function:
+    """A job in bash, with the directory of a run as its argument."""
+    (directory / "job.sh").write_text(textwrap.dedent(script))
+    return scf_runtime.deploy_image(["bash", "job.sh", "{path}"], cwd=directory, port=-1, **options)
+
+
+def python_job(scf_runtime: ScfRuntime, directory: Path, script: str) -> Function:
+    (directory / "train.py").write_text(textwrap.dedent(script))
+    return scf_runtime.deploy_image(["python", "train.py", "{path}"], cwd=directory, port=-1, in_process=True)
+
+
+def fails(repro: Path, found: str) -> None:
+    """A repro fails, as what has that text is lost, and does not where the program is undisturbed."""
+    code, printed = bare(repro)
+    assert (code, found in printed) == (1, True), printed
+    code, printed = bare(repro, "undisturbed")
+    assert code == 0, printed
+
+
+def files_of(directory: Path) -> dict[str, str]:
+    return {str(path.relative_to(directory)): path.read_text() for path in directory.rglob("*") if path.is_file()}
+
+
+def test_of_a_job(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    # Seconds of sleep are real ones in a repro: here they are none.
+    greeting = """it's "$HOME" """
+    function = job(scf_runtime, tmp_path, IN_PLACE.replace("sleep 60", "sleep 0"), environment={"GREETING": greeting})
+    (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    repro = lost.write_repro(tmp_path / "a place" / "of its own")
+    assert repro == tmp_path / "a place" / "of its own"
+    found = files_of(repro)
+    assert {name for name in found if name.startswith("state")} == {"state/page"}
+    assert {name for name in found if name.startswith("expected")} == {
+        "expected/page", "expected/row-1", "expected/row-2",
+    }  # fmt: skip
+    assert found["program/job.sh"] == (tmp_path / "job.sh").read_text()
+    fails(repro, "Only in expected: row-1\n")
+    issue = found["ISSUE.md"]
+    assert issue.startswith("# lost: file row-1, after it was killed (SIGKILL)\n")
+    assert "The program was killed (SIGKILL) at effect#2 (write page), 0 s after its start" in issue
+    assert "the directory as it was after that (page (0 bytes))" in issue
+    assert "bash job.sh DIRECTORY\n" in issue
+    assert "PYTEST" not in found["repro.sh"]
+    assert sorted(os.listdir(repro)) == ["ISSUE.md", "compared", "expected", "program", "repro.sh", "result", "state"]
+
+
+def test_of_a_handler_in_python(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:
+    function = deployed(
+        """
+        import os
+        from pathlib import Path
+
+        def main_handler(event, context):
+            out = Path(os.environ["OUT"])
+            if not (out / "mark").exists():
+                (out / "mark").touch()
+                (out / "row").write_text(f"{event['text']} {context['function_name']}")
+            return {"path": str(out)}
+        """
+    )
+    sweep = scf_runtime.sweep(function, {"text": "it's"}, each_run=each_run, how="forced")
+    fails(sweep.failures[0].write_repro(tmp_path / "repro"), "Only in expected: row\n")
+
+
+def test_of_one_that_never_finishes(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = python_job(
+        scf_runtime,
+        tmp_path,
+        """
+        import sys, time
+        from pathlib import Path
+        checkpoint = Path(sys.argv[1], "checkpoint")
+        for epoch in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 2):
+            checkpoint.write_text(str(epoch + 1))
+        """,
+    )
+    (never,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    repro = never.write_repro(tmp_path / "repro")
+    assert "train.py:6, in Path.write_text" in (repro / "ISSUE.md").read_text()
+    fails(repro, "it is not done after 5 starts: exit code 1")
+
+
+def test_of_one_that_was_stopped_with_grace_has_what_it_left_in_the_end(
+    scf_runtime: ScfRuntime, tmp_path: Path
+) -> None:
+    function = job(
+        scf_runtime,
+        tmp_path,
+        """
+        trap 'echo 2 > "$1/page"; exit 143' TERM
+        page=$(cat "$1/page" 2> /dev/null || echo 0)
+        for each in 0 1; do
+            [ "$page" -gt "$each" ] || echo "$each" > "$1/row-$each"
+        done
+        """,
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful")
+    repro = sweep.failures[0].write_repro(tmp_path / "repro")
+    assert (repro / "state" / "page").read_text() == "2\n"
+    fails(repro, "Only in expected: row-")
+
+
+def test_of_a_power_failure(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    script = '[ -e "$1/row" ] || { echo row > "$1/new"; mv "$1/new" "$1/row"; }'
+    function = job(scf_runtime, tmp_path, script)
+    (never_synced,) = scf_runtime.sweep(function, each_run=each_run, how=power("posix")).failures
+    repro = never_synced.write_repro(tmp_path / "repro")
+    assert "after it was ended by a power failure" in (repro / "ISSUE.md").read_text()
+    fails(repro, "diff -r expected/row compared/row\n")
+
+
+def test_of_a_database_whose_rows_are_compared_beside_what_is_not(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = python_job(
+        scf_runtime,
+        tmp_path,
+        """
+        import datetime, os, sqlite3, sys
+        out = sys.argv[1]
+        with open(os.path.join(out, "started"), "w") as file:
+            file.write(f"started at {datetime.datetime.now()}")
+        with open(os.path.join(out, "own.log"), "a") as file:
+            file.write("started\\n")
+        database = sqlite3.connect(os.path.join(out, "rows.db"), isolation_level=None)
+        database.execute("CREATE TABLE IF NOT EXISTS rows (id INTEGER PRIMARY KEY, text)")
+        if not database.execute("SELECT * FROM rows").fetchall():
+            database.execute("INSERT INTO rows (text) VALUES ('one')")
+            database.execute("INSERT INTO rows (text) VALUES ('two')")
+        """,
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced", ignore="*.log")
+    assert "rows.db:rows" in sweep.report
+    repro = sweep.failures[0].write_repro(tmp_path / "repro")
+    assert sorted(os.listdir(repro / "expected")) == ["rows.db.sql"]
+    fails(repro, "< INSERT INTO \"rows\" VALUES(2,'two');\n")
+
+
+def test_begins_with_what_each_run_has_put_there(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    def with_pages(run: Any) -> Any:
+        (run.path / "pages").mkdir()
+        for number in range(2):
+            (run.path / "pages" / str(number)).write_text(f"page {number}\n")
+        yield {}
+
+    script = """
+        for page in "$1"/pages/*; do
+            [ -e "$page" ] || continue
+            text=$(cat "$page")
+            rm "$page"
+            echo "$text" >> "$1/all"
+        done
+    """
+    function = job(scf_runtime, tmp_path, script)
+    sweep = scf_runtime.sweep(function, each_run=with_pages, how="forced")
+    repro = sweep.failures[0].write_repro(tmp_path / "repro")
+    assert sorted(os.listdir(repro / "start" / "pages")) == ["0", "1"]
+    fails(repro, "< page 0\n")
+
+
+def test_of_a_program_that_needs_more_than_its_file_starts_it_where_it_is(
+    scf_runtime: ScfRuntime, tmp_path: Path
+) -> None:
+    project = tmp_path / "my project"
+    project.mkdir()
+    (project / "pages").write_text("2\n")
+    function = job(
+        scf_runtime,
+        project,
+        "read -r last < pages || exit 1\n" + IN_PLACE.replace("sleep 60", "").replace("-lt 2", '-lt "$last"'),
+    )
+    (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    repro = lost.write_repro(tmp_path / "repro")
+    assert not (repro / "program").exists()
+    fails(repro, "Only in expected: row-1\n")
+    project.rename(tmp_path / "elsewhere")
+    assert bare(repro)[0] == 2
+    command = ["env", f"PROJECT={tmp_path}/elsewhere", "sh", f"{repro}/repro.sh"]
+    assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+    assert f"The program is started in `{project}`" in (repro / "ISSUE.md").read_text()
+
+
+SPEAKS = """
+    import os, socket
+    from pathlib import Path
+
+    def main_handler(event, context):
+        out = Path(os.environ["OUT"])
+        with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))):
+            pass
+        if not (out / "mark").exists():
+            (out / "mark").touch()
+            (out / "row").touch()
+"""
+KEEPS_ITS_PATH = """
+    import os
+    from pathlib import Path
+
+    def main_handler(event, context):
+        out = Path(os.environ["OUT"])
+        if not (out / "mark").exists():
+            (out / "mark").write_text(str(out))
+            (out / "row").touch()
+"""
+NEEDS_US = """
+    import os
+    from pathlib import Path
+    from pytest_scf_async.inside import record
+
+    def main_handler(event, context):
+        out = Path(os.environ["OUT"])
+        if not (out / "mark").exists():
+            (out / "mark").touch()
+            record("row", number=1)
+            (out / "row").touch()
+"""
+IN_GLOBALS = """
+    import os, signal
+    from pathlib import Path
+    stopped = False
+
+    def stop(signum, frame):
+        global stopped
+        stopped = True
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, stop)
+        if not stopped:
+            Path(os.environ["OUT"], "row").touch()
+        return "done"
+"""
+
+
+def refused(sweep: Any, tmp_path: Path, why: str) -> None:
+    """Its first class has no repro."""
+    with pytest.raises(ScfUsageError) as raised:
+        sweep.failures[0].write_repro(tmp_path / "repro")
+    text = str(raised.value)
+    assert text.startswith(f"no repro of {sweep.failures[0].earliest.key}: ")
+    assert why in text
+    assert not (tmp_path / "repro").exists()
+
+
+def test_none_where_it_speaks_to_another_process(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+
+        def with_port(run: Any) -> Any:
+            yield {"OUT": str(run.path), "PORT": str(server.getsockname()[1])}
+
+        sweep = scf_runtime.sweep(deployed(SPEAKS), each_run=with_port, how="forced")
+        refused(sweep, tmp_path, f"it speaks to another process (127.0.0.1:{server.getsockname()[1]}), and what")
+
+
+@pytest.mark.parametrize(
+    ("source", "why"),
+    [
+        (KEEPS_ITS_PATH, "the path of the run's directory is in what it writes, and a repro has another one"),
+        (NEEDS_US, "ImportError: a repro has nothing of pytest_scf_async"),
+        (IN_GLOBALS, "so nobody starts it again, and no start on the directory can fail"),
+    ],
+)
+def test_none_of_a_handler_where_the_files_are_not_all(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, source: str, why: str
+) -> None:
+    how = "graceful" if source == IN_GLOBALS else "forced"
+    refused(scf_runtime.sweep(deployed(source), each_run=each_run, how=how), tmp_path, why)
+
+
+def test_none_where_the_test_itself_says_what_is_wrong_or_done(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    def check(run: Any) -> None:
+        assert run.point is None or not list(run.path.iterdir()), "half"
+
+    function = deployed(KEEPS_ITS_PATH.replace("str(out)", '"mark"').replace("if not", "if True or not"))
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced", check=check)
+    refused(sweep, tmp_path, "what is wrong is not in the files: check failed: ")
+
+
+def test_none_where_its_place_is_taken_or_the_runtime_is_closed(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = job(scf_runtime, tmp_path, IN_PLACE)
+    (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    with pytest.raises(ScfUsageError, match=r"write_repro\('.*'\): .* is there already"):
+        lost.write_repro(tmp_path)
+    scf_runtime.close()
+    with pytest.raises(ScfUsageError, match=r"what the sweep has kept is gone with its runtime"):
+        lost.write_repro(tmp_path / "repro")
+
+
+def test_by_workers_it_is_the_same(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = job(scf_runtime, tmp_path, IN_PLACE.replace("sleep 60", "sleep 0"))
+    (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced", workers=2).failures
+    fails(lost.write_repro(tmp_path / "repro"), "Only in expected: row-1\n")
