@@ -997,7 +997,7 @@ class ScfRuntime:
         include: str | Iterable[str] | None = None,
         exclude: str | Iterable[str] | None = None,
         limit: int = 1000,
-        done: Callable[[AsyncEvent], object] | None = None,
+        done: Callable[[AsyncEvent], object] | int | Iterable[int] | None = None,
         retry: Callable[[AsyncEvent], Json] | None = None,
         attempts: int = 5,
         ignore: Ignore | Iterable[Ignore] | None = None,
@@ -1016,7 +1016,8 @@ class ScfRuntime:
         ``fault(...)`` or ``power(...)``; a graceful stop that takes longer than *within* simulated
         seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
         *exclude* are patterns of files and lines; *limit* is how many runs and resumes are made. *done* says of an
-        event whether it has done all, in place of that rule, *retry* gives the payload of the next invocation after
+        event whether it has done all, in place of that rule, or is an exit code of a job, or several, that says so (0
+        unless given); *retry* gives the payload of the next invocation after
         an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
         several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
         *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
@@ -1027,7 +1028,7 @@ class ScfRuntime:
         *compares_nothing*.
         """
         from .sweep.guide import Guide  # noqa: PLC0415
-        from .sweep.run import Question  # noqa: PLC0415
+        from .sweep.run import Question, done_codes  # noqa: PLC0415
         from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
 
         given: object = function
@@ -1036,8 +1037,9 @@ class ScfRuntime:
         version = function._version
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         question = Question(
-            *(version, payload, each_run, check, done, retry, attempts),
+            *(version, payload, each_run, check, done if callable(done) else None, retry, attempts),
             *(self.clock.now, self.seed, roots_of(version, USER_CODE), guide.effects_of, self.settings.real_limit),
+            done_codes(done, version),
         )
         request = Request(
             question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers

@@ -40,6 +40,7 @@ _DEFAULTS: Final = {
     "include": None,
     "exclude": None,
     "limit": 1000,
+    "done": None,
     "ignore": None,
     "mutate": False,
     "compares_nothing": False,
@@ -98,6 +99,14 @@ def add_sweep(commands: Any) -> None:
         metavar="PATTERN",
         help="do not compare these files (*.log), records, tables (orders.db:orders) or columns "
         "(orders.db:orders.created_at); several times for several",
+    )
+    parser.add_argument(
+        "--done-code",
+        dest="done",
+        action="append",
+        type=int,
+        metavar="CODE",
+        help="the exit code by which a program says that its work is done; several times for several (default: 0)",
     )
     parser.add_argument(
         "--mutate",

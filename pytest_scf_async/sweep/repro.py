@@ -29,6 +29,7 @@ from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
 from .normal_forms import ANY
 from .report import place_text, run_difference_lines, source_lines
+from .run import exit_code
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
@@ -405,9 +406,8 @@ class _Repro:
                 except CannotEndError as error:
                     return None, str(error).partition("\n")[0]
                 event._look()
-                ended = event._event.exit
                 lines = [line.text for line in event.log if line.source == "Custom"]
-                return (None if ended is None else ended.code), "\n".join(lines)
+                return exit_code(event), "\n".join(lines)
         finally:
             shutil.rmtree(hidden)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
-from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
 from ..async_event import AsyncEvent, Json, PointGate
-from ..errors import CannotEndError, GateNotReachedError, ScfAsyncError, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
@@ -275,6 +275,22 @@ class Question:
     """Patterns of files that are not user code."""
 
 
+def done_codes(done: object, function: FunctionVersion) -> tuple[int, ...]:
+    """The exit codes that ``done=`` names; none where it names none. Raises ``ScfUsageError`` for what is not valid."""
+    if done is None or callable(done):
+        return ()
+    codes = tuple(done) if isinstance(done, Iterable) else (done,)
+    valid = [each for each in codes if isinstance(each, int) and not isinstance(each, bool) and 0 <= each <= 255]
+    if not codes or len(valid) != len(codes):
+        Given("done", done).has_to_be("a function that gets an event, or exit codes of a job, from 0 to 255")
+    if not function.runtime.is_job:
+        raise ScfUsageError(
+            f"sweep(done={done!r}): it has exit codes, and function {function.configuration.name!r} is no job "
+            "(deploy_image(..., port=-1)), which alone has some"
+        )
+    return tuple(valid)
+
+
 class NotReachedError(Exception):
     """A run did not come to its point: the handler does not do the same each time. It has the event's log."""
 
@@ -487,6 +503,8 @@ class Runner:
     def _is_done(self, event: AsyncEvent, is_done: Callable[[AsyncEvent], bool]) -> bool:
         if self.question.done is not None:
             return bool(self.question.done(event))
+        if self.question.done_codes:
+            return exit_code(event) in self.question.done_codes
         return event._event.status is Status.FINISHED and is_done(event)
 
     def _resume(self, stage: Stage, run: Run, function: Function, plan: Plan | None = None) -> AsyncEvent:
@@ -557,7 +575,7 @@ class Runner:
         if signals and first.record.end_us is not None:
             stop_us = first.record.end_us - signals[0].sent_us
         instance = last.instance
-        has_result = last.status is Status.FINISHED and last.result_text is not None
+        has_result = last.status is Status.FINISHED and last.result_text is not None and not self.question.done_codes
         effects = gathered(
             run.path,
             result=run.events[-1].result if has_result else None,
@@ -599,6 +617,14 @@ def _may_know_time(event: AsyncEvent) -> bool:
 def _drew(events: Sequence[AsyncEvent]) -> bool:
     instance = events[0]._event.instance
     return instance is None or instance.draws
+
+
+def exit_code(event: AsyncEvent) -> int | None:
+    """That of a job which has ended by itself; None where a signal has ended it."""
+    ended = event._event.exit
+    if event._event.status is Status.FINISHED:
+        return 0
+    return None if ended is None else ended.code
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

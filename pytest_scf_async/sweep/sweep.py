@@ -808,9 +808,15 @@ class _Sweeper:
             raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
-        first = outcome.attempts[0]
-        if first.status == Status.FINISHED:
+        first, codes = outcome.attempts[0], self._request.question.done_codes
+        if (outcome.done and len(outcome.attempts) == 1) if codes else first.status == Status.FINISHED:
             return
+        if codes:
+            raise ScfUsageError(
+                f"sweep: the undisturbed run of function {self._name!r} has not exited with "
+                f"{' or '.join(map(str, codes))}, which says that its work is done (done=): "
+                f"{first.message or f'it ended {first.status}'}"
+            )
         shared = _READ_ONLY.search(first.message)
         if shared is not None:
             raise ScfUsageError(
@@ -1034,7 +1040,8 @@ class _Sweeper:
         assert self._expected is not None
         found: list[Difference] = []
         last = outcome.attempts[-1]
-        unfinished = not outcome.done and (bool(outcome.stuck) or last.status != Status.FINISHED)
+        has_failed = last.status != Status.FINISHED or bool(self._request.question.done_codes)
+        unfinished = not outcome.done and (bool(outcome.stuck) or has_failed)
         if unfinished:
             shown = outcome.stuck or f"{last.status} ({last.status_code})"
             events = len(outcome.attempts)

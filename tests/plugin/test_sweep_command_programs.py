@@ -133,6 +133,14 @@ def test_a_python_program_has_lines_unless_it_is_traced(
             ["sweep", "--", "bash", "job.sh"],
             "nothing of what it writes is compared: name the directory of a run, {path}",
         ),
+        (
+            ["sweep", "--done-code=3", "--", "bash", "-c", "exit 1", "{path}"],
+            "has not exited with 3, which says that its work is done (done=): exit code 1",
+        ),
+        (
+            ["sweep", "--done-code=300", "--", "bash", "-c", "exit 1", "{path}"],
+            "done=[300] is not valid: it is a function that gets an event, or exit codes of a job, from 0 to 255",
+        ),
         (["sweep", "--", "no-such-program", "{path}"], "there is no program 'no-such-program'"),
         (
             ["sweep", "--", "bash", "-c", "exit 3", "{path}"],
@@ -147,6 +155,33 @@ def test_a_python_program_has_lines_unless_it_is_traced(
 def test_what_cannot_be_tried(arguments: list[str], why: str, capsys: pytest.CaptureFixture[str]) -> None:
     assert main(arguments) == 2
     assert why in capsys.readouterr().err
+
+
+DONE_WITH_3 = """
+    out=$1
+    trap 'exit 0' TERM
+    [ -e "$out/page" ] || { sleep 60; echo done > "$out/new"; mv "$out/new" "$out/page"; }
+    exit 3
+"""
+
+
+def test_another_exit_code_may_say_that_the_work_is_done(
+    project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert swept(project, DONE_WITH_3) == 2
+    assert "a run that is FINISHED: exit code 3" in capsys.readouterr().err
+    assert swept(project, DONE_WITH_3, "--done-code=3") == 0  # exit code 0 says that it is not
+    assert swept(project, DONE_WITH_3, "--done-code=0", "--done-code=3", "--how=graceful") == 1
+    capsys.readouterr()
+    half = DONE_WITH_3.replace('echo done > "$out/new"; mv "$out/new"', 'echo done > "$out/page"; touch')
+    broken = half.replace('"$out/page" ]', '"$out/page" ] && [ -z "$(cat "$out/page")" ] && exit 9; [ -e "$out/page" ]')
+    assert swept(project, broken, "--done-code=3", "--how=forced", "--repro=out") == 1
+    output = capsys.readouterr().out
+    assert output.startswith("never finishes: after 6 events the work is not done")
+    assert "done=[3])" in output
+    (repro,) = os.listdir("out")
+    done = subprocess.run(["sh", f"out/{repro}/repro.sh"], capture_output=True, text=True, check=False)
+    assert (done.returncode, "it is not done after 5 starts: exit code 9" in done.stdout) == (1, True)
 
 
 def test_a_repro_of_each_finding(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
