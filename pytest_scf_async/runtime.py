@@ -1003,7 +1003,7 @@ class ScfRuntime:
         ignore: Ignore | Iterable[Ignore] | None = None,
         mutate: bool = False,
         compares_nothing: bool = False,
-        workers: int = 1,
+        workers: int | None = 1,
     ) -> Sweep:
         """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
 
@@ -1021,7 +1021,8 @@ class ScfRuntime:
         an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
         several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
         *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
-        other results. *workers* processes make the runs, with the same report: what *each_run* and *check* change in
+        other results. *workers* processes make the runs (None: one a
+        core, where they take long), with the same report: what *each_run* and *check* change in
         memory, as a list of the test, is there in that process alone, and servers that they start need ports of their
         own. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for
         one that does not do the same in each run, and for one that leaves nothing that is compared, without *check* and

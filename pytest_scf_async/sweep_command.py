@@ -44,7 +44,7 @@ _DEFAULTS: Final = {
     "ignore": None,
     "mutate": False,
     "compares_nothing": False,
-    "workers": 1,
+    "workers": None,
 }
 """What the keywords of a sweep are where the command line does not say otherwise."""
 _WIDTH: Final = 88
@@ -132,7 +132,10 @@ def add_sweep(commands: Any) -> None:
         "simulated time then, too",
     )
     parser.add_argument(
-        "--workers", type=int, default=1, metavar="N", help="how many processes make the runs at once (default: 1)"
+        "--workers",
+        type=int,
+        metavar="N",
+        help="how many processes make the runs at once (default: one a core, where they take more than about 10 s)",
     )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
     parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")

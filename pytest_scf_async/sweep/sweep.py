@@ -269,8 +269,10 @@ class _Sweeper:
         points = [*points, *(point for powers in self._powers.values() for point in powers.points)]
         runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
+        candidates = self._choice.candidates(points)
+        self._count = self._count or self._fitting(candidates)
         with self._by_workers():
-            plans, reached = self._plans(self._choice.candidates(points))
+            plans, reached = self._plans(candidates)
             mine = self._part(plans)
             self._planned = len(mine)
             what, runs_began = self._say_how_long(mine), REAL.monotonic()
@@ -329,8 +331,19 @@ class _Sweeper:
             raise KeyboardInterrupt
         return swept
 
+    def _fitting(self, points: Sequence[Point]) -> int:
+        """How many workers there are to be where nobody says it: one a core, where runs at *points* take long."""
+        runtime = self._runner.question.function.runtime
+        seconds = len(set[object]().union(*map(self._needs, points))) * self._seconds_of_run
+        if seconds < _LONG or runtime.shares_tmp or self._bench.why_unmounted():
+            return 1
+        return len(os.sched_getaffinity(0))
+
     def _checked_workers(self, request: Request, bench: Bench) -> int:
+        """How many there are to be; 0: as many as fit."""
         workers = request.workers
+        if workers is None:
+            return 0
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             Given("workers", workers).has_to_be("a whole number of processes, 1 or more")
         in_container = request.question.function.runtime.shares_tmp

@@ -13,7 +13,7 @@ from typing import Any
 
 import coverage
 import pytest
-from internals import Guide, Swept, procfs, zygote
+from internals import Guide, Swept, procfs, sweep_of_function, zygote
 from sweeping import Deploy, each_run
 from test_bugs_at_sockets import running
 
@@ -351,6 +351,23 @@ def test_the_time_of_a_test_is_limited(tmp_path: Path, left: Left) -> None:
     left.require_nothing()
 
 
+@pytest.mark.parametrize("seconds", [0.0, 1000.0])
+def test_none_is_one_a_core_where_the_runs_take_long(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, seconds: float
+) -> None:
+    monkeypatch.setattr(sweep_of_function, "_LONG", seconds)
+    monkeypatch.setattr(os, "sched_getaffinity", lambda _: {0, 1})
+    seen = tmp_path / "seen"
+
+    def noted_run(run: Any) -> Iterator[dict[str, str]]:
+        with seen.open("a") as file:
+            file.write(f"{os.getpid()}\n")
+        yield {"OUT": str(run.path)}
+
+    scf_runtime.sweep(deployed(KILLED), each_run=noted_run, workers=None).assert_survives()
+    assert len(set(seen.read_text().splitlines())) == (1 if seconds else 3)  # this one, and both workers
+
+
 @pytest.mark.parametrize("workers", [1, 3])
 def test_a_usage_error_of_a_run(scf_runtime: ScfRuntime, deployed: Deploy, left: Left, workers: int) -> None:
     def check(run: Any) -> object:
@@ -386,7 +403,7 @@ def test_an_exception_of_each_run(scf_runtime: ScfRuntime, deployed: Deploy, wor
             scf_runtime.sweep(function, each_run=lambda run: raises(run, LocalError), points="waits", workers=workers)
 
 
-@pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2", None])
+@pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2"])
 def test_what_is_no_number_of_workers(scf_runtime: ScfRuntime, deployed: Deploy, workers: Any) -> None:
     with pytest.raises(ScfUsageError, match=rf"^workers={workers!r} is not valid: it is a whole number of proc"):
         scf_runtime.sweep(deployed(KILLED), each_run=each_run, workers=workers)
