@@ -53,6 +53,7 @@ LONG = {
         "tests/sweep/test_compared.py",
         "tests/sweep/test_every_kill_is_recorded.py",
         "tests/sweep/test_functions_of_effects.py",
+        "tests/sweep/test_jobs_against_bare.py",
         "tests/sweep/test_kills_after_stops.py",
         "tests/sweep/test_kills_from_record.py",
         "tests/sweep/test_mutants.py",
@@ -189,6 +190,7 @@ def package(name: str, packages: str, is_here: Callable[[], bool]) -> Need:
 
 
 NEEDS = {
+    "cc": package("a C compiler", "gcc", command("cc")),
     "curl": package("curl", "curl", command("curl")),
     "gdb": package("gdb", "gdb", command("gdb")),
     "go": package(

@@ -13,6 +13,7 @@ import os
 import re
 import signal
 import sys
+import warnings
 from collections.abc import Generator, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
@@ -161,10 +162,17 @@ def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[
 def run_sweep(given: argparse.Namespace) -> int:
     """Make the sweep; what the process ends with."""
     try:
-        return _Command(given).run()
+        with warnings.catch_warnings():
+            warnings.showwarning = _warn
+            return _Command(given).run()
     except ScfUsageError as error:
         sys.stderr.write(f"python -m pytest_scf_async: {error}\n")
         return 2
+
+
+def _warn(message: Warning | str, *_: Any, **__: Any) -> None:
+    """A warning is a sentence, whatever line of ours has given it."""
+    sys.stderr.write(f"python -m pytest_scf_async: {message}\n")
 
 
 class _Command:

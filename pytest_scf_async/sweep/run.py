@@ -21,6 +21,7 @@ from ..model.statuses import Status
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.linux import remove_tree
+from ..protocol.shortening import shortened
 from ..report.cause import function_traceback, last_error, short_message
 from ..report.timeline import exit_text
 from .compared import Beginning
@@ -39,6 +40,8 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 
 FIRST_RESUME_US = 60_000_000
+SHOWN = 200
+"""Characters of a line that a job has written."""
 LARGEST_KEPT = 256 * 1024 * 1024
 """Bytes of a directory of which a copy may be kept."""
 COLD = " cold"
@@ -667,7 +670,9 @@ def _attempt(event: AsyncEvent) -> Attempt:
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
     text = function_traceback(known) or short_message(known)
     if known.function.runtime.is_job and known.exit is not None and known.exit.code:
-        text = last_error(known) or exit_text(known.exit)
+        written = [line.text for line in known.log if line.source == "Custom" and line.text.strip()]
+        ended = exit_text(known.exit) + (f", after it wrote {shortened(written[-1], SHOWN)!r}" if written else "")
+        text = last_error(known) or ended
     lines = text.strip().splitlines()
     message = lines[-1] if lines else ""
     return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)

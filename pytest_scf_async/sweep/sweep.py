@@ -66,6 +66,7 @@ _COMPARE = (
     "Have each_run yield a directory that the handler writes to ({'OUT': str(run.path)}), or call "
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
+_LACKS = ". A job has no terminal, reads nothing from its standard input, and has no rights of another user"
 _OF_A_CONTAINER = "effects were not tried: a container is interrupted in waits and at lines of its log alone"
 _FORCED = Interruption("forced")
 _THINNED = (
@@ -320,7 +321,7 @@ class _Sweeper:
             about_effects=tuple(self._about_effects),
             unlike=unlike,
             several_writers=self._kills is not None and self._kills.has_several_threads,
-            is_job=self._runner.question.function.runtime.is_job,
+            is_job=self._is_job,
         )
         if any(run.fails(FAILURES | {Kind.DOUBLED}) for run in made):
             swept = replace(swept, evidence=self._evidence(undisturbed))
@@ -577,6 +578,10 @@ class _Sweeper:
             return None
 
     @property
+    def _is_job(self) -> bool:
+        return self._request.question.function.runtime.is_job
+
+    @property
     def _follows_stops(self) -> bool:
         """Whether kills after SIGTERMs are tried, from a record of each run that had one."""
         return self._kills is not None and _FORCED in self._hows
@@ -828,7 +833,7 @@ class _Sweeper:
             raise ScfUsageError(
                 f"sweep: the undisturbed run of function {self._name!r} has not exited with "
                 f"{' or '.join(map(str, codes))}, which says that its work is done (done=): "
-                f"{first.message or f'it ended {first.status}'}"
+                f"{first.message or f'it ended {first.status}'}{_LACKS}"
             )
         shared = _READ_ONLY.search(first.message)
         if shared is not None:
@@ -838,7 +843,7 @@ class _Sweeper:
             )
         raise ScfUsageError(
             f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}), and a "
-            f"sweep compares with a run that is FINISHED: {first.message}"
+            f"sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:

@@ -134,6 +134,14 @@ def test_a_python_program_has_lines_unless_it_is_traced(
             "nothing of what it writes is compared: name the directory of a run, {path}",
         ),
         (
+            ["sweep", "--", "python", "-c", "open('/dev/tty')", "{path}"],
+            "No such device or address: '/dev/tty'. A job has no terminal, reads nothing from its standard input, and",
+        ),
+        (
+            ["sweep", "--", "bash", "-c", "test -t 0 || { echo no terminal; exit 1; }", "{path}"],
+            "exit code 1, after it wrote 'no terminal'. A job has no terminal, reads nothing from its standard input",
+        ),
+        (
             ["sweep", "--done-code=3", "--", "bash", "-c", "exit 1", "{path}"],
             "has not exited with 3, which says that its work is done (done=): exit code 1",
         ),
@@ -148,7 +156,7 @@ def test_a_python_program_has_lines_unless_it_is_traced(
         ),
         (
             ["sweep", "--", "python", "-c", "input()", "{path}"],
-            "a run that is FINISHED: EOFError: EOF when reading a line",
+            "a run that is FINISHED: EOFError: EOF when reading a line. A job has no terminal, reads nothing",
         ),
     ],
 )

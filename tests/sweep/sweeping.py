@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -20,3 +23,11 @@ def each_run(run: Any) -> Iterator[dict[str, str]]:
 
 def labels(sweep: Any) -> list[str]:
     return [point.shown for point in sweep.points]
+
+
+def bare_repro(repro: Path, *arguments: str) -> tuple[int, str]:
+    """Run a repro with a Python that has no packages, and with no variable but the path of its programs."""
+    pythons = os.path.dirname(os.path.realpath(sys.executable))
+    command = ["env", "-i", f"PATH={pythons}:/usr/local/bin:/usr/bin:/bin", "sh", f"{repro}/repro.sh", *arguments]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
+    return done.returncode, done.stdout

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import socket
 import subprocess
-import sys
 import textwrap
 from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeping import Deploy, each_run
+from sweeping import Deploy, bare_repro, each_run
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, power
 
@@ -30,14 +29,6 @@ IN_PLACE = """
 """
 
 
-def bare(repro: Path, *arguments: str) -> tuple[int, str]:
-    """Run a repro with a Python that has no packages, and with no variable but the path of its programs."""
-    pythons = os.path.dirname(os.path.realpath(sys.executable))
-    command = ["env", "-i", f"PATH={pythons}:/usr/local/bin:/usr/bin:/bin", "sh", f"{repro}/repro.sh", *arguments]
-    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
-    return done.returncode, done.stdout
-
-
 def job(scf_runtime: ScfRuntime, directory: Path, script: str, **options: Any) -> Function:
     """A job in bash, with the directory of a run as its argument."""
     (directory / "job.sh").write_text(textwrap.dedent(script))
@@ -51,9 +42,9 @@ def python_job(scf_runtime: ScfRuntime, directory: Path, script: str) -> Functio
 
 def fails(repro: Path, found: str) -> None:
     """A repro fails, as what has that text is lost, and does not where the program is undisturbed."""
-    code, printed = bare(repro)
+    code, printed = bare_repro(repro)
     assert (code, found in printed) == (1, True), printed
-    code, printed = bare(repro, "undisturbed")
+    code, printed = bare_repro(repro, "undisturbed")
     assert code == 0, printed
 
 
@@ -212,7 +203,7 @@ def test_of_a_program_that_needs_more_than_its_file_starts_it_where_it_is(
     assert not (repro / "program").exists()
     fails(repro, "Only in expected: row-1\n")
     project.rename(tmp_path / "elsewhere")
-    assert bare(repro)[0] == 2
+    assert bare_repro(repro)[0] == 2
     command = ["env", f"PROJECT={tmp_path}/elsewhere", "sh", f"{repro}/repro.sh"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
     assert f"The program is started in `{project}`" in (repro / "ISSUE.md").read_text()
