@@ -190,7 +190,7 @@ def package(name: str, packages: str, is_here: Callable[[], bool]) -> Need:
 
 
 NEEDS = {
-    "cc": package("a C compiler", "gcc", command("cc")),
+    "cc": package("a C compiler", "gcc libc6-dev", command("cc")),
     "curl": package("curl", "curl", command("curl")),
     "gdb": package("gdb", "gdb", command("gdb")),
     "go": package(
