@@ -91,11 +91,16 @@ def _changed(before: Mapping[_Name, object], after: Mapping[_Name, object]) -> s
     return {key for key in (*before, *after) if before.get(key) != after.get(key)}
 
 
-def why_nothing(effects: Effects, began: Beginning, points: Iterable[Point], path: Path) -> str:
-    """Why a run that came to *points* has left nothing in *path* that is compared, as the end of a sentence."""
+def why_nothing(effects: Effects, began: Beginning, points: Iterable[Point], path: Path, *, is_told: bool) -> str:
+    """Why a run that came to *points* has left nothing in *path* that is compared, as the end of a sentence.
+
+    *is_told*: it is a program that is given the path.
+    """
     shown = shortened_list(compared_in(effects, began.stored, Ignored()).effects, NAMED)
     if shown:
         return f"all that it leaves is left out, by ignore= or as it differs from run to run: {shown}"
+    if is_told:
+        return "it has left run.path as it was, and what it starts and does not wait for ends with it"
     if began.environment is None:
         return "it records nothing, and without each_run= there is no directory whose files are compared"
     names = [name for name, value in began.environment.items() if str(path) in value]

@@ -13,6 +13,7 @@ import re
 import shlex
 import shutil
 import subprocess
+import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
@@ -395,7 +396,11 @@ class _Repro:
         hidden.mkdir(exist_ok=True)
         text = "raise ImportError('a repro has nothing of pytest_scf_async')\n"
         (hidden / "pytest_scf_async.py").write_text(text, encoding="utf-8")
-        variables = {"PYTHONPATH": os.fspath(hidden), "PYTHONDONTWRITEBYTECODE": "1"}
+        variables = {
+            "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
+            "PYTHONPATH": os.fspath(hidden),
+            "PYTHONDONTWRITEBYTECODE": "1",
+        }
         configuration = replace(question.function.configuration, timeout=LIMIT, environment=variables)
         version = FunctionVersion(configuration, made.code, question.function.version, made.runtime)
         try:

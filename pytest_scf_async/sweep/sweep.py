@@ -822,7 +822,8 @@ class _Sweeper:
                 f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
             )
         if not (nothing or compared.effects or self._runner.question.check is not None):
-            why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path)
+            is_told = self._request.question.function.runtime.takes_run_path
+            why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path, is_told=is_told)
             raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:

@@ -149,6 +149,21 @@ def test_a_python_program_has_lines_unless_it_is_traced(
             ["sweep", "--done-code=300", "--", "bash", "-c", "exit 1", "{path}"],
             "done=[300] is not valid: it is a function that gets an event, or exit codes of a job, from 0 to 255",
         ),
+        (
+            [
+                "sweep",
+                "--",
+                "python",
+                "-c",
+                "import os, sys, time; os.fork() or (time.sleep(9), open(sys.argv[1] + '/late', 'w'))",
+                "{path}",
+            ],
+            "it has left run.path as it was, and what it starts and does not wait for ends with it",
+        ),
+        (
+            ["sweep", "--", "bash", "-c", "(sleep 9; echo late > $0/file) & exit 0", "{path}"],
+            "it has left run.path as it was, and what it starts and does not wait for ends with it",
+        ),
         (["sweep", "--", "no-such-program", "{path}"], "there is no program 'no-such-program'"),
         (
             ["sweep", "--", "bash", "-c", "exit 3", "{path}"],
@@ -201,6 +216,14 @@ def test_a_repro_of_each_finding(project: pytest.Pytester, capsys: pytest.Captur
     for line in lines:
         command = line.removeprefix("repro: ").split()
         assert subprocess.run(command, capture_output=True, check=False).returncode == 1
+
+
+def test_a_repro_of_the_one_run_that_is_repeated(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert swept(project, IN_PLACE, "--how=forced") == 1
+    key = capsys.readouterr().out.partition("--replay '")[2].partition("'")[0]
+    assert swept(project, IN_PLACE, "--how=forced", f"--replay={key}", "--repro=out") == 1
+    (repro,) = os.listdir("out")
+    assert f"repro: sh {project.path}/out/{repro}/repro.sh" in capsys.readouterr().out
 
 
 def test_why_a_finding_has_no_repro(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:

@@ -288,6 +288,10 @@ class IsJob(Program):
         return None
 
     @property
+    def takes_run_path(self) -> bool:
+        return any(RUN_PATH in word for word in self.launch.command)
+
+    @property
     def bare_command(self) -> Sequence[str]:
         launch = self.launch
         first, *others = launch.command

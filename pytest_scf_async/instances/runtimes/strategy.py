@@ -117,6 +117,11 @@ class Runtime(ABC):
         Python is to be called; None: nothing does."""
         return None
 
+    @property
+    def takes_run_path(self) -> bool:
+        """What starts it names the directory of a run of a sweep."""
+        return False
+
     has_listeners: ClassVar[bool] = True
     """It is known for which signals its code has handlers (``wait_until_listening``)."""
 
