@@ -174,7 +174,10 @@ def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:
         yield "only a job, or a handler in Python, can be started without a platform"
     state = evidence.states.get(run.key)
     if state is None:
-        yield "a directory is kept for the first 8 classes of a sweep that came to its end, and up to 256 MiB of it"
+        yield (
+            "no directory is kept of it: one is of each of the first 8 classes of a sweep that came to its end, where "
+            "it has 256 MiB at most and the run came to the same when it was made again"
+        )
     elif not state.is_dir():
         yield "what the sweep has kept is gone with its runtime"
     if not _shown_by(run.differences):
@@ -281,7 +284,9 @@ class _Repro:
         return self._is_copied
 
     def _leave_program(self) -> bool:
-        """Have the program be where it is."""
+        """Have the program be where it is; False: that is a copy of ours, which goes with the runtime."""
+        if self._code.archive or self._question.function.copy is not None:
+            return False
         shutil.rmtree(self._target / "program", ignore_errors=True)
         self._is_copied = False
         return True
