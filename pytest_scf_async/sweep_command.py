@@ -153,22 +153,22 @@ class _Command:
 
     def __init__(self, given: argparse.Namespace) -> None:
         self._given = given
-        self._program: list[str] = list(given.program)
-        if bool(self._program) == bool(given.code):
+        self._job: list[str] = list(given.program)
+        if bool(self._job) == bool(given.code):
             raise ScfUsageError(
                 "sweep: it takes either a handler, as in handlers/export.py:main_handler, or a program behind --, as "
                 f"in -- python train.py --out {RUN_PATH}"
             )
         self._in_process = False
-        if self._program and not given.traced:
-            self._in_process = may_be_in_process(self._program, os.getcwd(), "sweep")
+        if self._job and not given.traced:
+            self._in_process = may_be_in_process(self._job, os.getcwd(), "sweep")
         self._payload = _json_of(given.payload)
         self._how = [_interruption(text) for text in given.how or ("graceful", "forced")]
         if given.grace is not None:
             stop = graceful(then="forced", after=given.grace)
             self._how = [stop if how == Interruption("graceful") else how for how in self._how]
         self._environment = dict(_variable(text) for text in given.env or (f"OUT={RUN_PATH}",))
-        if self._program and not any(RUN_PATH in text for text in (*self._program, *(given.env or ()))):
+        if self._job and not any(RUN_PATH in text for text in (*self._job, *(given.env or ()))):
             raise ScfUsageError(
                 f"sweep: {_NOTHING} in an argument (--out {RUN_PATH}) or a variable (--env OUT={RUN_PATH})"
             )
@@ -233,9 +233,9 @@ class _Command:
 
     def _deployed(self, runtime: ScfRuntime) -> Function:
         timeout = self._given.timeout
-        if not self._program:
+        if not self._job:
             return runtime.deploy(self._given.code, timeout=timeout)
-        return runtime.deploy_image(self._program, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
+        return runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
         yield {name: value.replace(RUN_PATH, str(run.path)) for name, value in self._environment.items()}
@@ -281,7 +281,7 @@ class _Command:
             value = getattr(given, keyword)
             if value != default:
                 arguments.append(f"{keyword}={_source(value)}")
-        deployed = [_source(self._program), f"port={JOB_PORT}"] if self._program else [_source(given.code)]
+        deployed = [_source(self._job), f"port={JOB_PORT}"] if self._job else [_source(given.code)]
         deployed += ["in_process=True"] if self._in_process else []
         deployed += [] if given.timeout is None else [f"timeout={given.timeout:g}"]
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
@@ -289,7 +289,7 @@ class _Command:
         lines = [
             *([f"from pytest_scf_async import {', '.join(called)}", "", ""] if called else []),
             f"def test_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}_is_interrupted_anywhere(scf_runtime):",
-            *_call_source(f"    function = scf_runtime.{'deploy_image' if self._program else 'deploy'}", deployed),
+            *_call_source(f"    function = scf_runtime.{'deploy_image' if self._job else 'deploy'}", deployed),
             "",
             "    def each_run(run):",
             f"        yield {{{variables}}}",

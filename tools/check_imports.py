@@ -53,7 +53,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "plugin": FACADE
     | {"api", "runtime", "session", "operations", "async_event", "function", "assertions", "inside", "sweep", "root"},
     "conformance": frozenset({"errors"}),
-    "sweep_command": FACADE | {"runtime", "sweep"},
+    "sweep_command": FACADE | {"function", "runtime", "sweep"},
     "command_line": frozenset({"api", "conformance", "sweep_command", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep"},

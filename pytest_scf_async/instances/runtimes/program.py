@@ -278,7 +278,6 @@ class IsJob(Program):
 
     is_job = True
     serves_requests = False
-    is_job = True
     own_port = None
 
     @property

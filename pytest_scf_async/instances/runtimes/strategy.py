@@ -132,8 +132,6 @@ class Runtime(ABC):
     traces_user_code: ClassVar[bool] = False
     """Its instances trace user code: they stop it on request, and report what it waits for even while it
     computes. Else an instance is user code itself, and is stopped by a signal, with its children."""
-    is_job: ClassVar[bool] = False
-    """It is a job image: a program that is started for each event."""
     can_be_recorded: ClassVar[bool] = True
     """What its code changes in a directory can be recorded."""
     may_lease: ClassVar[bool] = True
