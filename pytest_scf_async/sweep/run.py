@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 from collections.abc import Callable, Generator, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
@@ -18,6 +19,7 @@ from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
 from ..model.transitions import Fact
 from ..protocol import messages
+from ..protocol.disk_record import AtEffect, Failed
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, last_error, short_message
 from ..report.timeline import exit_text
@@ -26,7 +28,7 @@ from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption, Kind
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
-from .states import DiskRecord
+from .states import DiskRecord, Image
 from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
@@ -168,7 +170,19 @@ class Plan:
     @property
     def is_killed_at_effect(self) -> bool:
         """Whether a kill, or the function's timeout, ends it before an effect."""
-        return bool(self.steps) and self.steps[-1].point.kind == "effect" and self.steps[-1].by.kind != "graceful"
+        return self._ends_at_effect and self.steps[-1].by.kind not in ("graceful", "fault")
+
+    @property
+    def _ends_at_effect(self) -> bool:
+        return bool(self.steps) and self.steps[-1].point.kind in ("effect", "sync")
+
+    @property
+    def at_effect(self) -> AtEffect:
+        """What happens at an effect of it, if it is no SIGTERM: a real kill, or an error."""
+        if not self._ends_at_effect or self.steps[-1].by.kind == "graceful":
+            return AtEffect()
+        last = self.steps[-1]
+        return AtEffect(last.point.found.number, last.by.error, last.by.lasting, last.point.kind == "sync")
 
     @property
     def key(self) -> str:
@@ -297,12 +311,15 @@ class Runner:
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         empty_directory(self.path)
-        kill_at = plan.steps[-1].point.found.number if plan.is_killed_at_effect and killed is None else 0
-        counted = killed is None and any(step.point.kind == "effect" for step in plan.steps)
+        at_effect = plan.at_effect
+        syncs = plan.syncs or at_effect.error == errno.EIO
+        counted = killed is None and any(step.point.kind in ("effect", "sync") for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path, kill_at, draws=self._draws, syncs=plan.syncs)) as recording:
+        with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
+            if at_effect.error:
+                return replace(outcome, written=_written_before_failure(recording, plan.steps[-1].point.label))
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
@@ -390,7 +407,8 @@ class Runner:
         they were when the points were collected.
         """
         if plan.steps and plan.steps[0].by.failure is not None:
-            event._fail_at(*_fault_of(plan.steps[0]))
+            if not plan.at_effect.error:
+                event._fail_at(*_fault_of(plan.steps[0]))
             if plan.collects:
                 self._collect(event, plan)
             return 0
@@ -429,11 +447,8 @@ class Runner:
         return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _written(self) -> tuple[str, ...]:
-        found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
-        sizes = {path: path.lstat().st_size for path in found}
-        return tuple(
-            f"{path.relative_to(self.path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
-        )
+        found = (path for path in self.path.rglob("*") if not path.is_dir())
+        return _shown({str(path.relative_to(self.path)): path.lstat().st_size for path in found})
 
     def _end_of(self, plan: Plan, run: Run) -> str | None:
         """What names the end of the interrupted event; see ``Outcome.end``. All that a cold start finds is in it."""
@@ -569,6 +584,22 @@ def _may_know_time(event: AsyncEvent) -> bool:
 def _drew(events: Sequence[AsyncEvent]) -> bool:
     instance = events[0]._event.instance
     return instance is None or instance.draws
+
+
+def _shown(sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Files, with their sizes in bytes."""
+    return tuple(f"{path} ({size:,} byte{'s' * (size != 1)})" for path, size in sorted(sizes.items()))
+
+
+def _written_before_failure(recording: Recording, label: str) -> tuple[str, ...]:
+    """What was in the directory when an effect failed. Raises ``NotReachedError``: none has."""
+    image = Image()
+    for item, content in recording.items():
+        if isinstance(item, Failed):
+            entries = {path: image.nodes[inode].entry for path, inode in image.inodes.items()}
+            return _shown({path: each.size for path, each in entries.items() if each.kind != "directory"})
+        image.apply(item, content)
+    raise NotReachedError(f"nothing failed at {label}")
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

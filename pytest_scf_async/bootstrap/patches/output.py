@@ -54,17 +54,6 @@ def set_gates(gates: list[messages.LogGate]) -> None:
     _gates[:] = [_Gate(gate) for gate in gates]
 
 
-_report_write: Callable[[int], None] | None = None
-"""Called with the descriptor before each write of Python, while the sweep wants that; what it raises the write raises.
-"""
-
-
-def report_writes_to(report: Callable[[int], None] | None) -> None:
-    """Call *report* before each write to a descriptor by the patches."""
-    global _report_write
-    _report_write = report
-
-
 def report_lines_to(report: Callable[[str], None] | None) -> None:
     """Call *report* with each line that is written through the patches, outside the locks of the streams."""
     global _report_line
@@ -206,8 +195,6 @@ _STANDARD = (1, 2)
 
 def _before_write(fd: int) -> None:
     clock.reads[0] = 0
-    if _report_write is not None and scheduler.active:
-        _report_write(fd)
     if (scheduler.moved or scheduler.row_owed) and _is_output(fd):
         scheduler.before_output()
 
