@@ -6,129 +6,17 @@ import os
 import subprocess
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
 from pathlib import Path
-from typing import Any
 
 import pytest
-from bare_processes import listing
-from full_disk import BLOCK, run_on_full_disks
-from internals import DiskRecord, Guide, PythonHandler, recorded_run
+from internals import Guide, PythonHandler
+from on_full_disks import compared, of_handler, of_program
 from sweeping import Deploy, each_run, labels
 
-from pytest_scf_async import Function, Run, ScfRuntime, ScfUsageError, fault
+from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault
 
 # once: what is recorded does not depend on the version of Python
 pytestmark = pytest.mark.once
-
-FULL = [fault("enospc"), fault("enospc", lasting=True)]
-DRIVER = """
-import sys, traceback
-sys.dont_write_bytecode = True
-sys.path.insert(0, sys.argv[1])
-import job
-try:
-    job.main_handler({}, None)
-except Exception as error:
-    print(traceback.format_exception_only(type(error), error)[-1])
-    sys.exit(1)
-"""
-
-
-class Tried:
-    """A program that is swept, and run by itself on disks that are full."""
-
-    def __init__(self, deploy: Callable[[ScfRuntime], Function], command: list[str], out: Path) -> None:
-        self._deploy, self._command, self._out = deploy, command, out
-
-    def swept(self, runtime: ScfRuntime, *, lasting: bool) -> dict[str, dict[str, Any]]:
-        """What the sweep says becomes of it, by the point."""
-        found: dict[str, dict[str, Any]] = {}
-
-        def check(run: Run) -> None:
-            found[run.point or ""] = {"after": listing(str(run.path))}
-
-        def each(run: Run) -> Iterator[dict[str, str]]:
-            yield {"OUT": str(run.path)}
-            found[run.point or ""]["final"] = listing(str(run.path))
-
-        how = fault("enospc", lasting=lasting)
-        sweep = runtime.sweep(self._deploy(runtime), each_run=each, check=check, how=how)
-        for run in sweep.runs:
-            first = run.outcome.attempts[0]
-            known = found[run.point.label]
-            known["ends well"], known["text"] = first.status == "FINISHED", first.message
-            assert bool(run.differences) == (known["final"] != found[""]["final"])
-        del found[""]
-        assert found.keys() == set(labels(sweep))
-        return found
-
-    def on_full_disks(self) -> dict[str, dict[str, Any]]:
-        """What becomes of it on a disk that is full when an effect begins, by the point: where there can be one."""
-        self._out.mkdir(parents=True)
-        with ScfRuntime() as runtime:
-            record = recorded_run(runtime, self._deploy(runtime), self._out)
-        cases = dict(_cases_in(record))
-        found = run_on_full_disks(self._command, str(self._out), [*cases.values()])
-        return dict(zip(cases, found, strict=True))
-
-
-def _cases_in(record: DiskRecord) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The effects of which each fails at once on a disk with so many blocks and inodes, and none before it does.
-
-    A ``tmpfs`` renames without an inode, and appends to a block that is not full.
-    """
-    most = [0, 0]
-    for state, image in record.states():
-        effect = state.effect
-        if effect is None or state.cut is not None:
-            continue
-        files = {inode: node.entry for inode, node in image.nodes.items() if node.entry.kind == "file"}
-        blocks = {inode: -(-entry.size // BLOCK) for inode, entry in files.items()}
-        used = [sum(blocks.values()), len(image.inodes) - 1]
-        most = [max(both) for both in zip(most, used, strict=True)]
-        is_whole = effect.start >= blocks.get(effect.inode, 0) * BLOCK
-        if effect.takes_space and used == most and is_whole and effect.call != "rename":
-            yield state.name, (used[0], used[1])
-
-
-@pytest.fixture
-def of_handler(tmp_path: Path) -> Callable[[str], Tried]:
-    def of(source: str) -> Tried:
-        path, driver = tmp_path / "code" / "job.py", tmp_path / "driver.py"
-        path.parent.mkdir()
-        path.write_text(textwrap.dedent(source))
-        driver.write_text(DRIVER)
-        command = [sys.executable, "-I", str(driver), str(path.parent)]
-        return Tried(lambda runtime: runtime.deploy(f"{path}:main_handler"), command, tmp_path / "disk" / "run")
-
-    return of
-
-
-def of_program(command: list[str], tmp_path: Path) -> Tried:
-    def deployed(runtime: ScfRuntime) -> Function:
-        return runtime.deploy_image(command=command, port=-1, timeout=600)
-
-    return Tried(deployed, command, tmp_path / "disk" / "run")
-
-
-def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "") -> tuple[int, int]:
-    """At how many points a full disk could be had, of how many, once all that was compared with what the sweep says.
-
-    A disk has room again when a file is removed, where a fault that lasts goes on: at the point *given_back* the
-    program ends with another error.
-    """
-    swept, full = tried.swept(runtime, lasting=True), tried.on_full_disks()
-    assert full.keys() <= swept.keys()
-    for point, found in full.items():
-        code, output = found["first"]
-        known = swept[point]
-        assert known["ends well"] == (code == 0), point
-        if output and point != given_back:
-            assert known["text"].rpartition("/")[2] == output.strip().rpartition("/")[2], point
-        assert (known["after"], known["final"]) == (found["after"], found["final"]), point
-    return len(full), len(swept)
-
 
 SQLITE = """
     import contextlib, os, sqlite3
@@ -174,14 +62,14 @@ FILES = """
 @pytest.mark.parametrize("handled", ["raise", "pass"])
 def test_a_handler_does_what_it_does_on_a_full_disk(
     scf_runtime: ScfRuntime,
-    of_handler: Callable[[str], Tried],
+    tmp_path: Path,
     source: str,
     handled: str,
     *,
     points: tuple[int, int],
     given_back: str,
 ) -> None:
-    tried = of_handler(source.replace("HANDLED", handled))
+    tried = of_handler(source.replace("HANDLED", handled), tmp_path)
     assert compared(tried, scf_runtime, given_back) == points
 
 
