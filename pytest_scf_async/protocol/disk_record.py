@@ -34,6 +34,9 @@ class AtEffect(NamedTuple):
     """All later ones that may fail with this error do so, too."""
     is_sync: bool = False
     """The number is that of a call that syncs; see `Sync`."""
+    cut: int = 0
+    """It is a write that ends when its file has so many bytes, and the next one that may fail does; 0: it fails itself.
+    """
 
 
 class Order(NamedTuple):
@@ -59,7 +62,7 @@ class Order(NamedTuple):
         return cls(AtEffect(*at_effect), draws, syncs)
 
 
-ORDER: Final = struct.Struct("<II????")
+ORDER: Final = struct.Struct("<II??Q??")
 
 
 class Effect(NamedTuple):
@@ -94,11 +97,17 @@ class Effect(NamedTuple):
     instance was asked to name it."""
     takes_space: bool = False
     """Whether it needs room on the disk: it makes a name, a file longer, or fills a hole of one."""
+    room_from: int = UNKNOWN
+    """Of a write of which a full disk may take a part: from which byte of the file on it needs room."""
 
     def may_fail_with(self, error: int) -> bool:
         """Whether the kernel may give that error: any but ENOSPC wherever it changes the directory itself."""
         is_change = not self.said and self.call not in _NEVER_FAIL
         return is_change and (self.takes_space or error != errno.ENOSPC)
+
+    def may_end_at(self, cut: int) -> bool:
+        """Whether it is a write that ends on a full disk when the file has *cut* bytes."""
+        return UNKNOWN < self.room_from <= cut and self.start < cut < self.stop
 
     @property
     def text(self) -> str:

@@ -30,6 +30,7 @@ from ..protocol import linux, procfs
 from ..protocol.disk_record import (
     ORDER,
     PAGE,
+    UNKNOWN,
     AtEffect,
     Data,
     Effect,
@@ -358,8 +359,8 @@ class Effects:
         """Names the event whose effects are recorded; 0: none has begun."""
         self._gate_at = 0
         self._at_effect, self._kill = at_effect, kill
-        self._has_failed = False
-        """That effect has, or that call that syncs."""
+        self._is_failing = False
+        """The next effect, or call that syncs, that may fail does."""
         self._synced = 0
         """How many calls that sync, and may fail, there were."""
         self._registers = Registers()
@@ -496,14 +497,17 @@ class Effects:
         is_there = not wanted.is_sync and self._control.effects == wanted.number
         if is_there and not wanted.error:
             self._kill()
+        if is_there and wanted.cut:
+            self._cut(effect, wanted.cut)
+            return False
         return self._fails(effect.thread, effect.may_fail_with(wanted.error), is_there=is_there)
 
     def _fails(self, tid: int, may_fail: bool, *, is_there: bool) -> bool:
         """Have the call at whose entry thread *tid* stands return the error without being made, if that is wanted."""
-        error, lasting = self._at_effect.error, self._at_effect.lasting
-        if not (error and may_fail and (is_there or (lasting and self._has_failed))):
+        error = self._at_effect.error
+        if not (error and may_fail and (is_there or self._is_failing)):
             return False
-        self._has_failed = True
+        self._is_failing = self._at_effect.lasting
         self._writer.add(Failed(error))
         self._writer.flush()
         self._registers.read(tid)
@@ -511,6 +515,15 @@ class Effects:
         self._registers.result = -error
         self._registers.write(tid)
         return True
+
+    def _cut(self, effect: Effect, size: int) -> None:
+        """Have a write end when its file has *size* bytes, as on a disk that is full then."""
+        if effect.may_end_at(size):
+            self._is_failing = True
+            self._writer.add(Failed(self._at_effect.error))
+            self._registers.read(effect.thread)
+            self._registers.set_argument(_LENGTH_AT[effect.call], size - effect.start)
+            self._registers.write(effect.thread)
 
     def _said(self, tid: int, name: str, arguments: list[int]) -> Effect | None:
         """What a call says to another process, or is about to hear from one that was asked."""
@@ -584,8 +597,10 @@ class Effects:
             stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
             span = start, stop
             has_more = name not in _COPIED_FROM or _has_more(tid, arguments, *_COPIED_FROM[name])
-            takes_space = start < stop and has_more and _grows(found, stop)
-            effect = effect._replace(inode=found.st_ino, start=start, stop=stop, takes_space=takes_space)
+            effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
+            if start < stop and has_more and _grows(found, stop):
+                room_from = max(start, 0 if _has_holes(found) else found.st_size)
+                effect = effect._replace(takes_space=True, room_from=room_from if name in _LENGTH_AT else UNKNOWN)
             if self._syncs:
                 self._writers[procfs.thread_group_of(tid), fd] = found.st_ino
                 if _opened_with(tid, fd) & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
@@ -594,10 +609,10 @@ class Effects:
             span = _NOTHING
         elif name in ("fallocate", "ioctl"):
             span = _EVERYTHING
-        if name == "fallocate" and not arguments[1] & _FREES:
-            effect = effect._replace(takes_space=_grows(found, arguments[2] + arguments[3]))
         elif name == "mmap":
             disk.maps(paths[0])
+        if name == "fallocate" and not arguments[1] & _FREES:
+            effect = effect._replace(takes_space=_grows(found, arguments[2] + arguments[3]))
         return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
 
     @staticmethod
@@ -670,7 +685,11 @@ def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> 
 
 def _grows(found: os.stat_result, stop: int) -> bool:
     """Whether a file needs more room when it is written up to *stop*: it is longer then, or has holes."""
-    return stop > found.st_size or found.st_blocks * _BLOCK < found.st_size
+    return stop > found.st_size or _has_holes(found)
+
+
+def _has_holes(found: os.stat_result) -> bool:
+    return found.st_blocks * _BLOCK < found.st_size
 
 
 def _has_more(tid: int, arguments: list[int], descriptor_at: int, offset_at: int) -> bool:

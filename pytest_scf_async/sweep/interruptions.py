@@ -90,11 +90,12 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     """An error of the kernel, with which the event goes on.
 
     - ``"enospc"`` (no space left on the device) meets each effect that takes space: a write that makes a file longer or
-      fills a hole of it, and what makes a name (a file, a directory, a link, a rename to a new name).
+      fills a hole of it, and what makes a name (a file, a directory, a link, a rename to a new name). It also meets a
+      write in its middle: a part is written, and the next such effect fails.
     - ``"eio"`` (input/output error) meets each effect that changes ``run.path``.
     - ``"reset"`` meets each piece of traffic on connections of the main thread in Python.
 
-    The system call fails at once, whoever makes it. With *lasting* all later ones of that event fail, too. For ``how=``
+    The system call fails, whoever makes it. With *lasting* all later ones of that event fail, too. For ``how=``
     of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another failure.
     """
     if failure not in FAULTS:

@@ -133,9 +133,12 @@ class Kills:
         """Whether *point* is an effect, or a sync, that the kernel may refuse with that error."""
         if point.kind == "sync":
             return error == errno.EIO
-        number, cut, _ = self._places[point].state if point in self._places else (0, None, "")
-        is_whole = point.kind == "effect" and cut is None
-        return is_whole and self._record.effects[number - 1].may_fail_with(error)
+        return point.kind == "effect" and self._fails(point.found.number, point.cut, error)
+
+    def _fails(self, number: int, cut: int, error: int) -> bool:
+        """Whether that effect may fail, or be cut, with that error."""
+        effect = self._record.effects[number - 1]
+        return effect.may_fail_with(error) and not (cut and (error != errno.ENOSPC or not effect.may_end_at(cut)))
 
     def effect(self, label: str) -> Point:
         """The effect of that name. Raises ``NotReachedError`` where the run has none, or none that differs."""
@@ -165,7 +168,7 @@ class Kills:
             place = _Place(state.key, digest, at, number > self._spoke_at)
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
-            fails = not (self._stop or cut) and any(map(effect.may_fail_with, self._errors))
+            fails = self._stop is None and any(self._fails(number, cut or 0, error) for error in self._errors)
             if is_new or takes_signals or fails:
                 left.add(place.key)
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)

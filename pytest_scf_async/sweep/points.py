@@ -56,6 +56,8 @@ class Point:
     """It is an effect of a program, which gets its signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
+    cut: int = 0
+    """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
     """What was not synced, where the machine is gone; empty: it is not."""
     function: str = field(default="", compare=False)
@@ -121,7 +123,8 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
     at_default, text = effect.at_default, effect.text
     found = messages.Point("effect", effect.time_us, state.number, path, line, text=text, at_default=at_default)
-    return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
+    seconds = (effect.time_us - start_us) / 1e6
+    return Point(state.name, "effect", file, line, seconds, found, state.text, cut=state.cut or 0)
 
 
 def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> Point:

@@ -181,8 +181,8 @@ class Plan:
         """What happens at an effect of it, if it is no SIGTERM: a real kill, or an error."""
         if not self._ends_at_effect or self.steps[-1].by.kind == "graceful":
             return AtEffect()
-        last = self.steps[-1]
-        return AtEffect(last.point.found.number, last.by.error, last.by.lasting, last.point.kind == "sync")
+        point, by = self.steps[-1].point, self.steps[-1].by
+        return AtEffect(point.found.number, by.error, by.lasting, point.kind == "sync", point.cut)
 
     @property
     def key(self) -> str:

@@ -31,7 +31,7 @@ class Tried:
     """A program that is swept, and run by itself on disks that are full."""
 
     def __init__(self, deploy: Callable[[ScfRuntime], Function], command: list[str], out: Path) -> None:
-        self._deploy, self._command, self._out = deploy, command, out
+        self.deploy, self._command, self._out = deploy, command, out
 
     def swept(self, runtime: ScfRuntime, *, lasting: bool) -> dict[str, dict[str, Any]]:
         """What the sweep says becomes of it, by the point."""
@@ -45,7 +45,7 @@ class Tried:
             found[run.point or ""]["final"] = listing(str(run.path))
 
         how = fault("enospc", lasting=lasting)
-        sweep = runtime.sweep(self._deploy(runtime), each_run=each, check=check, how=how)
+        sweep = runtime.sweep(self.deploy(runtime), each_run=each, check=check, how=how)
         for run in sweep.runs:
             first = run.outcome.attempts[0]
             known = found[run.point.label]
@@ -59,28 +59,31 @@ class Tried:
         """What becomes of it on a disk that is full when an effect begins, by the point: where there can be one."""
         self._out.mkdir(parents=True)
         with ScfRuntime() as runtime:
-            record = recorded_run(runtime, self._deploy(runtime), self._out)
+            record = recorded_run(runtime, self.deploy(runtime), self._out)
         cases = dict(_cases_in(record))
         found = run_on_full_disks(self._command, str(self._out), [*cases.values()])
         return dict(zip(cases, found, strict=True))
 
 
 def _cases_in(record: DiskRecord) -> Iterator[tuple[str, tuple[int, int]]]:
-    """The effects of which each fails at once on a disk with so many blocks and inodes, and none before it does.
+    """The effects of which each fails, or is cut, on a disk with so many blocks and inodes, and none before it does.
 
     A ``tmpfs`` renames without an inode, and appends to a block that is not full.
     """
     most = [0, 0]
     for state, image in record.states():
         effect = state.effect
-        if effect is None or state.cut is not None:
-            continue
+        if effect is None:
+            break
         files = {inode: node.entry for inode, node in image.nodes.items() if node.entry.kind == "file"}
         blocks = {inode: -(-entry.size // BLOCK) for inode, entry in files.items()}
         used = [sum(blocks.values()), len(image.inodes) - 1]
-        most = [max(both) for both in zip(most, used, strict=True)]
-        is_whole = effect.start >= blocks.get(effect.inode, 0) * BLOCK
-        if effect.takes_space and used == most and is_whole and effect.call != "rename":
+        if state.cut is None:
+            most = [max(both) for both in zip(most, used, strict=True)]
+            fails = effect.takes_space and effect.start >= blocks.get(effect.inode, 0) * BLOCK
+        else:
+            fails = effect.may_end_at(state.cut)
+        if fails and used[0] >= most[0] and used[1] >= most[1] and effect.call != "rename":
             yield state.name, (used[0], used[1])
 
 
@@ -93,13 +96,13 @@ def of_program(command: list[str], directory: Path) -> Tried:
     return Tried(deployed, command, directory / "disk" / "run")
 
 
-def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "") -> tuple[int, int]:
+def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "", *, lasting: bool = True) -> tuple[int, int]:
     """At how many points a full disk could be had, of how many, once all that was compared with what the sweep says.
 
     A disk has room again when a file is removed, where a fault that lasts goes on: at the point *given_back* the
     program ends with another error.
     """
-    swept, full = tried.swept(runtime, lasting=True), tried.on_full_disks()
+    swept, full = tried.swept(runtime, lasting=lasting), tried.on_full_disks()
     assert full.keys() <= swept.keys()
     for point, found in full.items():
         code, output = found["first"]

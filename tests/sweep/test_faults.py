@@ -56,7 +56,7 @@ FILES = """
 
 @pytest.mark.parametrize(
     ("source", "points", "given_back"),
-    [(SQLITE, (8, 32), ""), (WAL, (16, 41), "effect#6"), (FILES, (10, 12), "")],
+    [(SQLITE, (10, 38), ""), (WAL, (27, 52), "effect#6"), (FILES, (16, 18), "")],
     ids=["sqlite", "wal", "files"],
 )
 @pytest.mark.parametrize("handled", ["raise", "pass"])
@@ -71,6 +71,32 @@ def test_a_handler_does_what_it_does_on_a_full_disk(
 ) -> None:
     tried = of_handler(source.replace("HANDLED", handled), tmp_path)
     assert compared(tried, scf_runtime, given_back) == points
+
+
+SHORT = """
+    import os
+    def main_handler(event, context):
+        fd = os.open(os.environ["OUT"] + "/data", os.O_CREAT | os.O_WRONLY | os.O_TRUNC)
+        data = b"x" * 20_000
+        while data:
+            written = os.write(fd, data)
+            data = data[REST:]
+        os.close(fd)
+        return 1
+"""
+
+
+@pytest.mark.parametrize("lasting", [False, True])
+@pytest.mark.parametrize(("rest", "bad"), [("written", 0), ("20_000", 3)])
+def test_a_full_disk_takes_a_part_of_a_write(
+    scf_runtime: ScfRuntime, tmp_path: Path, rest: str, bad: int, *, lasting: bool
+) -> None:
+    tried = of_handler(SHORT.replace("REST", rest), tmp_path)
+    assert compared(tried, scf_runtime, lasting=lasting) == (5, 5)
+    function = tried.deploy(scf_runtime)
+    sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=lasting))
+    found = [run.point.text for run in sweep.runs if run.fails()]
+    assert found == [f"write data, cut at byte {size}" for size in ("4,096", "12,288", "16,384")][:bad]
 
 
 BASH = """
@@ -119,7 +145,7 @@ GO = """
 def test_a_script_of_bash_does_what_it_does_on_a_full_disk(scf_runtime: ScfRuntime, tmp_path: Path, right: str) -> None:
     path = tmp_path / "job.sh"
     path.write_text(textwrap.dedent(BASH).replace("SET", right))
-    assert compared(of_program(["bash", str(path)], tmp_path), scf_runtime) == (14, 14)
+    assert compared(of_program(["bash", str(path)], tmp_path), scf_runtime) == (18, 18)
 
 
 @pytest.mark.nodejs
@@ -129,7 +155,7 @@ def test_a_program_of_node_does_what_it_does_on_a_full_disk(
 ) -> None:
     path = tmp_path / "job.js"
     path.write_text(textwrap.dedent(NODE).replace("HANDLED", handled))
-    assert compared(of_program(["node", str(path)], tmp_path), scf_runtime) == (6, 8)
+    assert compared(of_program(["node", str(path)], tmp_path), scf_runtime) == (12, 14)
 
 
 @pytest.mark.go
@@ -141,7 +167,7 @@ def test_a_program_of_go_does_what_it_does_on_a_full_disk(
     path.write_text(textwrap.dedent(GO).replace("HANDLED", handled))
     environment = os.environ | {"GOTOOLCHAIN": "local", "GOPROXY": "off", "CGO_ENABLED": "0", "GO111MODULE": "off"}
     subprocess.run(["go", "build", "-o", tmp_path / "program", path], env=environment, check=True)
-    assert compared(of_program([str(tmp_path / "program")], tmp_path), scf_runtime) == (5, 5)
+    assert compared(of_program([str(tmp_path / "program")], tmp_path), scf_runtime) == (8, 8)
 
 
 CALLS = """
@@ -170,7 +196,7 @@ CALLS = """
         os.rename("link", "a")  # both are the same file
         os.rename("symlink", "e")
         os.replace("a", "e")
-        with open("source", "wb", buffering=0) as source:
+        with open("source", "wb") as source:
             source.write(b"x" * 10_000)
         shutil.copyfile("source", "copy")
         subprocess.run(["sh", "-c", "echo by a child > child"], check=True)
@@ -190,16 +216,20 @@ CALLS = """
 def test_points_are_the_calls_that_the_kernel_may_refuse(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     sweep = scf_runtime.sweep(deployed(CALLS), each_run=each_run, how=(fault("enospc"), fault("eio")))
     sweep.assert_survives()
+
+    def cut(call: str) -> list[str]:
+        return [call, f"{call}, cut at byte 4,096", f"{call}, cut at byte 8,192"]
+
     full = [run.point for run in sweep.runs if run.how == "fault,enospc"]
     assert [point.text for point in full] == [
         *("open a", "write a", "write a", "fallocate a", "mkdir d", "link a to link", "symlink symlink"),
-        *("rename symlink to e", "open source", "write source", "open copy", "sendfile copy", "open child"),
-        *("write child", "open map", "write map"),
+        *("rename symlink to e", "open source", *cut("write source"), "open copy", *cut("sendfile copy")),
+        *("open child", "write child", "open map", "write map"),
     ]
     broken = [run.point for run in sweep.runs if run.how == "fault,eio"]
     assert [point.text for point in broken if point.kind == "sync"] == ["fsync a", "msync map"]
     assert "mmap map" not in {point.text for point in broken}
-    assert set(full) < set(broken)
+    assert {point for point in full if not point.cut} < set(broken)
     assert [point.text for point in broken if point.kind == "effect" and point not in full] == [
         *("write a", "truncate a", "truncate a", "open a", "mkdir d", "rename link to a", "rename a to e"),
         *("sendfile copy", "chmod e", "utime e", "unlink copy", "rmdir d"),

@@ -276,7 +276,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'\xac\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xb4\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -287,7 +287,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true},"syncs":false}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),
     "assign_plain": (
@@ -296,11 +296,11 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\x1c\x02\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'$\x02\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true},"syncs":false}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),
 }

@@ -167,11 +167,11 @@ def _is_output(fd: int) -> bool:
 def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
     """Finish a write that was cut short, as one is that blocks when its process is stopped and continued.
 
-    That is what the harness does, and the platform does not. Gives how much of *data* is written in the end: all of it,
-    unless the kernel had another reason, such as a disk that is full.
+    That is what the harness does, and the platform does not; it cuts no write to a file, as a disk does that is full.
+    Gives how much of *data* is written in the end: all of it, unless the kernel had another reason.
     """
     try:
-        if os.get_blocking(fd):
+        if os.get_blocking(fd) and not stat.S_ISREG(os.fstat(fd).st_mode):
             with memoryview(data) as view, view.cast("B") as octets:
                 while 0 < written < size:
                     count = _real_write(fd, octets[written:])
