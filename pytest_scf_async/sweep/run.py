@@ -19,7 +19,7 @@ from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
 from ..model.transitions import Fact
 from ..protocol import messages
-from ..protocol.disk_record import AtEffect, Failed
+from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
 from ..protocol.linux import remove_tree
 from ..report.cause import function_traceback, last_error, short_message
 from ..report.timeline import exit_text
@@ -28,7 +28,7 @@ from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption, Kind
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
-from .states import DiskRecord, Image
+from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
@@ -319,7 +319,7 @@ class Runner:
         with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
             if at_effect.error:
-                return replace(outcome, written=_written_before_failure(recording, plan.steps[-1].point.label))
+                return replace(outcome, written=_written_before_failure(recording, plan.steps[-1].point))
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
@@ -591,15 +591,19 @@ def _shown(sizes: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(f"{path} ({size:,} byte{'s' * (size != 1)})" for path, size in sorted(sizes.items()))
 
 
-def _written_before_failure(recording: Recording, label: str) -> tuple[str, ...]:
-    """What was in the directory when an effect failed. Raises ``NotReachedError``: none has."""
-    image = Image()
+def _written_before_failure(recording: Recording, point: Point) -> tuple[str, ...]:
+    """What was in the directory when the call at *point* failed. Raises ``NotReachedError``: it has not."""
+    image, last = Image(), ""
     for item, content in recording.items():
+        if isinstance(item, (Effect, Sync)):
+            last = item.text
         if isinstance(item, Failed):
+            if without_numbers(last) != without_numbers(point.found.text):
+                break
             entries = {path: image.nodes[inode].entry for path, inode in image.inodes.items()}
             return _shown({path: each.size for path, each in entries.items() if each.kind != "directory"})
         image.apply(item, content)
-    raise NotReachedError(f"nothing failed at {label}")
+    raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

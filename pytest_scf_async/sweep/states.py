@@ -172,12 +172,13 @@ def _writers(effects: Iterable[Effect]) -> set[int]:
     return {effect.thread for effect in effects if not effect.said}
 
 
-def _without_numbers(text: str) -> str:
+def without_numbers(text: str) -> str:
+    """*text* with the same number in place of each, as ids of processes are in names."""
     return re.sub(r"\d+", "0", text)
 
 
 def _sequence(effects: Iterable[Effect]) -> list[str]:
-    return [_without_numbers(effect.text) for effect in effects]
+    return [without_numbers(effect.text) for effect in effects]
 
 
 class Missing(NamedTuple):
@@ -264,8 +265,8 @@ class DiskRecord:
         Empty where it is not known, and where that one has another *text*, but for numbers.
         """
         calls: Sequence[Effect | Sync] = self.syncs if kind == "sync" else self.effects
-        at, shown = calls[number - 1 : number], _without_numbers(text)
-        found = next((each.function for each in at if _without_numbers(each.text) == shown), "")
+        at, shown = calls[number - 1 : number], without_numbers(text)
+        found = next((each.function for each in at if without_numbers(each.text) == shown), "")
         name, _, place = found.partition("@")
         file, _, line = place.rpartition(":")
         return name, file, int(line or 0)

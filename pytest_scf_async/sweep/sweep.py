@@ -927,7 +927,8 @@ class _Sweeper:
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
-            if len(plan.steps) > 1 or (last.point.kind == "effect" and self._kills and self._kills.has_several_threads):
+            is_call = last.point.kind in _NAMED_CALLS
+            if len(plan.steps) > 1 or (is_call and self._kills and self._kills.has_several_threads):
                 self._leave_out(plan)
                 return None
             raise ScfUsageError(
