@@ -1012,8 +1012,8 @@ class ScfRuntime:
         SQLite files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is
         given a ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is
         called with the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``,
-        ``"forced"``, ``"timeout"``, ``"power"`` (refused where no effects can be recorded), ``graceful(...)``,
-        ``fault(...)`` or ``power(...)``; a graceful stop that takes longer than *within* simulated
+        ``"forced"``, ``"timeout"``, ``"power"``, ``graceful(...)``, ``fault(...)`` or ``power(...)``; those of the
+        disk are refused where no effects can be recorded; a graceful stop that takes longer than *within* simulated
         seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
         *exclude* are patterns of files and lines; *limit* is how many runs and resumes are made. *done* says of an
         event whether it has done all, in place of that rule, or is an exit code of a job, or several, that says so (0

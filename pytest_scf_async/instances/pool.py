@@ -15,6 +15,7 @@ from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages, procfs
+from ..protocol.disk_record import AtEffect
 from . import coverage as measured
 from . import terminal
 from .environment import with_endpoint
@@ -317,7 +318,7 @@ class Pool:
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
                 recorded=tracer is not None,
-                kill_at=0 if recording is None else recording.kill_at,
+                at_effect=AtEffect() if recording is None else recording.at_effect,
                 syncs=recording is not None and recording.syncs,
             ),
         )

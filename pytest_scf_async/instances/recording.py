@@ -57,7 +57,7 @@ class Drawing:
     Where that cannot be had, the instance draws from the machine, as it would in the real platform.
     """
 
-    kill_at = 0
+    at_effect = disk_record.AtEffect()
     draws = True
     syncs = False
     _recorder: Recorder | None = None
@@ -65,7 +65,7 @@ class Drawing:
     def begin(self, recorder: Recorder, clock_file: int, control_file: int) -> int:
         """Have *recorder* trace an instance; the descriptor for that."""
         ours, theirs = socket.socketpair()
-        order, fds = disk_record.Order(self.kill_at, self.draws, self.syncs), [*self._files(clock_file), control_file]
+        order, fds = disk_record.Order(self.at_effect, self.draws, self.syncs), [*self._files(clock_file), control_file]
         with ours:
             try:
                 recorder.take(order, [*fds, ours.fileno()])
@@ -83,12 +83,16 @@ class Drawing:
 class Recording(Drawing):
     """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
 
-    def __init__(self, directory: Path, kill_at: int = 0, *, draws: bool = False, syncs: bool = False) -> None:
-        """With *kill_at* the instance is killed at the entry of the effect with that number, from 1 on.
-
-        With *syncs* the record also has what makes files durable.
-        """
-        self.kill_at = kill_at
+    def __init__(
+        self,
+        directory: Path,
+        at_effect: disk_record.AtEffect = disk_record.AtEffect(),  # noqa: B008  (it is immutable)
+        *,
+        draws: bool = False,
+        syncs: bool = False,
+    ) -> None:
+        """With *syncs* the record also has what makes files durable."""
+        self.at_effect = at_effect
         self.draws = draws
         self.syncs = syncs
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)

@@ -7,6 +7,7 @@ directory as it was when that system call began, so that a kill at this moment l
 
 from __future__ import annotations
 
+import errno
 import json
 import mmap
 import os
@@ -22,6 +23,22 @@ UNKNOWN: Final = -1
 NodeKind = Literal["file", "directory", "symbolic link", "special file"]
 
 
+class AtEffect(NamedTuple):
+    """What is to happen at the entry of one effect of a run."""
+
+    number: int = 0
+    """Of the effect; 0: nothing happens."""
+    error: int = 0
+    """The number of the error with which it fails; 0: the instance is killed."""
+    lasting: bool = False
+    """All later ones that may fail with this error do so, too."""
+    is_sync: bool = False
+    """The number is that of a call that syncs; see `Sync`."""
+    cut: int = 0
+    """It is a write that ends when its file has so many bytes, and the next one that may fail does; 0: it fails itself.
+    """
+
+
 class Order(NamedTuple):
     """What a recorder is to do for an instance.
 
@@ -29,18 +46,23 @@ class Order(NamedTuple):
     instance, and the connection to it. Only the last two come where no effects are recorded.
     """
 
-    kill_at: int
-    """At the entry of the effect with that number the instance is killed; 0: never."""
+    at_effect: AtEffect
     draws: bool
     """Whether it answers what code in C draws of the kernel's random numbers."""
     syncs: bool
     """Whether the record has what makes files durable."""
 
     def packed(self) -> bytes:
-        return ORDER.pack(*self)
+        return ORDER.pack(*self.at_effect, self.draws, self.syncs)
+
+    @classmethod
+    def unpacked(cls, data: bytes) -> Order:
+        """What `packed` has given."""
+        *at_effect, draws, syncs = ORDER.unpack(data)
+        return cls(AtEffect(*at_effect), draws, syncs)
 
 
-ORDER: Final = struct.Struct("<I??")
+ORDER: Final = struct.Struct("<II??Q??")
 
 
 class Effect(NamedTuple):
@@ -73,6 +95,19 @@ class Effect(NamedTuple):
     function: str = ""
     """The function of a library that user code has called, and where, as in ``Path.unlink@export.py:7``, where the
     instance was asked to name it."""
+    takes_space: bool = False
+    """Whether it needs room on the disk: it makes a name, a file longer, or fills a hole of one."""
+    room_from: int = UNKNOWN
+    """Of a write of which a full disk may take a part: from which byte of the file on it needs room."""
+
+    def may_fail_with(self, error: int) -> bool:
+        """Whether the kernel may give that error: any but ENOSPC wherever it changes the directory itself."""
+        is_change = not self.said and self.call not in _NEVER_FAIL
+        return is_change and (self.takes_space or error != errno.ENOSPC)
+
+    def may_end_at(self, cut: int) -> bool:
+        """Whether it is a write that ends on a full disk when the file has *cut* bytes."""
+        return UNKNOWN < self.room_from <= cut and self.start < cut < self.stop
 
     @property
     def text(self) -> str:
@@ -80,6 +115,16 @@ class Effect(NamedTuple):
         if self.call == "send":
             return f"send {self.stop:,} byte{'s' * (self.stop != 1)} to {self.paths[0]}"
         return f"{self.call} {' to '.join(self.paths)}"
+
+
+_NEVER_FAIL: Final = ("mmap", "ioctl")
+"""A mapping fails at stores into it, and a clone of a file is what few file systems have: a program then copies it."""
+
+
+class Failed(NamedTuple):
+    """The effect, or the sync, that stands before it was made to fail."""
+
+    error: int
 
 
 class Entry(NamedTuple):
@@ -124,6 +169,14 @@ class Sync(NamedTuple):
     """0: all of them."""
     by: Literal["fsync", "fdatasync", "close"]
     """``fsync``: any call that waits for the disk; ``close``: a descriptor by which it was written is closed."""
+    number: int = 0
+    """Among the system calls that sync, and may fail with EIO; 0: it is none of them."""
+    text: str = ""
+    """What that call is, as reports show it."""
+    time_us: int = 0
+    """The simulated time."""
+    function: str = ""
+    """As that of an `Effect`."""
 
 
 class Problem(NamedTuple):
@@ -132,8 +185,8 @@ class Problem(NamedTuple):
     why: str
 
 
-Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync
-KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync)
+Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed
+KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _encode = json.JSONEncoder(separators=(",", ":")).encode
 _BUFFERED: Final = 1 << 16

@@ -21,6 +21,7 @@ from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum
 from typing import Any, NamedTuple, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
+from .disk_record import AtEffect
 from .shared_page import Order
 
 JsonObject = dict[str, Any]
@@ -606,8 +607,8 @@ class OccurrenceGate(NamedTuple):
     id: str
     kind: str
     """``"wait"``: it begins to wait; ``"waited"``: a wait has ended; ``"log"``: it has completed a line of output;
-    ``"write"``: it is about to write to a file; ``"connection"``: to send on a connection, or it has received there;
-    of a program, ``"effect"``: any thread of it is about to change the recorded directory."""
+    ``"connection"``: it is about to send on a connection, or has received there; of a program, ``"effect"``: any thread
+    of it is about to change the recorded directory."""
     number: int
 
 
@@ -616,7 +617,7 @@ class Fault(NamedTuple):
 
     id: str
     kind: str
-    """``"write"`` or ``"connection"``."""
+    """``"connection"``."""
     number: int
     error: int
     """The number of the error."""
@@ -785,7 +786,7 @@ class Assign(NamedTuple):
     endpoint: EndpointConfig | None
     recorded: bool
     """Its effects are recorded, or what code in C draws is answered; the last descriptor leads to the recorder."""
-    kill_at: int
+    at_effect: AtEffect
     syncs: bool
     """As in the order of a recorder, where it traces its program itself."""
 
@@ -1077,7 +1078,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
-    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig),
+    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig, AtEffect),
     *(LogGate, ListeningGate, LineGate, OccurrenceGate, Fault, Spot, Instruction, CountedPlace, Collect, TracedThread),
 )
 """What stands within a message."""
@@ -1109,7 +1110,7 @@ _FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
     for message in (*(row.message for row in TABLE if row.packing is Packing.JSON), *_PARTS)
 }
 _NESTED: dict[type[Any], frozenset[str]] = {
-    Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint"}),
+    Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint", "at_effect"}),
     Expect: frozenset({"common"}),
     MountPlan: frozenset({"common"}),
     ArmGates: frozenset({"gates", "places", "collect"}),
@@ -1124,6 +1125,7 @@ _PART: dict[str, type[Any]] = {
     "before_init": BeforeInit,
     "program": ProgramConfig,
     "endpoint": EndpointConfig,
+    "at_effect": AtEffect,
     "places": CountedPlace,
     "spots": Spot,
     "instructions": Instruction,

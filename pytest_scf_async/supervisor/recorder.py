@@ -12,6 +12,7 @@ kills the instance should the recorder die.
 from __future__ import annotations
 
 import contextlib
+import errno
 import mmap
 import os
 import signal
@@ -21,6 +22,7 @@ import struct
 from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
 from collections.abc import Callable, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
+from enum import Enum, auto
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
@@ -28,9 +30,12 @@ from ..protocol import linux, procfs
 from ..protocol.disk_record import (
     ORDER,
     PAGE,
+    UNKNOWN,
+    AtEffect,
     Data,
     Effect,
     Entry,
+    Failed,
     Forgotten,
     Gone,
     NodeKind,
@@ -43,7 +48,7 @@ from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from . import filter as seccomp
 from . import sockets, tracee
 from .random_numbers import RandomNumbers
-from .tracee import HERE
+from .tracee import HERE, Registers
 
 MOST_FILES: Final = 10_000
 MOST_BYTES: Final = 1 << 30
@@ -96,6 +101,15 @@ _LENGTH_AT: Final = {"write": 2, "pwrite64": 2, "sendfile": 3, "copy_file_range"
 _VECTORS: Final = ("writev", "pwritev", "pwritev2")
 _OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
 _OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
+_COPIED_FROM: Final = {"sendfile": (1, 2), "copy_file_range": (0, 1)}
+"""Which arguments say from which descriptor a call copies, and where in memory the offset is from which on."""
+_FREES: Final = 0x2 | 0x8
+"""Modes of ``fallocate``: FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE."""
+_BLOCK: Final = 512
+"""Bytes of the blocks that ``stat`` counts."""
+_FLAGS_AT: Final = {"open": 1, "openat": 2}
+_MAKE: Final = ("open", "creat", "mkdir", "mknod", "symlink", "link", "rename")
+"""What makes a name, if there is none yet."""
 _ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
 _SAYS: Final = frozenset(
     {"connect", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"},
@@ -142,6 +156,16 @@ class _Change(NamedTuple):
     """Its times are set."""
 
 
+class AtCall(Enum):
+    """What becomes of a call at whose entry a thread stands."""
+
+    GOES_ON = auto()
+    STOPS = auto()
+    """There is a gate before it; it is recorded when the thread makes it again."""
+    FAILS = auto()
+    """It returns an error without being made."""
+
+
 class _RefusedError(Exception):
     """A record cannot have what is in the directory; the text says why."""
 
@@ -166,9 +190,17 @@ class Disk:
         node = self._nodes.get(found.st_ino) if found.st_dev == self._device else None
         return [] if node is None else node.paths
 
+    def path_of(self, inode: int) -> str:
+        """A path that leads to a file of the directory."""
+        return self._nodes[inode].paths[0]
+
     def inode_of(self, found: os.stat_result) -> int:
         """That of what was *found* somewhere, if it is in the directory; else 0."""
         return found.st_ino if found.st_dev == self._device and found.st_ino in self._nodes else 0
+
+    def has(self, path: str) -> bool:
+        """Whether something is at that path."""
+        return path in self._inodes
 
     def is_on(self, path: str) -> bool:
         """Whether what is at a path anywhere is in the same file system."""
@@ -310,15 +342,15 @@ class Effects:
         *,
         server: str = "",
         complete: Callable[[Effect], Effect],
-        kill_at: int,
+        at_effect: AtEffect,
         kill: Callable[[], object],
         syncs: bool,
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
         *server* is the address at which this process itself serves what it traces, and *complete* adds what else it
-        knows of an effect. *kill* is called at the entry of the effect with the number *kill_at*. With *syncs* the
-        record has what makes files durable, too.
+        knows of an effect. *at_effect* says at which of them what happens: a kill is made by calling *kill*. With
+        *syncs* the record has what makes files durable, too.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
@@ -326,7 +358,12 @@ class Effects:
         self._event = 0
         """Names the event whose effects are recorded; 0: none has begun."""
         self._gate_at = 0
-        self._kill_at, self._kill = kill_at, kill
+        self._at_effect, self._kill = at_effect, kill
+        self._is_failing = False
+        """The next effect, or call that syncs, that may fail does."""
+        self._synced = 0
+        """How many calls that sync, and may fail, there were."""
+        self._registers = Registers()
         self._peers: dict[int, str] = {}
         """By its inode, to whom a socket is connected."""
         self._asked: set[int] = set()
@@ -359,32 +396,28 @@ class Effects:
         """Have `at_call` stop a thread before the effect with that *number*; 0: before none."""
         self._gate_at = number
 
-    def at_call(self, tid: int) -> bool:
-        """Record the call at whose entry thread *tid* stands, if it may change the directory.
-
-        Returns whether there is a gate before it: then it is recorded when the thread makes it again.
-        """
+    def at_call(self, tid: int) -> AtCall:
+        """Record the call at whose entry thread *tid* stands, if it may change the directory."""
         self.ended(tid)
         if self._control.drawn_from != self._event:
             if self._event:
                 self.stop()  # what the next event does, in the same instance, is no effect of this one
             self._event = self._control.drawn_from
         if self._disk is None:
-            return False
+            return AtCall.GOES_ON
         _, _, number, *arguments = tracee.entry_of(tid)
         name = _NUMBERS[number]
         has_effects = seccomp.has_effects(name, arguments)
         if not (has_effects or self._syncs):
-            return False
+            return AtCall.GOES_ON
         for other in [*self._in_flight]:
             self._look_for(other)  # what this call is about may be what another thread has just made
         disk = self._disk
         if disk is None:
-            return False
-        if self._syncs:
-            self._note_syncs(disk, tid, name, arguments)
-        if not has_effects:
-            return False
+            return AtCall.GOES_ON
+        fails = self._syncs and self._note_syncs(disk, tid, name, arguments)
+        if fails or not has_effects:
+            return AtCall.FAILS if fails else AtCall.GOES_ON
         is_gated = self._control.effects + 1 == self._gate_at
         asked = self._asked.copy() if is_gated else self._asked
         changes: list[_Change] = []
@@ -392,14 +425,14 @@ class Effects:
         if effect is None and name not in _OF_SOCKETS:
             effect, changes = self._changing(disk, tid, name, arguments)
         if effect is None:
-            return False
+            return AtCall.GOES_ON
         if is_gated:
             self._gate_at, self._asked = 0, asked
-            return True
-        self._add(effect)
-        if changes:
+            return AtCall.STOPS
+        fails = self._add(effect)
+        if changes and not fails:
             self._in_flight[tid] = changes
-        return False
+        return AtCall.FAILS if fails else AtCall.GOES_ON
 
     def _changing(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> tuple[Effect | None, list[_Change]]:
         """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
@@ -413,10 +446,14 @@ class Effects:
         except OSError:
             return None, []  # the call itself fails with it
         effect.paths.extend(change.path for change in changes)
+        if effect.call in _MAKE and changes:
+            effect = effect._replace(takes_space=_makes_name(disk, effect, name, arguments))
         return (effect if changes else None), changes
 
-    def _note_syncs(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> None:
+    def _note_syncs(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> bool:
         """Add to the record what is durable by now, and what the call at whose entry thread *tid* stands makes durable.
+
+        Returns whether that call fails.
 
         That a descriptor is closed is seen by its not being there, in whatever way: by ``close``, by ``dup2``, as its
         process has ended or executes another program. Each close counts, not the last one of several descriptors of one
@@ -428,23 +465,65 @@ class Effects:
                 del self._writers[pid, fd]
                 self._writer.add(Sync(inode, "close"))
         if name not in seccomp.SYNCS or name in _PATHS_AT:
-            return
+            return False
         with self._bounded():
             disk.look(())  # files that are mapped
         if name == "msync":
             inode = disk.mapped(_inode_mapped_at(tid, arguments[0]))
         else:
             inode = 0 if name == "sync" else _opened_by(disk, tid, _int(arguments[0]))
-        if inode or name == "sync" or (name == "syncfs" and disk.is_on(f"/proc/{tid}/fd/{_int(arguments[0])}")):
-            self._writer.add(Sync(0 if name == "syncfs" else inode, "fdatasync" if name == "fdatasync" else "fsync"))
+        is_all = name == "syncfs" and disk.is_on(f"/proc/{tid}/fd/{_int(arguments[0])}")
+        if not (inode or name == "sync" or is_all):
+            return False
+        sync = Sync(0 if is_all else inode, "fdatasync" if name == "fdatasync" else "fsync")
+        if name == "sync":  # it never fails
+            self._writer.add(sync)
+            return False
+        self._synced += 1
+        path = "" if is_all else disk.path_of(inode)
+        seen = self._complete(Effect(name, [path or "run.path"], self._clock.now_us, 0, tid))
+        self._writer.add(Sync(*sync[:2], self._synced, seen.text, seen.time_us, seen.function))
+        wanted = self._at_effect
+        is_there = wanted.is_sync and self._synced == wanted.number
+        return self._fails(tid, wanted.error == errno.EIO, is_there=is_there)
 
-    def _add(self, effect: Effect) -> None:
+    def _add(self, effect: Effect) -> bool:
+        """Record *effect*, and have happen what is to happen there; whether it fails."""
         now_us, records = self._clock.now_us, self._control.recorded
         self._writer.add(self._complete(effect._replace(time_us=now_us, records=records)))
         self._writer.flush()
         self._control.effects += 1
-        if self._control.effects == self._kill_at:
+        wanted = self._at_effect
+        is_there = not wanted.is_sync and self._control.effects == wanted.number
+        if is_there and not wanted.error:
             self._kill()
+        if is_there and wanted.cut:
+            self._cut(effect, wanted.cut)
+            return False
+        return self._fails(effect.thread, effect.may_fail_with(wanted.error), is_there=is_there)
+
+    def _fails(self, tid: int, may_fail: bool, *, is_there: bool) -> bool:
+        """Have the call at whose entry thread *tid* stands return the error without being made, if that is wanted."""
+        error = self._at_effect.error
+        if not (error and may_fail and (is_there or self._is_failing)):
+            return False
+        self._is_failing = self._at_effect.lasting
+        self._writer.add(Failed(error))
+        self._writer.flush()
+        self._registers.read(tid)
+        self._registers.set_number(tid, -1)
+        self._registers.result = -error
+        self._registers.write(tid)
+        return True
+
+    def _cut(self, effect: Effect, size: int) -> None:
+        """Have a write end when its file has *size* bytes, as on a disk that is full then."""
+        if effect.may_end_at(size):
+            self._is_failing = True
+            self._writer.add(Failed(self._at_effect.error))
+            self._registers.read(effect.thread)
+            self._registers.set_argument(_LENGTH_AT[effect.call], size - effect.start)
+            self._registers.write(effect.thread)
 
     def _said(self, tid: int, name: str, arguments: list[int]) -> Effect | None:
         """What a call says to another process, or is about to hear from one that was asked."""
@@ -517,7 +596,11 @@ class Effects:
             start = _offset_of(tid, name, arguments, fd, found.st_size)
             stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
             span = start, stop
+            has_more = name not in _COPIED_FROM or _has_more(tid, arguments, *_COPIED_FROM[name])
             effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
+            if start < stop and has_more and _grows(found, stop):
+                room_from = max(start, 0 if _has_holes(found) else found.st_size)
+                effect = effect._replace(takes_space=True, room_from=room_from if name in _LENGTH_AT else UNKNOWN)
             if self._syncs:
                 self._writers[procfs.thread_group_of(tid), fd] = found.st_ino
                 if _opened_with(tid, fd) & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
@@ -528,6 +611,8 @@ class Effects:
             span = _EVERYTHING
         elif name == "mmap":
             disk.maps(paths[0])
+        if name == "fallocate" and not arguments[1] & _FREES:
+            effect = effect._replace(takes_space=_grows(found, arguments[2] + arguments[3]))
         return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
 
     @staticmethod
@@ -583,6 +668,45 @@ def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: boo
                 return None if not above else f"{above[0]}/{last}" if above[0] else last
             text, base = os.readlink(whole), parent
     return None
+
+
+def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> bool:
+    """Whether a call makes a name where there is none, and does not fail as there is nothing that it could get."""
+    if disk.has(effect.paths[-1]):
+        return False
+    if effect.call in ("link", "rename"):
+        return len(effect.paths) == 2 and disk.has(effect.paths[0])
+    if effect.call != "open":
+        return True
+    if name == "openat2":  # its flags are in memory
+        return bool(tracee.read_memory(effect.thread, arguments[2], 1)[0] & os.O_CREAT)
+    return bool(arguments[_FLAGS_AT[name]] & os.O_CREAT)
+
+
+def _grows(found: os.stat_result, stop: int) -> bool:
+    """Whether a file needs more room when it is written up to *stop*: it is longer then, or has holes."""
+    return stop > found.st_size or _has_holes(found)
+
+
+def _has_holes(found: os.stat_result) -> bool:
+    return found.st_blocks * _BLOCK < found.st_size
+
+
+def _has_more(tid: int, arguments: list[int], descriptor_at: int, offset_at: int) -> bool:
+    """Whether the file from which a call copies has more than was read by now."""
+    fd, at = _int(arguments[descriptor_at]), arguments[offset_at]
+    found = os.stat(f"/proc/{tid}/fd/{fd}")
+    if not stat.S_ISREG(found.st_mode):
+        return True
+    return _position_of(tid, fd, at) < found.st_size
+
+
+def _position_of(tid: int, fd: int, address: int) -> int:
+    """Where a call goes on that takes its offset from there; 0: from the file's own position."""
+    if address:
+        return int.from_bytes(tracee.read_memory(tid, address, 8), "little")
+    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
+        return int(file.readline().split()[1])
 
 
 def _opened_by(disk: Disk, pid: int, fd: int) -> int:
@@ -690,13 +814,13 @@ def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> No
 def serve(orders: int) -> None:
     """Take an order from the socket with the descriptor *orders*, and do for an instance what it says.
 
-    At the effect with the number ``kill_at`` this process ends, and with it, at once, all that it traces.
+    A kill at an effect is this process's end: with it ends, at once, all that it traces.
     """
     with socket.socket(fileno=orders) as asked:
         data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
     if not data:
         return  # nobody needs it any more
-    wanted = Order(*ORDER.unpack(data))
+    wanted = Order.unpacked(data)
     *of_effects, control_file, connection = fds
     with socket.socket(fileno=connection) as instance:
         pid = 0
@@ -714,7 +838,7 @@ def serve(orders: int) -> None:
             effects = Effects(
                 *(root, record, clock, control),
                 complete=named,
-                kill_at=wanted.kill_at,
+                at_effect=wanted.at_effect,
                 kill=lambda: os._exit(0),
                 syncs=wanted.syncs,
             )

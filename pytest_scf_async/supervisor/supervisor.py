@@ -26,7 +26,7 @@ from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
 from ..protocol import linux, messages, procfs, shared_page
-from ..protocol.disk_record import Effect
+from ..protocol.disk_record import AtEffect, Effect
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import Order
 from . import filter as seccomp
@@ -167,17 +167,17 @@ class Supervisor:
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
 
-    def record(self, root: int, record: int, kill_at: int, *, syncs: bool) -> None:
+    def record(self, root: int, record: int, at_effect: AtEffect, *, syncs: bool) -> None:
         """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors.
 
-        At the effect with the number *kill_at* this process ends, and with it all that it traces. With *syncs* the
-        record also has what makes files durable.
+        *at_effect* says what happens at which of them: a kill ends this process, and with it all that it traces. With
+        *syncs* the record also has what makes files durable.
         """
         self._effects = Effects(
             *(root, record, self._clock, scheduler.control),
             server=self._client.server,
             complete=self._completed,
-            kill_at=kill_at,
+            at_effect=at_effect,
             kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
             syncs=syncs,
         )
@@ -926,7 +926,7 @@ def serve(
         idle_ok=config.idle_ok,
     )
     if recorded is not None:
-        made.record(*recorded, config.kill_at, syncs=config.syncs)
+        made.record(*recorded, config.at_effect, syncs=config.syncs)
     if config.own_random:
         made.draw()
     made.serve()

@@ -29,7 +29,7 @@ from .clock_reads import READS
 from .proc_reads import CALL, COUNTERS, STATE
 from .random_numbers import RandomNumbers
 from .readiness import IN_MILLISECONDS, Readiness
-from .recorder import Effects
+from .recorder import AtCall, Effects
 from .sockets import Connections
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
@@ -726,8 +726,12 @@ class Tree:
 
     def _at_call(self, thread: Thread) -> None:
         registers, tid = self._registers, thread.tid
-        if self._recorder is not None and self._recorder.at_call(tid):
+        becomes = AtCall.GOES_ON if self._recorder is None else self._recorder.at_call(tid)
+        if becomes is AtCall.STOPS:
             self._stop_before(thread)
+            return
+        if becomes is AtCall.FAILS:
+            self._resume(thread)
             return
         registers.read(tid)
         name = _NUMBERS.get(registers.number(tid), "")

@@ -30,6 +30,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "left_out": swept.left_out,
         "about_effects": list(swept.about_effects),
         "several_writers": swept.several_writers,
+        "is_job": swept.is_job,
         "forced_only": swept.forced_only,
         "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),

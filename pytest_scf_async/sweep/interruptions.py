@@ -20,8 +20,8 @@ FileSystem: TypeAlias = Literal["posix", "ext4", "nfs"]
 FILE_SYSTEMS: tuple[FileSystem, ...] = ("posix", "ext4", "nfs")
 Failure: TypeAlias = Literal["enospc", "eio", "reset"]
 FAULTS: dict[Failure, tuple[str, int]] = {
-    "enospc": ("write", errno.ENOSPC),
-    "eio": ("write", errno.EIO),
+    "enospc": ("effect", errno.ENOSPC),
+    "eio": ("effect", errno.EIO),
     "reset": ("connection", errno.ECONNRESET),
 }
 """By name: the kind of points at which it comes, and the number of the error."""
@@ -39,9 +39,15 @@ class Interruption:
     failure: Failure | None = None
     """What fails at the point."""
     lasting: bool = False
-    """All later writes, or all later traffic, of the event fails, too."""
+    """All later effects of the event that the error may meet, or all its later traffic, fail, too."""
     file_system: FileSystem | None = None
     """What decides which changes are on the disk when the power fails; None: as fits the function."""
+
+    @property
+    def error(self) -> int:
+        """The number of the error with which an effect fails; 0: none does."""
+        kind, error = ("", 0) if self.failure is None else FAULTS[self.failure]
+        return error if kind == "effect" else 0
 
     @property
     def name(self) -> str:
@@ -81,12 +87,16 @@ def graceful(
 
 
 def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
-    """An error of the kernel: at each write of the handler to a file ``"enospc"`` (no space left on the device) or
-    ``"eio"`` (input/output error), at each piece of traffic on its connections ``"reset"``.
+    """An error of the kernel, with which the event goes on.
 
-    The event goes on with the exception that it meets. With *lasting* all later ones of that event fail, too. Writes
-    and traffic of code in C are not among them. For ``how=`` of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for
-    another failure.
+    - ``"enospc"`` (no space left on the device) meets each effect that takes space: a write that makes a file longer or
+      fills a hole of it, and what makes a name (a file, a directory, a link, a rename to a new name). It also meets a
+      write in its middle: a part is written, and the next such effect fails.
+    - ``"eio"`` (input/output error) meets each effect that changes ``run.path``.
+    - ``"reset"`` meets each piece of traffic on connections of the main thread in Python.
+
+    The system call fails, whoever makes it. With *lasting* all later ones of that event fail, too. For ``how=``
+    of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another failure.
     """
     if failure not in FAULTS:
         raise ScfUsageError(f"fault({failure!r}) is not valid: it is {' or '.join(map(repr, FAULTS))}")

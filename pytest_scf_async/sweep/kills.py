@@ -7,7 +7,8 @@ handler that has had no SIGTERM; a run that was stopped with grace has those tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence, Set
+import errno
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence, Set
 from dataclasses import replace
 from pathlib import Path
 from typing import NamedTuple
@@ -17,7 +18,7 @@ from ..lockstep.event import Moment
 from ..model.timeline import AnyEntry, SignalSent, Waited, Written
 from ..protocol.disk_record import Effect
 from .interruptions import FileSystem
-from .points import Point, effect_point, power_point
+from .points import Point, effect_point, power_point, sync_point
 from .power import PowerRecord
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
 from .states import Image, State
@@ -47,10 +48,13 @@ class _Place(NamedTuple):
 
 
 class Kills:
-    """The points of a run that was recorded, and what comes of a kill at each of them."""
+    """The points of a run that was recorded, what comes of a kill at each of them, and which of them may fail."""
 
-    def __init__(self, recorded: Outcome, known: Set[LeftBy] = frozenset()) -> None:
-        """Where the run was interrupted, its points are those after that which leave what is not *known* yet."""
+    def __init__(self, recorded: Outcome, known: Set[LeftBy] = frozenset(), *, errors: Collection[int] = ()) -> None:
+        """Where the run was interrupted, its points are those after that which leave what is not *known* yet.
+
+        Else effects that may fail with one of the *errors* are among its points, too.
+        """
         assert recorded.record is not None
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
@@ -69,6 +73,7 @@ class Kills:
         """What comes of kills, by how the event is killed, ..."""
         self._resumed: dict[_Key, Outcome] = {}
         """... and of the events after it, which may be the same however it was."""
+        self._errors = errors
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
         self._places = dict(self._all(recorded.points if self._has_places else (), known))
@@ -85,6 +90,11 @@ class Kills:
         place = self._places.get(point)
         lines = point.found.number - 0.5 if place is None else float(place.at.lines)
         return point.seconds, point.kind == "wait", lines
+
+    @property
+    def syncs(self) -> list[Point]:
+        """Its calls that sync, where they are recorded; none of them is a point of kills."""
+        return [sync_point(each, self._lived.record.start_us) for each in self._record.syncs]
 
     @property
     def left_by(self) -> list[tuple[Point, LeftBy]]:
@@ -119,6 +129,17 @@ class Kills:
         """Whether only a real run says that, as the handler has spoken to another process by then."""
         return point in self._places and self._places[point].is_real
 
+    def may_fail(self, point: Point, error: int) -> bool:
+        """Whether *point* is an effect, or a sync, that the kernel may refuse with that error."""
+        if point.kind == "sync":
+            return error == errno.EIO
+        return point.kind == "effect" and self._fails(point.found.number, point.cut, error)
+
+    def _fails(self, number: int, cut: int, error: int) -> bool:
+        """Whether that effect may fail, or be cut, with that error."""
+        effect = self._record.effects[number - 1]
+        return effect.may_fail_with(error) and not (cut and (error != errno.ENOSPC or not effect.may_end_at(cut)))
+
     def effect(self, label: str) -> Point:
         """The effect of that name. Raises ``NotReachedError`` where the run has none, or none that differs."""
         for point in self._places:
@@ -147,7 +168,8 @@ class Kills:
             place = _Place(state.key, digest, at, number > self._spoke_at)
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
-            if is_new or takes_signals:
+            fails = self._stop is None and any(self._fails(number, cut or 0, error) for error in self._errors)
+            if is_new or takes_signals or fails:
                 left.add(place.key)
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
                 yield replace(point, after=self._stop, of_program=takes_signals, is_new=is_new), place

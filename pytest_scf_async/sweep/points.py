@@ -13,7 +13,7 @@ from ..lockstep.places import Place
 from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
-from ..protocol.disk_record import Effect
+from ..protocol.disk_record import Effect, Sync
 from .states import State
 
 __tracebackhide__ = hidden_from_users
@@ -35,8 +35,8 @@ class Point:
     within the line where Python looks for signals for the second time (after its second call, say), on its third turn;
     ``export.py:42(Stopped)+1#1``, the same in the body of a class, or of a function of one line, that begins there;
     ``wait#2``, within the second wait of the main thread; ``waited#2``, right after it; ``log#2``, behind the second
-    line of the log that a library has written; ``write#2``, at the second write to a file, and ``connection#2``, at the
-    second piece of traffic on connections, for faults; ``effect#7``, before the seventh system call that changes
+    line of the log that a library has written; ``connection#2``, at the second piece of traffic on connections, and
+    ``sync#2``, at the second call that syncs, for faults; ``effect#7``, before the seventh system call that changes
     ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there;
     ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing."""
     kind: str
@@ -56,10 +56,12 @@ class Point:
     """It is an effect of a program, which gets its signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
+    cut: int = 0
+    """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
     """What was not synced, where the machine is gone; empty: it is not."""
     function: str = field(default="", compare=False)
-    """Of an effect in a finding: the library's function that its line has called; empty: it is not known."""
+    """Of an effect, or a sync, in a finding: the library's function that its line has called; empty: not known."""
 
     @property
     def graceful(self) -> bool:
@@ -121,7 +123,8 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
     at_default, text = effect.at_default, effect.text
     found = messages.Point("effect", effect.time_us, state.number, path, line, text=text, at_default=at_default)
-    return Point(state.name, "effect", file, line, (effect.time_us - start_us) / 1e6, found, state.text)
+    seconds = (effect.time_us - start_us) / 1e6
+    return Point(state.name, "effect", file, line, seconds, found, state.text, cut=state.cut or 0)
 
 
 def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> Point:
@@ -129,6 +132,12 @@ def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> 
     assert state.missing is not None
     made = effect_point(state._replace(effect=at), last, start_us)
     return replace(made, label=state.name, kind="power", text=state.text, missing=state.missing.text)
+
+
+def sync_point(sync: Sync, start_us: int) -> Point:
+    """The point at a call that syncs, for faults; at which line that is, no run but one that names functions knows."""
+    found = messages.Point("sync", sync.time_us, sync.number, "", 0, text=sync.text)
+    return Point(f"sync#{sync.number}", "sync", "", 0, (sync.time_us - start_us) / 1e6, found, sync.text)
 
 
 def effect_named(label: str, after: Point) -> Point:

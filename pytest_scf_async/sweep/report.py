@@ -31,7 +31,7 @@ NAMED = 4
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 SAME = "What it reads from outside (a file, real time) has to be the same in each run"
-_SHOWN_WITH_TEXT = ("wait", "waited", "log", "effect", "power")
+_SHOWN_WITH_TEXT = ("wait", "waited", "log", "effect", "sync", "power")
 """Kinds of points that are not lines."""
 _PASSES = ("first", "second", "third")
 
@@ -287,7 +287,7 @@ def _neighbours(swept: Swept, run: SweepRun) -> str:
 
 def _alike(run: SweepRun) -> tuple[object, ...]:
     """What is the same for interruptions of which one is the next after another."""
-    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None
+    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None, run.point.kind == "sync"
 
 
 def _attempts(run: SweepRun) -> Iterator[str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import errno
 import os
 import subprocess
 import tempfile
@@ -20,6 +21,7 @@ from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
 from ..model.transitions import Fact
 from ..protocol import messages
+from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
 from ..protocol.linux import remove_tree
 from ..protocol.shortening import shortened
 from ..report.cause import function_traceback, last_error, short_message
@@ -29,7 +31,7 @@ from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption, Kind
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
-from .states import DiskRecord
+from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
 __tracebackhide__ = hidden_from_users
@@ -177,7 +179,19 @@ class Plan:
     @property
     def is_killed_at_effect(self) -> bool:
         """Whether a kill, or the function's timeout, ends it before an effect."""
-        return bool(self.steps) and self.steps[-1].point.kind == "effect" and self.steps[-1].by.kind != "graceful"
+        return self._ends_at_effect and self.steps[-1].by.kind not in ("graceful", "fault")
+
+    @property
+    def _ends_at_effect(self) -> bool:
+        return bool(self.steps) and self.steps[-1].point.kind in ("effect", "sync")
+
+    @property
+    def at_effect(self) -> AtEffect:
+        """What happens at an effect of it, if it is no SIGTERM: a real kill, or an error."""
+        if not self._ends_at_effect or self.steps[-1].by.kind == "graceful":
+            return AtEffect()
+        point, by = self.steps[-1].point, self.steps[-1].by
+        return AtEffect(point.found.number, by.error, by.lasting, point.kind == "sync", point.cut)
 
     @property
     def key(self) -> str:
@@ -328,12 +342,15 @@ class Runner:
         Raises ``NotReachedError`` where the handler does not come to the point.
         """
         empty_directory(self.path)
-        kill_at = plan.steps[-1].point.found.number if plan.is_killed_at_effect and killed is None else 0
-        counted = killed is None and any(step.point.kind == "effect" for step in plan.steps)
+        at_effect = plan.at_effect
+        syncs = plan.syncs or at_effect.error == errno.EIO
+        counted = killed is None and any(step.point.kind in ("effect", "sync") for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path, kill_at, draws=self._draws, syncs=plan.syncs)) as recording:
+        with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
+            if at_effect.error:
+                return replace(outcome, written=_written_before_failure(recording, plan.steps[-1].point))
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
@@ -431,7 +448,8 @@ class Runner:
         they were when the points were collected.
         """
         if plan.steps and plan.steps[0].by.failure is not None:
-            event._fail_at(*_fault_of(plan.steps[0]))
+            if not plan.at_effect.error:
+                event._fail_at(*_fault_of(plan.steps[0]))
             if plan.collects:
                 self._collect(event, plan)
             return 0
@@ -478,11 +496,8 @@ class Runner:
         return None if done.returncode else Path(copy)
 
     def _written(self) -> tuple[str, ...]:
-        found = sorted(path for path in self.path.rglob("*") if not path.is_dir())
-        sizes = {path: path.lstat().st_size for path in found}
-        return tuple(
-            f"{path.relative_to(self.path)} ({size:,} byte{'s' * (size != 1)})" for path, size in sizes.items()
-        )
+        found = (path for path in self.path.rglob("*") if not path.is_dir())
+        return _shown({str(path.relative_to(self.path)): path.lstat().st_size for path in found})
 
     def _end_of(self, plan: Plan, run: Run) -> str | None:
         """What names the end of the interrupted event; see ``Outcome.end``. All that a cold start finds is in it."""
@@ -628,6 +643,26 @@ def exit_code(event: AsyncEvent) -> int | None:
     if event._event.status is Status.FINISHED:
         return 0
     return None if ended is None else ended.code
+
+
+def _shown(sizes: Mapping[str, int]) -> tuple[str, ...]:
+    """Files, with their sizes in bytes."""
+    return tuple(f"{path} ({size:,} byte{'s' * (size != 1)})" for path, size in sorted(sizes.items()))
+
+
+def _written_before_failure(recording: Recording, point: Point) -> tuple[str, ...]:
+    """What was in the directory when the call at *point* failed. Raises ``NotReachedError``: it has not."""
+    image, last = Image(), ""
+    for item, content in recording.items():
+        if isinstance(item, (Effect, Sync)):
+            last = item.text
+        if isinstance(item, Failed):
+            if without_numbers(last) != without_numbers(point.found.text):
+                break
+            entries = {path: image.nodes[inode].entry for path, inode in image.inodes.items()}
+            return _shown({path: each.size for path, each in entries.items() if each.kind != "directory"})
+        image.apply(item, content)
+    raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

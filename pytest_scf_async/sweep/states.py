@@ -10,12 +10,12 @@ import hashlib
 import itertools
 import os
 import re
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import NamedTuple
 
-from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Problem
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Problem, Sync
 
 _MODULUS = 1 << 128
 _END = "the end"
@@ -172,12 +172,13 @@ def _writers(effects: Iterable[Effect]) -> set[int]:
     return {effect.thread for effect in effects if not effect.said}
 
 
-def _without_numbers(text: str) -> str:
+def without_numbers(text: str) -> str:
+    """*text* with the same number in place of each, as ids of processes are in names."""
     return re.sub(r"\d+", "0", text)
 
 
 def _sequence(effects: Iterable[Effect]) -> list[str]:
-    return [_without_numbers(effect.text) for effect in effects]
+    return [without_numbers(effect.text) for effect in effects]
 
 
 class Missing(NamedTuple):
@@ -242,6 +243,8 @@ class DiskRecord:
         self.items = list(items)
         """Each item, with its bytes."""
         self.effects = [item for item, _ in self.items if isinstance(item, Effect)]
+        self.syncs = [item for item, _ in self.items if isinstance(item, Sync) and item.number]
+        """The calls that sync, and may fail."""
         self.problems = [item.why for item, _ in self.items if isinstance(item, Problem)]
 
     def first_difference(self, other: DiskRecord) -> int | None:
@@ -256,13 +259,14 @@ class DiskRecord:
         alike = itertools.takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))
         return sum(1 for _ in alike)
 
-    def function_at(self, number: int, text: str) -> tuple[str, str, int]:
-        """The library's function that has the effect with that *number*, and the file and the line of its call.
+    def function_at(self, kind: str, number: int, text: str) -> tuple[str, str, int]:
+        """The library's function that has the effect, or the ``"sync"``, with that *number*, and where it was called.
 
-        Empty where it is not known, and where that effect has another *text*, but for numbers.
+        Empty where it is not known, and where that one has another *text*, but for numbers.
         """
-        effects, shown = self.effects[number - 1 : number], _without_numbers(text)
-        found = next((each.function for each in effects if _without_numbers(each.text) == shown), "")
+        calls: Sequence[Effect | Sync] = self.syncs if kind == "sync" else self.effects
+        at, shown = calls[number - 1 : number], without_numbers(text)
+        found = next((each.function for each in at if without_numbers(each.text) == shown), "")
         name, _, place = found.partition("@")
         file, _, line = place.rpartition(":")
         return name, file, int(line or 0)

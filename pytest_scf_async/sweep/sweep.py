@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import itertools
 import json
 import os
@@ -73,6 +74,8 @@ _THINNED = (
     f"power failures: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
     "or at the end, not at each effect in between"
 )
+_NAMED_CALLS = ("effect", "sync")
+"""The kinds of points of which a finding names the function that has made the call."""
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
@@ -267,6 +270,7 @@ class _Sweeper:
         self._states = {}
         undisturbed = self._undisturbed()
         points: Sequence[Point] = undisturbed.points if self._kills is None else self._kills.points
+        points = [*points, *([] if self._kills is None else self._kills.syncs)]
         points = [*points, *(point for powers in self._powers.values() for point in powers.points)]
         runs: dict[Number, SweepRun] = {}
         incomplete, stopped = "", False
@@ -621,16 +625,16 @@ class _Sweeper:
             return made
         earliest = [alike.earliest for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED]]
         records: dict[tuple[Step, ...], DiskRecord] = {}
-        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest if run.point.kind == "effect"):
+        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest if run.point.kind in _NAMED_CALLS):
             record = None if self._is_late() else self._record_with_functions(steps)
             if record is not None:
                 records[steps] = record
         named = []
         for run in made:
             point = run.point
-            known = records.get(run.outcome.plan.steps[:-1]) if point.kind == "effect" else None
+            known = records.get(run.outcome.plan.steps[:-1]) if point.kind in _NAMED_CALLS else None
             function, file, line = (
-                ("", "", 0) if known is None else known.function_at(point.found.number, point.found.text)
+                ("", "", 0) if known is None else known.function_at(point.kind, point.found.number, point.found.text)
             )
             if function:  # the last point before it may be of a listener that has interrupted the line
                 file = point.file if point.file.endswith(file) else file
@@ -642,7 +646,8 @@ class _Sweeper:
         question = replace(self._runner.question, check=None, done=None, attempts=0)
         runner = Runner(question, self._bench.stages, self._runner.path, self._bench.scratch)
         try:
-            return runner.run(Plan(steps, collects=True, recorded=True, functions=True), lambda _: True).record
+            named = Plan(steps, collects=True, recorded=True, syncs=True, functions=True)
+            return runner.run(named, lambda _: True).record
         except (NotReachedError, CannotEndError):
             return None
 
@@ -751,11 +756,12 @@ class _Sweeper:
         has_effects = any(how.kind in ("forced", "timeout") for how in self._hows)
         if not runtime.has_places and self._choice.which == "lines":
             has_effects = True  # a program is stopped with grace there, too
-        needs_syncs = any(how.kind == "power" for how in self._hows)
-        has_effects |= needs_syncs
+        errors = {how.error for how in self._hows} - {0}
+        needs_syncs = errno.EIO in errors or any(how.kind == "power" for how in self._hows)
+        has_effects |= needs_syncs or bool(errors)
         recorded = has_effects and runtime.can_be_recorded
-        if needs_syncs and not recorded:
-            self._refuse_power("a container is not recorded")
+        if not recorded:
+            self._refuse_unrecorded("a container is not recorded")
         if has_effects and not recorded:
             self._about_effects.append(_OF_A_CONTAINER)
         began = REAL.monotonic()
@@ -781,12 +787,12 @@ class _Sweeper:
         self._reaches(first)
         self._reaches(second)
         if first.record is not None:
-            if needs_syncs and first.record.problems:
-                self._refuse_power(first.record.problems[0])
+            if first.record.problems:
+                self._refuse_unrecorded(first.record.problems[0])
             self._about_effects += first.record.remarks()
             self._spoke_to = next((each.paths[0] for each in first.record.effects if each.said), "")
             if not first.record.problems:
-                self._kills = Kills(first)
+                self._kills = Kills(first, errors=errors)
                 question = self._runner.question
                 if not any((question.check, question.done, question.retry)):  # these have the log of what was killed
                     self._left = self._kills.leave
@@ -797,11 +803,15 @@ class _Sweeper:
         self._require_compared(first)
         return replace(first, lived=None, record=None)
 
-    def _refuse_power(self, why: str) -> None:
-        raise ScfUsageError(
-            f"sweep: how='power' needs a record of what function {self._name!r} changes in run.path, and there is "
-            f"none: {why}"
-        )
+    def _refuse_unrecorded(self, why: str) -> None:
+        """Refuse interruptions that need a record, if there are some."""
+        how = next((how for how in self._hows if how.kind == "power" or how.error), None)
+        if how is not None:
+            shown = "'power'" if how.kind == "power" else f"fault({how.failure!r})"
+            raise ScfUsageError(
+                f"sweep: how={shown} needs a record of what function {self._name!r} changes in run.path, and there is "
+                f"none: {why}"
+            )
 
     def _add_powers(self, undisturbed: Outcome, kills: Kills) -> None:
         for how in self._hows:
@@ -912,6 +922,8 @@ class _Sweeper:
         """Whether *point* is one for that interruption: kills after a SIGTERM come from the run that had it."""
         if how.kind == "power" or point.kind == "power":
             return how in self._powers and self._powers[how].has(point)
+        if how.error:
+            return self._kills is not None and self._kills.may_fail(point, how.error)
         if self._kills is None or how.kind not in ("forced", "timeout"):
             return _applies(how, point)
         if point.kind == "effect" and how.kind == "timeout":
@@ -980,7 +992,8 @@ class _Sweeper:
             else:
                 outcome = self._runner.run(plan, self._is_done)
         except NotReachedError as error:
-            if len(plan.steps) > 1 or (last.point.kind == "effect" and self._kills and self._kills.has_several_threads):
+            is_call = last.point.kind in _NAMED_CALLS
+            if len(plan.steps) > 1 or (is_call and self._kills and self._kills.has_several_threads):
                 self._leave_out(plan)
                 return None
             raise ScfUsageError(

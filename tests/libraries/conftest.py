@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 _TESTS = Path(__file__).parents[1]
-sys.path[:0] = [str(path) for path in (_TESTS, _TESTS / "process") if str(path) not in sys.path]
+sys.path[:0] = [str(path) for path in (_TESTS, _TESTS / "process", _TESTS / "sweep") if str(path) not in sys.path]
 
 _spec = importlib.util.spec_from_file_location("fixtures_of_processes", _TESTS / "process" / "conftest.py")
 assert _spec is not None

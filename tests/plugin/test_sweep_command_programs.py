@@ -99,6 +99,20 @@ def test_after_its_grace_it_is_killed(project: pytest.Pytester, capsys: pytest.C
     assert "with how=graceful,forced=30" in capsys.readouterr().out
 
 
+def test_a_full_disk(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    assert swept(project, RENAMES, "--how=fault,enospc") == 1
+    output = capsys.readouterr().out
+    first, headline, *_ = output.splitlines()
+    where = "(fault,enospc) at effect#2 (write new), 60 s after the event's start"
+    assert first == f'lost: line "done" of page, when the handler is interrupted {where}'
+    project.makepyfile(test_pasted=output.partition("This test fails in the same way:\n\n")[2])
+    result = project.runpytest_inprocess("test_pasted.py")
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines([f"E *AssertionError: {headline}"])
+    assert swept(project, RENAMES, "--how=fault,enospc", "--replay=fault,enospc@effect#2") == 1
+    assert swept(project, RENAMES.replace("; mv", " && mv"), "--how=fault,enospc", "--how=fault,eio") == 0
+
+
 TRAINS = """
 import sys, time
 from pathlib import Path

@@ -287,67 +287,6 @@ def test_the_lines_of_a_handler_of_sigterm_are_points_of_a_second_termination(
 
 # -- faults ------------------------------------------------------------------------------------------------------------
 
-WRITER = """
-    import os
-    def main_handler(event, context):
-        written = 0
-        for number in range(10):
-            try:
-                with open(f"{os.environ['OUT']}/{number}", "w") as file:
-                    file.write(f"row {number}")
-                written += 1
-            except OSError as error:
-                print(number, error)
-        return written
-    """
-
-
-@pytest.mark.parametrize(("lasting", "missing"), [(False, 1), (True, 7)])
-def test_a_write_fails_once_or_from_there_on(
-    scf_runtime: ScfRuntime, deployed: Deploy, *, lasting: bool, missing: int
-) -> None:
-    sweep = scf_runtime.sweep(
-        deployed(WRITER),
-        each_run=each_run,
-        how=[fault("enospc", lasting=lasting), fault("eio")],
-        attempts=1,
-        retry=None,
-    )
-
-    assert not sweep.failures  # each is invoked again, and writes all
-    assert labels(sweep) == [f"write#{number}" for number in range(1, 11)]
-    (fourth,) = [run for run in sweep.runs if run.how.startswith("fault,enospc") and run.point.label == "write#4"]
-    assert [each.status for each in fourth.outcome.attempts] == ["FINISHED", "FINISHED"]
-    one_event = scf_runtime.sweep(
-        scf_runtime.functions["job"], each_run=each_run, how=fault("eio", lasting=lasting), done=bool
-    )
-    assert [run.outcome.effects.result for run in one_event.runs][3] == 10 - missing
-
-
-def test_a_file_that_is_written_in_place_is_lost_when_the_disk_is_full(
-    scf_runtime: ScfRuntime, deployed: Deploy
-) -> None:
-    function = deployed(
-        """
-        import os
-        def main_handler(event, context):
-            path = f"{os.environ['OUT']}/total"
-            if not os.path.exists(path):
-                with open(path, "w") as file:
-                    file.write("100")
-            return os.path.exists(path)
-        """
-    )
-    once = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc"))
-    assert not once.failures  # closing the file writes a second time
-    sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=True))
-
-    with pytest.raises(
-        AssertionError, match=r"lost \(fault,enospc,lasting, 1 interruption\), first at write#1"
-    ) as failure:
-        sweep.assert_survives()
-    assert "write 1 fails with ENOSPC: total" in str(failure.value)
-
 
 def test_a_connection_is_reset_for_both_of_its_ends(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(

@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from internals import messages
+from internals import disk_record, messages
 
 COMMON = messages.CommonMounts(["/tmp", "/dev/shm"], [("/opt/ä", "/opt", False)])
 ASSIGN = messages.Assign(
@@ -46,7 +46,7 @@ ASSIGN = messages.Assign(
     ),
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
     recorded=False,
-    kill_at=0,
+    at_effect=disk_record.AtEffect(7, 28, lasting=True),
     syncs=False,
 )
 
@@ -230,7 +230,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
                 messages.ListeningGate("listening-2", 15),
                 messages.LineGate("line-3", 0, 3),
                 messages.OccurrenceGate("point-4", "waited", 2),
-                messages.Fault("fault-5", "write", 3, 28, lasting=False),
+                messages.Fault("fault-5", "connection", 3, 104, lasting=False),
             ],
             [
                 messages.CountedPlace(
@@ -242,10 +242,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             messages.Collect(["/c"], ["venv/*"]),
         ),
         (
-            b'/\x02\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
+            b'5\x02\x00\x00#{"gates":[{"id":"log-1","at":"log","count":2,"regular":false,"pattern":"\\u00fcber"'
             b',"flags":0},{"id":"listening-2","at":"listening","signum":15},{"id":"line-3","at":"line","'
             b'slot":0,"pass":3},{"id":"point-4","at":"occurrence","kind":"waited","number":2},{"id":"faul'
-            b't-5","at":"fault","kind":"write","number":3,"error":28,"lasting":false}],"places":'
+            b't-5","at":"fault","kind":"connection","number":3,"error":104,"lasting":false}],"places":'
             b'[{"slot":0,"spots":[{"file":"/c/index.py","name":"f","first":1,"line":2,"low":2,"high":3}]'
             b',"instructions":[{"file":"/c/index.py","name":"f","first":1,"offset":24}]}],"collect":{"ro'
             b'ots":["/c"],"exclude":["venv/*"]}}'
@@ -276,7 +276,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'\x85\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xb4\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -287,7 +287,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"kill_at":0,"syncs":false}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),
     "assign_plain": (
@@ -296,11 +296,11 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
         ),
         (
-            b'\xf5\x01\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'$\x02\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
             b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
-            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"kill_at":0,"syncs":false}'
+            b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),
 }

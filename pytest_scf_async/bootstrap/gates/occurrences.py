@@ -1,6 +1,6 @@
-"""Count the waits of the main thread, what it writes and sends, and stop or fail at the one that the sweep names.
+"""Count the waits of the main thread, its lines of output and what it sends, and stop or fail where the sweep says.
 
-Waits and writes that user code begins itself are calls of it, after which Python looks for signals: ``collecting`` has
+Waits and lines that user code begins itself are calls of it, after which Python looks for signals: ``collecting`` has
 a point there. Here are those in between: the wait while it lasts, and what libraries do.
 """
 
@@ -10,7 +10,6 @@ import _thread
 import ctypes
 import errno
 import os
-import stat
 import sys
 from collections.abc import Callable, Sequence
 from typing import NoReturn
@@ -87,11 +86,9 @@ def set_gates(gates: Sequence[messages.OccurrenceGate | messages.Fault], *, coll
         scheduler.become(_CountingScheduler)
         scheduler.begin()  # type: ignore[attr-defined]
         output.report_lines_to(_line_written)
-        output.report_writes_to(_writes)
         connections.report_traffic_to(_sends_or_received)
     elif not counts and isinstance(scheduler, _CountingScheduler):
         output.report_lines_to(None)
-        output.report_writes_to(None)
         connections.report_traffic_to(None)
         scheduler.stop()
         scheduler.become(Scheduler)
@@ -101,12 +98,6 @@ def set_gates(gates: Sequence[messages.OccurrenceGate | messages.Fault], *, coll
 def _line_written(line: str) -> None:
     if _get_ident() == scheduler.main_ident:
         _occurs("log", line)
-
-
-def _writes(fd: int) -> None:
-    """The calling thread is about to write to *fd*, which is not the output."""
-    if _get_ident() == scheduler.main_ident and stat.S_ISREG(os.fstat(fd).st_mode):
-        _occurs("write", os.path.basename(os.readlink(f"/proc/self/fd/{fd}")))
 
 
 def _sends_or_received(fd: int, peer: str) -> None:
@@ -128,7 +119,6 @@ def fail(kind: str, error: int, *, lasting: bool) -> NoReturn:
     """Fail as the kernel does; with *lasting* all that is of that *kind* fails from here on."""
     if lasting:
         _lasting[kind] = error
-        output.report_writes_to(_writes)
     raise OSError(error, os.strerror(error))
 
 

@@ -54,17 +54,6 @@ def set_gates(gates: list[messages.LogGate]) -> None:
     _gates[:] = [_Gate(gate) for gate in gates]
 
 
-_report_write: Callable[[int], None] | None = None
-"""Called with the descriptor before each write of Python, while the sweep wants that; what it raises the write raises.
-"""
-
-
-def report_writes_to(report: Callable[[int], None] | None) -> None:
-    """Call *report* before each write to a descriptor by the patches."""
-    global _report_write
-    _report_write = report
-
-
 def report_lines_to(report: Callable[[str], None] | None) -> None:
     """Call *report* with each line that is written through the patches, outside the locks of the streams."""
     global _report_line
@@ -178,11 +167,11 @@ def _is_output(fd: int) -> bool:
 def _write_rest(fd: int, data: Any, written: int, size: int) -> int:
     """Finish a write that was cut short, as one is that blocks when its process is stopped and continued.
 
-    That is what the harness does, and the platform does not. Gives how much of *data* is written in the end: all of it,
-    unless the kernel had another reason, such as a disk that is full.
+    That is what the harness does, and the platform does not; it cuts no write to a file, as a disk does that is full.
+    Gives how much of *data* is written in the end: all of it, unless the kernel had another reason.
     """
     try:
-        if os.get_blocking(fd):
+        if os.get_blocking(fd) and not stat.S_ISREG(os.fstat(fd).st_mode):
             with memoryview(data) as view, view.cast("B") as octets:
                 while 0 < written < size:
                     count = _real_write(fd, octets[written:])
@@ -206,8 +195,6 @@ _STANDARD = (1, 2)
 
 def _before_write(fd: int) -> None:
     clock.reads[0] = 0
-    if _report_write is not None and scheduler.active:
-        _report_write(fd)
     if (scheduler.moved or scheduler.row_owed) and _is_output(fd):
         scheduler.before_output()
 
