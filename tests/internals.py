@@ -29,8 +29,8 @@ from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
-from pytest_scf_async.instances.prefork import _preforked, _recorders, take_preforked
-from pytest_scf_async.instances.recording import Recording
+from pytest_scf_async.instances.prefork import _preforked, take_preforked
+from pytest_scf_async.instances.recording import Recording, _recorders
 from pytest_scf_async.instances.runtimes import binary as binary_files
 from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
 from pytest_scf_async.instances.runtimes.choice import runtime_of
@@ -186,17 +186,16 @@ def preforked_of(of: Zygote) -> Instance | None:
     return _preforked.get(of)
 
 
-def has_recorder_ahead(of: Zygote) -> bool:
-    """Whether a recorder is ready, or is being forked, for the next instance."""
-    return of in _recorders
+def recorders_of(of: Zygote) -> int:
+    """How many recorders there are, or are being forked."""
+    return sum(each.lives() for each in _recorders.get(of, []))
 
 
-def end_recorder_ahead(of: Zygote, limit: float) -> None:
-    """Have the recorder end that is ready for the next instance."""
-    recorder = _recorders.pop(of, None)
-    if recorder is not None:
+def end_recorders(of: Zygote, limit: float) -> None:
+    """Have the recorders end."""
+    for recorder in _recorders.pop(of, []):
         recorder.release()
-        assert of.receive_until(lambda: recorder.status is not None, limit)
+        assert of.receive_until(lambda each=recorder: each.status is not None, limit)
 
 
 def version_of(function: Function) -> FunctionVersion:

@@ -22,7 +22,7 @@ from .environment import with_endpoint
 from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import PortForwarder
-from .prefork import prefork, take_preforked, take_recorder
+from .prefork import prefork, take_preforked
 from .recording import Drawing, Recording
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
@@ -65,7 +65,7 @@ class Pool:
         """Of the instance that is started next."""
         self._draws = False
         """What code in C draws of the kernel's random numbers is answered in each of its instances."""
-        self._next: tuple[Zygote, messages.Expect, bool] | None = None
+        self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
         """How many instances have been started so far."""
@@ -287,7 +287,7 @@ class Pool:
         elif recording is None and self._draws and runtime.can_be_recorded and not runtime.traces_user_code:
             tracer = Drawing()
         if tracer is not None and not runtime.traces_user_code:
-            given.append(tracer.begin(take_recorder(zygote), self.clock_fd, instance.control_file))
+            given.append(tracer.begin(zygote, self.clock_fd, instance.control_file))
         instance.assign(
             owner,
             runtime,
@@ -326,7 +326,7 @@ class Pool:
             os.close(fd)
         instance.children.exempt(configuration.background)
         self._add(instance)
-        self._next = zygote, hint, tracer is not None and not runtime.traces_user_code
+        self._next = zygote, hint
         return instance
 
     def prefork_next(self) -> None:

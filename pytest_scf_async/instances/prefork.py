@@ -8,11 +8,9 @@ from ..errors import HarnessError
 from ..protocol import messages
 from ..protocol.bind_mounts import are_up_to_date
 from .instance import START_LIMIT, Instance
-from .recording import Recorder
 from .zygote import Zygote
 
 _preforked: dict[Zygote, Instance] = {}
-_recorders: dict[Zygote, Recorder] = {}
 _lock = threading.RLock()
 """Re-entrant: the garbage collector may close a forgotten runtime under it."""
 
@@ -29,26 +27,17 @@ def take_preforked(zygote: Zygote, hint: messages.Expect) -> Instance | None:
     return None
 
 
-def take_recorder(zygote: Zygote) -> Recorder:
-    """The recorder that is ready, or another one. Raises ``OSError`` or ``HarnessError``."""
-    with _lock:
-        return _recorders.pop(zygote, None) or Recorder(zygote)
-
-
-def prefork(zygote: Zygote, hint: messages.Expect, traced: bool) -> None:
-    """Have a process ready that is as *hint* says, and, if the last one was *traced*, a recorder."""
+def prefork(zygote: Zygote, hint: messages.Expect) -> None:
+    """Have a process ready that is as *hint* says."""
     with _lock:
         if not zygote.alive:
             return
         try:
             if zygote not in _preforked:
                 _preforked[zygote] = Instance(zygote, hint)
-            if traced and zygote not in _recorders:
-                _recorders[zygote] = Recorder(zygote)
         except (OSError, HarnessError):
             return  # it is reported where an instance is needed
-        if not zygote.at_end:
-            zygote.at_end.append(lambda: _forget(zygote))
+        zygote.at_end.add(_forget)
 
 
 def _is_up_to_date(preforked: Instance, inodes: list[int]) -> bool:
@@ -62,8 +51,6 @@ def _is_up_to_date(preforked: Instance, inodes: list[int]) -> bool:
 
 def _forget(zygote: Zygote) -> None:
     with _lock:
-        preforked, recorder = _preforked.pop(zygote, None), _recorders.pop(zygote, None)
+        preforked = _preforked.pop(zygote, None)
     if preforked is not None:
         preforked.release()  # the process ends with its zygote
-    if recorder is not None:
-        recorder.release()

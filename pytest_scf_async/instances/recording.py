@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import os
+import select
 import socket
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,17 +14,18 @@ from ..protocol import disk_record, linux
 from .zygote import Zygote
 
 END_LIMIT = 30.0
-"""Real seconds within which the recorder has to end, once all that it traces has."""
+"""Real seconds within which a recorder has to be done, once all that it traces has ended."""
 
 
 class Recorder:
-    """A process beside an instance that traces it; it may be forked before there is an order for it."""
+    """A process that traces instances, one after the other."""
 
     def __init__(self, zygote: Zygote) -> None:
         """Raises ``OSError`` or ``HarnessError``."""
         self.zygote = zygote
         self.failure = ""
         self.status: int | None = None
+        self.is_busy = False
         self._number = zygote.take_number()
         self._orders, theirs = socket.socketpair()
         with theirs:
@@ -30,11 +33,33 @@ class Recorder:
 
     def take(self, order: disk_record.Order, fds: list[int]) -> None:
         """Have it do what *order* says, with these descriptors. Raises ``BrokenPipeError``: it has ended."""
-        with self._orders:
-            linux.send_descriptors(self._orders, order.packed(), fds)
+        linux.send_descriptors(self._orders, order.packed(), fds)
+
+    def lives(self, seconds: float = 0.0) -> bool:
+        """Whether it has not ended; it waits up to *seconds* until it is not busy, or has ended."""
+        poller = select.poll()
+        poller.register(self._orders, select.POLLIN)
+        if not poller.poll(seconds * 1000):
+            return True
+        try:
+            is_done = bool(self._orders.recv(1))
+        except ConnectionResetError:  # it has ended, and has not read an order
+            return False
+        self.is_busy = self.is_busy and not is_done
+        return is_done
+
+    def finish(self) -> None:
+        """Wait until it is done. Raises ``HarnessError`` where it has not done its work."""
+        if self.lives(END_LIMIT):
+            if self.is_busy:
+                raise HarnessError(f"the recorder of an instance was not done within {END_LIMIT:g} real seconds")
+        elif not self.zygote.receive_until(lambda: self.status is not None, END_LIMIT):
+            raise HarnessError(f"the end of a recorder was not known within {END_LIMIT:g} real seconds")
+        elif self.failure:
+            raise HarnessError(f"the changes of files of an instance are not known: {self.failure}")
 
     def release(self) -> None:
-        """It is not needed, and so it ends."""
+        """It is not needed any more, and so it ends, once it is done."""
         self._orders.close()
 
     def spawned(self, pid: int, fds: list[int]) -> None:
@@ -51,6 +76,38 @@ class Recorder:
             self.failure = f"the recorder ended with the wait status {status}; {self.zygote.log_tail()}"
 
 
+_recorders: dict[Zygote, list[Recorder]] = {}
+_lock = threading.RLock()
+"""Re-entrant: the garbage collector may close a forgotten runtime under it."""
+
+
+def _take_recorder(zygote: Zygote) -> Recorder:
+    """A recorder that is not busy, as it is then. Raises ``OSError`` or ``HarnessError``."""
+    with _lock:
+        zygote.at_end.add(_forget)
+        kept = []
+        free = None
+        for each in _recorders.get(zygote, []):
+            if not each.lives() or (free is not None and not each.is_busy):
+                each.release()
+                continue
+            kept.append(each)
+            free = free if each.is_busy else each
+        _recorders[zygote] = kept
+        if free is None:
+            free = Recorder(zygote)
+            kept.append(free)
+        free.is_busy = True
+        return free
+
+
+def _forget(zygote: Zygote) -> None:
+    with _lock:
+        recorders = _recorders.pop(zygote, [])
+    for each in recorders:
+        each.release()
+
+
 class Drawing:
     """Has what code in C draws of the kernel's random numbers answered, by a process beside an instance.
 
@@ -62,17 +119,20 @@ class Drawing:
     syncs = False
     _recorder: Recorder | None = None
 
-    def begin(self, recorder: Recorder, clock_file: int, control_file: int) -> int:
-        """Have *recorder* trace an instance; the descriptor for that."""
+    def begin(self, zygote: Zygote, clock_file: int, control_file: int) -> int:
+        """Have a recorder trace an instance of *zygote*; the descriptor for that.
+
+        Raises ``OSError`` or ``HarnessError``.
+        """
         ours, theirs = socket.socketpair()
         order, fds = disk_record.Order(self.at_effect, self.draws, self.syncs), [*self._files(clock_file), control_file]
         with ours:
+            self._recorder = _take_recorder(zygote)
             try:
-                recorder.take(order, [*fds, ours.fileno()])
-            except BrokenPipeError:  # it was forked ahead, and killed since
-                recorder = Recorder(recorder.zygote)
-                recorder.take(order, [*fds, ours.fileno()])
-        self._recorder = recorder
+                self._recorder.take(order, [*fds, ours.fileno()])
+            except BrokenPipeError:  # it was killed since
+                self._recorder = _take_recorder(zygote)
+                self._recorder.take(order, [*fds, ours.fileno()])
         return theirs.detach()
 
     def _files(self, clock_file: int) -> list[int]:  # noqa: ARG002
@@ -110,12 +170,8 @@ class Recording(Drawing):
 
         Raises ``HarnessError`` where the recorder has not done its work.
         """
-        recorder = self._recorder
-        if recorder is not None:
-            if not recorder.zygote.receive_until(lambda: recorder.status is not None, END_LIMIT):
-                raise HarnessError(f"the recorder of an instance has not ended within {END_LIMIT:g} real seconds")
-            if recorder.failure:
-                raise HarnessError(f"the changes of files of an instance are not known: {recorder.failure}")
+        if self._recorder is not None:
+            self._recorder.finish()
         yield from disk_record.items_in(self._file)
 
     def close(self) -> None:

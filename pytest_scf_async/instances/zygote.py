@@ -123,7 +123,7 @@ class Zygote:
         self._receiving = threading.RLock()
         self.listeners: dict[int, Listener] = {}
         self._expected: messages.Expect | None = None
-        self.at_end: list[Callable[[], None]] = []
+        self.at_end: set[Callable[[Zygote], None]] = set()
         """Called once when this object is done with."""
         environment = {**interpreter_environment(), messages.OWNER_MARK: self.mark}
         package_parent = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
@@ -395,7 +395,7 @@ class Zygote:
 
     def _end(self) -> None:
         while self.at_end:
-            self.at_end.pop()()
+            self.at_end.pop()(self)
 
     def forget(self) -> None:
         """In a fork of the test process: the zygote belongs to the parent."""

@@ -812,15 +812,27 @@ def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> No
 
 
 def serve(orders: int) -> None:
-    """Take an order from the socket with the descriptor *orders*, and do for an instance what it says.
+    """Take orders from the socket with the descriptor *orders*, and do for an instance what each says.
+
+    What is done is answered with a byte; where that finds nobody, the process ends.
+    """
+    with socket.socket(fileno=orders) as asked:
+        while True:
+            data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
+            if not data:
+                return  # nobody needs it any more
+            _do(Order.unpacked(data), fds)
+            try:
+                asked.sendall(b"1")
+            except (BrokenPipeError, ConnectionResetError):
+                return
+
+
+def _do(wanted: Order, fds: list[int]) -> None:
+    """Do what is *wanted* for an instance with these descriptors, and close them.
 
     A kill at an effect is this process's end: with it ends, at once, all that it traces.
     """
-    with socket.socket(fileno=orders) as asked:
-        data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
-    if not data:
-        return  # nobody needs it any more
-    wanted = Order.unpacked(data)
     *of_effects, control_file, connection = fds
     with socket.socket(fileno=connection) as instance:
         pid = 0
@@ -863,6 +875,8 @@ def serve(orders: int) -> None:
     trace(effects, random, pid)
     if effects is not None:
         effects.close()
+    for fd in (*of_effects, control_file):
+        os.close(fd)
 
 
 def be_recorded(connection: int) -> None:

@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 from free_ports import free_port
-from internals import Zygote, has_recorder_ahead, pool_of, procfs, zygote_of
+from internals import Zygote, pool_of, procfs, recorders_of, zygote_of
 from process_support import START, Latch, eventually, preforked_pid
 
 from pytest_scf_async.errors import ScfAsyncWarning
@@ -54,10 +54,11 @@ def make_runtime(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPa
 
         yield make
     if zygote.alive:  # a test may have killed it
-        # It has a pid once the zygote has answered. One process is forked ahead, and stays for the next test, and maybe
-        # a recorder.
-        recorders = int(has_recorder_ahead(zygote))
-        assert eventually(lambda: len({*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}) <= recorders)
+        # It has a pid once the zygote has answered. One process is forked ahead, and stays for the next test, and so do
+        # recorders.
+        assert eventually(
+            lambda: len({*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}) <= recorders_of(zygote)
+        )
         assert [name for name in os.listdir(zygote.scratch()) if name.startswith("instance-")] == []
 
 

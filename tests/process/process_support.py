@@ -290,9 +290,9 @@ def preforked_pid(zygote: Zygote) -> int:
 
 def end_preforked(zygote: Zygote) -> None:
     """Have the processes end that were forked ahead for the next instance: only what instances leave is there then."""
-    from internals import end_recorder_ahead, messages, take_preforked
+    from internals import end_recorders, messages, take_preforked
 
-    end_recorder_ahead(zygote, LONG)
+    end_recorders(zygote, LONG)
 
     pid = preforked_pid(zygote)
     other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})

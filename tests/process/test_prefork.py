@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import shutil
 import signal
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -124,11 +125,13 @@ def test_an_idle_session_with_one_ends_as_any_other(zygote) -> None:
     assert zygote.alive
 
 
-def test_a_recorder_that_was_forked_ahead_and_killed_is_not_used(deploy, make_runtime, zygote, tmp_path: Path) -> None:
+@pytest.fixture
+def recorded(deploy, make_runtime, tmp_path: Path) -> Callable[[], list[str]]:
+    """Records a run, and gives the calls of its effects."""
     out = tmp_path / "out"
     out.mkdir()
 
-    def recorded() -> list[str]:
+    def run() -> list[str]:
         runtime = make_runtime()
         touch = deploy(
             """
@@ -142,12 +145,30 @@ def test_a_recorder_that_was_forked_ahead_and_killed_is_not_used(deploy, make_ru
         (out / "a").unlink(missing_ok=True)
         return [effect.call for effect in recorded_run(runtime, touch, out).effects]
 
-    def recorders() -> set[int]:
-        return {*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}
+    return run
 
+
+def recorders(zygote: Zygote) -> set[int]:
+    return {*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}
+
+
+def test_a_recorder_takes_one_run_after_the_other_and_keeps_nothing_of_them(recorded, zygote) -> None:
+    assert recorded() == ["open"]
+    assert eventually(lambda: len(recorders(zygote)) == 1)
+    (recorder,) = recorders(zygote)
+    seen = []
+    for _ in range(5):
+        assert recorded() == ["open"]
+        assert eventually(lambda: recorders(zygote) == {recorder})
+        mapped = Path(f"/proc/{recorder}/maps").read_text("utf-8").count("memfd:")
+        seen.append((len(os.listdir(f"/proc/{recorder}/fd")), mapped))
+    assert len(set(seen)) == 1, seen
+
+
+def test_a_recorder_that_was_killed_is_not_used(recorded, zygote) -> None:
     first = recorded()
-    assert eventually(lambda: len(recorders()) == 1)
-    recorder = recorders().pop()
+    assert eventually(lambda: len(recorders(zygote)) == 1)
+    recorder = recorders(zygote).pop()
     os.kill(recorder, signal.SIGKILL)
     assert eventually(lambda: is_gone(recorder))
     assert recorded() == first == ["open"]
