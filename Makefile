@@ -26,7 +26,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills differential soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills windows differential soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -119,6 +119,9 @@ runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; and 300 of each program whose effects are recorded
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+
+windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
+	@$(BIN)/python tests/sweep/search_windows.py
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/test_against_bare_processes.py $(ARGS)
