@@ -1,7 +1,7 @@
-"""Search the windows of the seeded set with the model, and note the sources in which they were found (``make windows``).
+"""Search the windows of the seeded set with the model, and note the sources in which that was done (``make windows``).
 
-The search depends on nothing but the files that `digest_of` reads. So it is made when one of them has changed, and not in
-each run of the tests, which look whether it was.
+The search depends on nothing but what `digest_of` reads. So it is made when a file of that has changed, and not in each
+run of the tests, which look whether it was.
 """
 
 from __future__ import annotations
