@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-WORKERS ?= -n auto --dist worksteal
+# More processes than cores, as many tests wait for something.
+WORKERS ?= -n $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2))) --dist worksteal
 TIMES ?= 200
 EVENTS ?= 20000
 RUNS ?= 50
@@ -26,7 +27,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills differential soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills windows differential soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -120,6 +121,9 @@ kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py $(ARGS)
 	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_jobs_against_bare.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+
+windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
+	@$(BIN)/python tests/sweep/search_windows.py
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/test_against_bare_processes.py $(ARGS)

@@ -168,8 +168,9 @@ def test_the_header_of_the_next_session_says_it_until_a_trial_succeeds(
     said = f"scf-async: programs saw real time in the last session that had some: they could not be traced ({why})"
     assert header() == []
     assert header() == [said]
-    assert header("-q") == []
-    assert header("-p", "no:cacheprovider") == []
+    if not workers:  # what is left out of the header is the controller's affair
+        assert header("-q") == []
+        assert header("-p", "no:cacheprovider") == []
     project.makepyfile(test_it="def test_it(): pass")
     assert header() == [said], "a session without programs knows nothing new"
 

@@ -205,6 +205,9 @@ TERMINALS = {
     "the terminal's own echo of half a line": ('"echo ready; exec cat"', "w%d.", "w%d."),
 }
 
+ROUNDS = int(os.environ.get("SCF_RUNS", "150"))
+"""How many answers of a child are waited for, each beside computing on every core; SCF_RUNS=1000 makes more."""
+
 
 @pytest.fixture
 def busy_cores() -> Iterator[None]:
@@ -228,6 +231,8 @@ def test_time_waits_for_what_a_terminal_delivers(deploy, children: str, kind: st
     source = f"""
 import os, pty, select, signal, time
 
+ROUNDS = {ROUNDS}
+
 def main_handler(event, context):
     child, terminal = pty.fork()
     if child == 0:
@@ -244,7 +249,7 @@ def main_handler(event, context):
         seen = b""
 
     expect(b"ready")
-    for number in range(1000):
+    for number in range(ROUNDS):
         os.write(terminal, b"{written}" % number)
         expect(b"{expected}" % number)
         time.sleep(1)

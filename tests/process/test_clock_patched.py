@@ -465,7 +465,7 @@ def test_a_poller_beside_a_call_that_waits(deploy: Deploy, runtime: ScfRuntime) 
 
 
 def test_a_thread_that_computes_for_ever_is_preempted(make_runtime: MakeRuntime) -> None:
-    runtime = make_runtime(compute_grace=0.05)
+    runtime = make_runtime(real_timeout=0.5)
     stop = threading.Event()
 
     def spin() -> None:

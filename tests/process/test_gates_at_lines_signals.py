@@ -370,7 +370,7 @@ def test_a_signal_that_comes_while_passes_are_counted_and_nothing_stands(deploy,
     """
     runtime = make_runtime(compute_grace=0.02)
     function = deploy(source, to=runtime)
-    for number in range(5):
+    for number in range(2):
         event = function.invoke_async().run_to(at(source)).run_to(at(source, "step"))
         event.run_to(at(source, passes=40))
         grow_impatient(runtime)

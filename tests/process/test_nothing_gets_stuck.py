@@ -113,7 +113,7 @@ def test_a_forced_termination_ends_it(deploy, make_runtime, handler: str, when: 
 
 @pytest.mark.parametrize("handler", STUCK.values(), ids=STUCK)
 def test_a_graceful_one_sends_its_signal(deploy, make_runtime, handler: str) -> None:
-    runtime = make_runtime(compute_grace=0.05, real_timeout=3, real_limit=LONG / 2)
+    runtime = make_runtime(compute_grace=0.05, real_timeout=1, real_limit=LONG / 2)
     event = deploy(handler, to=runtime).invoke_async()
 
     event.terminate(grace_shutdown=True)
@@ -197,7 +197,7 @@ def stuck_with_another(deploy, make_runtime, latch, handler: str, **settings: fl
     """An event that waited in vain, another one of the same runtime, and the error."""
     runtime = make_runtime(**settings)
     other = deploy(SLEEPER, to=runtime).invoke_async().settle()
-    grow_impatient(runtime, 1, real_limit=3)
+    grow_impatient(runtime, 1, real_limit=2)
     stuck = deploy(handler, to=runtime).invoke_async(latch.path)
     with pytest.raises(CannotEndError) as refusal:
         stuck.wait()

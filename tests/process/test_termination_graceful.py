@@ -429,7 +429,7 @@ def test_a_signal_during_a_listener_that_sleeps_enters_it_again_on_top(deploy, r
 
 
 def test_a_signal_stops_a_handler_that_computes(deploy, make_runtime):
-    runtime = make_runtime(compute_grace=0.05)
+    runtime = make_runtime(compute_grace=0.05, real_timeout=2)
     event = deploy(
         """
         import signal

@@ -15,12 +15,15 @@ library code (``path / name``) takes signals.
 
 from __future__ import annotations
 
+import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SEEDED", "Seeded", "path_of", "windows"]
+__all__ = ["SEARCHED", "SEEDED", "Seeded", "digest_of", "path_of", "windows"]
 
 FOLDER = Path(__file__).parent / "seeded"
+SEARCHED = Path(__file__).parent / "searched.json"
+"""For each handler the digest of what its windows were searched in: `search_windows` writes it (``make windows``)."""
 MARK = "  # window: "
 
 
@@ -145,3 +148,9 @@ def windows(name: str) -> set[tuple[int, str, str]]:
             how, outcome = window.split(" ", 1)
             found.add((line, how, outcome))
     return found
+
+
+def digest_of(seeded: Seeded, name: str) -> str:
+    """A digest of all that the windows of the handler *name* depend on: its source, how it is swept, and the model."""
+    sources = [path_of(name), Path(__file__).with_name("model.py")]
+    return hashlib.sha256(b"".join([*(path.read_bytes() for path in sources), repr(seeded).encode()])).hexdigest()

@@ -3,13 +3,18 @@
 from __future__ import annotations
 
 import ast
+import json
 
 import pytest
-from model import failing, lines_passed, lines_traced
-from seeded_set import FOLDER, SEEDED, Seeded, path_of, windows
+import search_windows
+from model import lines_passed, lines_traced
+from search_windows import wrong_in
+from seeded_set import FOLDER, SEARCHED, SEEDED, Seeded, digest_of, path_of, windows
 
 CLASSES = {"lost", "doubled", "diverged", "late", "never finishes", "left behind"}
 NAMES = [seeded.name for seeded in SEEDED]
+SOME = ("acknowledged_first", "counted_twice", "rows_in_a_global", "added_to_a_zip")
+"""One of each kind. ``make windows`` searches all: that takes a minute, and depends on nothing that is measured."""
 BOTH = [
     pytest.param(seeded, f"{seeded.name}{twin}", id=f"{seeded.name}{twin}")
     for seeded in SEEDED
@@ -22,15 +27,26 @@ def test_the_table_has_every_handler_once() -> None:
     assert len(NAMES) == len(set(NAMES)) >= 60
 
 
+@pytest.mark.parametrize(("seeded", "name"), BOTH)
+def test_its_windows_were_searched_in_these_sources(seeded: Seeded, name: str) -> None:
+    searched = json.loads(SEARCHED.read_text("utf-8"))
+    assert searched.get(name) == digest_of(seeded, name), "make windows searches them, and compares with the marks"
+
+
 # once: it is about the set, which the sweep is tried with on every Python
 @pytest.mark.once
-@pytest.mark.parametrize(("seeded", "name"), BOTH)
-def test_the_windows_are_those_of_its_source(seeded: Seeded, name: str) -> None:
-    found = failing(path_of(name), seeded.payload, seeded.how, seeded.within)
-    if not seeded.exactly_once:
-        found = {failure for failure in found if failure[2] != "doubled"}
-    assert found == windows(name)
-    assert bool(found) == (name == seeded.name)
+@pytest.mark.parametrize(("seeded", "name"), [each for each in BOTH if each.values[0].name in SOME])
+def test_a_search_finds_the_windows_that_are_marked(seeded: Seeded, name: str) -> None:
+    assert wrong_in(seeded, name) == ""
+
+
+# once: as above
+@pytest.mark.once
+def test_a_search_tells_a_window_that_is_not_marked(monkeypatch: pytest.MonkeyPatch) -> None:
+    (seeded,) = (each for each in SEEDED if each.name == SOME[0])
+    ((line, how, outcome), *_) = sorted(windows(seeded.name))
+    monkeypatch.setattr(search_windows, "windows", lambda name: windows(name) - {(line, how, outcome)})
+    assert f"not marked [({line}, {how!r}, {outcome!r})]" in wrong_in(seeded, seeded.name)
 
 
 @pytest.mark.interpreter
