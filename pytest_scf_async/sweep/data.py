@@ -31,6 +31,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "about_effects": list(swept.about_effects),
         "several_writers": swept.several_writers,
         "forced_only": swept.forced_only,
+        "is_job": swept.is_job,
         "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),
