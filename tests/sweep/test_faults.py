@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from internals import Guide, PythonHandler
-from on_full_disks import compared, of_handler, of_program
+from on_full_disks import compared, compared_with_strace, of_handler, of_program
 from sweeping import Deploy, each_run, labels
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault
@@ -99,6 +99,51 @@ def test_a_full_disk_takes_a_part_of_a_write(
     sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=lasting))
     found = [run.point.text for run in sweep.runs if run.fails()]
     assert found == [f"write data, cut at byte {size}" for size in ("4,096", "12,288", "16,384")][:bad]
+
+
+SYNCED = """
+    import os, pathlib
+
+    def sync(path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+        for number in range(2):
+            new = out / "new"
+            try:
+                new.unlink(missing_ok=True)
+                new.write_text(f"day {number}")
+                sync(new)
+                os.truncate(new, 5)
+                new.replace(out / "day")
+                sync(out)
+            except OSError:
+                HANDLED
+        return 2
+"""
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(
+    ("source", "calls"),
+    [
+        (SQLITE, {"unlink": 4, "fdatasync": 16}),
+        (FILES, {"mkdir": 2, "unlink": 4, "link": 2, "symlink": 2, "rename": 2}),
+        (SYNCED, {"unlink": 2, "truncate": 2, "rename": 2, "fsync": 4}),
+    ],
+    ids=["sqlite", "files", "synced"],
+)
+@pytest.mark.parametrize("handled", ["raise", "pass"])
+def test_an_error_does_what_it_does_where_another_tracer_makes_it(
+    scf_runtime: ScfRuntime, tmp_path: Path, source: str, handled: str, *, calls: dict[str, int]
+) -> None:
+    tried = of_handler(source.replace("HANDLED", handled), tmp_path)
+    assert compared_with_strace(tried, scf_runtime) == calls
 
 
 BASH = """
