@@ -215,6 +215,11 @@ NEEDS = {
     "redis_server": package("redis-server", "redis-server", command("redis-server")),
     "root": Need("the rights of root", "run it as root", lambda: os.geteuid() == 0),
     "strace": package("strace", "strace", command("strace")),
+    "tmpfs": Need(
+        "a mount namespace with a tmpfs",
+        "where the kernel lets users have none, run it as root",
+        lambda: succeeds("unshare", "--user", "--map-root-user", "--mount", "mount", "-t", "tmpfs", "tmpfs", "/mnt"),
+    ),
     "x86_64": Need("an x86-64 processor", "its programs are machine code", lambda: platform.machine() == "x86_64"),
 }
 """Marks of what tests need of the machine: without it they are left out, and the last lines of a run say so."""

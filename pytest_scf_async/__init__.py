@@ -114,6 +114,7 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "assert_user_exit",
     "fault",
     "graceful",
+    "power",
 ]
 
 _HOMES = {

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import math
 import mmap
 import os
 import signal
@@ -102,7 +103,7 @@ _VECTORS: Final = ("writev", "pwritev", "pwritev2")
 _OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
 _OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
 _COPIED_FROM: Final = {"sendfile": (1, 2), "copy_file_range": (0, 1)}
-"""Which arguments say from which descriptor a call copies, and where in memory the offset is from which on."""
+"""Which arguments say from which descriptor a call copies, and where in memory the offset is."""
 _FREES: Final = 0x2 | 0x8
 """Modes of ``fallocate``: FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE."""
 _BLOCK: Final = 512
@@ -475,14 +476,14 @@ class Effects:
         is_all = name == "syncfs" and disk.is_on(f"/proc/{tid}/fd/{_int(arguments[0])}")
         if not (inode or name == "sync" or is_all):
             return False
-        sync = Sync(0 if is_all else inode, "fdatasync" if name == "fdatasync" else "fsync")
         if name == "sync":  # it never fails
-            self._writer.add(sync)
+            self._writer.add(Sync(0, "fsync"))
             return False
         self._synced += 1
-        path = "" if is_all else disk.path_of(inode)
+        path = disk.path_of(inode) if inode and not is_all else ""
         seen = self._complete(Effect(name, [path or "run.path"], self._clock.now_us, 0, tid))
-        self._writer.add(Sync(*sync[:2], self._synced, seen.text, seen.time_us, seen.function))
+        call = self._synced, seen.text, seen.time_us, seen.function
+        self._writer.add(Sync(0 if is_all else inode, "fdatasync" if name == "fdatasync" else "fsync", *call))
         wanted = self._at_effect
         is_there = wanted.is_sync and self._synced == wanted.number
         return self._fails(tid, wanted.error == errno.EIO, is_there=is_there)
@@ -596,9 +597,9 @@ class Effects:
             start = _offset_of(tid, name, arguments, fd, found.st_size)
             stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
             span = start, stop
-            has_more = name not in _COPIED_FROM or _has_more(tid, arguments, *_COPIED_FROM[name])
             effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
-            if start < stop and has_more and _grows(found, stop):
+            left = _left_of(tid, arguments, *_COPIED_FROM[name]) if name in _COPIED_FROM else math.inf
+            if start < stop and left > 0 and _grows(found, min(stop, start + left)):
                 room_from = max(start, 0 if _has_holes(found) else found.st_size)
                 effect = effect._replace(takes_space=True, room_from=room_from if name in _LENGTH_AT else UNKNOWN)
             if self._syncs:
@@ -683,7 +684,7 @@ def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> 
     return bool(arguments[_FLAGS_AT[name]] & os.O_CREAT)
 
 
-def _grows(found: os.stat_result, stop: int) -> bool:
+def _grows(found: os.stat_result, stop: float) -> bool:
     """Whether a file needs more room when it is written up to *stop*: it is longer then, or has holes."""
     return stop > found.st_size or _has_holes(found)
 
@@ -692,17 +693,15 @@ def _has_holes(found: os.stat_result) -> bool:
     return found.st_blocks * _BLOCK < found.st_size
 
 
-def _has_more(tid: int, arguments: list[int], descriptor_at: int, offset_at: int) -> bool:
-    """Whether the file from which a call copies has more than was read by now."""
-    fd, at = _int(arguments[descriptor_at]), arguments[offset_at]
+def _left_of(tid: int, arguments: list[int], descriptor_at: int, offset_at: int) -> float:
+    """How many bytes are left of the file from which a call copies; infinity: it is no file."""
+    fd = _int(arguments[descriptor_at])
     found = os.stat(f"/proc/{tid}/fd/{fd}")
-    if not stat.S_ISREG(found.st_mode):
-        return True
-    return _position_of(tid, fd, at) < found.st_size
+    return found.st_size - _position_of(tid, fd, arguments[offset_at]) if stat.S_ISREG(found.st_mode) else math.inf
 
 
 def _position_of(tid: int, fd: int, address: int) -> int:
-    """Where a call goes on that takes its offset from there; 0: from the file's own position."""
+    """Where a call begins that takes its offset from there; 0: from the position of the file."""
     if address:
         return int.from_bytes(tracee.read_memory(tid, address, 8), "little")
     with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:

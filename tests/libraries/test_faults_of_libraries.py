@@ -9,7 +9,7 @@ from on_full_disks import compared, of_handler
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 
-pytestmark = pytest.mark.once  # what the sweep asks of Python is asked in tests/sweep
+pytestmark = [pytest.mark.once, pytest.mark.tmpfs]  # what the sweep asks of Python is asked in tests/sweep
 
 NUMPY = """
     import os, pathlib

@@ -45,6 +45,19 @@ def run_on_full_disks(command: list[str], out: str, cases: list[tuple[int, int]]
     return answer
 
 
+def run_with_error(command: list[str], out: str, calls: str, number: int, error: str) -> dict[str, Any]:
+    """What becomes of *command* in the empty directory *out*, where strace has the call with that number fail.
+
+    It is one of all its *calls*, which are names of one system call in its variants. Answers as above.
+    """
+    inject = ["strace", "-f", "-qq", "-o", os.devnull, "-e", f"inject={calls}:error={error}:when={number}"]
+    os.environ["OUT"] = out
+    first = _run([*inject, *command])
+    after = listing(out)
+    last = first if first[0] == 0 else _run(command)
+    return {"first": first, "after": after, "last": last, "final": listing(out)}
+
+
 def _run(command: list[str]) -> tuple[int, str]:
     done = subprocess.run(command, stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, text=True, check=False)
     return done.returncode, done.stdout

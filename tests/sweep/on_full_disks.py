@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import textwrap
-from collections.abc import Callable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from bare_processes import listing
-from full_disk import BLOCK, run_on_full_disks
+from full_disk import BLOCK, run_on_full_disks, run_with_error
 from internals import DiskRecord, recorded_run
 
 from pytest_scf_async import Function, Run, ScfRuntime, fault
@@ -27,13 +29,26 @@ except Exception as error:
 """
 
 
+VARIANTS = {
+    "fsync": "fsync",
+    "fdatasync": "fdatasync",
+    "truncate": "truncate,ftruncate",
+    "unlink": "?unlink,unlinkat",
+    "mkdir": "?mkdir,mkdirat",
+    "link": "?link,linkat",
+    "symlink": "?symlink,symlinkat",
+    "rename": "?rename,renameat,renameat2",
+}
+"""Calls that a program makes in its directory alone, with the system calls that they may be."""
+
+
 class Tried:
     """A program that is swept, and run by itself on disks that are full."""
 
     def __init__(self, deploy: Callable[[ScfRuntime], Function], command: list[str], out: Path) -> None:
         self.deploy, self._command, self._out = deploy, command, out
 
-    def swept(self, runtime: ScfRuntime, *, lasting: bool) -> dict[str, dict[str, Any]]:
+    def swept(self, runtime: ScfRuntime, how: Any) -> dict[str, dict[str, Any]]:
         """What the sweep says becomes of it, by the point."""
         found: dict[str, dict[str, Any]] = {}
 
@@ -44,16 +59,16 @@ class Tried:
             yield {"OUT": str(run.path)}
             found[run.point or ""]["final"] = listing(str(run.path))
 
-        how = fault("enospc", lasting=lasting)
         sweep = runtime.sweep(self.deploy(runtime), each_run=each, check=check, how=how)
         for run in sweep.runs:
             first = run.outcome.attempts[0]
             known = found[run.point.label]
             known["ends well"], known["text"] = first.status == "FINISHED", first.message
+            known["call"] = run.point.text.split()[0]
             assert bool(run.differences) == (known["final"] != found[""]["final"])
         del found[""]
         assert found.keys() == {point.label for point in sweep.points}
-        return found
+        return {point.label: found[point.label] for point in sweep.points}
 
     def on_full_disks(self) -> dict[str, dict[str, Any]]:
         """What becomes of it on a disk that is full when an effect begins, by the point: where there can be one."""
@@ -63,6 +78,17 @@ class Tried:
         cases = dict(_cases_in(record))
         found = run_on_full_disks(self._command, str(self._out), [*cases.values()])
         return dict(zip(cases, found, strict=True))
+
+    def with_errors(self, points: Mapping[str, tuple[str, int]]) -> dict[str, dict[str, Any]]:
+        """What becomes of it where another tracer has a call fail with EIO, by the point: each is the first, second, …
+        one of its name."""
+        self._out.mkdir(parents=True)
+        found = {}
+        for point, (call, number) in points.items():
+            found[point] = run_with_error(self._command, str(self._out), VARIANTS[call], number, "EIO")
+            shutil.rmtree(self._out)
+            self._out.mkdir()
+        return found
 
 
 def _cases_in(record: DiskRecord) -> Iterator[tuple[str, tuple[int, int]]]:
@@ -102,16 +128,34 @@ def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "", *, lasting
     A disk has room again when a file is removed, where a fault that lasts goes on: at the point *given_back* the
     program ends with another error.
     """
-    swept, full = tried.swept(runtime, lasting=lasting), tried.on_full_disks()
-    assert full.keys() <= swept.keys()
-    for point, found in full.items():
+    swept, full = tried.swept(runtime, fault("enospc", lasting=lasting)), tried.on_full_disks()
+    _require_same(swept, full, given_back)
+    return len(full), len(swept)
+
+
+def compared_with_strace(tried: Tried, runtime: ScfRuntime) -> dict[str, int]:
+    """How many of which calls fail with EIO, once what strace makes of that was compared with what the sweep says."""
+    swept = tried.swept(runtime, fault("eio"))
+    numbers: Counter[str] = Counter()
+    points = {}
+    for point, known in swept.items():
+        call = known["call"]
+        if call in VARIANTS:
+            numbers[call] += 1
+            points[point] = call, numbers[call]
+    _require_same(swept, tried.with_errors(points))
+    return dict(numbers)
+
+
+def _require_same(swept: dict[str, dict[str, Any]], bare: dict[str, dict[str, Any]], but: str = "") -> None:
+    assert bare.keys() <= swept.keys()
+    for point, found in bare.items():
         code, output = found["first"]
         known = swept[point]
         assert known["ends well"] == (code == 0), point
-        if output and point != given_back:
+        if output and point != but:
             assert known["text"].rpartition("/")[2] == output.strip().rpartition("/")[2], point
         assert (known["after"], known["final"]) == (found["after"], found["final"]), point
-    return len(full), len(swept)
 
 
 def of_handler(source: str, directory: Path) -> Tried:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from internals import Guide, PythonHandler
-from on_full_disks import compared, of_handler, of_program
+from on_full_disks import compared, compared_with_strace, of_handler, of_program
 from sweeping import Deploy, each_run, labels
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault
@@ -54,6 +54,7 @@ FILES = """
 """
 
 
+@pytest.mark.tmpfs
 @pytest.mark.parametrize(
     ("source", "points", "given_back"),
     [(SQLITE, (10, 38), ""), (WAL, (27, 52), "effect#6"), (FILES, (16, 18), "")],
@@ -86,6 +87,7 @@ SHORT = """
 """
 
 
+@pytest.mark.tmpfs
 @pytest.mark.parametrize("lasting", [False, True])
 @pytest.mark.parametrize(("rest", "bad"), [("written", 0), ("20_000", 3)])
 def test_a_full_disk_takes_a_part_of_a_write(
@@ -97,6 +99,51 @@ def test_a_full_disk_takes_a_part_of_a_write(
     sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=lasting))
     found = [run.point.text for run in sweep.runs if run.fails()]
     assert found == [f"write data, cut at byte {size}" for size in ("4,096", "12,288", "16,384")][:bad]
+
+
+SYNCED = """
+    import os, pathlib
+
+    def sync(path):
+        fd = os.open(path, os.O_RDONLY)
+        try:
+            os.fsync(fd)
+        finally:
+            os.close(fd)
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+        for number in range(2):
+            new = out / "new"
+            try:
+                new.unlink(missing_ok=True)
+                new.write_text(f"day {number}")
+                sync(new)
+                os.truncate(new, 5)
+                new.replace(out / "day")
+                sync(out)
+            except OSError:
+                HANDLED
+        return 2
+"""
+
+
+@pytest.mark.strace
+@pytest.mark.parametrize(
+    ("source", "calls"),
+    [
+        (SQLITE, {"unlink": 4, "fdatasync": 16}),
+        (FILES, {"mkdir": 2, "unlink": 4, "link": 2, "symlink": 2, "rename": 2}),
+        (SYNCED, {"unlink": 2, "truncate": 2, "rename": 2, "fsync": 4}),
+    ],
+    ids=["sqlite", "files", "synced"],
+)
+@pytest.mark.parametrize("handled", ["raise", "pass"])
+def test_an_error_does_what_it_does_where_another_tracer_makes_it(
+    scf_runtime: ScfRuntime, tmp_path: Path, source: str, handled: str, *, calls: dict[str, int]
+) -> None:
+    tried = of_handler(source.replace("HANDLED", handled), tmp_path)
+    assert compared_with_strace(tried, scf_runtime) == calls
 
 
 BASH = """
@@ -141,6 +188,7 @@ GO = """
 """
 
 
+@pytest.mark.tmpfs
 @pytest.mark.parametrize("right", ["set -e", ":"])
 def test_a_script_of_bash_does_what_it_does_on_a_full_disk(scf_runtime: ScfRuntime, tmp_path: Path, right: str) -> None:
     path = tmp_path / "job.sh"
@@ -148,6 +196,7 @@ def test_a_script_of_bash_does_what_it_does_on_a_full_disk(scf_runtime: ScfRunti
     assert compared(of_program(["bash", str(path)], tmp_path), scf_runtime) == (18, 18)
 
 
+@pytest.mark.tmpfs
 @pytest.mark.nodejs
 @pytest.mark.parametrize("handled", ["throw error;", ""])
 def test_a_program_of_node_does_what_it_does_on_a_full_disk(
@@ -158,6 +207,7 @@ def test_a_program_of_node_does_what_it_does_on_a_full_disk(
     assert compared(of_program(["node", str(path)], tmp_path), scf_runtime) == (12, 14)
 
 
+@pytest.mark.tmpfs
 @pytest.mark.go
 @pytest.mark.parametrize("handled", ["panic(err)", ""])
 def test_a_program_of_go_does_what_it_does_on_a_full_disk(
@@ -369,6 +419,26 @@ def test_threads_and_children_of_any_kind_meet_them(scf_runtime: ScfRuntime, dep
     assert [run.point.text for run in sweep.runs] == ["open a", "write a", "open b", "write b"]
     found = [seen[point] for point in (None, *labels(sweep))]
     assert found == [[[], True], [[28], False], [[28], True], [[], False], [[], False]]
+
+
+def test_they_meet_an_import_and_what_comes_after_a_connection(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, pathlib, socket
+
+        OUT = pathlib.Path(os.environ["OUT"])
+        OUT.joinpath("lock").touch()
+
+        def main_handler(event, context):
+            with socket.create_server(("127.0.0.1", 0)) as server:
+                socket.create_connection(server.getsockname()).sendall(b"hello")
+            OUT.joinpath("row").touch()
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how=(fault("enospc"), fault("eio", lasting=True)))
+    sweep.assert_exactly_once()
+    assert [run.point.text for run in sweep.runs if run.how == "fault,enospc"] == ["open lock", "open row"]
+    assert {run.outcome.attempts[0].status for run in sweep.runs} == {"FAILED"}
 
 
 @pytest.mark.parametrize(

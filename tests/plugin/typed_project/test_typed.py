@@ -66,6 +66,7 @@ from pytest_scf_async import (
     assert_user_exit,
     fault,
     graceful,
+    power,
 )
 from pytest_scf_async.scripted import (
     After,
@@ -294,7 +295,7 @@ def test_a_sweep(scf_runtime: ScfRuntime) -> None:
         {"rows": 1},
         each_run=each_run,
         check=check,
-        how=("forced", graceful(again=timedelta(seconds=5)), fault("eio", lasting=True)),
+        how=("forced", graceful(again=timedelta(seconds=5)), fault("eio", lasting=True), power("nfs")),
         within=timedelta(seconds=5),
         points="waits",
         limit=4,
