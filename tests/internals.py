@@ -4,6 +4,8 @@
 
 from __future__ import annotations
 
+import os
+import select
 from collections.abc import Callable
 from pathlib import Path
 
@@ -30,7 +32,7 @@ from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
-from pytest_scf_async.instances.recording import Recording, _recorders
+from pytest_scf_async.instances.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.instances.runtimes import binary as binary_files
 from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
 from pytest_scf_async.instances.runtimes.choice import runtime_of
@@ -189,6 +191,20 @@ def preforked_of(of: Zygote) -> Instance | None:
 def recorders_of(of: Zygote) -> int:
     """How many recorders there are, or are being forked."""
     return sum(each.lives() for each in _recorders.get(of, []))
+
+
+def recorder_that_is_done(of: Drawing, its_zygote: Zygote) -> Recorder:
+    """The recorder that is taken for an instance which ends at once; it has said that it is done."""
+    pages = os.memfd_create("clock and control")
+    try:
+        os.ftruncate(pages, 1 << 20)
+        os.close(of.begin(its_zygote, pages, pages))
+    finally:
+        os.close(pages)
+    assert of._recorder is not None
+    answered, _, _ = select.select([of._recorder._orders], [], [], 30)
+    assert answered
+    return of._recorder
 
 
 def end_recorders(of: Zygote, limit: float) -> None:

@@ -26,6 +26,8 @@ class Recorder:
         self.failure = ""
         self.status: int | None = None
         self.is_busy = False
+        self.is_held = False
+        """Somebody will ask for its record."""
         self._number = zygote.take_number()
         self._orders, theirs = socket.socketpair()
         with theirs:
@@ -50,6 +52,10 @@ class Recorder:
 
     def finish(self) -> None:
         """Wait until it is done. Raises ``HarnessError`` where it has not done its work."""
+        if not self.is_busy:
+            return
+        if self._orders.fileno() < 0:
+            raise HarnessError("the recorder of an instance has ended with its zygote")
         if self.lives(END_LIMIT):
             if self.is_busy:
                 raise HarnessError(f"the recorder of an instance was not done within {END_LIMIT:g} real seconds")
@@ -88,11 +94,13 @@ def _take_recorder(zygote: Zygote) -> Recorder:
         kept = []
         free = None
         for each in _recorders.get(zygote, []):
-            if not each.lives() or (free is not None and not each.is_busy):
+            if each.is_held:
+                kept.append(each)
+            elif not each.lives() or (free is not None and not each.is_busy):
                 each.release()
-                continue
-            kept.append(each)
-            free = free if each.is_busy else each
+            else:
+                kept.append(each)
+                free = free if each.is_busy else each
         _recorders[zygote] = kept
         if free is None:
             free = Recorder(zygote)
@@ -117,6 +125,7 @@ class Drawing:
     at_effect = disk_record.AtEffect()
     draws = True
     syncs = False
+    has_record = False
     _recorder: Recorder | None = None
 
     def begin(self, zygote: Zygote, clock_file: int, control_file: int) -> int:
@@ -127,12 +136,14 @@ class Drawing:
         ours, theirs = socket.socketpair()
         order, fds = disk_record.Order(self.at_effect, self.draws, self.syncs), [*self._files(clock_file), control_file]
         with ours:
-            self._recorder = _take_recorder(zygote)
+            recorder = _take_recorder(zygote)
             try:
-                self._recorder.take(order, [*fds, ours.fileno()])
+                recorder.take(order, [*fds, ours.fileno()])
             except BrokenPipeError:  # it was killed since
-                self._recorder = _take_recorder(zygote)
-                self._recorder.take(order, [*fds, ours.fileno()])
+                recorder = _take_recorder(zygote)
+                recorder.take(order, [*fds, ours.fileno()])
+            recorder.is_held = self.has_record
+            self._recorder = recorder
         return theirs.detach()
 
     def _files(self, clock_file: int) -> list[int]:  # noqa: ARG002
@@ -142,6 +153,8 @@ class Drawing:
 
 class Recording(Drawing):
     """Has the effects of an instance recorded, by a process beside it or by itself, and reads the record at the end."""
+
+    has_record = True
 
     def __init__(
         self,
@@ -176,5 +189,7 @@ class Recording(Drawing):
 
     def close(self) -> None:
         """Close what belongs to it."""
+        if self._recorder is not None:
+            self._recorder.is_held = False
         os.close(self._root)
         os.close(self._file)

@@ -857,20 +857,22 @@ def _do(wanted: Order, fds: list[int]) -> None:
         if wanted.draws:
             random = RandomNumbers(control)
             traced |= seccomp.DRAWS
-        instance.sendall(b"%d" % os.getpid())
-        if said := instance.recv(_LONGEST_NUMBER):
-            pid = int(said)
-            try:
-                tracee.seize(pid)
-                if random is not None:
-                    random.seized(pid)
-            except OSError as error:
-                if effects is not None:
-                    effects.fail(f"ptrace: {error.strerror}")
-            else:
-                instance.sendall(seccomp.program(traced, seccomp.REFUSED_TO_RECORDED if effects else seccomp.REFUSED))
-                if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
-                    effects.fail(why.decode())
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended meanwhile
+            instance.sendall(b"%d" % os.getpid())
+            if said := instance.recv(_LONGEST_NUMBER):
+                pid = int(said)
+                try:
+                    tracee.seize(pid)
+                    if random is not None:
+                        random.seized(pid)
+                except OSError as error:
+                    if effects is not None:
+                        effects.fail(f"ptrace: {error.strerror}")
+                else:
+                    refused = seccomp.REFUSED_TO_RECORDED if effects else seccomp.REFUSED
+                    instance.sendall(seccomp.program(traced, refused))
+                    if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
+                        effects.fail(why.decode())
     trace(effects, random, pid)
     if effects is not None:
         effects.close()

@@ -32,7 +32,6 @@ def swept_facts(swept: Swept) -> _Facts:
         "several_writers": swept.several_writers,
         "is_job": swept.is_job,
         "forced_only": swept.forced_only,
-        "is_job": swept.is_job,
         "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),
         "not_reached": list(swept.not_reached),

@@ -6,10 +6,21 @@ import os
 import shutil
 import signal
 from collections.abc import Callable
+from contextlib import closing
 from pathlib import Path
 
 import pytest
-from internals import Zygote, pool_of, preforked_of, procfs, recorded_run, version_of
+from internals import (
+    Drawing,
+    Recording,
+    Zygote,
+    pool_of,
+    preforked_of,
+    procfs,
+    recorded_run,
+    recorder_that_is_done,
+    version_of,
+)
 from process_support import end_preforked, eventually, is_gone, preforked_pid
 
 from pytest_scf_async.runtime import ScfRuntime
@@ -172,3 +183,13 @@ def test_a_recorder_that_was_killed_is_not_used(recorded, zygote) -> None:
     os.kill(recorder, signal.SIGKILL)
     assert eventually(lambda: is_gone(recorder))
     assert recorded() == first == ["open"]
+
+
+def test_one_whose_record_is_still_to_be_read_takes_no_other_run(zygote, tmp_path: Path) -> None:
+    """An event that resumes the recorded one may need a recorder before that record is read."""
+    with closing(Recording(tmp_path)) as recording:
+        one = recorder_that_is_done(recording, zygote)
+        other = recorder_that_is_done(Drawing(), zygote)
+        assert other is not one
+        assert list(recording.items()) == []
+    assert recorder_that_is_done(Drawing(), zygote) in (one, other)
