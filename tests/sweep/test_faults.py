@@ -97,6 +97,8 @@ def test_a_full_disk_takes_a_part_of_a_write(
     assert compared(tried, scf_runtime, lasting=lasting) == (5, 5)
     function = tried.deploy(scf_runtime)
     sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc", lasting=lasting))
+    assert {run.outcome.failed[0] for run in sweep.runs} == {"open data", "write data"}
+    assert all(len(run.outcome.failed) == 1 + (rest == "written") for run in sweep.runs if run.point.cut)
     found = [run.point.text for run in sweep.runs if run.fails()]
     assert found == [f"write data, cut at byte {size}" for size in ("4,096", "12,288", "16,384")][:bad]
 
@@ -316,6 +318,7 @@ def test_a_finding_names_the_line_and_the_function(scf_runtime: ScfRuntime, depl
     assert f"lost (fault,enospc,lasting, 4 interruptions), {first}" in lines
     assert "  repeat it: --scf-async-replay='fault,enospc,lasting@effect#1'" in lines
     assert "  files in run.path at the interruption: nothing" in lines
+    assert "  calls that failed: open rows" in lines
     last = sweep.runs[-1]
     assert (last.point.label, last.point.text, last.point.line) == ("effect#4", "write total", 7)
     assert last.outcome.written == ("rows (3 bytes)", "total (0 bytes)")
