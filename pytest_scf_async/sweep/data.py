@@ -86,6 +86,7 @@ def _run(run: SweepRun) -> _Facts:
         "done": outcome.done,
         "attempts": [dataclasses.asdict(attempt) for attempt in outcome.attempts],
         "written": list(outcome.written),
+        "failed": list(outcome.failed),
         "listened": outcome.listened,
         "stop_seconds": None if outcome.stop_us is None else outcome.stop_us / 1e6,
         "check": outcome.check,

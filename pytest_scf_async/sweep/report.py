@@ -213,6 +213,8 @@ def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[
         yield from (f"    {line}" for line in source)
     written = shortened_list(run.outcome.written, NAMED) or "nothing"
     yield shortened_line(f"  files in run.path at the interruption: {written}", WIDTH)
+    if run.outcome.failed:
+        yield shortened_line(f"  calls that failed: {shortened_list(run.outcome.failed, NAMED)}", WIDTH)
     timeline = run.outcome.timeline.splitlines()
     if timeline:
         yield "  timeline of the interrupted event:"

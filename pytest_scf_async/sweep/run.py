@@ -261,6 +261,8 @@ class Outcome:
     """Code in C of its first event has drawn random numbers of the kernel, where that is traced, or may have."""
     is_timeless: bool = field(default=False, compare=False)
     """The events after the first one would do the same at any other simulated time, as none has asked for it."""
+    failed: tuple[str, ...] = ()
+    """The calls that a fault of the disk has had fail, or has cut."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
     kept: Path | None = field(default=None, compare=False, repr=False)
@@ -350,7 +352,8 @@ class Runner:
         with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
             outcome = self._made(plan, is_done, recording=recording)
             if at_effect.error:
-                return replace(outcome, written=_written_before_failure(recording, plan.steps[-1].point))
+                written, failed = _failures_in(recording, plan.steps[-1].point)
+                return replace(outcome, written=written, failed=failed)
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
@@ -650,19 +653,25 @@ def _shown(sizes: Mapping[str, int]) -> tuple[str, ...]:
     return tuple(f"{path} ({size:,} byte{'s' * (size != 1)})" for path, size in sorted(sizes.items()))
 
 
-def _written_before_failure(recording: Recording, point: Point) -> tuple[str, ...]:
-    """What was in the directory when the call at *point* failed. Raises ``NotReachedError``: it has not."""
-    image, last = Image(), ""
+def _failures_in(recording: Recording, point: Point) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """What was in the directory when the call at *point* failed, and the calls that did, which is the first of them.
+
+    Raises ``NotReachedError``: another call is at its place in this run.
+    """
+    image, written, last = Image(), dict[str, int](), ""
+    failed: list[str] = []
     for item, content in recording.items():
         if isinstance(item, (Effect, Sync)):
             last = item.text
-        if isinstance(item, Failed):
-            if without_numbers(last) != without_numbers(point.found.text):
-                break
-            entries = {path: image.nodes[inode].entry for path, inode in image.inodes.items()}
-            return _shown({path: each.size for path, each in entries.items() if each.kind != "directory"})
+        elif isinstance(item, Failed):
+            if not failed:
+                entries = {path: image.nodes[inode].entry for path, inode in image.inodes.items()}
+                written = {path: each.size for path, each in entries.items() if each.kind != "directory"}
+            failed.append(last)
         image.apply(item, content)
-    raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
+    if not failed or without_numbers(failed[0]) != without_numbers(point.found.text):
+        raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
+    return _shown(written), tuple(failed)
 
 
 def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:

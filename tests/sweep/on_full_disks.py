@@ -122,19 +122,19 @@ def of_program(command: list[str], directory: Path) -> Tried:
     return Tried(deployed, command, directory / "disk" / "run")
 
 
-def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "", *, lasting: bool = True) -> tuple[int, int]:
-    """At how many points a full disk could be had, of how many, once all that was compared with what the sweep says.
+def compared(tried: Tried, runtime: ScfRuntime, given_back: str = "", *, lasting: bool = True) -> int:
+    """At how many points a full disk could be had, once all that was compared with what the sweep says.
 
     A disk has room again when a file is removed, where a fault that lasts goes on: at the point *given_back* the
     program ends with another error.
     """
     swept, full = tried.swept(runtime, fault("enospc", lasting=lasting)), tried.on_full_disks()
     _require_same(swept, full, given_back)
-    return len(full), len(swept)
+    return len(full)
 
 
-def compared_with_strace(tried: Tried, runtime: ScfRuntime) -> dict[str, int]:
-    """How many of which calls fail with EIO, once what strace makes of that was compared with what the sweep says."""
+def compared_with_strace(tried: Tried, runtime: ScfRuntime) -> set[str]:
+    """The calls that fail with EIO, once what strace makes of that was compared with what the sweep says."""
     swept = tried.swept(runtime, fault("eio"))
     numbers: Counter[str] = Counter()
     points = {}
@@ -144,7 +144,7 @@ def compared_with_strace(tried: Tried, runtime: ScfRuntime) -> dict[str, int]:
             numbers[call] += 1
             points[point] = call, numbers[call]
     _require_same(swept, tried.with_errors(points))
-    return dict(numbers)
+    return set(numbers)
 
 
 def _require_same(swept: dict[str, dict[str, Any]], bare: dict[str, dict[str, Any]], but: str = "") -> None:
