@@ -24,7 +24,7 @@ from pytest_scf_async import ScfRuntime
 
 # once: what a kill leaves is the kernel's doing
 pytestmark = pytest.mark.once
-KILLS = int(os.environ.get("SCF_KILLS", "10"))
+KILLS = int(os.environ.get("SCF_KILLS", "5"))
 STARTS = 6
 MARKS = {"js": [pytest.mark.nodejs], "go": [pytest.mark.go], "c": [pytest.mark.cc]}
 
