@@ -53,16 +53,20 @@ def _parsed(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"))
 
 
-@cache
-def _table(name: str) -> Any:
-    """The table of that *name* in conftest.py."""
+def _expression(name: str) -> ast.expr:
+    """The value of the table of that *name* in conftest.py."""
     for node in _parsed(TREE / CONFTEST).body:
         if (
             isinstance(node, ast.Assign | ast.AnnAssign)
             and ast.unparse(node.targets[0] if isinstance(node, ast.Assign) else node.target) == name
         ):
-            return ast.literal_eval(node.value or ast.Constant(None))
+            return node.value or ast.Constant(None)
     raise LookupError(f"{CONFTEST} has no {name}")
+
+
+@cache
+def _table(name: str) -> Any:
+    return ast.literal_eval(_expression(name))
 
 
 def on_the_oldest() -> Mapping[str, str]:
@@ -75,6 +79,13 @@ def long() -> Mapping[str, tuple[str, ...]]:
     """What takes long, each with its files."""
     found: Mapping[str, tuple[str, ...]] = _table("LONG")
     return found
+
+
+def needs() -> list[str]:
+    """The marks of tests that need something which a machine may lack."""
+    table = _expression("NEEDS")
+    assert isinstance(table, ast.Dict)
+    return [ast.literal_eval(key or ast.Constant(None)) for key in table.keys]
 
 
 def written(nodes: list[ast.expr]) -> frozenset[str]:
@@ -173,9 +184,13 @@ def files_for(selection: str, folders: tuple[str, ...] = FOLDERS) -> list[str]:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
-    parser.add_argument("selection", help="as pytest's -m")
+    parser.add_argument("selection", nargs="?", default="", help="as pytest's -m")
+    parser.add_argument("--needs", action="store_true", help="print a selection instead: what a machine may lack")
     parser.add_argument("folders", nargs="*", default=FOLDERS, help="files below these alone")
     options = parser.parse_args()
+    if options.needs:
+        print(" or ".join(needs()))
+        return 0
     print(*files_for(options.selection, tuple(options.folders)))
     return 0
 

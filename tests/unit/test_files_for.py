@@ -113,6 +113,12 @@ def test_it_knows_the_files_of_every_test(
 
 
 @pytest.mark.once
+def test_it_knows_what_a_machine_may_lack(pytestconfig: pytest.Config) -> None:
+    marks = {line.partition(":")[0] for line in pytestconfig.getini("markers")}
+    assert {"curl", "go", "podman", "strace"} <= set(TOOL.needs()) <= marks
+
+
+@pytest.mark.once
 def test_what_the_oldest_python_runs_is_there_and_has_its_reason() -> None:
     for name, reason in TOOL.on_the_oldest().items():
         assert (TOOL.TREE / name).exists(), name
