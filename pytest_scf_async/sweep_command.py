@@ -123,8 +123,8 @@ def add_sweep(commands: Any) -> None:
         "--env",
         action="append",
         metavar="NAME=VALUE",
-        help=f"a variable of the handler; {RUN_PATH} in it is the directory of a run, whose files are compared "
-        f"(default: OUT={RUN_PATH})",
+        help=f"a variable of the handler or program; {RUN_PATH} in it is the directory of a run, whose files are "
+        f"compared (default for a handler: OUT={RUN_PATH})",
     )
     parser.add_argument(
         "--traced",
@@ -194,7 +194,8 @@ class _Command:
         if given.grace is not None:
             stop = graceful(then="forced", after=given.grace)
             self._how = [stop if how == Interruption("graceful") else how for how in self._how]
-        self._environment = dict(_variable(text) for text in given.env or (f"OUT={RUN_PATH}",))
+        default = () if self._job else (f"OUT={RUN_PATH}",)
+        self._environment = dict(_variable(text) for text in given.env or default)
         if self._job and not any(RUN_PATH in text for text in (*self._job, *(given.env or ()))):
             raise ScfUsageError(
                 f"sweep: {_NOTHING} in an argument (--out {RUN_PATH}) or a variable (--env OUT={RUN_PATH})"

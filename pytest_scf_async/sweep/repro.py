@@ -109,7 +109,7 @@ _HOW: Final = {
 }
 _ISSUE: Final = """# {first}, after it was {how}
 
-{what} was {how} at {place}, and started again until it was done. In the end:
+{what} was {how} at {place}, and started again until it was done, {starts} times at most. In the end:
 
 {wrong}
 
