@@ -12,7 +12,6 @@ import platform
 import re
 import shlex
 import shutil
-import subprocess
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -30,12 +29,10 @@ from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
 from .normal_forms import ANY
 from .report import place_text, run_difference_lines, source_lines
-from .run import exit_code
+from .run import copy_tree, exit_code
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
-_COPY_LIMIT: Final = 60.0
-"""Real seconds within which a directory has to be copied."""
 _OF_FILES: Final = (EffectKind.FILE, EffectKind.ROW, EffectKind.RESULT, EffectKind.EVENTS)
 """What a program that is started on a directory can show."""
 _NOT_DONE: Final = (EffectKind.RESULT.value, EffectKind.EVENTS.value)
@@ -461,7 +458,7 @@ def _pattern(name: str) -> str:
 
 def _copy(source: Path, target: Path) -> None:
     target.mkdir()
-    subprocess.run(["cp", "-a", f"{source}/.", os.fspath(target)], check=True, timeout=_COPY_LIMIT)
+    copy_tree(source, target)
 
 
 def _last_line(text: str, at: int = -1) -> str:

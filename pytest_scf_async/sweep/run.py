@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
-import subprocess
+import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import AbstractContextManager, closing
@@ -494,9 +494,12 @@ class Runner:
         """A copy of the directory; None where it is larger than what is kept, or cannot be read."""
         if sum(path.lstat().st_blocks * 512 for path in self.path.rglob("*")) > LARGEST_KEPT:
             return None
-        copy = tempfile.mkdtemp(prefix="state-", dir=self._scratch)
-        done = subprocess.run(["cp", "-a", f"{self.path}/.", copy], capture_output=True, timeout=60, check=False)
-        return None if done.returncode else Path(copy)
+        copy = Path(tempfile.mkdtemp(prefix="state-", dir=self._scratch))
+        try:
+            copy_tree(self.path, copy)
+        except OSError:
+            return None
+        return copy
 
     def _written(self) -> tuple[str, ...]:
         found = (path for path in self.path.rglob("*") if not path.is_dir())
@@ -678,6 +681,20 @@ def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
     assert step.by.failure is not None
     kind, error = FAULTS[step.by.failure]
     return step.point.label, kind, step.point.found.number, error, step.by.lasting
+
+
+def copy_tree(source: Path, target: Path) -> None:
+    """Copy what is in a directory to another one that exists: links, modes and times stay. Raises ``OSError``."""
+    copies: dict[int, str] = {}
+
+    def copy(file: str, to: str) -> None:
+        first = copies.setdefault(os.lstat(file).st_ino, to)
+        if first == to:
+            shutil.copy2(file, to)
+        else:
+            os.link(first, to)
+
+    shutil.copytree(source, target, symlinks=True, copy_function=copy, dirs_exist_ok=True)
 
 
 def empty_directory(path: Path) -> None:
