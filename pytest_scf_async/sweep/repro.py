@@ -6,6 +6,7 @@ the sweep compares with, and on what the interruption left, where the same has t
 
 from __future__ import annotations
 
+import errno
 import json
 import os
 import platform
@@ -27,6 +28,7 @@ from .difference_texts import difference_text
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
+from .interruptions import Interruption
 from .normal_forms import ANY
 from .report import place_text, run_difference_lines, source_lines
 from .run import copy_tree, exit_code
@@ -423,7 +425,7 @@ class _Repro:
     def _issue(self) -> str:
         run, code = self._run, self._code
         steps = run.outcome.plan.steps
-        how = ", and then ".join(_HOW.get(step.by.kind, f"interrupted ({step.by.name})") for step in steps)
+        how = ", and then ".join(_how(step.by) for step in steps)
         lines = [line for each in run.differences for line in run_difference_lines(each)]
         source = "\n".join(source_lines(run.point))
         elsewhere = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
@@ -443,6 +445,12 @@ class _Repro:
             version=f"{platform.python_implementation()} {platform.python_version()}",
             system=f"{platform.system()} {platform.release()}, {platform.machine()}",
         )
+
+
+def _how(by: Interruption) -> str:
+    if by.error:
+        return f"refused a system call ({errno.errorcode[by.error]})"
+    return _HOW.get(by.kind, f"interrupted ({by.name})")
 
 
 def _quoted(text: str, path: str) -> str:

@@ -56,11 +56,14 @@ FILES = """
 
 @pytest.mark.tmpfs
 @pytest.mark.parametrize(
-    ("source", "points", "given_back"),
-    [(SQLITE, 10, ""), (WAL, 27, "effect#6"), (FILES, 16, "")],
-    ids=["sqlite", "wal", "files"],
+    ("source", "handled", "points", "given_back"),
+    [
+        pytest.param(SQLITE, "raise", 10, "", id="sqlite-raise"),
+        pytest.param(SQLITE, "pass", 10, "", id="sqlite-pass"),
+        pytest.param(WAL, "raise", 27, "effect#6", id="wal-raise"),
+        pytest.param(FILES, "pass", 16, "", id="files-pass"),
+    ],
 )
-@pytest.mark.parametrize("handled", ["raise", "pass"])
 def test_a_handler_does_what_it_does_on_a_full_disk(
     scf_runtime: ScfRuntime,
     tmp_path: Path,

@@ -184,7 +184,7 @@ DATABASE = """
         rows.execute("pragma synchronous=SYNC")
         rows.execute("create table if not exists rows (id integer primary key, text)")
         rows.execute("begin")
-        for number in range(40):
+        for number in range(12):
             rows.execute("insert or ignore into rows values (?, ?)", (number, "x" * 900))
         rows.execute("commit")
         rows.execute("update rows set text = 'y' || text where text not like 'y%'")

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 from sweeping import Deploy, bare_repro, each_run
 
-from pytest_scf_async import Function, ScfRuntime, ScfUsageError, power
+from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault, power
 
 # once: what a repro does is decided by its files
 pytestmark = pytest.mark.once
@@ -73,6 +73,16 @@ def test_of_a_job(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     assert "bash job.sh DIRECTORY\n" in issue
     assert "PYTEST" not in found["repro.sh"]
     assert sorted(os.listdir(repro)) == ["ISSUE.md", "compared", "expected", "program", "repro.sh", "result", "state"]
+
+
+def test_of_a_full_disk(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    script = "set -e\n" + textwrap.dedent(IN_PLACE).replace("sleep 60", "sleep 0")
+    function = job(scf_runtime, tmp_path, script, environment={"GREETING": "hello"})
+    sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc"))
+    (alike,) = (each for each in sweep.failures if any(run.point.text == "write page" for run in each.runs))
+    repro = alike.write_repro(tmp_path / "repro")
+    fails(repro, "row-2")
+    assert "was refused a system call (ENOSPC) at " in (repro / "ISSUE.md").read_text()
 
 
 def test_of_a_handler_in_python(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:
