@@ -22,6 +22,7 @@ from typing import Any, Final, Literal, cast
 from .errors import ScfUsageError
 from .function import Function
 from .instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
+from .options import ScfSettings
 from .runtime import ScfRuntime
 from .sweep.data import swept_json
 from .sweep.differences import Kind
@@ -138,6 +139,12 @@ def add_sweep(commands: Any) -> None:
         metavar="N",
         help="how many processes make the runs at once (default: one a core, where they take more than about 10 s)",
     )
+    parser.add_argument(
+        "--preload",
+        action="append",
+        metavar="MODULE",
+        help="an installed module that is imported once, and not in each run; several times for several",
+    )
     parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
     parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")
     parser.add_argument("--report", action="store_true", help="print the whole report")
@@ -252,7 +259,8 @@ class _Command:
             if progress is not None:
                 progress.end()
 
-        with ScfRuntime(seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
+        settings = ScfSettings(preload=tuple(given.preload or ()))
+        with ScfRuntime(settings, seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
             runtime.sweep(
                 self._deployed(runtime),
                 self._payload,

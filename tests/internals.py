@@ -105,6 +105,7 @@ from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.cold_starts import cold_start_texts
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
 from pytest_scf_async.sweep.findings import Swept, missing_pattern

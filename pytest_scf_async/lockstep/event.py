@@ -279,6 +279,8 @@ class Event:
     """Whether the points that are collected are those after an interruption."""
     points: list[messages.Point] = field(default_factory=list)
     """The points that its main thread has come to, in that order, where they are collected."""
+    slow_lines: list[tuple[str, int, float]] = field(default_factory=list)
+    """Lines at the top of modules that have taken long, with their real seconds, where points are collected."""
     result_text: str | None = None
     """What the log says that it returned, as JSON."""
     content: bytes | None = None

@@ -849,6 +849,7 @@ class Lockstep:
         elif isinstance(message, messages.Points):
             if event is not None:
                 event.came_to([messages.Point(*row) for row in message.rows])
+                event.slow_lines += [(file, line, seconds) for file, line, seconds in message.slow or ()]
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
         elif isinstance(message, messages.WaitsForOthers) and instance.traces_user_code:

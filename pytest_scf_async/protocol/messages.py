@@ -308,6 +308,8 @@ class Points(NamedTuple):
     """Points that the main thread has come to since the last report, in that order, each as the fields of a `Point`."""
 
     rows: list[list[Any]]
+    slow: list[list[Any]] | None = None
+    """Lines at the top of modules that have taken long, each as file, line and real seconds."""
 
 
 class Point(NamedTuple):

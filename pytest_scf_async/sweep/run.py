@@ -267,6 +267,8 @@ class Outcome:
     """The event itself, until the run is judged."""
     kept: Path | None = field(default=None, compare=False, repr=False)
     """The copy of its directory, where one is kept."""
+    slow_lines: tuple[tuple[str, int, float], ...] = field(default=(), compare=False, repr=False)
+    """What each cold start spends long on: file, line at the top of a module, and real seconds."""
 
 
 @dataclass(frozen=True)
@@ -629,6 +631,7 @@ class Runner:
             began=began,
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
+            slow_lines=() if plan.steps else tuple(first.slow_lines),
         )
 
 

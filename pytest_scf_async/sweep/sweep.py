@@ -22,6 +22,7 @@ from ..model.statuses import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
 from .agenda import Agenda, Job, Made, Number, no_workers
+from .cold_starts import cold_start_texts
 from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
@@ -198,6 +199,8 @@ class _Sweeper:
     """How many kills after a SIGTERM ``limit=`` leaves out."""
     _seconds_of_run = 0.0
     """How many real seconds the undisturbed run has taken."""
+    _slow_starts: Sequence[str] = ()
+    """What each cold start spends long on."""
     _spoke_to = ""
     """An address to which the undisturbed run has connected."""
     _states: dict[str, Path]
@@ -382,7 +385,7 @@ class _Sweeper:
         if seconds >= _LONG:
             by = f" in {self._count} workers" if self._count > 1 else ""
             text = f"{what} take about {seconds:.0f} real s{by}, {self._seconds_of_run:.1f} s each"
-            self._guide.begins(f"sweep: {text}: {_FEWER}")
+            self._guide.begins("; ".join([f"sweep: {text}: {_FEWER}", *self._slow_starts]))
         return what
 
     def _part(self, plans: Sequence[Plan]) -> list[tuple[Number, Plan]]:
@@ -797,11 +800,18 @@ class _Sweeper:
                 if not any((question.check, question.done, question.retry)):  # these have the log of what was killed
                     self._left = self._kills.leave
                 self._add_powers(first, self._kills)
+        self._say_what_starts_spend(first)
         self._expected = first.effects
         self._ignored = legitimate_differences(first.effects, second.effects, self._by_user)
         ignore_rest(first.effects, third.effects, self._ignored)
         self._require_compared(first)
         return replace(first, lived=None, record=None)
+
+    def _say_what_starts_spend(self, undisturbed: Outcome) -> None:
+        code = self._request.question.function.code_to_run()
+        program = code.entry if self._is_job else ""
+        self._slow_starts = list(cold_start_texts(undisturbed.slow_lines, code.directory, program))
+        self._notes += self._slow_starts
 
     def _refuse_unrecorded(self, why: str) -> None:
         """Refuse interruptions that need a record, if there are some."""

@@ -24,6 +24,8 @@ from . import bytecode
 
 BATCH = 256
 """How many points one message has."""
+SLOW_NS = 100_000_000
+"""A line at the top of a module that takes so long is reported."""
 
 
 class Stop(NamedTuple):
@@ -73,6 +75,11 @@ class Collector:
         self._python_calls: dict[int, int] = {}
         """Where each frame has last called a function of user code, by the frame's identity: an offset in the call."""
         self._rows: list[list[Any]] = []
+        self._top: tuple[str, int] | None = None
+        """The line at the top of a module that is being executed, ..."""
+        self._since_ns = 0
+        """... and since when, on the real clock."""
+        self._slow: list[list[Any]] = []
         process_ends.do_first(lambda _: self.report())
 
     # -- what is a point -----------------------------------------------------------------------------------------------
@@ -140,6 +147,10 @@ class Collector:
             if kind == "line":
                 return
             kind = "taken"
+        if code.co_name == "<module>":
+            self._executes((code.co_filename, stop.line))
+        elif self._top is not None and scheduler.is_initialised:
+            self._executes(None)
         if kind != "taken":
             self._at[frame] = stop.line
             at = code.co_filename, stop.line
@@ -158,6 +169,14 @@ class Collector:
                 offset,
             )
         )
+
+    def _executes(self, top: tuple[str, int] | None) -> None:
+        """The line *top* of a module begins; None: that of a function does, once all modules are imported."""
+        if top != self._top:
+            now_ns = clock.real_monotonic_ns()
+            if self._top is not None and now_ns - self._since_ns >= SLOW_NS:
+                self._slow.append([*self._top, (now_ns - self._since_ns) / 1e9])
+            self._top, self._since_ns = top, now_ns
 
     def occurs(self, kind: str, number: int, file: str, line: int, text: str, *, direct: bool) -> None:
         """Something of a *kind* of gates has occurred, for that *number* of times, in that line of user code.
@@ -178,7 +197,8 @@ class Collector:
         """Send what has not been reported."""
         if self._rows and scheduler.active:
             rows, self._rows = self._rows, []
-            scheduler.send(messages.pack(messages.Points(rows)))
+            slow, self._slow = self._slow, []
+            scheduler.send(messages.pack(messages.Points(rows, slow or None)))
 
 
 def _statements_of(file: str) -> dict[Owner, list[tuple[int, int]]]:
