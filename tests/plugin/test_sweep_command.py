@@ -7,6 +7,7 @@ import re
 import signal
 import subprocess
 import sys
+import textwrap
 
 import pytest
 from sweep_support import KEEPS, LOSES, LOST, write_handler
@@ -277,6 +278,17 @@ def test_what_is_wrong_is_one_sentence(
     (line,) = output.err.splitlines()
     assert output.out == ""
     pytest.LineMatcher([line]).fnmatch_lines([f"python -m pytest_scf_async: {sentence}".replace("[", "[[]")])
+
+
+def test_a_module_is_imported_once_where_it_is_asked(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_handler(loses, f"import sys\nassert 'fractions' in sys.modules\n{textwrap.dedent(LOSES)}")
+    assert sweep("--how=forced") == 2
+    assert "AssertionError" in capsys.readouterr().err
+    assert sweep("--how=forced", "--preload=fractions") == 1
+    assert sweep("--how=forced", "--preload=no_such_module") == 2
+    assert "no_such_module" in capsys.readouterr().err
 
 
 def test_a_handler_that_is_not_there(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
