@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -364,9 +364,10 @@ class Event:
         self.collects = wanted
         self.interrupted = interrupted
 
-    def came_to(self, points: Iterable[messages.Point]) -> None:
-        """Its main thread has come to *points*."""
-        self.points += points
+    def came_to(self, message: messages.Points) -> None:
+        """Its main thread has come to these points."""
+        self.points += [messages.Point(*row) for row in message.rows]
+        self.slow_lines += [(file, line, seconds) for file, line, seconds in message.slow or ()]
 
     @property
     def invoked_us(self) -> int:

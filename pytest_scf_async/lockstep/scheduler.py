@@ -848,8 +848,7 @@ class Lockstep:
             self._gated(instance, event, message)
         elif isinstance(message, messages.Points):
             if event is not None:
-                event.came_to([messages.Point(*row) for row in message.rows])
-                event.slow_lines += [(file, line, seconds) for file, line, seconds in message.slow or ()]
+                event.came_to(message)
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
         elif isinstance(message, messages.WaitsForOthers) and instance.traces_user_code:

@@ -9,10 +9,10 @@ from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 
-def cold_start_texts(lines: Iterable[tuple[str, int, float]], directory: str, program: str) -> Iterator[str]:
+def cold_start_texts(lines: Iterable[tuple[str, int, float]], directory: str, script: str) -> Iterator[str]:
     """A sentence for each line at the top of a module that takes long, slowest first.
 
-    *lines* are files, lines and real seconds; *directory* has the function's own modules. Of the file *program* only
+    *lines* are files, lines and real seconds; *directory* has the function's own modules. Of the file *script* only
     imports count, as its other lines are the work of a job; it is empty where the function is none.
     """
     seconds: defaultdict[tuple[str, int], float] = defaultdict(float)
@@ -25,7 +25,7 @@ def cold_start_texts(lines: Iterable[tuple[str, int, float]], directory: str, pr
         if libraries:
             shown = ",".join(libraries)
             yield f"{took:.1f} s of each cold start is the import at {place}: preload={shown} has it made once for all"
-        elif names or file != program:
+        elif names or file != script:
             yield f"{took:.1f} s of each cold start is {place}"
 
 

@@ -809,8 +809,8 @@ class _Sweeper:
 
     def _say_what_starts_spend(self, undisturbed: Outcome) -> None:
         code = self._request.question.function.code_to_run()
-        program = code.entry if self._is_job else ""
-        self._slow_starts = list(cold_start_texts(undisturbed.slow_lines, code.directory, program))
+        script = code.entry if self._is_job else ""
+        self._slow_starts = list(cold_start_texts(undisturbed.slow_lines, code.directory, script))
         self._notes += self._slow_starts
 
     def _refuse_unrecorded(self, why: str) -> None:
