@@ -50,6 +50,7 @@ LONG = {
         "tests/sweep/test_against_bare_processes.py",
         "tests/sweep/test_bugs_at_sockets.py",
         "tests/sweep/test_cold_starts.py",
+        "tests/sweep/test_cold_starts_said.py",
         "tests/sweep/test_compared.py",
         "tests/sweep/test_every_kill_is_recorded.py",
         "tests/sweep/test_faults.py",

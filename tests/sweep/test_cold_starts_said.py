@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import textwrap
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -14,8 +15,10 @@ from pytest_scf_async import ScfRuntime, ScfSettings
 # once: it is about what is said
 pytestmark = pytest.mark.once
 
-COMPUTES = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 600_000)'
-LIBRARY = "slow_to_import"
+COMPUTES = 'hashlib.pbkdf2_hmac("sha256", b"", b"", 3_000_000)'
+LIBRARY = "computes_at_import"
+OTHER = "quopri"
+"""A module that no other test has preloaded: so there is a zygote of these tests' own."""
 SAVES = f"""
     import hashlib, os, sys
     import {LIBRARY}
@@ -34,19 +37,23 @@ JOB = f"""
 """
 
 
+@pytest.fixture(scope="module")
+def _installed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A library that computes when it is imported, for sessions that begin here: those with a setting of their own."""
+    directory = tmp_path_factory.mktemp("installed")
+    (directory / f"{LIBRARY}.py").write_text(f"import hashlib\n{COMPUTES}\n")
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("PYTHONPATH", str(directory))
+        yield
+
+
 @pytest.fixture
-def code(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """The directory of a function. A library that computes when it is imported is installed beside it."""
-    installed = tmp_path / "installed"
-    installed.mkdir()
-    (installed / f"{LIBRARY}.py").write_text(f"import hashlib\n{COMPUTES}\n")
-    monkeypatch.setenv("PYTHONPATH", str(installed))
-    directory = tmp_path / "code"
-    directory.mkdir()
-    (directory / "own.py").write_text(f"import hashlib\nmodel = {COMPUTES}\n")
-    (directory / "index.py").write_text(textwrap.dedent(SAVES))
-    (directory / "job.py").write_text(textwrap.dedent(JOB))
-    return directory
+def code(tmp_path: Path, _installed: None) -> Path:
+    """The directory of a function."""
+    (tmp_path / "own.py").write_text(f"import hashlib\nmodel = {COMPUTES}\n")
+    (tmp_path / "index.py").write_text(textwrap.dedent(SAVES))
+    (tmp_path / "job.py").write_text(textwrap.dedent(JOB))
+    return tmp_path
 
 
 def said(report: str) -> set[str]:
@@ -54,20 +61,21 @@ def said(report: str) -> set[str]:
     return {line.partition(" s of ")[2] for line in report.splitlines() if " s of each cold start is " in line}
 
 
-@pytest.mark.parametrize("preload", [(), (LIBRARY,)])
-def test_a_handler(code: Path, preload: tuple[str, ...]) -> None:
-    with ScfRuntime(ScfSettings(preload=preload), lookup=[code]) as runtime:
+@pytest.mark.parametrize("preload", [OTHER, LIBRARY])
+def test_a_handler(code: Path, preload: str) -> None:
+    with ScfRuntime(ScfSettings(preload=[preload]), lookup=[code]) as runtime:
         function = runtime.deploy(f"{code}/index.py:main_handler")
         sweep = runtime.sweep(function, each_run=each_run, how="forced", points="waits")
     found = {"each cold start is own.py:2"}
-    if not preload:
+    if preload == OTHER:
         found.add(f"each cold start is the import at index.py:3: preload={LIBRARY} has it made once for all")
     assert said(sweep.report) == found
 
 
-def test_a_job(scf_runtime: ScfRuntime, code: Path) -> None:
-    job = scf_runtime.deploy_image(["python", "job.py", "{path}"], cwd=code, port=-1, in_process=True)
-    sweep = scf_runtime.sweep(job, each_run=each_run, how="forced", points="waits")
+def test_a_job(code: Path) -> None:
+    with ScfRuntime(ScfSettings(preload=[OTHER]), lookup=[code]) as runtime:
+        job = runtime.deploy_image(["python", "job.py", "{path}"], cwd=code, port=-1, in_process=True)
+        sweep = runtime.sweep(job, each_run=each_run, how="forced", points="waits")
     text = f"each cold start is the import at job.py:3: preload={LIBRARY} has it made once for all"
     assert said(sweep.report) == {text}, "what it computes itself is its work"
 
