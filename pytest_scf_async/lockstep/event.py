@@ -279,7 +279,7 @@ class Event:
     """Whether the points that are collected are those after an interruption."""
     points: list[messages.Point] = field(default_factory=list)
     """The points that its main thread has come to, in that order, where they are collected."""
-    slow_lines: list[tuple[str, int, float]] = field(default_factory=list)
+    slow_lines: tuple[tuple[str, int, float], ...] = ()
     """Lines at the top of modules that have taken long, with their real seconds, where points are collected."""
     result_text: str | None = None
     """What the log says that it returned, as JSON."""
@@ -367,7 +367,7 @@ class Event:
     def came_to(self, message: messages.Points) -> None:
         """Its main thread has come to these points."""
         self.points += [messages.Point(*row) for row in message.rows]
-        self.slow_lines += [(file, line, seconds) for file, line, seconds in message.slow or ()]
+        self.slow_lines += tuple((file, line, seconds) for file, line, seconds in message.slow or ())
 
     @property
     def invoked_us(self) -> int:

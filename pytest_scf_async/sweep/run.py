@@ -631,7 +631,7 @@ class Runner:
             began=began,
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
-            slow_lines=() if plan.steps else tuple(first.slow_lines),
+            slow_lines=() if plan.steps else first.slow_lines,
         )
 
 
