@@ -91,10 +91,11 @@ class FailureClass:
 
         There is ``state/``, the directory as it was at the interruption, ``repro.sh``, which starts the program on a
         copy of it until it is done, and compares that with ``expected/``, what the undisturbed run leaves, and
-        ``ISSUE.md``, a description for who maintains the program. Before it is given it is run, in real time: so it
-        fails where this package is not. To be called while the runtime of the sweep is open. Raises ``ScfUsageError``,
-        with the reason, where the directory is there already and where no such repro can be: where what is wrong is
-        not in the files, or the program speaks to other processes, or does something else without a platform.
+        ``ISSUE.md``, a description for who maintains the program. Before it is given it is run, in simulated time and
+        without this package, and has to fail. To be called while the runtime of the sweep is open. Raises
+        ``ScfUsageError``, with the reason, where the directory is there already and where no such repro can be: where
+        what is wrong is not in the files, or the program speaks to other processes, or does something else without a
+        platform.
         """
         if self.writer is None:
             raise ScfUsageError(f"no repro of {self.earliest.key}: its class is none that a sweep has given")
