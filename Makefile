@@ -3,7 +3,8 @@
 PYTHON ?= python3
 VENV ?= .venv
 ARGS ?=
-WORKERS ?= -n auto --dist worksteal
+# More processes than cores, as many tests wait for something.
+WORKERS ?= -n $(shell echo $$((3 * $$(getconf _NPROCESSORS_ONLN) / 2))) --dist worksteal
 TIMES ?= 200
 EVENTS ?= 20000
 RUNS ?= 50
