@@ -80,7 +80,16 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
-from pytest_scf_async.protocol import disk_record, freezegun_classes, linux, messages, procfs, shared_page, sock_diag
+from pytest_scf_async.protocol import (
+    disk_record,
+    freezegun_classes,
+    linux,
+    messages,
+    procfs,
+    shared_page,
+    sock_diag,
+    wait_texts,
+)
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.executables import Language, language_of
 from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
@@ -93,6 +102,7 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
+from pytest_scf_async.protocol.wait_texts import Holder, Wait, waits_of
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter

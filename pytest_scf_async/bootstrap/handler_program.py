@@ -22,7 +22,7 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ..protocol import calls_of_user
+from ..protocol import calls_of_user, wait_texts
 from . import handler, loading, root_logger, tracebacks
 from .scheduler.callers import call_of_user
 
@@ -155,7 +155,7 @@ def _note_call(event: str, _arguments: object) -> None:
     if event in _NAMED:
         frame, called = call_of_user()
         name = event if not called or called.endswith(".__init__") else called
-        text = f"{name} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}\0".encode("utf-8", "replace")
+        text = f"{wait_texts.at(name, frame.f_code.co_filename, frame.f_lineno)}\0".encode("utf-8", "replace")
         _noted[: len(text)] = text if len(text) < len(_noted) else b"\0"
 
 

@@ -134,6 +134,10 @@ FLAGS: Final = frozenset({"real_timeout", "sandbox", "start"})
 """The settings that have an option of the command line, too: what one changes for one run. pytest's
 ``-o scf_async_leases=false`` is one for each of the others."""
 
+_TRACE: Final = (
+    "for which tests a trace is written, one HTML file that shows what their events did: off, retain-on-failure (those "
+    "that fail; the default) or on (all)"
+)
 _LIVE_LOG: Final = "print the lines of events' logs as they come"
 _REPLAY: Final = "each sweep makes only the run that has this key, and its whole report is printed"
 _SHARD: Final = "each sweep makes one part of its runs, as in 2/5: the second of five"
@@ -149,6 +153,8 @@ _BEGAN: Final = pytest.StashKey[int]()
 """The number by which runtimes know what has happened since the test began."""
 _SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
 _PASSED: Final = pytest.StashKey[bool]()
+_CALL_SECONDS: Final = pytest.StashKey[float]()
+"""How long the call of the test has taken."""
 _PROPERTIES: Final = pytest.StashKey[int]()
 """The number of the last event that ``--junitxml`` names."""
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
@@ -164,6 +170,9 @@ _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 _UNTRACED: Final = "scf-async/untraced"
 """Under which pytest's cache has why programs could not be traced in the last session that had some."""
 
+_ON_FAILURE: Final = "retain-on-failure"
+_TRACED: Final = ("off", _ON_FAILURE, "on")
+"""What ``--scf-async-trace`` may be."""
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
 _GIVE_RUNTIMES: Final = frozenset({"scf_runtime", "scf_runtime_factory"})
@@ -180,6 +189,8 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(f"scf_async_{name}", text, default="")
     group.addoption("--scf-async-artifacts", metavar="DIR", default=None, help=_ARTIFACTS)
     parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
+    group.addoption("--scf-async-trace", metavar="WHEN", default=None, help=_TRACE)
+    parser.addini("scf_async_trace", _TRACE, default="")
     group.addoption("--scf-async-live-log", action="store_true", default=None, help=_LIVE_LOG)
     parser.addini("scf_async_live_log", _LIVE_LOG, type="bool", default=False)
     group.addoption("--scf-async-replay", metavar="KEY", default=None, help=_REPLAY)
@@ -201,6 +212,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
+    _resolve_trace(config)
     if config.getoption("verbose", 0) >= UNLIMITED:
         from ..report.limits import limits
 
@@ -283,6 +295,13 @@ def pytest_testnodedown(node: Any) -> None:
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
+    summary = os.environ.get("GITHUB_STEP_SUMMARY")
+    if summary and "pytest_scf_async.plugin.tracing" in sys.modules:
+        sys.modules["pytest_scf_async.plugin.tracing"].write_summary(
+            summary,
+            [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())],
+            config.rootpath,
+        )
     sweeps = config.stash.get(_SWEEPS, None)
     if sweeps is not None:  # Ctrl-C: the test has no report
         for text in sweeps.reports():
@@ -429,6 +448,20 @@ def _resolve_artifacts(config: pytest.Config) -> None:
     if not given or (os.path.exists(path) and not os.path.isdir(path)):
         raise pytest.UsageError(f"scf_async_artifacts={given!r} ({source}) is not valid: it is the path of a directory")
     config.option.scf_async_artifacts = path
+
+
+def _resolve_trace(config: pytest.Config) -> None:
+    """Have the option say which tests get a trace, on workers of xdist too; ``pytest.UsageError`` for another word."""
+    given, source = config.option.scf_async_trace, "command line"
+    if given is None:
+        given, source = config.getini("scf_async_trace") or None, "ini"
+    if given is None:
+        config.option.scf_async_trace = _ON_FAILURE
+        return
+    if given not in _TRACED:
+        valid = f"{', '.join(map(repr, _TRACED[:-1]))} or {_TRACED[-1]!r}"
+        raise pytest.UsageError(f"scf_async_trace={given!r} ({source}) is not valid: it is {valid}")
+    config.option.scf_async_trace = given
 
 
 def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
@@ -685,6 +718,7 @@ def pytest_runtest_makereport(
     report = yield
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
+        item.stash[_CALL_SECONDS] = call.duration
         sweeps = item.config.stash.get(_SWEEPS, None)
         if sweeps is not None and sweeps.not_replayed and report.passed:
             path, line, _ = item.location
@@ -721,6 +755,7 @@ def pytest_runtest_makereport(
                 report.sections.append(("scf async: likely cause", why))
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)
+    _add_trace(item, call, report, events)
     if call.when == "teardown":
         _forget_sweeps(item.config.stash)
         if runtimes is not None:
@@ -769,6 +804,24 @@ def _directory_of_files(config: pytest.Config) -> str | None:
     if given or temporary is None:
         return given
     return os.path.join(temporary.getbasetemp(), "scf-async")
+
+
+def _add_trace(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent]
+) -> None:
+    """Write the trace of a test that has events or sweeps, where one is wanted."""
+    mode = item.config.option.scf_async_trace
+    if not (report.failed and mode == _ON_FAILURE) and not (mode == "on" and (report.failed or call.when == "call")):
+        return
+    directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
+    found = events, [] if sweeps is None else sweeps.found
+    if directory is None or not any(found):
+        return
+    from .tracing import add_trace
+
+    error = None if call.excinfo is None else call.excinfo.value
+    seconds = item.stash.get(_CALL_SECONDS, None)
+    add_trace(item, report, error, found, directory=directory, real_seconds=seconds)
 
 
 def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:

@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .procfs import memory_at, process_of_pidfd, registered_with, system_call_of, table_of_sockets, target_of, tasks_of
 from .shortening import shortened_list
+from .wait_texts import named
 
 FEW = 3
 """As many descriptors of one wait are named."""
@@ -196,8 +197,8 @@ class Target(NamedTuple):
         """In words: ``a connection to 127.0.0.1:6379``."""
         if self.kind == "anonymous":
             return f"{'an' if self.name[:1] in 'aeiou' else 'a'} {self.name}"
-        unnamed, named = _TARGETS.get(self.kind, ("", "{}"))
-        return named.format(self.name) if self.name else unnamed
+        unnamed, with_name = _TARGETS.get(self.kind, ("", "{}"))
+        return with_name.format(named(self.name)) if self.name else unnamed
 
 
 _TARGETS = {

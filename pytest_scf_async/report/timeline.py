@@ -285,7 +285,7 @@ def _shortened(rows: list[_Row], most: int) -> list[_Row]:
         size = len(kept) + len(_gaps(len(rows), kept))
         if size <= most:
             break
-    for number in sorted(set(range(len(rows))) - kept, key=_distances(len(rows), kept).__getitem__):
+    for number in sorted(set(range(len(rows))) - kept, key=distances(len(rows), kept).__getitem__):
         more = 1 - (number - 1 in kept or number == 0) + 1 - (number + 1 in kept or number == len(rows) - 1)
         if size + more <= most:
             kept.add(number)
@@ -304,7 +304,7 @@ def _gaps(count: int, kept: Collection[int]) -> list[range]:
     return [range(low + 1, high) for low, high in pairwise(edges) if high - low > 1]
 
 
-def _distances(count: int, kept: Collection[int]) -> list[int]:
+def distances(count: int, kept: Collection[int]) -> list[int]:
     """How far each number is from the next one that is *kept*, before or behind it; *count* where none is."""
     found = [count] * count
     for numbers in (range(count), range(count - 1, -1, -1)):

@@ -10,6 +10,7 @@ import itertools
 import threading
 from typing import Any
 
+from ...protocol.wait_texts import named
 from .. import thread_table
 from ..scheduler.callers import describe_caller
 from ..scheduler.scheduler import ThreadState, scheduler
@@ -111,7 +112,7 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
         return
     due = None if timeout is None else timeout_due(timeout)
     try:
-        ended = scheduler.join_thread(state, due, describe_caller(f"join of {self.name}"))
+        ended = scheduler.join_thread(state, due, describe_caller(f"join of {named(self.name)}"))
     except BaseException:
         _count_as_stopped(self)
         raise

@@ -11,8 +11,8 @@ import threading
 from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, MethodType
 from typing import Any
 
+from ...protocol import wait_texts
 from ...protocol.own_code import OWN_CODE
-from ...protocol.shortening import shortened_list
 
 _get_ident = _thread.get_ident
 _main_ident = _get_ident()
@@ -90,7 +90,7 @@ def describe_caller(description: str, on: str = "") -> str:
     place = description, frame.f_code, frame.f_lasti
     known, text = _described
     if place != known:
-        text = f"{description} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}"
+        text = wait_texts.at(description, frame.f_code.co_filename, frame.f_lineno)
         _described = place, text
     return text + _in_thread()
 
@@ -142,7 +142,7 @@ def describe_call(description: str, on: str, frame: FrameType | None = None) -> 
     frame, called = call_of_user(frame)
     if on and called.startswith("asyncio."):  # beside children alone, what the tasks await depends on these
         return describe_caller(description, on)
-    return f"{called or description}{on} at {os.path.basename(frame.f_code.co_filename)}:{frame.f_lineno}{_in_thread()}"
+    return wait_texts.at(f"{called or description}{on}", frame.f_code.co_filename, frame.f_lineno) + _in_thread()
 
 
 def in_loop() -> bool:
@@ -157,7 +157,7 @@ def _in_thread() -> str:
     if ident == _main_ident:
         return ""
     thread = threading._active.get(ident)  # type: ignore[attr-defined]  # current_thread() would make one of our own
-    return "" if thread is None else f" in {thread.name}"
+    return "" if thread is None else wait_texts.within(thread.name)
 
 
 def _awaited() -> str:
@@ -174,9 +174,7 @@ def _awaited() -> str:
             if len(tasks) > _FEW_TASKS + 1 and not tasks_acquire():
                 return ""
             places = [place + _holders(task) for task in tasks if (place := _place_of(task))]
-            if len(places) > _FEW_TASKS:
-                places = [*places[:_FEW_TASKS], f"{len(places) - _FEW_TASKS} more"] if tasks_acquire() else []
-            return " and ".join(places)
+            return wait_texts.together(places, _FEW_TASKS) if len(places) <= _FEW_TASKS or tasks_acquire() else ""
         timer = loop._scheduled[0]
         callback = timer._callback
         if hasattr(callback, "__self__"):  # of asyncio.timeout
@@ -252,9 +250,8 @@ def _holders(task: Any) -> str:
         frames = [frame for at, (_, frame) in enumerate(chain) if _is_within(chain, at, lock)]
         if frames:
             name = "itself" if other is task else other.get_name()
-            found.append(f"{name} at {os.path.basename(frames[-1].f_code.co_filename)}:{frames[-1].f_lineno}")
-    held = f"held by {shortened_list(sorted(found), _FEW_TASKS)}" if found else "no task is in an `async with` of it"
-    return f" ({held})"
+            found.append(wait_texts.Holder(name, frames[-1].f_code.co_filename, frames[-1].f_lineno))
+    return wait_texts.held_by(sorted(found), _FEW_TASKS)
 
 
 def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
@@ -292,5 +289,6 @@ def _place_of(task: Any) -> str:
         return ""
     of = "" if inner is None else type(inner.f_locals.get("self")).__name__
     on = "" if inner is None else f" {of}.{inner.f_code.co_name}"
-    file = os.path.basename(users.f_code.co_filename)
-    return "" if of == "TaskGroup" else f"await{on} at {file}:{users.f_lineno} in {task.get_name()}"
+    if of == "TaskGroup":
+        return ""
+    return wait_texts.at(f"await{on}", users.f_code.co_filename, users.f_lineno) + wait_texts.within(task.get_name())

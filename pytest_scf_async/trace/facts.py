@@ -1,0 +1,475 @@
+"""The data of a trace, version 1: what the events of a test keep, in the form that docs/trace.md describes.
+
+Times are µs after the first thing that happened. Texts that occur often (waits, places, sources) are in tables, and
+rows name them by number, so that a file with 10,000 waits has less than a megabyte.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Collection, Sequence
+from importlib.metadata import PackageNotFoundError, version
+from itertools import groupby
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+from ..clock import shown_time
+from ..model import timeline as entries
+from ..model.tracebacks import last_place
+from ..protocol.shortening import shortened
+from ..protocol.wait_texts import Wait, waits_of
+from ..report.cause import likely_cause
+from ..report.failure import why_lines
+from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
+from .sources import Sources
+from .sweeps import sweep_facts
+
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+    from ..instances.instance import Instance
+    from ..lockstep.event import Event
+    from ..sweep.findings import Swept
+
+FORMAT: Final = "pytest-scf-async trace"
+VERSION: Final = 1
+MOST_WAITS: Final = 200_000
+"""Waits of one file: more take a browser more than five seconds."""
+MOST_ENTRIES: Final = 200_000
+LONGEST_TEXT: Final = 10_000
+"""Characters of a line of the log, and of a record."""
+MOST_TEXT: Final = 12_000_000
+"""Characters of the lines of the log and records of one file."""
+MOST_FILES: Final = 1_000
+"""Files of an instance's ``/tmp``."""
+NAMED: Final = 3
+"""Events that the headline of a passed test has."""
+_DEBUG: Final = re.compile(r"\bDEBUG\b")
+"""What libraries write before a line that nobody reads unless it is looked for."""
+
+Facts = dict[str, Any]
+"""What JSON has."""
+Row = list[Any]
+
+
+class Tested(NamedTuple):
+    """What is known of the test that a trace is of."""
+
+    nodeid: str
+    outcome: str
+    """``"failed"``, ``"passed"``, ``"error"`` (in its setup or teardown) or ``"skipped"``."""
+    root: str
+    """pytest's root directory: paths are shown from there."""
+    failure: str | None = None
+    """The text of its failure."""
+    about: Event | None = None
+    """The event that this text is about."""
+    real_seconds: float | None = None
+    """How long its call has taken."""
+
+
+def trace_facts(tested: Tested, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
+    """The data of the trace of one test."""
+    inner = [event._event for event in events]
+    origin = min((event.invoked_us for event in inner), default=0)
+    tables = _Tables(origin, tested.root, [sum(map(_is_wait, event.timeline)) for event in inner])
+    of_events = [tables.event(event, number) for number, event in enumerate(inner)]
+    of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of) for swept in sweeps]
+    zone, minutes = _zone(inner)
+    return {
+        "format": FORMAT,
+        "version": VERSION,
+        "package": _package_version(),
+        "test": tested.nodeid,
+        "outcome": tested.outcome,
+        "headline": headline(tested, inner, of_sweeps),
+        "failure": None if tested.failure is None else shortened(tested.failure, LONGEST_TEXT, LONGEST_TEXT),
+        "origin_us": origin,
+        "zone_minutes": minutes,
+        "zone": zone,
+        "real_seconds": tested.real_seconds,
+        "files": tables.sources.files(),
+        "texts": list(tables.texts),
+        "places": tables.place_rows,
+        "lanes": tables.lane_rows,
+        "instances": tables.instance_rows,
+        "events": of_events,
+        "sweeps": of_sweeps,
+        "cut": tables.cut,
+    }
+
+
+def headline(tested: Tested, events: Sequence[Event], sweeps: Sequence[Facts]) -> str:
+    """The answer in one line: what was expected and found, and why; of a test that passed what happened."""
+    if tested.failure is not None:
+        first = tested.failure.strip().partition("\n")[0].removeprefix("AssertionError: ")
+        about = tested.about or next(
+            (event for event in events if event.ended and event.record.status_code != 200), None
+        )
+        cause = None if about is None else likely_cause(about)
+        return shortened(f"{first}: {cause}" if cause and cause not in first else first, LONGEST_TEXT)
+    texts = [str(each["headline"]) for each in sweeps] or [_what_happened(event) for event in events]
+    more = f" and {len(texts) - NAMED:,} more" if len(texts) > NAMED else ""
+    return f"{'; '.join(texts[:NAMED])}{more}"
+
+
+def _what_happened(event: Event) -> str:
+    end = event.record.end_us
+    code = f" ({event.record.status_code})" if event.ended and event.record.status_code not in (0, 200) else ""
+    after = "" if end is None else f" after {seconds_text(end - event.record.start_us)}"
+    return f"{event.function.configuration.name} {event.shown_status}{code}{after}"
+
+
+def _package_version() -> str:
+    try:
+        return version("pytest-scf-async")
+    except PackageNotFoundError:  # a copy of the sources that nobody has installed
+        return "unknown"
+
+
+def _zone(events: Sequence[Event]) -> tuple[str, int]:
+    """The zone in which the start of the first runtime was given, as ``+08:00`` and in minutes."""
+    if not events:
+        return "+00:00", 0
+    shown = shown_time(events[0].clock, events[0].invoked_us)
+    sign, hours, minutes = shown[-6], shown[-5:-3], shown[-2:]
+    return shown[-6:], (-1 if sign == "-" else 1) * (int(hours) * 60 + int(minutes))
+
+
+def _is_wait(entry: entries.AnyEntry) -> bool:
+    return isinstance(entry, (entries.Waited, entries.WaitedForOthers))
+
+
+class _Tables:
+    """The tables of a trace while it is made: what rows name by number."""
+
+    def __init__(self, origin: int, root: str, waits: Sequence[int]) -> None:
+        self._origin = origin
+        self.sources = Sources(root)
+        self.texts: dict[str, int] = {}
+        self.place_rows: list[Row] = []
+        self._places: dict[tuple[str, str, int], int] = {}
+        self.lane_rows: list[Facts] = []
+        self._lanes: dict[tuple[object, ...], int] = {}
+        self.instance_rows: list[Facts] = []
+        self._instances: dict[Instance, int] = {}
+        self._read: dict[str, tuple[Wait, ...]] = {}
+        self.cut: list[str] = []
+        self._share = MOST_WAITS / max(sum(waits), MOST_WAITS)
+        """Which part of the waits of each event is kept."""
+        self._text_left = MOST_TEXT
+
+    # -- what rows name ------------------------------------------------------------------------------------------------
+
+    def _text(self, text: str) -> int:
+        return self.texts.setdefault(text, len(self.texts))
+
+    def place(self, directory: str, file: str, line: int) -> int:
+        """The place at *line* of the *file* below *directory* that is known by its base name."""
+        key = directory, file, line
+        number = self._places.get(key)
+        if number is None:
+            number = self._places[key] = len(self.place_rows)
+            self.place_rows.append([file, line, *self.sources.find(directory, file, line)])
+        return number
+
+    def place_at(self, path: str, line: int) -> int:
+        """The place at *line* of the file at *path*."""
+        key = "", path, line
+        number = self._places.get(key)
+        if number is None:
+            number = self._places[key] = len(self.place_rows)
+            self.place_rows.append([os.path.basename(path), line, *self.sources.of_path(path, line)])
+        return number
+
+    def file_of(self, place: int) -> int | None:
+        """The file of a place, where it was found."""
+        file: int | None = self.place_rows[place][2]
+        return file
+
+    def _lane(self, kind: str, name: str, instance: int | None, of_event: int, parent: int | None = None) -> int:
+        whose = ("event", of_event) if instance is None else ("instance", instance)
+        key = (kind, name, parent, *whose)
+        number = self._lanes.get(key)
+        if number is None:
+            number = self._lanes[key] = len(self.lane_rows)
+            self.lane_rows.append({"name": name, "kind": kind, "instance": instance, "parent": parent})
+        return number
+
+    def _thread(self, wait: Wait, event: Event, instance: int | None, number: int) -> int:
+        """The lane of the thread, or of the program, that has begun *wait*."""
+        if not wait.file and not wait.thread and event.function.runtime.traces_user_code:
+            return self._lane("process", event.function.runtime.name, instance, number)
+        main = self._lane("main", "main", instance, number)
+        return main if not wait.thread else self._lane("thread", wait.thread, instance, number, main)
+
+    def _instance(self, event: Event) -> int | None:
+        instance = event.instance
+        if instance is None:
+            return None
+        number = self._instances.get(instance)
+        if number is None:
+            number = self._instances[instance] = len(self.instance_rows)
+            pid = instance.user_process.pid or instance.pid
+            self.instance_rows.append(
+                {
+                    "name": f"instance {number + 1} (pid {pid})",
+                    "function": event.function.configuration.name,
+                    "cold": bool(event.cold),
+                    "begin": self._begin(event),
+                    "end": None,
+                    "reclaimed": event.reclaimed_because,
+                    "lost_files": list(instance.sandbox.lost_files[:MOST_FILES]),
+                    "tmp": _files_of(instance),
+                }
+            )
+        for entry in event.timeline:
+            if isinstance(entry, entries.Reclaimed):
+                self.instance_rows[number]["end"] = entry.time_us - self._origin
+        return number
+
+    def _begin(self, event: Event) -> int:
+        times = [entry.time_us for entry in event.timeline if isinstance(entry, entries.Started)]
+        return (times[-1] if times else event.invoked_us) - self._origin
+
+    # -- one event -----------------------------------------------------------------------------------------------------
+
+    def event(self, event: Event, number: int) -> Facts:
+        """All of one event."""
+        instance = self._instance(event)
+        record, end = event.record, event.record.end_us
+        of_event = _OfEvent(self, event, number, instance)
+        waits, rows = of_event.waits, of_event.entries
+        return {
+            "id": event.request_id,
+            "function": event.function.configuration.name,
+            "qualifier": record.qualifier,
+            "invoke_type": record.invoke_type,
+            "status": event.shown_status,
+            "code": record.status_code,
+            "begin": event.invoked_us - self._origin,
+            "end": None if end is None else end - self._origin,
+            "ended_by_harness": event.ended_by_close,
+            "checked": event.checked or event.looked_at,
+            "instance": instance,
+            "retry_num": event.retry_num,
+            "statuses": of_event.statuses,
+            "signals": of_event.signals,
+            "waits": waits,
+            "entries": rows,
+            "fold": folded(rows),
+            "why": why_lines(event),
+            "holders": of_event.holders,
+        }
+
+    def read(self, text: str) -> tuple[Wait, ...]:
+        """What the text of a wait says; each is read once."""
+        found = self._read.get(text)
+        if found is None:
+            found = self._read[text] = waits_of(text)
+        return found
+
+    def bounded(self, text: str) -> str:
+        """*text* in as many characters as there is room for."""
+        found = shortened(text, LONGEST_TEXT)
+        if len(found) > self._text_left:
+            found = "…"
+        self._text_left -= len(found)
+        return found
+
+    @property
+    def origin(self) -> int:
+        return self._origin
+
+    def most_waits(self, of: int) -> int:
+        """How many of the waits of an event, *of* which there are that many, are kept."""
+        return int(of * self._share)
+
+
+class _OfEvent:
+    """The lists of one event while they are made."""
+
+    def __init__(self, tables: _Tables, event: Event, number: int, instance: int | None) -> None:
+        self._tables, self._event, self._number, self._instance = tables, event, number, instance
+        self._directory = event.function.code.directory
+        self.statuses: list[Row] = []
+        self.signals: list[Facts] = []
+        self.waits: list[Row] = []
+        self.entries: list[Row] = []
+        self.holders: list[list[str]] = []
+        self._now: dict[int, list[int]] = {}
+        """By the lane of a thread: the rows of the wait in which it is, one for each of its tasks that are named."""
+        in_order = self._in_order()
+        kept = self._kept(in_order)
+        for at, (time_us, entry) in enumerate(in_order):
+            if at in kept:
+                self._add(time_us - tables.origin, entry)
+        self._end()
+
+    def _in_order(self) -> list[tuple[int, entries.AnyEntry | str]]:
+        """The entries by their times, and the texts of real time that was spent between them.
+
+        Waits under a lease come late, with the next message of the instance: they are put where they began.
+        """
+        found: list[tuple[int, float, entries.AnyEntry | str]] = [
+            (entry.time_us, number, entry) for number, entry in enumerate(self._event.timeline)
+        ]
+        found += [
+            (each.time_us, each.entries - 0.5, stretch_text(each.kind, each.seconds))
+            for each in self._event.real_stretches
+            if each.seconds >= REAL_SHOWN
+        ]
+        found.sort(key=lambda each: each[:2])
+        return [(time_us, entry) for time_us, _, entry in found]
+
+    def _kept(self, in_order: Sequence[tuple[int, entries.AnyEntry | str]]) -> Collection[int]:
+        """The numbers of what is in the file: of too many waits, and lines, those nearest to all that is neither."""
+        waits = [at for at, (_, entry) in enumerate(in_order) if not isinstance(entry, str) and _is_wait(entry)]
+        lines = [at for at, (_, entry) in enumerate(in_order) if isinstance(entry, entries.Written)]
+        lost: set[int] = set()
+        vital = set(range(len(in_order))).difference(waits, lines) | {len(in_order) - 1}
+        whose = f"event {self._event.request_id} of {self._event.function.configuration.name}"
+        for name, numbers, most in (
+            ("waits", waits, self._tables.most_waits(len(waits))),
+            ("lines of the log", lines, MOST_ENTRIES),
+        ):
+            if len(numbers) > most:
+                far = distances(len(in_order), vital)
+                lost.update(sorted(numbers, key=far.__getitem__)[most:])
+                self._tables.cut.append(f"{len(numbers) - most:,} of {len(numbers):,} {name} of {whose} are left out")
+        return set(range(len(in_order))) - lost if lost else range(len(in_order))
+
+    def _add(self, time: int, entry: entries.AnyEntry | str) -> None:
+        if isinstance(entry, str):
+            self.entries.append([time, "real", entry, None, None])
+        elif isinstance(entry, entries.Waited):
+            self._wait(time, entry.description, entry.times, entry.last_us - self._tables.origin, entry.awaits)
+        elif isinstance(entry, entries.WaitedForOthers):
+            self._wait(time, entry.description, 1, time, None)
+        else:
+            lane = place = None
+            if isinstance(entry, entries.StatusChanged):
+                self.statuses.append([time, str(entry.status), entry.status_code, entry.fact.value])
+                place = self._place_of_error() if entry.status_code in (430, 443) else None
+            elif isinstance(entry, entries.SignalSent):
+                self._signal(time, entry)
+            elif isinstance(entry, entries.ListenerRefused):
+                lane, place = self._lane_and_place(self._tables.read(entry.call)[0])
+            self.entries.append([time, _kind(entry), self._tables.bounded(entry_text(entry)), lane, place])
+
+    def _lane_and_place(self, wait: Wait) -> tuple[int, int | None]:
+        lane = self._tables._thread(wait, self._event, self._instance, self._number)
+        return lane, self._tables.place(self._directory, wait.file, wait.line) if wait.file else None
+
+    def _place_of_error(self) -> int | None:
+        """The innermost line of the code directory that the traceback of the error has."""
+        found = last_place(str(self._event.error.get("stackTrace") or self._event.error.get("errorMessage") or ""))
+        return None if found is None else self._tables.place(self._directory, os.path.basename(found[0]), found[1])
+
+    def _wait(self, time: int, description: str, times: int, last: int, awaits: str | None) -> None:
+        parts = self._tables.read(description)
+        thread = self._tables._thread(parts[0], self._event, self._instance, self._number)
+        self._close(thread, time)
+        for part in parts:
+            lane, place = thread, None
+            if part.task:
+                lane = self._tables._lane("task", part.task, self._instance, self._number, thread)
+            if part.file:
+                place = self._tables.place(self._directory, part.file, part.line)
+            self._now.setdefault(thread, []).append(len(self.waits))
+            end = None if part.seconds is None else last + round(part.seconds * 1_000_000)
+            self.waits.append([time, end, lane, self._tables._text(part.call), place, times, last, awaits])
+            self.holders = [] if part is parts[0] else self.holders
+            for holder in part.holders:
+                who = part.task if holder.task == "itself" else holder.task
+                lock = f"{part.call} at {part.file}:{part.line} in {part.task}"
+                self.holders.append([lock, f"{who} at {os.path.basename(holder.file)}:{holder.line}"])
+
+    def _close(self, thread: int, time: int | None) -> None:
+        """The wait of a thread is over at *time*, unless it has ended before."""
+        for row in self._now.pop(thread, ()):
+            end = self.waits[row][1]
+            self.waits[row][1] = time if end is None else end if time is None else min(end, time)
+
+    def _end(self) -> None:
+        end = self._event.record.end_us
+        for thread in [*self._now]:
+            self._close(thread, None if end is None else max(end - self._tables.origin, 0))
+        if end is not None:
+            for row in self.waits:
+                row[1] = max(row[1], row[6])  # one that was folded spans all of its times
+
+    def _signal(self, time: int, entry: entries.SignalSent) -> None:
+        delivery = self._event.signals[len(self.signals)] if len(self.signals) < len(self._event.signals) else None
+        origin = self._tables.origin
+
+        def after(us: int | None) -> int | None:
+            return None if us is None else us - origin
+
+        waits = [
+            [self.waits[row][2], row] for rows in self._now.values() for row in rows if not self._is_over(row, time)
+        ]
+        self.signals.append(
+            {
+                "sent": time,
+                "disposition": entry.disposition,
+                "text": entry_text(entry),
+                "entered": None if delivery is None else after(delivery.entered_us),
+                "left": None if delivery is None else after(delivery.left_us),
+                "raised": None if delivery is None or delivery.raised is None else str(delivery.raised),
+                "waits": waits,
+            }
+        )
+
+    def _is_over(self, row: int, time: int) -> bool:
+        end = self.waits[row][1]
+        return end is not None and end < time
+
+
+def _kind(entry: entries.AnyEntry) -> str:
+    match entry:
+        case entries.Written(of_platform=True):
+            return "platform"
+        case entries.GateReached() | entries.GatePassed() | entries.StoppedBehind():
+            return "gate"
+        case entries.Remark():
+            return "remark"
+    return entry_kind(entry)
+
+
+def folded(rows: Sequence[Row]) -> list[Row]:
+    """The runs of *rows* that are folded at first: lines of the platform, and lines of the log for debugging.
+
+    A single line is not folded, as what stands for it takes as much room.
+    """
+    found: list[Row] = []
+    at = 0
+    for kind, run in groupby(rows, key=_fold_kind):
+        count = len(list(run))
+        if kind and count > 1:
+            found.append([at, at + count - 1, f"{count:,} {kind}"])
+        at += count
+    return found
+
+
+def _fold_kind(row: Row) -> str:
+    if row[1] == "platform":
+        return "lines of the platform"
+    return "DEBUG lines" if row[1] == "log" and _DEBUG.search(row[2]) is not None else ""
+
+
+def _files_of(instance: Instance) -> list[Row] | None:
+    """The files of the ``/tmp`` of an instance that lives, each with its size; None: it is not there any more."""
+    if instance.gone:
+        return None
+    try:
+        names, tmp = instance.sandbox.files(), instance.sandbox.tmp
+    except OSError:
+        return None
+    return [[name, _size(os.path.join(tmp, name))] for name in names[:MOST_FILES]]
+
+
+def _size(path: str) -> int | None:
+    try:
+        return os.lstat(path).st_size
+    except OSError:
+        return None

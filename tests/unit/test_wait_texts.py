@@ -1,0 +1,87 @@
+"""The text of a wait has one meaning: what it was made of is read back, whatever threads and files are called."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+from internals import Holder, Wait, wait_texts, waits_of
+
+# once: texts alone
+pytestmark = pytest.mark.once
+
+WORDS = (
+    " at ",
+    " in ",
+    " and ",
+    " on ",
+    ", ",
+    " (held by ",
+    " (no ",
+    "await ",
+    "x.py:3",
+    "127.0.0.1:80",
+    "'",
+    '"',
+    ")",
+)
+NAMES = st.one_of(
+    st.text(st.characters(blacklist_characters="/"), max_size=12),
+    st.lists(st.one_of(st.sampled_from(WORDS), st.text(max_size=3)), max_size=5).map("".join),
+)
+FILES = NAMES.map(lambda name: name.replace("/", ""))
+LINES = st.integers(1, 99_999)
+CALLS = st.sampled_from(["sleep(5)", "queue.get", "socket.recv on a connection to [::1]:80", "Lock.acquire"])
+
+
+@given(CALLS, FILES, LINES, NAMES)
+@example("sleep(5)", "x.py", 3, "a at b.py:3 in c")
+@example("accept on a socket that listens at 127.0.0.1:9000", "1.2", 3, "")
+def test_a_wait_of_a_thread_is_read_back(call: str, file: str, line: int, thread: str) -> None:
+    text = wait_texts.at(call, file, line) + wait_texts.within(thread)
+    assert waits_of(text) == (Wait(call, file, line, thread),)
+
+
+@given(NAMES, FILES, LINES)
+def test_a_join_of_any_thread_on_the_main_one_is_read_back(thread: str, file: str, line: int) -> None:
+    call = f"join of {wait_texts.named(thread)}"
+    assert waits_of(wait_texts.at(call, file, line)) == (Wait(call, file, line),)
+
+
+@given(st.lists(st.tuples(FILES, LINES, NAMES, NAMES), min_size=1, max_size=4), NAMES, st.booleans())
+def test_the_waits_of_tasks_are_read_back_one_by_one(
+    given: list[tuple[str, int, str, str]], thread: str, in_thread: bool
+) -> None:
+    texts, expected = [], []
+    for file, line, task, other in given:
+        holders = [Holder(other, file, line)]
+        texts.append(
+            wait_texts.at("await Lock.acquire", file, line) + wait_texts.within(task) + wait_texts.held_by(holders, 2)
+        )
+        expected.append(Wait("await Lock.acquire", file, line, thread if in_thread else "", task, tuple(holders)))
+    text = wait_texts.together(texts, 2) + (wait_texts.within(thread) if in_thread else "")
+    assert waits_of(text) == tuple(expected[:2])
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("sleep(2) at test_x.py:4 in Thread-1 (w)", Wait("sleep(2)", "test_x.py", 4, "Thread-1 (w)")),
+        ("await at x.py:61 in Task-1", Wait("await", "x.py", 61, "", "Task-1")),
+        ("await at x.py:61 in Task-1 on a child process", Wait("await on a child process", "x.py", 61, "", "Task-1")),
+        ("nanosleep", Wait("nanosleep")),
+        ("a socket that listens at 127.0.0.1:9000", Wait("a socket that listens at 127.0.0.1:9000")),
+        ("recv in my worker", Wait("recv", thread="my worker")),
+        ("", Wait("")),
+    ],
+)
+def test_a_text_says_what_it_always_said(text: str, expected: Wait) -> None:
+    assert waits_of(text) == (expected,)
+
+
+@pytest.mark.parametrize(
+    ("call", "seconds"),
+    [("sleep(5)", 5), ("sleep(0.25)", 0.25), ("sleep(86400)", 86_400), ("sleep(1.23457e+06)", None), ("poll", None)],
+)
+def test_how_long_a_sleep_is_is_known_where_its_text_has_all_digits(call: str, seconds: float | None) -> None:
+    assert Wait(call).seconds == seconds
