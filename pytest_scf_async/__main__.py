@@ -1,4 +1,4 @@
-"""``python -m pytest_scf_async``: a sweep or the endpoint outside pytest, and questions to any other endpoint."""
+"""``python -m pytest_scf_async``: a sweep or the endpoint outside pytest, questions to any other one, and traces."""
 
 from __future__ import annotations
 

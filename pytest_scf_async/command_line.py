@@ -1,4 +1,4 @@
-"""The command line: ``sweep``, ``serve`` and ``conformance``."""
+"""The command line: ``sweep``, ``serve``, ``conformance`` and ``trace``."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from .api.serve import Serving, add_serve
 from .conformance.command import add_conformance, run_conformance
 from .errors import ScfAsyncError
 from .sweep_command import add_sweep, run_sweep, split_at_program
+from .trace.command import add_trace, run_trace
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -25,6 +26,7 @@ def main(arguments: Sequence[str]) -> int:
     add_sweep(commands)
     add_serve(commands)
     add_conformance(commands)
+    add_trace(commands)
     arguments, program = split_at_program(arguments)
     given = parser.parse_args(arguments, argparse.Namespace(program=program))
     try:
@@ -52,4 +54,6 @@ def _is_unread() -> bool:
 def _run(given: argparse.Namespace) -> int:
     if given.command == "sweep":
         return run_sweep(given)
+    if given.command == "trace":
+        return run_trace(given)
     return run_conformance(given) if given.command == "conformance" else Serving(given).run()

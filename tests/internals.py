@@ -125,6 +125,9 @@ from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
+from pytest_scf_async.trace import facts as trace_facts_module
+from pytest_scf_async.trace.facts import OfTest, trace_facts
+from pytest_scf_async.trace.page import facts_in, page
 
 
 def event_of(event: AsyncEvent) -> Event:

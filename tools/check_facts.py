@@ -70,6 +70,10 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "SQLite format 3": "SQLite, in its files",
     },
     "sweep/normal_forms.py": {"[0-9a-fA-F]{8}-": "the handler: the tokens of its lines"},
+    "trace/page.py": {
+        '<script type="application/json" id="trace">': "a file, which may be of another version, or none of ours",
+        "pytest-scf-async trace": "the same",
+    },
     "sweep/sweep.py": {"\\[Errno 30\\] ": "Python, of an OSError"},
 }
 """By file: how the sentences begin that are looked for there, and who else writes them."""

@@ -716,6 +716,7 @@ def pytest_runtest_makereport(
     events: list[AsyncEvent] = [] if runtimes is None else runtimes.accepted_since(item.stash.get(_BEGAN, -1))
     _add_properties(item, events)
     report = yield
+    others = len(report.sections)
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
         item.stash[_CALL_SECONDS] = call.duration
@@ -755,7 +756,7 @@ def pytest_runtest_makereport(
                 report.sections.append(("scf async: likely cause", why))
             report.sections += sections_of(events, shown, _keep(events, item), used)
             report.sections += _keep_sweeps(item)
-    _add_trace(item, call, report, events)
+    _add_trace(item, call, report, events, others)
     if call.when == "teardown":
         _forget_sweeps(item.config.stash)
         if runtimes is not None:
@@ -807,9 +808,12 @@ def _directory_of_files(config: pytest.Config) -> str | None:
 
 
 def _add_trace(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent]
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent], others: int
 ) -> None:
-    """Write the trace of a test that has events or sweeps, where one is wanted."""
+    """Write the trace of a test that has events or sweeps, where one is wanted.
+
+    *others* is how many sections the *report* had before those about events.
+    """
     mode = item.config.option.scf_async_trace
     if not (report.failed and mode == _ON_FAILURE) and not (mode == "on" and (report.failed or call.when == "call")):
         return
@@ -821,7 +825,7 @@ def _add_trace(
 
     error = None if call.excinfo is None else call.excinfo.value
     seconds = item.stash.get(_CALL_SECONDS, None)
-    add_trace(item, report, error, found, directory=directory, real_seconds=seconds)
+    add_trace(item, report, error, found, directory=directory, real_seconds=seconds, others=others)
 
 
 def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ..report.limits import shown_by
-from ..trace.facts import Facts, Tested, trace_facts
+from ..report.limits import said_by
+from ..trace.facts import Facts, OfTest, trace_facts
 from ..trace.page import page
 from .artifacts import directory_name
 
@@ -39,6 +39,7 @@ def add_trace(
     *,
     directory: str,
     real_seconds: float | None,
+    others: int,
 ) -> None:
     """Write the trace of a test below *directory*, and have its *report* refer to it.
 
@@ -53,10 +54,10 @@ def add_trace(
     except Exception as problem:  # noqa: BLE001  (a defect in here must not hide the failure of a test)
         why = getattr(problem, "strerror", None) or f"{type(problem).__name__}: {problem}"
         if report.failed:
-            _add_line(report, f"--- trace: not written to {path}: {why} ---")
+            _add_line(report, f"--- trace: not written to {path}: {why} ---", others)
         return
     if report.failed:
-        _add_line(report, f"--- trace: {path} ---")
+        _add_line(report, f"--- trace: {path} ---", others)
     _refer(item, report, str(path), str(facts["headline"]))
 
 
@@ -69,21 +70,16 @@ def _facts_of(
 ) -> Facts:
     events, sweeps = found
     outcome = "error" if report.failed and report.when != "call" else report.outcome
-    about = None if error is None else shown_by(error)
     failure = None if error is None or not report.failed else str(error) or type(error).__name__
-    inner = next((event._event for event in events if event._event is about), None)
-    tested = Tested(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, inner, real_seconds)
+    said = None if error is None else said_by(error)
+    tested = OfTest(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, said, real_seconds)
     return trace_facts(tested, events, sweeps)
 
 
-def _add_line(report: pytest.TestReport, line: str) -> None:
-    """Have *line* be the last one of the sections about events."""
-    ours = [number for number, (title, _) in enumerate(report.sections) if title.startswith("scf async")]
-    if not ours:
-        report.sections.append(("scf async", line))
-        return
-    title, text = report.sections[ours[-1]]
-    report.sections[ours[-1]] = title, f"{text}\n{line}"
+def _add_line(report: pytest.TestReport, line: str, others: int) -> None:
+    """Have *line* be the last one of what the report says of events: *others* of its sections are not about these."""
+    title, text = report.sections.pop() if len(report.sections) > others else ("scf async", "")
+    report.sections.append((title, f"{text}\n{line}".lstrip("\n")))
 
 
 def _refer(item: pytest.Item, report: pytest.TestReport, path: str, headline: str) -> None:

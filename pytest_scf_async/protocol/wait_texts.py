@@ -98,7 +98,7 @@ _FILE = rf"(?:{_QUOTED}|(?![\[@'\"])(?![\d.]+:)(?:(?!{_WORDS})[^/])+?)"
 _HOLDER = rf"(?P<task>{_NAME}) at (?P<file>{_FILE}):(?P<line>\d+)(?:, |(?= and )|$)"
 _HELD = r" \((?:held by (?P<held>.*?)|no task is in an `async with` of it)\)(?= and | on | in |$)"
 _AWAIT = rf"(?P<call>await(?: [\w.]+)?) at (?P<file>{_FILE}):(?P<line>\d+)"
-_TASK = rf"{_AWAIT} in (?P<task>{_NAME})(?:{_HELD})?(?= and | on | in |$)"
+_TASK = rf"(?: and )?{_AWAIT} in (?P<task>{_NAME})(?:{_HELD})?(?= and | on | in |$)"
 
 
 @cache
@@ -118,9 +118,6 @@ def waits_of(text: str) -> tuple[Wait, ...]:
     while (found := task.match(text, position)) is not None:
         tasks.append(found)
         position = found.end()
-        if not text.startswith(_AND_AWAIT, position):
-            break
-        position += len(_AND)
     rest = after_tasks.fullmatch(text, position) if tasks else None
     if rest is not None:
         thread, on = _name(rest["thread"]), rest["on"] or ""
@@ -133,10 +130,6 @@ def waits_of(text: str) -> tuple[Wait, ...]:
         return (Wait(found["call"], _name(found["file"]), int(found["line"]), _name(found["thread"])),)
     found = without.fullmatch(text)
     return (Wait(text if found is None else found["call"], thread="" if found is None else _name(found["thread"])),)
-
-
-_AND = " and "
-_AND_AWAIT = " and await "
 
 
 def _held(found: re.Match[str]) -> tuple[Holder, ...]:

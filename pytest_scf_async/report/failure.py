@@ -60,13 +60,10 @@ def failure(event: Event, timeline: str, what: Failure) -> AssertionError:
         f"expected {what.expected}; found {what.found}",
         f"event: {event.request_id} of {event.function.configuration.name}",
     ]
-    if cause:
-        lines.append(f"likely cause: {cause}")
     what_fixes_it = what.advice
     if what.advice is GENERAL:
         what_fixes_it = (what_ends_it_in_time if what.late else what_to_do)(event)
-    if cause and what_fixes_it:
-        lines.append(f"what to do: {what_fixes_it}")
+    lines += cause_lines(cause, what_fixes_it)
     has_stack = bool(function_traceback(event))
     most = limits.parts // max(len(what.more) + has_stack, 1) - 1
     for title, text in what.more.items():
@@ -79,7 +76,7 @@ def failure(event: Event, timeline: str, what: Failure) -> AssertionError:
         lines += [f"--- {of_what} ---", shown_traceback(event, most)]
     lines += [timeline_title(event), timeline]
     error = AssertionError("\n".join(lines))
-    show(error, event)
+    show(error, event, cause, what_fixes_it if cause else None)
     return error
 
 
@@ -105,7 +102,14 @@ def never_reached(event: Event, gate: str, hint: str | None, timeline: str) -> s
 def why_lines(event: Event) -> list[str]:
     """The cause and the advice, a line each."""
     cause, advice = likely_cause(event), what_to_do(event)
-    return [*([f"likely cause: {cause}"] if cause else []), *([f"what to do: {advice}"] if advice else [])]
+    return [*cause_lines(cause, None), *([f"what to do: {advice}"] if advice else [])]
+
+
+def cause_lines(cause: str | None, advice: str | None) -> list[str]:
+    """The *cause*, and the *advice* that goes with it, a line each; nothing where the cause is not known."""
+    if not cause:
+        return []
+    return [f"likely cause: {cause}", *([f"what to do: {advice}"] if advice else [])]
 
 
 class Standing(NamedTuple):

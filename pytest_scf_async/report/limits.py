@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from ..errors import SHOWN
 from ..protocol.shortening import shortened_lines
@@ -40,14 +41,31 @@ def bounded(text: str, most: int) -> str:
     return shortened_lines(text, head, most - head - 1)
 
 
-def show(error: BaseException, event: object) -> None:
-    """Note that the text of *error* has the timeline of *event*, so that no report repeats it.
+class Shown(NamedTuple):
+    """What the text of an error has of an event."""
+
+    event: object
+    cause: str | None = None
+    """Why that is as it is, ..."""
+    advice: str | None = None
+    """... and what to do."""
+
+
+def show(error: BaseException, event: object, cause: str | None = None, advice: str | None = None) -> None:
+    """Note that the text of *error* has the timeline of *event*, so that no report repeats it, and what it says of it.
 
     Its request id would not do: two runtimes may have drawn the same one.
     """
-    setattr(error, SHOWN, event)
+    setattr(error, SHOWN, Shown(event, cause, advice))
 
 
 def shown_by(error: BaseException) -> object:
     """The event whose timeline the text of *error* has, or None."""
-    return getattr(error, SHOWN, None)
+    shown = said_by(error)
+    return None if shown is None else shown.event
+
+
+def said_by(error: BaseException) -> Shown | None:
+    """What the text of *error* has of an event, or None."""
+    shown: Shown | None = getattr(error, SHOWN, None)
+    return shown

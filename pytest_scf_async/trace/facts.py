@@ -19,7 +19,8 @@ from ..model.tracebacks import last_place
 from ..protocol.shortening import shortened
 from ..protocol.wait_texts import Wait, waits_of
 from ..report.cause import likely_cause
-from ..report.failure import why_lines
+from ..report.failure import cause_lines, why_lines
+from ..report.limits import Shown
 from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
 from .sources import Sources
 from .sweeps import sweep_facts
@@ -51,7 +52,7 @@ Facts = dict[str, Any]
 Row = list[Any]
 
 
-class Tested(NamedTuple):
+class OfTest(NamedTuple):
     """What is known of the test that a trace is of."""
 
     nodeid: str
@@ -61,18 +62,18 @@ class Tested(NamedTuple):
     """pytest's root directory: paths are shown from there."""
     failure: str | None = None
     """The text of its failure."""
-    about: Event | None = None
-    """The event that this text is about."""
+    said: Shown | None = None
+    """What this text says of an event."""
     real_seconds: float | None = None
     """How long its call has taken."""
 
 
-def trace_facts(tested: Tested, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
+def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
     """The data of the trace of one test."""
     inner = [event._event for event in events]
     origin = min((event.invoked_us for event in inner), default=0)
     tables = _Tables(origin, tested.root, [sum(map(_is_wait, event.timeline)) for event in inner])
-    of_events = [tables.event(event, number) for number, event in enumerate(inner)]
+    of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
     of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of) for swept in sweeps]
     zone, minutes = _zone(inner)
     return {
@@ -98,18 +99,23 @@ def trace_facts(tested: Tested, events: Sequence[AsyncEvent], sweeps: Sequence[S
     }
 
 
-def headline(tested: Tested, events: Sequence[Event], sweeps: Sequence[Facts]) -> str:
+def headline(tested: OfTest, events: Sequence[Event], sweeps: Sequence[Facts]) -> str:
     """The answer in one line: what was expected and found, and why; of a test that passed what happened."""
     if tested.failure is not None:
         first = tested.failure.strip().partition("\n")[0].removeprefix("AssertionError: ")
-        about = tested.about or next(
-            (event for event in events if event.ended and event.record.status_code != 200), None
-        )
-        cause = None if about is None else likely_cause(about)
+        wrong = next((event for event in events if event.ended and event.record.status_code != 200), None)
+        cause = likely_cause(wrong) if tested.said is None and wrong is not None else None
+        cause = cause if tested.said is None else tested.said.cause
         return shortened(f"{first}: {cause}" if cause and cause not in first else first, LONGEST_TEXT)
     texts = [str(each["headline"]) for each in sweeps] or [_what_happened(event) for event in events]
     more = f" and {len(texts) - NAMED:,} more" if len(texts) > NAMED else ""
     return f"{'; '.join(texts[:NAMED])}{more}"
+
+
+def _why(event: Event, said: Shown | None) -> list[str]:
+    """What the failure says of its cause, where that is about *event*; else what is known of it."""
+    lines = cause_lines(said.cause, said.advice) if said is not None and said.event is event else []
+    return lines or why_lines(event)
 
 
 def _what_happened(event: Event) -> str:
@@ -198,7 +204,7 @@ class _Tables:
     def _thread(self, wait: Wait, event: Event, instance: int | None, number: int) -> int:
         """The lane of the thread, or of the program, that has begun *wait*."""
         if not wait.file and not wait.thread and event.function.runtime.traces_user_code:
-            return self._lane("process", event.function.runtime.name, instance, number)
+            return self._lane("process", event.function.configuration.name, instance, number)
         main = self._lane("main", "main", instance, number)
         return main if not wait.thread else self._lane("thread", wait.thread, instance, number, main)
 
@@ -233,8 +239,8 @@ class _Tables:
 
     # -- one event -----------------------------------------------------------------------------------------------------
 
-    def event(self, event: Event, number: int) -> Facts:
-        """All of one event."""
+    def event(self, event: Event, number: int, why: list[str]) -> Facts:
+        """All of one event; *why* are the lines with its cause and what to do."""
         instance = self._instance(event)
         record, end = event.record, event.record.end_us
         of_event = _OfEvent(self, event, number, instance)
@@ -257,7 +263,7 @@ class _Tables:
             "waits": waits,
             "entries": rows,
             "fold": folded(rows),
-            "why": why_lines(event),
+            "why": why,
             "holders": of_event.holders,
         }
 

@@ -16,6 +16,8 @@ if TYPE_CHECKING:
     PlaceAt = Callable[[str, int], int]
     """Gives the number of a place by the path of its file and its line."""
 
+HARMFUL: Final = FAILURES | {Kind.DOUBLED}
+"""What is wrong with a run that counts as failed."""
 MOST_OTHERS: Final = 100
 """Keys of runs that are named beside the earliest one of a class."""
 Facts = dict[str, Any]
@@ -24,7 +26,7 @@ Facts = dict[str, Any]
 def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None]) -> Facts:
     """The data of one sweep; *file_of* gives the file of a place by the number of that."""
     found = classes(swept.runs, frozenset(Kind))
-    failed = [run for run in swept.runs if run.fails(FAILURES)]
+    failed = [run for run in swept.runs if run.fails(HARMFUL)]
     return {
         "function": swept.function,
         "headline": _headline(swept, found, len(failed)),
@@ -45,7 +47,7 @@ def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | 
 def _headline(swept: Swept, found: list[FailureClass], failed: int) -> str:
     if not failed:
         return f"{swept.function} survives all {len(swept.runs):,} interruptions"
-    causes = sum(any(run.fails(FAILURES) for run in alike.runs) for alike in found)
+    causes = sum(any(run.fails(HARMFUL) for run in alike.runs) for alike in found)
     reasons = "all for one reason" if causes == 1 else f"for {causes:,} reasons"
     return f"{failed:,} of {len(swept.runs):,} interruptions of {swept.function} fail, {reasons}"
 
@@ -68,7 +70,7 @@ def _heat(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None])
         if file is not None:
             key = file, run.point.line
             runs[key] += 1
-            failed[key] += run.fails(FAILURES)
+            failed[key] += run.fails(HARMFUL)
     files = sorted({file for file, _ in runs})
     return [
         {"file": file, "lines": [[line, runs[of, line], failed[of, line]] for of, line in sorted(runs) if of == file]}

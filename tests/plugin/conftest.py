@@ -65,8 +65,9 @@ def known_distributions() -> Iterator[None]:
 
 @pytest.fixture(autouse=True)
 def plain_surroundings(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
-    """Undo what the parent of pytest has set: CI makes summaries longer, a job in the background ignores SIGINT."""
-    for name in ("CI", "BUILD_NUMBER"):
+    """Undo what the parent of pytest has set: CI makes summaries longer, and has one of its own for a whole job; a job
+    in the background ignores SIGINT."""
+    for name in ("CI", "BUILD_NUMBER", "GITHUB_STEP_SUMMARY"):
         monkeypatch.delenv(name, raising=False)
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield

@@ -31,13 +31,18 @@ def of_tests(directory: Path) -> list[Path]:
     return sorted(directory.iterdir())
 
 
+def of_events(of_test: Path) -> list[Path]:
+    """The directories of a test's events; beside them is its trace."""
+    return sorted(path for path in of_test.iterdir() if path.name != "trace.html")
+
+
 def test_the_whole_of_each_event_is_kept_and_the_section_names_it(project: pytest.Pytester) -> None:
     project.makepyfile(test_kept=FAILING)
     result = project.runpytest("--scf-async-artifacts=kept", "--scf-async-start=2026-01-01T00:00:00Z")
     result.assert_outcomes(failed=1)
     (of_test,) = of_tests(project.path / "kept")
     assert of_test.name.startswith("test_kept.py-test_it-")
-    talks, sleeps = sorted(of_test.iterdir())
+    talks, sleeps = of_events(of_test)
     result.stdout.fnmatch_lines([f"--- in full: {of_test} ---"])
     assert {file.name for file in talks.iterdir()} == {"log.txt", "timeline.txt", "records.json", "event.json"}
     log = (talks / "log.txt").read_text(encoding="utf-8").splitlines()
@@ -79,7 +84,7 @@ def test_a_result_that_is_no_text_is_kept_in_base64(project: pytest.Pytester) ->
     result = project.runpytest("--scf-async-artifacts=kept")
     result.assert_outcomes(failed=1)
     (of_test,) = of_tests(project.path / "kept")
-    facts = json.loads((next(of_test.iterdir()) / "event.json").read_text(encoding="utf-8"))
+    facts = json.loads((of_events(of_test)[0] / "event.json").read_text(encoding="utf-8"))
     assert (facts["status"], facts["result"], facts["result_base64"]) == ("FINISHED", None, "iVBORw==")
 
 
@@ -110,7 +115,7 @@ def test_a_failure_takes_the_place_of_that_of_the_run_before(project: pytest.Pyt
     project.makepyfile(FAILING.replace("        scf_runtime.deploy(talks)", "        # scf_runtime.deploy(talks)"))
     project.runpytest("--scf-async-artifacts=kept").assert_outcomes(failed=1)
     (of_test,) = of_tests(project.path / "kept")
-    assert [event.name[:9] for event in of_test.iterdir()] == ["1-sleeps-"]
+    assert [event.name[:9] for event in of_events(of_test)] == ["1-sleeps-"]
 
 
 def test_a_failure_that_nobody_checked_is_kept_too(project: pytest.Pytester) -> None:
@@ -123,7 +128,7 @@ def test_a_failure_that_nobody_checked_is_kept_too(project: pytest.Pytester) -> 
     result = project.runpytest("--scf-async-artifacts=kept")
     result.assert_outcomes(passed=1, errors=1)
     (of_test,) = of_tests(project.path / "kept")
-    (of_event,) = of_test.iterdir()
+    (of_event,) = of_events(of_test)
     result.stdout.fnmatch_lines(["event * FAILED (430: *", f"--- in full: {of_test} ---"])
     error = json.loads((of_event / "event.json").read_text())["error"]
     assert error["statusCode"] == 430
