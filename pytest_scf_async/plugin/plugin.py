@@ -296,12 +296,12 @@ def pytest_testnodedown(node: Any) -> None:
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
     summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary and "pytest_scf_async.plugin.tracing" in sys.modules:
-        sys.modules["pytest_scf_async.plugin.tracing"].write_summary(
-            summary,
-            [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())],
-            config.rootpath,
-        )
+    if summary and not hasattr(config, "workerinput"):  # a worker has a terminal reporter, too
+        wrong = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
+        if any(hasattr(report, "scf_async_trace") for report in wrong):
+            from .tracing import write_summary
+
+            write_summary(summary, wrong, os.fspath(config.rootpath))
     sweeps = config.stash.get(_SWEEPS, None)
     if sweeps is not None:  # Ctrl-C: the test has no report
         for text in sweeps.reports():

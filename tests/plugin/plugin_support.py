@@ -11,9 +11,10 @@ from typing import Final
 import pytest
 from forked_pytest import run_forked
 
-PLAIN_OPTIONS: Final = "-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest"
+WITHOUT_HTML: Final = "-p no:html -p no:metadata"
+PLAIN_OPTIONS: Final = f"-p no:asyncio -p no:randomly -p no:anyio -p no:hypothesispytest {WITHOUT_HTML}"
 """What is there for tests of its own: one warns in each run that does not configure it, the other shuffles tests, and
-the last two take longer to import than most of these runs take."""
+the others take longer to import than most of these runs take."""
 
 ALONE_AND_WITH_A_WORKER: Final = pytest.mark.parametrize("workers", [(), ("-n1",)], ids=["alone", "xdist"])
 """One worker shows the same as many, where the process that started it prints what a worker reports."""

@@ -188,7 +188,9 @@ def test_the_attempts_of_a_sync_function_are_in_one_event(runtime: ScfRuntime, d
 
 
 def test_a_scripted_event_has_no_instance(runtime: ScfRuntime, facts_of):
-    facts = facts_of(runtime.deploy_scripted("scripted", [scripted.running_for(5), scripted.finished()]).invoke_async().wait())
+    facts = facts_of(
+        runtime.deploy_scripted("scripted", [scripted.running_for(5), scripted.finished()]).invoke_async().wait()
+    )
     assert (facts["instances"], facts["events"][0]["instance"]) == ([], None)
 
 
