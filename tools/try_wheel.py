@@ -83,7 +83,7 @@ def lower_bounds(wheel: Path) -> list[str]:
         (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
         headers = email.parser.Parser().parsestr(archive.read(metadata).decode())
         names = set(archive.namelist())
-    files = [path for ending in ("*.py", "*.js") for path in (TREE / PACKAGE).rglob(ending)]
+    files = [path for ending in ("*.py", "*.js", "*.css") for path in (TREE / PACKAGE).rglob(ending)]
     files.append(TREE / PACKAGE / "py.typed")
     missing = {str(path.relative_to(TREE)) for path in files} - names
     if missing:

@@ -94,7 +94,7 @@ def _refer(item: pytest.Item, report: pytest.TestReport, path: str, headline: st
 
 def _link_from_html(config: pytest.Config, report: Any, path: str) -> None:
     """Link the trace from the report of pytest-html, which may be read on another machine: by a relative path."""
-    from pytest_html import extras  # type: ignore[import-not-found]
+    from pytest_html import extras
 
     shown_in = getattr(config.option, "htmlpath", None)
     url = path if shown_in is None else os.path.relpath(path, os.path.dirname(os.path.abspath(shown_in)))

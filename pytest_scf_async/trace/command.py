@@ -163,8 +163,18 @@ def _each_wait(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
         begin, end, lane, _, _, times, last, awaits = row
         for_long = "until now" if end is None else f"for {seconds_text(end - begin)}"
         often = f", {times:,} times, the last at {_at(last)}" if times > 1 else ""
-        ended_by = f", which only {awaits} can end" if awaits else ""
+        ended_by = f", which only {_ENDS[awaits]} can end" if awaits else ""
         yield f"  {_at(begin)}  {trace.lane(lane)}: {trace.wait(row)} {for_long}{often}{ended_by}"
+
+
+_ENDS: Final = {
+    "something": "something else",
+    "lock": "the release of a lock",
+    "own lock": "its own release of a lock",
+    "notice": "another thread or task",
+    "thread": "the end of a thread",
+    "answer": "an answer",
+}
 
 
 def _alike(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:

@@ -9,7 +9,7 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from internals import OfTest, facts_in, page, trace_facts, trace_facts_module
+from internals import OfTest, Waited, event_of, facts_in, page, trace_facts, trace_facts_module
 from trace_format import dangling, problems
 
 from pytest_scf_async import AsyncEvent, ScfRuntime, scripted
@@ -298,7 +298,7 @@ def test_past_a_limit_the_waits_nearest_to_what_matters_stay(
     monkeypatch.setattr(trace_facts_module, "MOST_WAITS", 40)
     facts = facts_of(event)
     (of_event,) = facts["events"]
-    whole = sum(1 for entry in event._event.timeline if type(entry).__name__ == "Waited")
+    whole = sum(isinstance(entry, Waited) for entry in event_of(event).timeline)
     assert facts["cut"] == [f"{whole - 40:,} of {whole:,} waits of event {event.request_id} of polls are left out"]
     begins = [row[0] / 1e6 for row in of_event["waits"]]
     assert len(begins) == 40
