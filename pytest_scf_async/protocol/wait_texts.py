@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Sequence
 from functools import cache, lru_cache
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from .shortening import shortened_list
 
@@ -38,6 +38,8 @@ class Wait(NamedTuple):
     """The name of its task of asyncio; empty: it is none."""
     holders: tuple[Holder, ...] = ()
     """Who holds the lock that it waits for, of asyncio's."""
+    in_child: bool = False
+    """It is of a process that the program has started."""
 
     @property
     def seconds(self) -> float | None:
@@ -51,9 +53,10 @@ _SLEEP = re.compile(r"sleep\((\d{1,3}(?:\.\d{1,2})?|\d\.\d{1,4}|\d{4,5})\)")
 
 # -- made ------------------------------------------------------------------------------------------------------------
 
-_WORDS = r" at | in | and | on |, | \(held | \(no "
+_WORDS = r" at | in | and | on |,| \(held | \(no "
 """What stands between the parts of a text."""
-_MISREAD = re.compile(rf"""{_WORDS}|^['"]|^ | $""")
+_CHILD = "a child process"
+_MISREAD = re.compile(rf"""{_WORDS}|^ ['"]|^  |  $|^ {_CHILD} $""")
 _NO_FILE = re.compile(r"[\[@]|[\d.]+(?::|$)")
 """How the names of addresses begin, or what they are, which stand in front of a number as a file does."""
 
@@ -61,7 +64,7 @@ _NO_FILE = re.compile(r"[\[@]|[\d.]+(?::|$)")
 @lru_cache(256)
 def named(name: str) -> str:
     """*name* within a text of a wait: in quotes where it could be read as another part of the text."""
-    return name if name and name.isprintable() and _MISREAD.search(name) is None else _quoted(name)
+    return name if name and name.isprintable() and _MISREAD.search(f" {name} ") is None else _quoted(name)
 
 
 def _quoted(name: str) -> str:
@@ -77,6 +80,10 @@ def at(call: str, file: str, line: int) -> str:
 def within(name: str) -> str:
     """What is put behind a wait of the thread or task *name*."""
     return f" in {named(name)}"
+
+
+IN_CHILD: Final = f" in {_CHILD}"
+"""What is put behind a wait of a process that the program has started."""
 
 
 def held_by(holders: Sequence[Holder], most: int) -> str:
@@ -103,7 +110,7 @@ _TASK = rf"(?: and )?{_AWAIT} in (?P<task>{_NAME})(?:{_HELD})?(?= and | on | in 
 
 @cache
 def _patterns() -> tuple[re.Pattern[str], ...]:
-    thread = rf"(?: in (?P<thread>{_NAME}))?"
+    thread = rf"(?:(?P<child>{IN_CHILD})| in (?P<thread>{_NAME}))?"
     whole = (rf"(?P<call>.*) at (?P<file>{_FILE}):(?P<line>\d+){thread}", rf"(?P<call>.*?){thread}")
     after_tasks = rf"(?: and \d+ more)?(?P<on> on .*?)?{thread}"
     texts = (*whole, _TASK, after_tasks, _HOLDER)
@@ -129,7 +136,8 @@ def waits_of(text: str) -> tuple[Wait, ...]:
     if found is not None:
         return (Wait(found["call"], _name(found["file"]), int(found["line"]), _name(found["thread"])),)
     found = without.fullmatch(text)
-    return (Wait(text if found is None else found["call"], thread="" if found is None else _name(found["thread"])),)
+    assert found is not None  # any text is a call
+    return (Wait(found["call"], thread=_name(found["thread"]), in_child=found["child"] is not None),)
 
 
 def _held(found: re.Match[str]) -> tuple[Holder, ...]:

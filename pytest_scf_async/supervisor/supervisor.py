@@ -543,7 +543,7 @@ class Supervisor:
             return False
         if not is_calm and self._event_sent and is_readable(self._client.descriptors()):
             return False
-        if not self._move_clock_to(wait.due_ns, wait.name, is_calm=is_calm):
+        if not self._move_clock_to(wait.due_ns, wait.shown, is_calm=is_calm):
             return False
         self._past_ns = max(wait.due_ns - self._clock.now_us * 1000, 0)
         self._show_time()
@@ -893,7 +893,7 @@ def _with_numbers(name: str) -> list[tuple[int, str]]:
 def _shown(due: Due) -> str:
     """The name of *due* in the timeline."""
     if isinstance(due.source, Thread):
-        return "" if due.source.wait is None else due.source.wait.name
+        return "" if due.source.wait is None else due.source.wait.shown
     return "a timer"
 
 

@@ -158,6 +158,8 @@ class Process:
     """A process of the tree."""
 
     pid: int
+    is_child: bool = False
+    """Another process of the tree has started it."""
     page: exec_stop.Page | None = None
     """The clock page that it reads; None: each read of the clock is traced."""
     kind: exec_stop.Kind = field(default_factory=exec_stop.Kind)
@@ -550,7 +552,7 @@ class Tree:
         process = self.processes.get(pid)
         if process is None:
             parent = self.processes.get(procfs.parent_of(pid) or 0)
-            process = self.processes[pid] = Process(pid)
+            process = self.processes[pid] = Process(pid, is_child=True)
             if parent is not None:
                 self._inherit(process, parent)
         if tid in self._announced:
@@ -569,7 +571,7 @@ class Tree:
             pid = procfs.thread_group_of(tid)
             process = self.processes.get(pid)
             if process is None:
-                process = self.processes[pid] = Process(pid)
+                process = self.processes[pid] = Process(pid, is_child=True)
                 self._inherit(process, parent.process)
             self._add(tid, process)
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
@@ -886,6 +888,7 @@ class Tree:
             again=again,
             zero_at=lambda: self._nothing_at(thread, registers),
             past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
+            in_child=thread.process.is_child,
             delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
         )
         if wait is None:
@@ -1024,7 +1027,7 @@ class Tree:
             return None
         call = (tracee.AT_ENTRY, HERE.audit, wait.number, wait.arguments[0])
         past_ns = PAST_NS if thread.process.kind.is_cpython else 0
-        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.name, past_ns)
+        return Loop(call, wait.arguments[2], wait.name == "epoll_pwait", wait.shown, past_ns)
 
     def _ends_again(self, thread: Thread, name: str, calm: Calm | None) -> bool:
         """End the wait at whose entry a thread has stopped, if that is possible; returns whether the thread went on."""
@@ -1039,6 +1042,7 @@ class Tree:
             again=None,
             zero_at=lambda: self._nothing_at(thread, registers),
             past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
+            in_child=thread.process.is_child,
         )
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
@@ -1226,7 +1230,7 @@ class Tree:
             else:
                 self._allow_reads(process, min(FURTHER_READS, self.reads_before_wait))
                 process.polled_ns = self.hooks.clocks().realtime + READ_WAIT_NS
-                thread.wait = waits.read(tid, name, registers, process.polled_ns)
+                thread.wait = waits.read(tid, name, registers, process.polled_ns, in_child=process.is_child)
                 thread.order = 0, 0, 0
                 registers.write(tid)
                 self._go_on(thread, to_exit=True)

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
+from ..protocol.wait_texts import IN_CHILD
 from .tracee import (
     ERESTARTNOHAND,
     ERESTARTNOINTR,
@@ -84,6 +85,16 @@ class Wait:
     """If this is a ``select`` that only polls: the addresses and contents of its sets, which the poll may empty."""
     delay_ns: int = 0
     """By how much `due_ns` is later than the thread's own timeout, at which it would have nothing to do."""
+    in_child: bool = False
+    """Its thread is one of a child process of the program."""
+
+    @property
+    def shown(self) -> str:
+        """Its name in the timeline.
+
+        Which child waits is not in it: when a child has ended depends on the machine, and so would its number.
+        """
+        return self.name + IN_CHILD if self.in_child else self.name
 
     def expire(self) -> None:
         """Mark its time as over: once the thread is interrupted, the call returns its result at a timeout."""
@@ -243,6 +254,7 @@ def begin(
     zero_at: Callable[[], int],
     past_ns: int,
     delay_ns: int = 0,
+    in_child: bool = False,
 ) -> Wait | None:
     """Change the call at whose entry a thread has stopped so that it waits without a timeout.
 
@@ -260,6 +272,7 @@ def begin(
         return None
     arguments = registers.arguments
     wait = Wait(due, name, HERE.calls[name], arguments, call, (registers.counter, registers.stack))
+    wait.in_child = in_child
     if again is not None and (again.place, again.number) == (wait.place, wait.number):
         wait.due_ns = again.due_ns
     elif due <= clocks.realtime and not call.sleeps and name not in _SLEEPS_THOUGH_DUE:
@@ -311,11 +324,12 @@ def make_again(tid: int, wait: Wait, registers: Registers) -> None:
     registers.make_call_again(wait.number)
 
 
-def read(tid: int, name: str, registers: Registers, due_ns: int) -> Wait:
+def read(tid: int, name: str, registers: Registers, due_ns: int, *, in_child: bool) -> Wait:
     """Have a read of the clock wait until *due_ns*. The caller writes the registers."""
     arguments = registers.arguments
     _wait_for_a_signal(tid, registers)
-    return Wait(due_ns, name, HERE.calls[name], arguments, _READ, (registers.counter, registers.stack))
+    place = registers.counter, registers.stack
+    return Wait(due_ns, name, HERE.calls[name], arguments, _READ, place, in_child=in_child)
 
 
 def _wait_for_a_signal(tid: int, registers: Registers) -> None:

@@ -203,8 +203,9 @@ class _Tables:
 
     def _thread(self, wait: Wait, event: Event, instance: int | None, number: int) -> int:
         """The lane of the thread, or of the program, that has begun *wait*."""
-        if not wait.file and not wait.thread and event.function.runtime.traces_user_code:
-            return self._lane("process", event.function.configuration.name, instance, number)
+        if not wait.file and event.function.runtime.traces_user_code:
+            first = self._lane("process", event.function.configuration.name, instance, number)
+            return self._lane("child", "child processes", instance, number, first) if wait.in_child else first
         main = self._lane("main", "main", instance, number)
         return main if not wait.thread else self._lane("thread", wait.thread, instance, number, main)
 
@@ -374,14 +375,16 @@ class _OfEvent:
     def _wait(self, time: int, description: str, times: int, last: int, awaits: str | None) -> None:
         parts = self._tables.read(description)
         thread = self._tables._thread(parts[0], self._event, self._instance, self._number)
-        self._close(thread, time)
+        # A program reports which of all its waits ends first, so that is over when the next one is reported.
+        whose = self._tables.lane_rows[thread]["parent"] if parts[0].in_child else thread
+        self._close(whose, time)
         for part in parts:
             lane, place = thread, None
             if part.task:
                 lane = self._tables._lane("task", part.task, self._instance, self._number, thread)
             if part.file:
                 place = self._tables.place(self._directory, part.file, part.line)
-            self._now.setdefault(thread, []).append(len(self.waits))
+            self._now.setdefault(whose, []).append(len(self.waits))
             end = None if part.seconds is None else last + round(part.seconds * 1_000_000)
             self.waits.append([time, end, lane, self._tables._text(part.call), place, times, last, awaits])
             self.holders = [] if part is parts[0] else self.holders

@@ -203,6 +203,15 @@ def test_the_waits_of_a_program_are_its_own_lane(runtime: ScfRuntime, facts_of):
     assert waits(facts)[-1][4] == 5
 
 
+def test_what_a_program_starts_has_a_lane_beside_it(runtime: ScfRuntime, facts_of):
+    function = runtime.deploy_image(["sh", "-c", "sleep 5; exec sleep 7"], port=-1, name="sleepers")
+    facts = facts_of(function.invoke_async().wait())
+    lanes = [(lane["kind"], lane["name"], lane["parent"]) for lane in facts["lanes"]]
+    assert sorted(lanes) == [("child", "child processes", 0), ("process", "sleepers", None)]
+    slept = [each for each in waits(facts) if each[1] == "clock_nanosleep"]
+    assert [(each[0], each[3], each[4]) for each in slept] == [("child processes", 0, 5), ("sleepers", 5, 12)]
+
+
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<!-- <script>",

@@ -72,6 +72,8 @@ def test_the_waits_of_tasks_are_read_back_one_by_one(
         ("nanosleep", Wait("nanosleep")),
         ("a socket that listens at 127.0.0.1:9000", Wait("a socket that listens at 127.0.0.1:9000")),
         ("recv in my worker", Wait("recv", thread="my worker")),
+        ("nanosleep in a child process", Wait("nanosleep", in_child=True)),
+        (f"recv{wait_texts.within('a child process')}", Wait("recv", thread="a child process")),
         ("", Wait("")),
     ],
 )
