@@ -102,7 +102,9 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[S
 def headline(tested: OfTest, events: Sequence[Event], sweeps: Sequence[Facts]) -> str:
     """The answer in one line: what was expected and found, and why; of a test that passed what happened."""
     if tested.failure is not None:
-        first = tested.failure.strip().partition("\n")[0].removeprefix("AssertionError: ")
+        first, *others = tested.failure.strip().split("\n")
+        if first.endswith(":") and others:
+            first = f"{first} {others[0].strip()}"
         wrong = next((event for event in events if event.ended and event.record.status_code != 200), None)
         cause = likely_cause(wrong) if tested.said is None and wrong is not None else None
         cause = cause if tested.said is None else tested.said.cause

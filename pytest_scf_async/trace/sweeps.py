@@ -12,6 +12,7 @@ from ..sweep.report import class_title, run_difference_lines, sweep_text
 
 if TYPE_CHECKING:
     from ..sweep.points import Point
+    from ..sweep.run import Attempt
 
     PlaceAt = Callable[[str, int], int]
     """Gives the number of a place by the path of its file and its line."""
@@ -93,14 +94,7 @@ def _class(alike: FailureClass, place_at: PlaceAt) -> Facts:
         "explanation": None,
         "effects": [],
         "killed_after": None,
-        "attempts": [
-            [
-                f"{each.status}{_code(each.status_code)} after {each.seconds:g} s",
-                _start(number, each.cold),
-                each.message,
-            ]
-            for number, each in enumerate(run.outcome.attempts)
-        ],
+        "attempts": [_attempt(number, each) for number, each in enumerate(run.outcome.attempts)],
         "differences": _differences(run),
         "files": list(run.outcome.written),
         "timeline": run.outcome.timeline,
@@ -111,12 +105,15 @@ def _class(alike: FailureClass, place_at: PlaceAt) -> Facts:
     }
 
 
-def _code(status_code: int) -> str:
-    return "" if status_code in (0, 200) else f" ({status_code})"
+def _attempt(number: int, attempt: Attempt) -> list[str]:
+    """How an event of a run ended, how it began, and its error."""
+    began = "interrupted" if not number else "cold start" if attempt.cold else "warm start"
+    return [_ended(attempt), began, attempt.message]
 
 
-def _start(number: int, cold: bool) -> str:
-    return "interrupted" if not number else "cold start" if cold else "warm start"
+def _ended(attempt: Attempt) -> str:
+    code = "" if attempt.status_code in (0, 200) else f" ({attempt.status_code})"
+    return f"{attempt.status}{code} after {attempt.seconds:g} s"
 
 
 def _differences(run: SweepRun) -> list[str]:
@@ -134,5 +131,4 @@ def _pair(first: SweepRun, second: SweepRun) -> Facts:
 
 
 def _came_to(run: SweepRun) -> list[str]:
-    attempts = [f"{each.status}{_code(each.status_code)} after {each.seconds:g} s" for each in run.outcome.attempts]
-    return [*attempts, *_differences(run), *run.outcome.timeline.splitlines()]
+    return [*map(_ended, run.outcome.attempts), *_differences(run), *run.outcome.timeline.splitlines()]
