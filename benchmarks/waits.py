@@ -12,6 +12,8 @@ from types import ModuleType
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 from pytest_scf_async.protocol.real_time import REAL
+from pytest_scf_async.trace.facts import OfTest, trace_facts
+from pytest_scf_async.trace.page import page
 
 from .floors import bare_round_trip
 from .measure import Row, Sample, timed
@@ -19,6 +21,9 @@ from .measure import Row, Sample, timed
 HANDLERS = Path(__file__).parent / "handlers"
 WAITS = 500
 STEPS = 100_000
+TRACED = 10_000
+LARGEST = 2_000_000
+"""Characters of such a trace."""
 MINUTES_OF_A_DAY = 1_439
 """Less one: at 24 hours an event times out."""
 
@@ -82,6 +87,20 @@ def day_of_four_threads() -> Iterator[tuple[Sample, None]]:
         yield lambda: each() * MINUTES_OF_A_DAY, None
 
 
+@contextlib.contextmanager
+def trace_of_waits() -> Iterator[tuple[Sample, None]]:
+    """The trace of an event whose two threads wait by turns, as a page."""
+    with ScfRuntime(lookup=[HANDLERS]) as runtime:
+        event = runtime.deploy("waiter.py:main_handler").invoke_async({"what": "takes_turns", "count": TRACED // 2})
+        event.wait()
+        of_test = OfTest("test_it.py::test_it", "failed", str(HANDLERS), "AssertionError")
+
+        def ours() -> None:
+            assert len(page(trace_facts(of_test, [event], []))) < LARGEST
+
+        yield timed(ours), None
+
+
 def rows() -> list[Row]:
     row = partial(Row, goal="", rounds=20, quick_rounds=5, warm_up=1)
     found = []
@@ -91,6 +110,8 @@ def rows() -> list[Row]:
         found.append(row(f"{kind}-lease", f"one wait {where}, under a lease", prepare=lease, unit="s"))
     what = "24 h of a handler with four threads"
     found.append(row("four-threads", what, prepare=day_of_four_threads, unit="s"))
+    what, goal = f"a trace of {TRACED:,} waits, of 2 MB at most", "≤ 0.3 s"
+    found.append(row("trace-file", what, prepare=trace_of_waits, goal=goal, most=0.3, unit="s"))
     for step, (shown, most) in CLOCKS.items():
         what, goal = f"{shown} in a handler / a plain one", f"< {most * 1e6:g} µs"
         found.append(row(step, what, prepare=partial(plain, step), goal=goal, most=most, unit="s"))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -78,26 +78,32 @@ def dangling(facts: dict[str, Any]) -> Iterator[str]:
             yield f"lane {lane}"
     yield from (f"place {place}" for place in facts["places"] if wrong(place[2], "files"))
     for event in facts["events"]:
-        if wrong(event["instance"], "instances"):
-            yield f"instance of {event['id']}"
-        for row in event["waits"]:
-            begin, end, lane, text, place, times, last, _ = row
-            if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or times < 1:
-                yield f"wait {row}"
-            if last < begin or (end is not None and end < last):
-                yield f"times of wait {row}"
-        for row in event["entries"]:
-            if wrong(row[3], "lanes") or wrong(row[4], "places"):
-                yield f"entry {row}"
-        if [row[0] for row in event["entries"]] != sorted(row[0] for row in event["entries"]):
-            yield f"entries of {event['id']} are out of order"
-        for signal in event["signals"]:
-            for lane, row in signal["waits"]:
-                if event["waits"][row][2] != lane:
-                    yield f"signal {signal}"
-        for first, last, _ in event["fold"]:
-            if not 0 <= first < last < len(event["entries"]):
-                yield f"fold {first} to {last}"
+        yield from _dangling_in(event, wrong)
+
+
+def _dangling_in(event: dict[str, Any], wrong: Callable[[int | None, str], bool]) -> Iterator[str]:
+    if wrong(event["instance"], "instances"):
+        yield f"instance of {event['id']}"
+    for row in event["waits"]:
+        begin, end, lane, text, place, times, last, _, after = row
+        if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or times < 1:
+            yield f"wait {row}"
+        if not 0 <= after <= len(event["entries"]):
+            yield f"place of wait {row}"
+        if last < begin or (end is not None and end < last):
+            yield f"times of wait {row}"
+    for row in event["entries"]:
+        if wrong(row[3], "lanes") or wrong(row[4], "places"):
+            yield f"entry {row}"
+    if [row[0] for row in event["entries"]] != sorted(row[0] for row in event["entries"]):
+        yield f"entries of {event['id']} are out of order"
+    for signal in event["signals"]:
+        for lane, row in signal["waits"]:
+            if event["waits"][row][2] != lane:
+                yield f"signal {signal}"
+    for first, last, _ in event["fold"]:
+        if not 0 <= first < last < len(event["entries"]):
+            yield f"fold {first} to {last}"
 
 
 def trace_at(path: Path) -> dict[str, Any]:

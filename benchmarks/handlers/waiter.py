@@ -46,6 +46,20 @@ def on_four_threads(count):
         thread.join()
 
 
+def takes_turns(count):
+    """*count* seconds, on each of two threads."""
+
+    def seconds():
+        for _ in range(count):
+            time.sleep(1)
+
+    threads = [threading.Thread(target=seconds) for _ in range(2)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+
 def reads_time(count):
     for _ in range(count):
         time.time()

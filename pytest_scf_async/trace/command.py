@@ -160,7 +160,7 @@ def _waits(trace: _Trace) -> Iterator[str]:
 
 def _each_wait(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
-        begin, end, lane, _, _, times, last, awaits = row
+        begin, end, lane, _, _, times, last, awaits, _ = row
         for_long = "until now" if end is None else f"for {seconds_text(end - begin)}"
         often = f", {times:,} times, the last at {_at(last)}" if times > 1 else ""
         ended_by = f", which only {_ENDS[awaits]} can end" if awaits else ""

@@ -388,7 +388,9 @@ class _OfEvent:
                 place = self._tables.place(self._directory, part.file, part.line)
             self._now.setdefault(whose, []).append(len(self.waits))
             end = None if part.seconds is None else last + round(part.seconds * 1_000_000)
-            self.waits.append([time, end, lane, self._tables._text(part.call), place, times, last, awaits])
+            self.waits.append(
+                [time, end, lane, self._tables._text(part.call), place, times, last, awaits, len(self.entries)]
+            )
             self.holders = [] if part is parts[0] else self.holders
             for holder in part.holders:
                 who = part.task if holder.task == "itself" else holder.task

@@ -98,6 +98,7 @@ def _class(alike: FailureClass, place_at: PlaceAt) -> Facts:
         "differences": _differences(run),
         "files": list(run.outcome.written),
         "timeline": run.outcome.timeline,
+        "survives": None,
         "fix": None,
         "replay": f"pytest --scf-async-replay='{run.key}'",
         "repro": None,

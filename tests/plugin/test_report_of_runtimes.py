@@ -177,7 +177,10 @@ def test_a_test_that_a_plugin_runs_again_begins_anew(project: pytest.Pytester) -
 def test_files_are_written_of_all_of_them(project: pytest.Pytester) -> None:
     project.makepyfile(RUNTIMES)
     result = project.runpytest("-p", "no:randomly", "--scf-async-artifacts=kept")
-    kept = {path.name.rpartition("-")[0]: len(list(path.iterdir())) for path in project.path.joinpath("kept").iterdir()}
+    kept = {
+        path.name.rpartition("-")[0]: sum(each.is_dir() for each in path.iterdir())
+        for path in project.path.joinpath("kept").iterdir()
+    }
     file = "test_files_are_written_of_all_of_them.py-test_"
     assert kept == {f"{file}fails": 3, f"{file}fails_in_setup": 1, f"{file}fails_alone": 2}
     assert result.stdout.str().count("--- in full: ") == 3

@@ -156,7 +156,7 @@ def test_points_beyond_the_limit_are_told_and_those_of_other_shards_are_not_amon
 def test_all_facts_of_the_sweep_of_a_failed_test_are_kept(sweeps: pytest.Pytester) -> None:
     result = sweeps.runpytest_inprocess("--scf-async-artifacts=kept")
     result.assert_outcomes(failed=1)
-    (path,) = sweeps.path.joinpath("kept").glob("*/*")
+    (path,) = sweeps.path.joinpath("kept").glob("*/*.json")
     result.stdout.fnmatch_lines(["*scf async: sweep of loses*", f"--- in full: {path} ---"])
     assert (path.parent.name[:20], path.name) == ("test_it.py-test_it-", "sweep-1-loses.json") or path.name
     facts = json.loads(path.read_text(encoding="utf-8"))
@@ -176,7 +176,7 @@ def test_all_facts_of_the_sweep_of_a_failed_test_are_kept(sweeps: pytest.Pyteste
 
 def test_every_key_is_in_the_reference(sweeps: pytest.Pytester) -> None:
     sweeps.runpytest_inprocess("--scf-async-artifacts=kept").assert_outcomes(failed=1)
-    (path,) = sweeps.path.joinpath("kept").glob("*/*")
+    (path,) = sweeps.path.joinpath("kept").glob("*/*.json")
     facts = json.loads(path.read_text(encoding="utf-8"))
     page = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
     section = page.partition("\n## A sweep as JSON\n")[2].partition("\n## ")[0]

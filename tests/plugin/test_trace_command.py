@@ -41,8 +41,8 @@ EVENT: dict[str, Any] = {
         }
     ],
     "waits": [
-        [0, 300_000_000, 0, 0, 0, 1, 0, None],
-        [0, 300_000_000, 1, 1, None, 3, 5_000_000, "lock"],
+        [0, 300_000_000, 0, 0, 0, 1, 0, None, 0],
+        [0, 300_000_000, 1, 1, None, 3, 5_000_000, "lock", 1],
     ],
     "entries": [
         [0, "log", "a line\x1b[31m\u202e \ud800", None, None],
@@ -123,8 +123,10 @@ def test_a_word_prints_one_list(word: str, tmp_path: Path, capsys: pytest.Captur
 
 
 def test_of_many_waits_those_that_are_equal_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    rows = [[at * 1_000_000, (at + 1) * 1_000_000, at % 2, at % 2, 0, 1, at * 1_000_000, None] for at in range(10_000)]
-    path = written(tmp_path, events=[{**EVENT, "waits": [*rows, [5, 7, 0, 1, None, 1, 5, None]], "signals": []}])
+    rows = [
+        [at * 1_000_000, (at + 1) * 1_000_000, at % 2, at % 2, 0, 1, at * 1_000_000, None, 0] for at in range(10_000)
+    ]
+    path = written(tmp_path, events=[{**EVENT, "waits": [*rows, [5, 7, 0, 1, None, 1, 5, None, 0]], "signals": []}])
     assert printed(capsys, path, "waits") == [
         TITLE,
         "  main: sleep(600) at backup.py:8, 5,000 times, +0 s to +9998 s, 5000 s in all",
