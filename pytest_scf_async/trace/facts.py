@@ -35,7 +35,9 @@ FORMAT: Final = "pytest-scf-async trace"
 VERSION: Final = 1
 MOST_WAITS: Final = 200_000
 """Waits of one file: more take a browser more than five seconds."""
-MOST_ENTRIES: Final = 200_000
+MOST_LINES: Final = 200_000
+"""Lines of the logs of all events of one file."""
+MOST_EVENTS: Final = 2_000
 LONGEST_TEXT: Final = 10_000
 """Characters of a line of the log, and of a record."""
 MOST_TEXT: Final = 12_000_000
@@ -70,9 +72,12 @@ class OfTest(NamedTuple):
 
 def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
     """The data of the trace of one test."""
-    inner = [event._event for event in events]
+    every = [event._event for event in events]
+    inner = _kept_events(every)
     origin = min((event.invoked_us for event in inner), default=0)
-    tables = _Tables(origin, tested.root, [sum(map(_is_wait, event.timeline)) for event in inner])
+    tables = _Tables(origin, tested.root, inner)
+    if len(inner) < len(every):
+        tables.cut.append(f"{len(every) - len(inner):,} of {len(every):,} events are left out")
     of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
     of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of) for swept in sweeps]
     zone, minutes = _zone(inner)
@@ -143,6 +148,18 @@ def _zone(events: Sequence[Event]) -> tuple[str, int]:
     return shown[-6:], (-1 if sign == "-" else 1) * (int(hours) * 60 + int(minutes))
 
 
+def _kept_events(events: Sequence[Event]) -> Sequence[Event]:
+    """Those that are in the file: of too many the ones that FAILED or have not ended, and then the last ones."""
+    if len(events) <= MOST_EVENTS:
+        return events
+    numbers = sorted(range(len(events)), key=lambda number: (_went_well(events[number]), -number))
+    return [events[number] for number in sorted(numbers[:MOST_EVENTS])]
+
+
+def _went_well(event: Event) -> bool:
+    return event.ended and not event.ended_by_close and event.record.status_code == 200
+
+
 def _is_wait(entry: entries.AnyEntry) -> bool:
     return isinstance(entry, (entries.Waited, entries.WaitedForOthers))
 
@@ -150,7 +167,7 @@ def _is_wait(entry: entries.AnyEntry) -> bool:
 class _Tables:
     """The tables of a trace while it is made: what rows name by number."""
 
-    def __init__(self, origin: int, root: str, waits: Sequence[int]) -> None:
+    def __init__(self, origin: int, root: str, events: Sequence[Event]) -> None:
         self._origin = origin
         self.sources = Sources(root)
         self.texts: dict[str, int] = {}
@@ -162,8 +179,12 @@ class _Tables:
         self._instances: dict[Instance, int] = {}
         self._read: dict[str, tuple[Wait, ...]] = {}
         self.cut: list[str] = []
-        self._share = MOST_WAITS / max(sum(waits), MOST_WAITS)
-        """Which part of the waits of each event is kept."""
+        waits = sum(_is_wait(entry) for event in events for entry in event.timeline)
+        lines = sum(isinstance(entry, entries.Written) for event in events for entry in event.timeline)
+        self.share_of_waits = MOST_WAITS / max(waits, MOST_WAITS)
+        """Which part of the waits of each event is kept, ..."""
+        self.share_of_lines = MOST_LINES / max(lines, MOST_LINES)
+        """... and of the lines of its log."""
         self._text_left = MOST_TEXT
 
     # -- what rows name ------------------------------------------------------------------------------------------------
@@ -289,10 +310,6 @@ class _Tables:
     def origin(self) -> int:
         return self._origin
 
-    def most_waits(self, of: int) -> int:
-        """How many of the waits of an event, *of* which there are that many, are kept."""
-        return int(of * self._share)
-
 
 class _OfEvent:
     """The lists of one event while they are made."""
@@ -338,8 +355,8 @@ class _OfEvent:
         vital = set(range(len(in_order))).difference(waits, lines) | {len(in_order) - 1}
         whose = f"event {self._event.request_id} of {self._event.function.configuration.name}"
         for name, numbers, most in (
-            ("waits", waits, self._tables.most_waits(len(waits))),
-            ("lines of the log", lines, MOST_ENTRIES),
+            ("waits", waits, int(len(waits) * self._tables.share_of_waits)),
+            ("lines of the log", lines, int(len(lines) * self._tables.share_of_lines)),
         ):
             if len(numbers) > most:
                 far = distances(len(in_order), vital)

@@ -212,6 +212,23 @@ def test_what_a_program_starts_has_a_lane_beside_it(runtime: ScfRuntime, facts_o
     assert [(each[0], each[3], each[4]) for each in slept] == [("child processes", 0, 5), ("sleepers", 5, 12)]
 
 
+def test_a_process_that_sigterm_ended_was_in_a_wait(runtime: ScfRuntime, deploy, facts_of):
+    event = deploy("import time\n\ndef main_handler(event, context):\n    time.sleep(600)\n").invoke_async()
+    runtime.clock.advance(300)
+    event.terminate(grace_shutdown=True)
+    facts = facts_of(event.wait(), failure="expected FINISHED; found FAILED (439)")
+    (of_event,) = facts["events"]
+    assert (of_event["code"], of_event["end"]) == (439, 300_000_000)
+    assert of_event["signals"][0]["disposition"] == "default"
+    assert of_event["signals"][0]["waits"] == [[0, 0]]
+    assert waits(facts) == [("main", "sleep(600)", "index.py:4", 0, 300)]
+    assert facts["headline"].startswith(
+        "expected FINISHED; found FAILED (439): SIGTERM arrived 300 s after the start; "
+    )
+    (instance,) = facts["instances"]
+    assert (instance["end"], instance["reclaimed"], instance["tmp"]) == (300_000_000, "process exited", None)
+
+
 HOSTILE = [
     "</script><script>alert(1)</script>",
     "<!-- <script>",
@@ -294,6 +311,19 @@ def test_ten_thousand_waits_are_written_quickly_and_are_small(deploy, facts_of):
     facts = facts_of(event)
     assert sum(row[5] for row in facts["events"][0]["waits"]) > 10_000
     assert facts["cut"] == []
+
+
+def test_of_too_many_events_those_stay_that_failed_and_the_last_ones(
+    runtime: ScfRuntime, facts_of, monkeypatch: pytest.MonkeyPatch
+):
+    well = runtime.deploy_scripted("well", [scripted.finished()])
+    badly = runtime.deploy_scripted("badly", [scripted.failed()])
+    events = [(badly if number == 2 else well).invoke_async().wait() for number in range(10)]
+    monkeypatch.setattr(trace_facts_module, "MOST_EVENTS", 3)
+    facts = facts_of(*events)
+    kept = [events[number].request_id for number in (2, 8, 9)]
+    assert [event["id"] for event in facts["events"]] == kept
+    assert facts["cut"] == ["7 of 10 events are left out"]
 
 
 def test_past_a_limit_the_waits_nearest_to_what_matters_stay(
