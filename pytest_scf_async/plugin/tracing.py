@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 PROPERTY: Final = "scf_async_trace"
 """The name of the property of ``--junitxml``, and of the report's attribute."""
 FILE: Final = "trace.html"
+_CALL_FAILED: Final[pytest.StashKey[OfTest | None]] = pytest.StashKey()
+"""What the trace says of the test, if that failed before its teardown."""
 MOST_ROWS: Final = 100
 """Tests that the job summary of GitHub names: a summary has one megabyte at most."""
 
@@ -73,6 +75,10 @@ def _facts_of(
     failure = None if error is None or not report.failed else str(error) or type(error).__name__
     said = None if error is None else said_by(error)
     tested = OfTest(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, said, real_seconds)
+    if report.when == "teardown":  # what failed first is the answer; the rest of its directory was written anew
+        tested = item.stash.get(_CALL_FAILED, None) or tested
+    else:
+        item.stash[_CALL_FAILED] = tested if report.failed else None
     return trace_facts(tested, events, sweeps)
 
 

@@ -161,6 +161,28 @@ def test_failures_in_setup_and_teardown_have_one_too(project: pytest.Pytester) -
     assert len(named_in(result)) == 2
 
 
+def test_where_call_and_teardown_fail_the_call_is_the_answer(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_it="""
+        import pytest
+
+        @pytest.fixture
+        def leaves():
+            yield
+            raise RuntimeError("the teardown is broken")
+
+        def test_it(leaves, scf_runtime):
+            scf_runtime.deploy("handlers/echo.py:main_handler").run()
+            raise ValueError("the call is broken")
+        """
+    )
+    result = project.runpytest_inprocess("--scf-async-artifacts=kept")
+    result.assert_outcomes(failed=1, errors=1)
+    (facts,) = traces(project).values()
+    assert (facts["outcome"], facts["headline"]) == ("failed", "the call is broken")
+    assert len(named_in(result)) == 2
+
+
 def test_a_file_that_cannot_be_written_hides_nothing(project: pytest.Pytester) -> None:
     project.makepyfile(
         "import pathlib\n\n"
