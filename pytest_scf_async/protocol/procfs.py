@@ -344,6 +344,15 @@ def descriptors_of(pid: int | str) -> list[int]:
         return []
 
 
+def descriptor_of(task: int, fd: int) -> bytes:
+    """What the kernel says of a descriptor: ``pos:`` and the position, ``flags:`` and these. Raises ``OSError``."""
+    file = os.open(f"/proc/{task}/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, 512)
+    finally:
+        os.close(file)
+
+
 def is_exiting(pid: int) -> bool:
     """Whether *pid* ends or has ended: the kernel closes what it has open first, and reports its end a moment later."""
     try:
