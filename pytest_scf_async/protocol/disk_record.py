@@ -195,8 +195,14 @@ class Problem(NamedTuple):
     why: str
 
 
-Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed
-KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed)
+class LivesOn(NamedTuple):
+    """The first process has exited, and others that it has started have not, as where it is a daemon."""
+
+    processes: int
+
+
+Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed | LivesOn
+KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed, LivesOn)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
 _LENGTH: Final = struct.Struct("<I")
 _BUFFERED: Final = 1 << 16

@@ -213,6 +213,21 @@ def command_of(pid: int | str) -> bytes:
     return _read(f"/proc/{pid}/cmdline")
 
 
+def is_fork_server(command: bytes) -> bool:
+    """Whether that is the command of a process that ``multiprocessing`` keeps to fork others."""
+    return b"from multiprocessing.forkserver import main" in command
+
+
+def is_resource_tracker(command: bytes) -> bool:
+    """Whether that is the command of a process that ``multiprocessing`` keeps to clean up behind the others."""
+    return b"from multiprocessing.resource_tracker import main" in command
+
+
+def is_of_multiprocessing(command: bytes) -> bool:
+    """Whether ``multiprocessing`` has started a process for its own use, and keeps it as long as its parent lives."""
+    return is_fork_server(command) or is_resource_tracker(command)
+
+
 def environment_of(pid: int | str) -> list[bytes]:
     """The environment that *pid* was started with."""
     return _read(f"/proc/{pid}/environ").split(b"\0")

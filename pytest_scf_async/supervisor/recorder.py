@@ -22,7 +22,7 @@ import socket
 import stat
 import struct
 from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, cast
@@ -43,6 +43,7 @@ from ..protocol.disk_record import (
     Failed,
     Forgotten,
     Gone,
+    LivesOn,
     NodeKind,
     Order,
     Problem,
@@ -585,9 +586,16 @@ class Effects:
         for tid in [*self._in_flight]:
             self.ended(tid)
 
-    def stop(self) -> None:
-        """Its event is over, or its first process has ended: what others still change belongs to no event."""
+    def stop(self, others: Collection[int] = ()) -> None:
+        """Its event is over, or its first process has ended: what others still change belongs to no event.
+
+        *others* are processes, or threads of some, that live when the first one has exited by itself.
+        """
         self.all_ended()
+        live = [pid for pid in others if not procfs.is_of_multiprocessing(procfs.command_of(pid))]
+        if live and self._disk is not None:
+            self._writer.add(LivesOn(len(live)))
+            self._writer.flush()
         self._disk = None
 
     def _look_for(self, tid: int) -> None:
@@ -817,21 +825,21 @@ class _Tracer:
                 _run_on(self._cpus)
                 return
             if not os.WIFSTOPPED(status):
-                self._ended(tid)
+                self._ended(tid, status)
                 continue
             try:
                 self._stopped(tid, os.WSTOPSIG(status), status >> 16)
             except ProcessLookupError:
                 self._deferred.clear()  # killed meanwhile
 
-    def _ended(self, tid: int) -> None:
+    def _ended(self, tid: int, status: int) -> None:
         self._running.discard(tid)
         if self._random is not None:
             self._random.ended(tid)
         if self._effects is not None:
             self._effects.ended(tid)
             if tid == self._pid:
-                self._effects.stop()
+                self._effects.stop(self._running if os.WIFEXITED(status) else ())
 
     def _stopped(self, tid: int, signum: int, event: int) -> None:
         if event == tracee.EVENT_SECCOMP and self._effects is not None:
@@ -856,8 +864,9 @@ class _Tracer:
         tracee.resume(tid, first)
 
     def _step(self, tid: int) -> None:
-        if tracee.step_once(tid, self._deferred) is not None:
-            self._ended(tid)
+        status = tracee.step_once(tid, self._deferred)
+        if status is not None:
+            self._ended(tid, status)
             raise ProcessLookupError
 
     def _rests(self, tid: int) -> None:

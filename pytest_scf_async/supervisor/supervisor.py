@@ -784,7 +784,7 @@ class Supervisor:
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
             self._status = status
-            self._tree.event_ended(for_good=True)
+            self._tree.program_ended(status)
 
     def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
         """Handle a thread at a system call that is not a wait; returns whether it stops again when the call returns."""
