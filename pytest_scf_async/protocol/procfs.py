@@ -495,7 +495,8 @@ def mount_points() -> list[str]:
     """Where something is mounted in the namespace of this process, in the order in which it was."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read().splitlines()
-    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ")[4]) for line in lines]
+    points = [line.split(" ", 5)[4] for line in lines]
+    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), at) if "\\" in at else at for at in points]
 
 
 def _read(path: str) -> bytes:
