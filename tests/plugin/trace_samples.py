@@ -26,7 +26,6 @@ def main_handler(event, context):
 """
 TRAIN = """\
 import json
-import shutil
 import os
 from pathlib import Path
 
