@@ -33,12 +33,13 @@ const el = (name, ...children) => {
 			else node.setAttribute(key, clean(value));
 	for (const child of children.flat(9))
 		if (child instanceof Node) node.append(child);
-		else if ((child ?? false) !== false) node.append(tag === "pre" ? clean(child) : brief(child, 2000));
+		else if (child || child === 0) node.append(tag === "pre" ? clean(child) : brief(child, 2000));
 	return node;
 };
+const turn = (set, value) => set.delete(value) || set.add(value);
 const px = (n) => `${n}px`;
 const fill = (node, ...children) => node.replaceChildren(...el(node.localName, ...children).childNodes);
-const button = (text, click, more) => el("button", { type: "button", click, ...more }, text);
+const button = (text, click, more) => el("button", { click, ...more }, text);
 const fact = (name, ...values) => [el("dt", name), el("dd", values)];
 const table = (heads, rows) =>
 	el("table", el("tr", heads.map((each) => el("th", each))), rows.map((row) => el("tr", row.map((each) => el("td", each)))));
@@ -63,7 +64,6 @@ const absolute = (us) => {
 const real = trace.real_seconds === null ? "" : `real ${duration(round(trace.real_seconds * 1e6))}`;
 const placeText = (place) => (place ? `${place[0]}:${place[1]}` : "");
 const laneName = (lane) => brief(lanes[lane]?.name);
-const statusText = (status, code) => (code && status !== "FINISHED" ? `${status} ${code}` : status);
 const waitText = ([, , , text, place, times, latest]) =>
 	texts[text] + (places[place] ? ` at ${placeText(places[place])}` : "") + (times > 1 ? ` (${format(times)} times, until +${seconds(latest)})` : "");
 
@@ -184,7 +184,8 @@ function choose(item, isStep, isSilent) {
 	if (!isSilent && isStep) location.replace("#" + item.key);
 	else if (!isSilent) location.hash = item.key;
 	if (item.fold && !opened.has(item.fold) && !filter) turnFold(item.fold);
-	showInLog(item);
+	reveal(ui.log, rowOf(item) * ROW, 2 * ROW);
+	drawLog();
 	showDetail(item);
 	const seen = [item, ...lit].find((each) => each.place);
 	if (seen) showPlace(seen.place);
@@ -263,7 +264,7 @@ function layLog() {
 	drawLog();
 }
 function turnFold(fold) {
-	if (!opened.delete(fold)) opened.add(fold);
+	turn(opened, fold);
 	layLog();
 }
 function logRow(item, row) {
@@ -286,22 +287,19 @@ function drawLog() {
 	ui.log.setAttribute("aria-activedescendant", `row${rowOf(chosen)}`);
 	ui.none.hidden = rows.length > 0;
 }
-function showInLog(item) {
-	const at = rowOf(item) * ROW;
-	const { scrollTop, clientHeight } = ui.log;
-	if (at < scrollTop + ROW || at > scrollTop + clientHeight - 2 * ROW) ui.log.scrollTop = at - clientHeight * 0.6;
-	drawLog();
-}
+// Scroll *pane* unless what is *at* px in it can be seen.
+const reveal = (pane, at, room) => {
+	if (at < pane.scrollTop || at > pane.scrollTop + pane.clientHeight - room) pane.scrollTop = at - pane.clientHeight * 0.4;
+};
 function step(by) {
-	let row = chosen ? rowOf(chosen) : -1;
+	let row = rowOf(chosen);
 	do row += by;
 	while (rows[row]?.isHead);
 	choose(rows[row], true);
 }
 function stepWait(by) {
-	const list = waitsOf[chosen ? laneOf(chosen) : 0] ?? [];
-	const here = chosen?.wait ? list.indexOf(chosen) : findTime(list, (chosen?.t ?? 0) + 1) - (by > 0);
-	choose(list[here + by], true);
+	const list = waitsOf[laneOf(chosen)] ?? [];
+	choose(list[(chosen.wait ? list.indexOf(chosen) : findTime(list, chosen.t + 1) - (by > 0)) + by], true);
 }
 
 // -- lanes: only what is seen are elements --
@@ -312,6 +310,8 @@ let lines = []; // {row, group, depth, text, draw}
 const closed = new Set(); // groups
 let left = 0; // units
 let scale = 1; // px a unit
+let from = 0; // the times at both edges
+let to = 0;
 let isDue = false;
 
 function layLanes() {
@@ -322,7 +322,7 @@ function layLanes() {
 	const addLanes = (depth, instance, parent) =>
 		lanes.forEach((lane, l) => {
 			if (lane.instance !== instance || lane.parent !== parent) return;
-			add(`l${l}`, depth, lane.name === lane.kind ? lane.name : `${lane.name} (${lane.kind})`, drawLane(waitsOf[l], l));
+			add(`l${l}`, depth, lane.name === lane.kind ? lane.name : `${lane.name} (${lane.kind})`, () => drawLane(l));
 			addLanes(depth + 1, instance, l);
 		});
 	addEvents(0, (event) => event.instance === null);
@@ -337,26 +337,24 @@ function layLanes() {
 }
 const X = (t) => (map(points, units, t) - left) * scale;
 const T = (x) => map(units, points, left + x / scale);
-function resetView() {
-	wide = ui.axis.clientWidth;
-	scale = max(1, wide - 150) / total;
-	left = -12 / scale;
+function look(unit, newScale = scale) {
+	left = unit;
+	scale = newScale;
 	redraw();
+}
+function lookAtAll() {
+	wide = ui.axis.clientWidth;
+	const all = max(1, wide - 150) / total;
+	look(-12 / all, all);
 }
 function zoom(factor, x = wide / 2) {
-	const at = left + x / scale;
-	scale = min(max(scale * factor, 20 / total), 1e3);
-	left = at - x / scale;
-	redraw();
+	const next = min(max(scale * factor, 20 / total), 1e3);
+	look(left + x / scale - x / next, next);
 }
-function pan(by) {
-	left += by / scale;
-	redraw();
-}
+const pan = (by) => look(left + by / scale);
 function showInLanes(item) {
-	const at = lines.findIndex((line) => line.row === item.row) * LINE;
-	const seen = ui.lanes.clientHeight - ui.axis.offsetHeight - LINE;
-	if (at >= 0 && (at < ui.lanes.scrollTop || at > ui.lanes.scrollTop + seen)) ui.lanes.scrollTop = at - seen / 2;
+	const at = lines.findIndex((line) => line.row === item.row);
+	if (at >= 0) reveal(ui.lanes, at * LINE, LINE + ui.axis.offsetHeight);
 	if (X(item.end) < 0 || X(item.t) > wide) pan(X(item.t) - wide / 2);
 	redraw();
 }
@@ -374,16 +372,17 @@ const piece = (name, a, b, text, item) => {
 	node.style.width = px(max(min(b, wide + 9) - start, 0));
 	return node;
 };
-const MARKS = new Map([["record", "◆"], ["gate", "‖"], ["log", "❘"], ["instance", "●"]]);
+const MARKS = { __proto__: null, record: "◆", gate: "‖", log: "❘", instance: "●" };
 
 function draw() {
 	isDue = false;
 	if (ui.main.hidden) return;
-	const [from, to] = [T(0), T(wide)];
+	from = T(0);
+	to = T(wide);
 	const gaps = [];
 	for (let f = find(folds, find(points, from)); f < folds.length && points[folds[f] - 1] <= to; f++) gaps.push([points[folds[f] - 1], points[folds[f]]]);
 	const first = floor(ui.lanes.scrollTop / LINE);
-	const shown = lines.slice(first, first + ceil(ui.lanes.clientHeight / LINE) + 1).map((line, i) => drawLine(line, first + i, from, to));
+	const shown = lines.slice(first, first + ceil(ui.lanes.clientHeight / LINE) + 1).map((line, i) => drawLine(line, first + i));
 	const cursor = chosen && !chosen.signal && !chosen.wait && piece("i.cursor", X(chosen.t), X(chosen.t) + 1);
 	const lineOf = (item) => piece(`i.cursor.sent${item === chosen ? ".chosen" : ""}`, X(item.t), X(item.t) + 2, "", item);
 	fill(ui.lines, el("div.over", gaps.map(([a, b]) => piece("i.gap", X(a), X(b)))), shown, el("div.over", cursor, signals.map(lineOf)));
@@ -401,13 +400,12 @@ function drawAxis(gaps) {
 	};
 	const tick = (t) => piece("i.tick", X(t), X(t), label(seconds(t), X(t)));
 	// Between folded sections time is to scale: ticks at both ends, and at round times.
-	let begin = max(T(0), 0);
-	const runs = [...gaps.map(([a, b]) => [begin, a, (begin = b)]), [begin, min(T(wide), last)]];
+	let begin = max(from, 0);
+	const runs = [...gaps.map(([a, b]) => [begin, a, (begin = b)]), [begin, min(to, last)]];
 	const ticks = runs.map(([a]) => tick(round(a)));
-	const folded = gaps.map(([from, to]) => {
-		const unit = to - from < 1e7 ? 1 : to - from < 3.6e9 ? 1e4 : 3.6e8;
-		const text = `⟨ ${duration(round((to - from) / unit) * unit)} ⟩`;
-		const [a, b] = [max(X(from), 0), min(X(to), wide)];
+	const folded = gaps.map(([begin, end]) => {
+		const text = `⟨ ${duration(+(end - begin).toPrecision(3))} ⟩`;
+		const [a, b] = [max(X(begin), 0), min(X(end), wide)];
 		return piece("i.gap", a, b, b - a > text.length * 7 + 8 && label(text, a, b));
 	});
 	for (const [a, b] of runs) {
@@ -418,8 +416,8 @@ function drawAxis(gaps) {
 	}
 	return [folded, ticks];
 }
-function drawLine({ row, group, depth, text, draw }, i, from, to) {
-	const pieces = draw(from, to);
+function drawLine({ row, group, depth, text, draw }, i) {
+	const pieces = draw();
 	const list = marksOf[row] ?? [];
 	const drawn = new Map();
 	for (let i = findTime(list, from); list[i]?.t <= to; i++) {
@@ -427,7 +425,7 @@ function drawLine({ row, group, depth, text, draw }, i, from, to) {
 		const x = X(t);
 		if (kind === "status" || kind === "signal" || x - drawn.get(kind) < 3) continue;
 		drawn.set(kind, x);
-		pieces.push(piece(`b.mark.k-${MARKS.has(kind) ? kind : "other"}`, x - 5, x + 5, MARKS.get(kind) ?? "·", list[i]));
+		pieces.push(piece(`b.mark.k-${MARKS[kind] && kind}`, x - 5, x + 5, MARKS[kind] ?? "·", list[i]));
 	}
 	const isLit = [...lit].some((item) => item.row === row);
 	const label = el("span.label", (group ? (closed.has(group) ? "▸ " : "▾ ") : "") + text);
@@ -442,43 +440,45 @@ function drawInstance(each) {
 	return [piece("i.life", a, b, each.cold ? "cold start" : "warm start"), each.reclaimed && piece("i.end", b, 1e4, `reclaimed: ${each.reclaimed}`)];
 }
 function drawEvent({ statuses, end, signals }) {
-	const pieces = statuses.map(([t, status, code], i) => {
-		const text = statusText(status, code);
-		if (i < statuses.length - 1 || end === null) return piece("i.band", X(t), X(statuses[i + 1]?.[0] ?? last), text);
-		return piece(status === "FINISHED" ? "b.end.good" : "b.end.bad", X(t), 1e4, `${status === "FINISHED" ? "✓" : "✗"} ${text}`);
+	const bands = statuses.map(([t, status, code], i) => {
+		const isGood = status === "FINISHED";
+		if (i < statuses.length - 1 || end === null) return piece("i.band", X(t), X(statuses[i + 1]?.[0] ?? last), status);
+		return piece(isGood ? "b.end.good" : "b.end.bad", X(t), 1e4, isGood ? "✓ FINISHED" : `✗ ${status} ${code}`);
 	});
-	const handled = signals.filter((each) => each.entered !== null);
-	return [...pieces, ...handled.map(({ entered, left }) => piece("i.handler", X(entered), max(X(left ?? end ?? last), X(entered) + 3)))];
+	const handlers = signals.map(({ entered, left }) => entered !== null && piece("i.handler", X(entered), max(X(left ?? end ?? last), X(entered) + 3)));
+	return [...bands, ...handlers];
 }
-function drawLane(list, lane) {
-	return (from, to) => {
-		const pieces = [];
-		for (let i = max(0, findTime(list, from) - 1); list[i]?.t <= to; i++) {
-			const item = list[i];
-			const a = X(item.t);
-			const hit = hitItems.has(item) ? ".hit" : "";
-			if (X(item.end) - a >= 3) {
-				pieces.push([item.wait[7] === null ? "i.wait" + hit : "i.wait.needs" + hit, a, X(item.end), item.text]);
-				continue;
-			}
-			// Narrow bars are one block, up to where a longer one begins.
-			const next = max(i + 1, findTime(list, T(a + 2), i)) - 1;
-			i = next > i && X(list[next].end) - X(list[next].t) >= 3 ? next - 1 : next;
-			const b = max(a + 2, X(list[i].end));
-			const before = pieces.at(-1);
-			if (before?.[0] === "i.dense" + hit && a - before[2] < 3) before[2] = b;
-			else pieces.push(["i.dense" + hit, a, b, ""]);
+function drawLane(lane) {
+	const list = waitsOf[lane];
+	const pieces = []; // what piece() gets
+	for (let i = max(0, findTime(list, from) - 1); list[i]?.t <= to; i++) {
+		const item = list[i];
+		const [a, b] = [X(item.t), X(item.end)];
+		const hit = hitItems.has(item) ? ".hit" : "";
+		if (b - a >= 3) {
+			pieces.push([(item.wait[7] === null ? "i.wait" : "i.wait.needs") + hit, a, b, item.text]);
+			continue;
 		}
-		for (const item of lit) if (item.lane === lane) pieces.push(["i.wait.lit", X(item.t), max(X(item.end), X(item.t) + 4), item.text]);
-		return pieces.map((each) => piece(...each));
-	};
+		// Narrow bars are one block, up to where a longer one begins.
+		const next = max(i + 1, findTime(list, T(a + 2), i)) - 1;
+		i = next > i && X(list[next].end) - X(list[next].t) >= 3 ? next - 1 : next;
+		const end = max(a + 2, X(list[i].end));
+		const before = pieces.at(-1);
+		if (before?.[0] === "i.dense" + hit && a - before[2] < 3) before[2] = end;
+		else pieces.push(["i.dense" + hit, a, end]);
+	}
+	for (const { lane: other, t, end, text } of lit) if (other === lane) pieces.push(["i.wait.lit", X(t), max(X(end), X(t) + 4), text]);
+	return pieces.map((each) => piece(...each));
 }
 const signals = items.filter((item) => item.signal);
 
 // -- beside the log: what is chosen, and tabs --
 
-const ENDS = new Map([["lock", "the release of the lock"], ["own lock", "nothing: its own thread holds the lock"], ["notice", "another thread or task"], ["thread", "the end of the thread that it joins"], ["answer", "an answer on its connection"]]);
-const link = (item, text = item.text) => button(text, () => choose(item), { class: "link" });
+const ENDS = {
+	__proto__: null, lock: "the release of the lock", "own lock": "nothing: its own thread holds the lock", notice: "another thread or task",
+	thread: "the end of the thread that it joins", answer: "an answer on its connection",
+};
+const link = (item) => button(item.text, () => choose(item), { class: "link" });
 
 function showDetail(item) {
 	const { wait, signal, event } = item;
@@ -493,7 +493,7 @@ function showDetail(item) {
 		el("dl",
 			fact("at", `+${seconds(item.t)} · ${absolute(item.t)}`),
 			wait && fact("for", duration(item.end - item.t), wait[1] === null && ", and it did not end"),
-			isOpen && fact("ends by", ENDS.get(wait[7]) ?? "nothing that time brings"),
+			isOpen && fact("ends by", ENDS[wait[7]] ?? "nothing that time brings"),
 			isOpen && event.holders.map(([what, who]) => fact("held", el("b", what), ` by ${who}`)),
 			signal && signal.entered !== null && fact("handler", `from +${seconds(signal.entered)} to ${signal.left === null ? "the end" : "+" + seconds(signal.left)}`),
 			signal?.raised && fact("raised", signal.raised),
@@ -512,10 +512,7 @@ const listing = (file, note) =>
 		const [before, name] = note(file.first + i);
 		return el(`div.line${name}`, el("span.note", before), el("span.number", file.first + i), el("code", marked(brief(text, 2000))));
 	});
-const scrollTo = (pane, line) => {
-	const at = line ? line.offsetTop - pane.offsetTop : pane.scrollTop;
-	if (at < pane.scrollTop || at > pane.scrollTop + pane.clientHeight - 40) pane.scrollTop = at - pane.clientHeight * 0.4;
-};
+const revealLine = (pane, line) => line && reveal(pane, line.offsetTop - pane.offsetTop, 40);
 const keepScroll = () => {
 	const pane = ui.pane.querySelector(".source");
 	if (pane) scrolls[drawn.split(" ")[0]] = pane.scrollTop;
@@ -539,7 +536,7 @@ function showPlace(place = placeShown) {
 	const pane = ui.pane.lastChild;
 	pane.querySelector(".lit")?.classList.remove("lit");
 	pane.children[line - file.first]?.classList.add("lit");
-	scrollTo(pane, pane.children[line - file.first]);
+	revealLine(pane, pane.children[line - file.first]);
 }
 
 const TABS = {
@@ -557,7 +554,7 @@ const TABS = {
 	Files: () =>
 		instances.map((each) => [
 			el("h2", each.name),
-			each.tmp?.length ? table(["/tmp at the end", "bytes"], each.tmp.map(([path, bytes]) => [path, format(bytes)])) : el("p", each.tmp ? "/tmp was empty at its end." : "What was in /tmp at its end is not known."),
+			each.tmp?.length ? table(["/tmp at the end", "bytes"], each.tmp.map(([path, bytes]) => [path, format(bytes)])) : el("p", each.tmp ? "/tmp was empty at its end." : "What /tmp had is not known."),
 			each.lost_files.length > 0 && el("p.bad", "Lost with the instance: ", each.lost_files.join(", ")),
 		]),
 	Records: () => {
@@ -609,7 +606,7 @@ function showSweep(s, c) {
 			return [before, name + (file === f && n === line ? ".lit" : "")];
 		};
 		const pane = el("div.source", { tabindex: 0 }, listing(files[file], note));
-		requestAnimationFrame(() => scrollTo(pane, pane.querySelector(".lit")));
+		requestAnimationFrame(() => revealLine(pane, pane.querySelector(".lit")));
 		const choices = sweep.heat.map((one, i) => button(files[one.file].path, () => fill(pane.parentNode, source(i)), { "aria-pressed": i === h }));
 		return [el("div.files", choices), pane];
 	};
@@ -623,7 +620,7 @@ function showSweep(s, c) {
 		el("nav", sweep.classes.map((one, i) => button([el("b", one.title), ` ${count(one.runs, "run")}, ${one.how}`], () => (location.hash = `s${s}c${i}`), { "aria-pressed": i === c }))),
 		el("div.columns",
 			sweep.heat.length > 0 && section("Where it was interrupted", el("div", source(max(0, sweep.heat.findIndex((one) => one.file === f))))),
-			each && section("What it wrote", each.explanation && el("p", each.explanation), effects.length ? el("ol", effects) : el("p", each.how === "graceful" ? "It was stopped by a SIGTERM." : "What it wrote around the kill is not known."), each.survives && el("p.good", each.survives)),
+			each && section("What it wrote", each.explanation && el("p", each.explanation), effects.length ? el("ol", effects) : el("p", each.how === "graceful" ? "It was stopped by a SIGTERM." : "Its writes are not known."), each.survives && el("p.good", each.survives)),
 			each && section("Kill, then restarts", el("ol",
 				el("li.bad", `✂ ${each.how} ${placeText(place)}`), each.files.map((text) => el("li", text)),
 				[...attempts.values()].map(([what, how, why, n]) => el(what.startsWith("FINISHED") ? "li" : "li.bad", el("b", what), ` ${how}${n > 1 ? `, ${n} times alike` : ""}`, el("small", why))),
@@ -644,9 +641,7 @@ const HELP = `/ or Ctrl-F|search log, lanes and source; n, N: next, previous
 Enter|go to the source
 wheel, + −|zoom the lanes; over the names, scroll them
 drag, Shift ← →|move in time; 0: the whole
-f|fold idle time, or not
-g|fold instances, or not
-o|open folded lines of the log, or not
+f|fold idle time, or not; g: instances; o: lines of the log
 t|dark or light
 Esc|end the search
 ◆ ‖ ❘ ●|a record, a gate, a line of the log, an instance
@@ -655,7 +650,7 @@ dashed|a wait that no time ends
 const field = (label, work) => el("input", { type: "search", placeholder: label, "aria-label": label, input: ({ target }) => work(target.value) });
 const chip = (kind) =>
 	button(kind, ({ target }) => {
-		if (!hidden.delete(kind)) hidden.add(kind);
+		turn(hidden, kind);
 		target.setAttribute("aria-pressed", !hidden.has(kind));
 		layLog();
 	}, { class: "chip", "aria-pressed": true });
@@ -668,8 +663,8 @@ const ui = {
 	none: el("p.none", "No line of the log passes the filter."),
 	logSize: el("div.size"),
 	detail: el("section.detail", { "aria-label": "selection" }),
-	tabs: el("div.files", { role: "tablist" }, Object.keys(TABS).map((name) => button(name, () => openTab(name), { role: "tab", "aria-controls": "pane" }))),
-	pane: el("div.pane", { id: "pane", role: "tabpanel" }),
+	tabs: el("div.files", { role: "tablist" }, Object.keys(TABS).map((name) => button(name, () => openTab(name), { role: "tab" }))),
+	pane: el("div.pane", { role: "tabpanel" }),
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),
 };
@@ -691,7 +686,7 @@ const turnTheme = () => {
 const foldTime = () => {
 	isFolding = !isFolding;
 	layAxis();
-	resetView();
+	lookAtAll();
 };
 const [path, ...test] = trace.test.split("::");
 const isFailed = trace.outcome === "failed" || trace.outcome === "error";
@@ -711,7 +706,7 @@ document.body.append(
 
 function fit() {
 	layLanes();
-	resetView();
+	lookAtAll();
 	layLog();
 }
 function follow() {
@@ -735,41 +730,43 @@ const under = ({ clientX, target }) => {
 	const line = target.closest(".lane")?.line;
 	return { x, line, item: target.item ?? (x > 0 && line?.row[0] === "l" && waitAt(line.row.slice(1), T(x))) };
 };
-const listen = (name, work, more) => ui.lanes.addEventListener(name, work, more);
-listen("wheel", (event) => {
-	const { x } = under(event);
-	if (x < 0) return;
-	event.preventDefault();
-	if (event.shiftKey || abs(event.deltaX) > abs(event.deltaY)) pan(event.deltaX || event.deltaY);
-	else zoom(1.002 ** -event.deltaY, x);
-}, { passive: false });
-listen("pointerdown", (event) => {
-	grip = event.clientX;
-	isDrag = false;
-});
-listen("pointermove", (event) => {
-	const { x, line, item } = under(event);
-	isDrag ||= event.buttons > 0 && abs(event.clientX - grip) > 3;
-	if (event.buttons && isDrag) {
-		pan(grip - event.clientX);
+for (const [name, work] of Object.entries({
+	wheel: (event) => {
+		const { x } = under(event);
+		if (x < 0) return;
+		event.preventDefault();
+		if (event.shiftKey || abs(event.deltaX) > abs(event.deltaY)) pan(event.deltaX || event.deltaY);
+		else zoom(1.002 ** -event.deltaY, x);
+	},
+	pointerdown: (event) => {
 		grip = event.clientX;
-	}
-	const t = round(T(x));
-	const isTime = x >= 0 && t >= 0 && t <= last;
-	const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
-	fill(ui.tip, isTime && [el("b", `+${seconds(t)}`), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
-	ui.tip.hidden = !isTime && !words;
-	ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
-	ui.tip.style.top = px(event.clientY + 16);
-});
-listen("pointerleave", () => (ui.tip.hidden = true));
-listen("click", (event) => {
-	const { line, item } = under(event);
-	if (isDrag) return;
-	if (item || !line?.group) return item && choose(item);
-	if (!closed.delete(line.group)) closed.add(line.group);
-	layLanes();
-});
+		isDrag = false;
+	},
+	pointermove: (event) => {
+		const { x, line, item } = under(event);
+		isDrag ||= event.buttons > 0 && abs(event.clientX - grip) > 3;
+		if (event.buttons && isDrag) {
+			pan(grip - event.clientX);
+			grip = event.clientX;
+		}
+		const t = round(T(x));
+		const isTime = x >= 0 && t >= 0 && t <= last;
+		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
+		fill(ui.tip, isTime && [el("b", `+${seconds(t)}`), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
+		ui.tip.hidden = !isTime && !words;
+		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
+		ui.tip.style.top = px(event.clientY + 16);
+	},
+	pointerleave: () => (ui.tip.hidden = true),
+	click: (event) => {
+		const { line, item } = under(event);
+		if (isDrag) return;
+		if (item || !line?.group) return item && choose(item);
+		turn(closed, line.group);
+		layLanes();
+	},
+}))
+	ui.lanes.addEventListener(name, work, { passive: false });
 const turnAll = (set, all, after) => {
 	if (set.size) set.clear();
 	else all.forEach((each) => set.add(each));
@@ -789,7 +786,7 @@ const KEYS = {
 	"/": () => ui.search.select(),
 	"+": () => zoom(1.5),
 	"-": () => zoom(1 / 1.5),
-	0: resetView,
+	0: lookAtAll,
 	f: foldTime,
 	g: () => turnAll(closed, instances.map((_, i) => `i${i}`), layLanes),
 	o: () => turnAll(opened, events.flatMap((event) => event.fold), layLog),
@@ -810,7 +807,7 @@ document.addEventListener("keydown", (event) => {
 		target.dispatchEvent(new Event("input"));
 		ui.log.focus();
 	} else if (target === ui.search && key === "Enter") nextHit(event.shiftKey ? -1 : 1);
-	else if (isField || ui.help.open || !work || (target.closest("button, summary, .source, .pane") && /^(Arrow|Enter)/.test(key)) || (ui.main.hidden && !"t?".includes(key))) return;
+	else if (isField || ui.help.open || !work || (target.closest("button, summary, .source, .pane") && /^(Arrow|Enter)/.test(key)) || ((ui.main.hidden || !chosen) && !"t?".includes(key))) return;
 	else work();
 	event.preventDefault();
 });
