@@ -10,7 +10,7 @@ const { abs, ceil, floor, max, min, round } = Math;
 
 const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_])/g;
 const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
-// Colour codes go; a character that is invisible, or turns the direction of text, is shown as its number.
+// Colour codes go; what is invisible, or turns the direction of text, is shown as its number.
 const clean = (text) => `${text ?? ""}`.replace(ANSI, "").replaceAll("\r\n", "\n").replace(HIDDEN, (c) => `‹${c.charCodeAt(0).toString(16)}›`);
 const brief = (text, most = 400) =>
 	clean(`${text ?? ""}`.slice(0, most)).replaceAll("\n", " ⏎ ").replaceAll("\t", "  ") + (text?.length > most ? "…" : "");
@@ -58,8 +58,7 @@ const { events, lanes, instances, places, files, texts, sweeps } = trace;
 
 const absolute = (us) => {
 	const at = trace.origin_us + us + trace.zone_minutes * 6e7;
-	const text = new Date(floor(at / 1e3)).toISOString();
-	return `${text.slice(0, 10)} ${text.slice(11, 23)}${`${at % 1e3}`.padStart(3, 0)} ${trace.zone}`;
+	return `${new Date(floor(at / 1e3)).toISOString().slice(0, 23).replace("T", " ")}${`${at % 1e3}`.padStart(3, 0)} ${trace.zone}`;
 };
 const real = trace.real_seconds === null ? "" : `real ${duration(round(trace.real_seconds * 1e6))}`;
 const placeText = (place) => (place ? `${place[0]}:${place[1]}` : "");
@@ -137,9 +136,8 @@ let total = 1;
 
 function layAxis() {
 	const gaps = points.slice(1).map((point, i) => point - points[i]);
-	const sorted = gaps.filter((gap) => gap > 20).sort(); // less is the order of calls, and no time
+	const sorted = gaps.filter((gap) => gap > 20).sort(); // less is the order of calls
 	const usual = sorted[floor((sorted.length - 1) * (sorted.length < 60 ? 0.25 : 0.5))];
-	// Where the usual section can be seen beside the whole, nothing is folded.
 	const limit = isFolding && usual < last * 0.008 ? usual * 5 : Infinity;
 	folds = [];
 	gaps.forEach((gap, i) => {
@@ -159,7 +157,7 @@ let chosen = null; // an item
 let lit = new Set(); // the waits that belong to it
 const laneOf = (item) => (item.lane >= 0 ? item.lane : lanes.findIndex((lane) => lane.instance === item.event.instance && lane.kind === "main"));
 
-// What a reader looks for: the signal, the line of the log that the headline quotes, the wait that did not end, the end.
+// What a reader looks for first.
 const weight = ({ why, status }) => 2 * (why.length > 0) + (status !== "FINISHED");
 const told = [...events].sort((a, b) => weight(b) - weight(a))[0];
 function answer() {
@@ -390,7 +388,6 @@ function draw() {
 }
 function drawAxis(gaps) {
 	const taken = [];
-	// The text in the middle of *a* and *b* px, if there is room for it.
 	const label = (text, a, b = a) => {
 		const at = (a + b) / 2;
 		const half = text.length * 3.5 + 5;
@@ -539,6 +536,7 @@ function showPlace(place = placeShown) {
 	revealLine(pane, pane.children[line - file.first]);
 }
 
+const listed = (list) => (list.length ? table(["at", "for", "what"], list.map((each) => [`+${seconds(each.t)}`, each.wait && duration(each.end - each.t), link(each)])) : el("p", "There are none."));
 const TABS = {
 	Source: () => {
 		drawn = "";
@@ -548,8 +546,7 @@ const TABS = {
 		const lane = chosen ? laneOf(chosen) : 0;
 		const list = waitsOf[lane] ?? [];
 		const part = list.slice(max(0, findTime(list, chosen?.t) - 100)).slice(0, 200);
-		const rest = part.length < list.length && `, of which ${part.length} around the selection are here`;
-		return [el("p", laneName(lane), ": ", count(list.length, "wait"), rest), table(["at", "for", "wait"], part.map((each) => [`+${seconds(each.t)}`, duration(each.end - each.t), link(each)]))];
+		return [el("p", `${laneName(lane)}: ${count(list.length, "wait")}, of which ${part.length} around the selection are here`), listed(part)];
 	},
 	Files: () =>
 		instances.map((each) => [
@@ -557,10 +554,7 @@ const TABS = {
 			each.tmp?.length ? table(["/tmp at the end", "bytes"], each.tmp.map(([path, bytes]) => [path, format(bytes)])) : el("p", each.tmp ? "/tmp was empty at its end." : "What /tmp had is not known."),
 			each.lost_files.length > 0 && el("p.bad", "Lost with the instance: ", each.lost_files.join(", ")),
 		]),
-	Records: () => {
-		const list = items.filter((item) => item.kind === "record").slice(0, 500);
-		return list.length ? table(["at", "record"], list.map((each) => [`+${seconds(each.t)}`, link(each)])) : el("p", "The handler recorded nothing.");
-	},
+	Records: () => listed(items.filter((item) => item.kind === "record").slice(0, 500)),
 	Failure: () => el("pre", trace.failure?.slice(0, 1e5) ?? "The test did not fail."),
 };
 function openTab(name) {
@@ -598,20 +592,17 @@ function showSweep(s, c) {
 	const [, line, f] = place ?? [];
 	const list = (name, texts) => texts.length > 0 && `${name}: ${texts.join(", ")}. `;
 	const section = (title, ...children) => el("section", el("h2", title), children);
-	const source = (h) => {
-		const { file, lines } = sweep.heat[h];
+	const source = ({ file, lines }) => {
 		const heat = new Map(lines.map(([n, runs, failed]) => [n, failed ? [`✗ ${failed} of ${runs}`, ".failed"] : [`✓ ${runs}`, ".survived"]]));
 		const note = (n) => {
 			const [before, name] = heat.get(n) ?? ["", ""];
 			return [before, name + (file === f && n === line ? ".lit" : "")];
 		};
-		const pane = el("div.source", { tabindex: 0 }, listing(files[file], note));
-		requestAnimationFrame(() => revealLine(pane, pane.querySelector(".lit")));
-		const choices = sweep.heat.map((one, i) => button(files[one.file].path, () => fill(pane.parentNode, source(i)), { "aria-pressed": i === h }));
-		return [el("div.files", choices), pane];
+		return [el("b", files[file].path), listing(files[file], note)];
 	};
+	const pane = el("div.source", { tabindex: 0 }, sweep.heat.map(source));
 	const effects = (each?.effects ?? []).map(([key, text, after, at]) => el("li", el("b", key), ` ${text} `, el("em", after), el("small", placeText(places[at]))));
-	if (effects.length) effects.splice((each.killed_after ?? -1) + 1, 0, el("li.bad", "✂ killed here"));
+	if (effects.length) effects.splice(each.killed_after ?? 0, 0, el("li.bad", "✂ killed here"));
 	const attempts = new Map(); // equal ones, with their number
 	for (const one of each?.attempts ?? []) attempts.set(`${one}`, [...one, (attempts.get(`${one}`)?.[3] ?? 0) + 1]);
 	fill(
@@ -619,7 +610,7 @@ function showSweep(s, c) {
 		el("p", sweep.compared && `Compared: ${sweep.compared}. `, list("Ignored", sweep.ignored), list("Not tried", sweep.not_tried), `${count(sweep.runs, "run")} at ${count(sweep.points, "point")}, ${format(sweep.failed)} failed, in ${sweep.seconds} s.`),
 		el("nav", sweep.classes.map((one, i) => button([el("b", one.title), ` ${count(one.runs, "run")}, ${one.how}`], () => (location.hash = `s${s}c${i}`), { "aria-pressed": i === c }))),
 		el("div.columns",
-			sweep.heat.length > 0 && section("Where it was interrupted", el("div", source(max(0, sweep.heat.findIndex((one) => one.file === f))))),
+			sweep.heat.length > 0 && section("Where it was interrupted", pane),
 			each && section("What it wrote", each.explanation && el("p", each.explanation), effects.length ? el("ol", effects) : el("p", each.how === "graceful" ? "It was stopped by a SIGTERM." : "Its writes are not known."), each.survives && el("p.good", each.survives)),
 			each && section("Kill, then restarts", el("ol",
 				el("li.bad", `✂ ${each.how} ${placeText(place)}`), each.files.map((text) => el("li", text)),
@@ -630,7 +621,7 @@ function showSweep(s, c) {
 		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ: ${pair.why}`), compared(pair))),
 		each?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", each.timeline)),
 		el("details", el("summary", "The whole report as text"), el("pre", sweep.report.slice(0, 1e6)))
-	);
+	);	revealLine(pane, pane.querySelector(".lit"));
 }
 
 // -- the page --
@@ -689,11 +680,11 @@ const foldTime = () => {
 	lookAtAll();
 };
 const [path, ...test] = trace.test.split("::");
-const isFailed = trace.outcome === "failed" || trace.outcome === "error";
+const sign = { failed: "✗", error: "✗", passed: "✓" }[trace.outcome] ?? "○";
 document.body.append(
 	el("header",
 		el("div.bar", el("span.test", path, el("b", test.map((name) => `::${name}`))), sweeps.length && events.length ? views : "", ui.search, ui.hits, button("idle time", foldTime, { title: "fold idle time, or not (f)" }), button("◐", turnTheme, { "aria-label": "dark or light" }), button("?", () => ui.help.showModal(), { "aria-label": "keys" })),
-		el(isFailed ? "h1.bad" : "h1.good", isFailed ? "✗ " : trace.outcome === "passed" ? "✓ " : "○ ", trace.headline.slice(0, 2000)),
+		el(sign === "✗" ? "h1.bad" : "h1.good", `${sign} ${trace.headline}`),
 		told?.why.map((line) => {
 			const [, name, text] = /^([\w ]{1,24}: )?(.*)$/s.exec(line);
 			return !trace.headline.includes(text) && el("p.why", el("b", name ?? ""), text);
@@ -710,15 +701,15 @@ function fit() {
 	layLog();
 }
 function follow() {
-	const [, s = 0, c = 0, key] = /^#(?:s(\d+)c(\d+)|(e\d+[wls]\d+))$/.exec(location.hash) ?? [];
-	const isSweep = sweeps.length > 0 && (location.hash === "" || !events.length || /^#s\d/.test(location.hash));
+	const [, s, c = 0] = /^#s(\d+)c(\d+)$/.exec(location.hash) ?? [];
+	const isSweep = sweeps.length > 0 && (s || !location.hash || !events.length);
 	const isNew = ui.main.hidden || !chosen;
 	ui.main.hidden = isSweep;
 	ui.sweep.hidden = !isSweep;
-	views.forEach((view, i) => view.setAttribute("aria-pressed", i === (isSweep ? +s : sweeps.length)));
+	views.forEach((view, i) => view.setAttribute("aria-pressed", i === (isSweep ? +(s ?? 0) : sweeps.length)));
 	if (isSweep) return showSweep(sweeps[s] ? +s : 0, +c);
 	if (isNew) fit();
-	const item = byKey.get(key) ?? chosen ?? answer();
+	const item = byKey.get(location.hash.slice(1)) ?? chosen ?? answer();
 	if (item !== chosen || isNew) choose(item, true, true);
 }
 

@@ -356,7 +356,7 @@ def test_tabs(show: Open) -> None:
     assert "/tmp/part-052,428,800" in text
     assert "Lost with the instance: /tmp/part-0" in text
     page.get_by_role("tab", name="Records").click()
-    assert "recorded nothing" in page.locator(".pane").text_content()
+    assert "There are none" in page.locator(".pane").text_content()
     page.get_by_role("tab", name="Failure").click()
     assert "AssertionError" in page.locator(".pane").text_content()
 

@@ -330,7 +330,7 @@ def sweep() -> Trace:
                             ["effect#1", "open ckpt.json", "0 bytes", 0],
                             ["effect#2", "write ckpt.json", "11 bytes", 0],
                         ],
-                        "killed_after": 0,
+                        "killed_after": 1,
                         "attempts": [
                             ["FAILED (430) after 1 s", "cold start", "train.py:8  JSONDecodeError: Expecting value (char 0)"]
                         ]
