@@ -17,6 +17,7 @@ const brief = (text, most = 400) =>
 const { format } = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
 const count = (n, noun) => `${format(n)} ${noun}${n === 1 ? "" : "s"}`;
 const seconds = (us) => `${format(us / 1e6)} s`;
+const since = (us) => `+${seconds(us)}`;
 const duration = (us) => {
 	if (us < 1e6) return us < 1e3 ? `${us} µs` : `${format(us / 1e3)} ms`;
 	return us < 3.6e9 || us % 3.6e8 ? seconds(us) : `${format(us / 3.6e9)} h`;
@@ -33,7 +34,7 @@ const el = (name, ...children) => {
 			else node.setAttribute(key, clean(value));
 	for (const child of children.flat(9))
 		if (child instanceof Node) node.append(child);
-		else if (child || child === 0) node.append(tag === "pre" ? clean(child) : brief(child, 2000));
+		else if (child) node.append(tag === "pre" ? clean(child) : brief(child, 2000));
 	return node;
 };
 const turn = (set, value) => set.delete(value) || set.add(value);
@@ -42,7 +43,7 @@ const fill = (node, ...children) => node.replaceChildren(...el(node.localName, .
 const button = (text, click, more) => el("button", { click, ...more }, text);
 const fact = (name, ...values) => [el("dt", name), el("dd", values)];
 const table = (heads, rows) =>
-	el("table", el("tr", heads.map((each) => el("th", each))), rows.map((row) => el("tr", row.map((each) => el("td", each)))));
+	el("table", el("tr", heads.map((it) => el("th", it))), rows.map((row) => el("tr", row.map((it) => el("td", it)))));
 
 // -- the data --
 
@@ -64,14 +65,14 @@ const real = trace.real_seconds === null ? "" : `real ${duration(round(trace.rea
 const placeText = (place) => (place ? `${place[0]}:${place[1]}` : "");
 const laneName = (lane) => brief(lanes[lane]?.name);
 const waitText = ([, , , text, place, times, latest]) =>
-	texts[text] + (places[place] ? ` at ${placeText(places[place])}` : "") + (times > 1 ? ` (${format(times)} times, until +${seconds(latest)})` : "");
+	texts[text] + (places[place] ? ` at ${placeText(places[place])}` : "") + (times > 1 ? ` (${format(times)} times, until ${since(latest)})` : "");
 
 const items = [];
 const byKey = new Map();
 const waitsOf = lanes.map(() => []);
 const marksOf = {}; // by row, "e0" or "l3": its other items
 const waitedAt = {}; // by "file:line": how often
-let last = max(1, ...instances.map((each) => each.end ?? 0));
+let last = max(1, ...instances.map((it) => it.end ?? 0));
 
 events.forEach((event, e) => {
 	event.name = `${event.function} ${event.id.slice(0, 8)}`;
@@ -93,7 +94,7 @@ events.forEach((event, e) => {
 	entries.forEach(([t, kind, text, lane, place], i) => {
 		addWaits((wait) => (wait[8] == null ? wait[0] < t : wait[8] <= i));
 		while (event.fold[fold]?.[1] < i) fold++;
-		const signal = kind === "signal" && signals.find((each) => each.sent === t && !seen.has(each));
+		const signal = kind === "signal" && signals.find((it) => it.sent === t && !seen.has(it));
 		seen.add(signal);
 		add(signal ? `s${signals.indexOf(signal)}` : `l${i}`, t, kind, text, lane, place, { signal, fold: event.fold[fold]?.[0] <= i && event.fold[fold] });
 	});
@@ -111,7 +112,7 @@ items.forEach((item, i) => {
 });
 
 // The first index of the sorted *list*, from *low* on, of which *of* is *value* or more.
-const find = (list, value, low = 0, of = (each) => each) => {
+const find = (list, value, low = 0, of = (it) => it) => {
 	for (let high = list.length; low < high; ) {
 		const middle = (low + high) >> 1;
 		if (of(list[middle]) < value) low = middle + 1;
@@ -127,7 +128,7 @@ const waitAt = (lane, t) => {
 
 // -- the axis: time in units, of which idle time has fewer --
 
-const ends = [...events, ...instances].flatMap((each) => [each.begin, each.end ?? last]);
+const ends = [...events, ...instances].flatMap((it) => [it.begin, it.end ?? last]);
 const points = new Float64Array(new Set([0, last, ...ends, ...items.flatMap((item) => [item.t, item.end])])).sort();
 const units = new Float64Array(points.length);
 let folds = []; // the section i is from points[i - 1] to points[i]
@@ -139,10 +140,14 @@ function layAxis() {
 	const sorted = gaps.filter((gap) => gap > 20).sort(); // less is the order of calls
 	const usual = sorted[floor((sorted.length - 1) * (sorted.length < 60 ? 0.25 : 0.5))];
 	const limit = isFolding && usual < last * 0.008 ? usual * 5 : Infinity;
+	const long = gaps.filter((gap) => gap > limit);
+	// Folded sections together take a quarter of the axis at least, so that what lies in them can be seen.
+	const share = (last - long.reduce((sum, gap) => sum + gap, 0)) / long.length / 3;
 	folds = [];
 	gaps.forEach((gap, i) => {
-		if (gap > limit) folds.push(i + 1);
-		units[i + 1] = units[i] + (gap > limit ? limit * (1 + Math.log(gap / limit) / 4) : gap);
+		const size = gap > limit ? min(gap, max(share, limit * (1 + Math.log(gap / limit) / 4))) : gap;
+		if (size < gap) folds.push(i + 1);
+		units[i + 1] = units[i] + size;
 	});
 	total = units.at(-1) || 1;
 }
@@ -185,7 +190,7 @@ function choose(item, isStep, isSilent) {
 	reveal(ui.log, rowOf(item) * ROW, 2 * ROW);
 	drawLog();
 	showDetail(item);
-	const seen = [item, ...lit].find((each) => each.place);
+	const seen = [item, ...lit].find((it) => it.place);
 	if (seen) showPlace(seen.place);
 	if (tab !== "Source") openTab(tab);
 	showInLanes(item);
@@ -223,7 +228,7 @@ function sayHits() {
 }
 function nextHit(by) {
 	if (!hits.length) return;
-	if (hit < 0) hit = max(0, hits.findIndex((each) => each.length || each.i >= chosen?.i)) - (by > 0);
+	if (hit < 0) hit = max(0, hits.findIndex((it) => it.length || it.i >= chosen?.i)) - (by > 0);
 	hit = (hit + by + hits.length) % hits.length;
 	if (!hits[hit].length) choose(hits[hit], true);
 	else {
@@ -236,12 +241,11 @@ function nextHit(by) {
 // -- the log: only the rows that are seen are elements --
 
 const ROW = 21;
-const KINDS = ["status", "signal", "wait", "log", "record", "gate", "instance", "platform", "real", "remark"];
 const hidden = new Set(); // kinds
 const opened = new Set(); // folded runs of lines
 let filter = "";
 let rows = []; // items, and heads of folded runs: {i, t, fold, isHead}
-const rowOf = (item) => find(rows, item?.i, 0, (each) => each.i);
+const rowOf = (item) => find(rows, item?.i, 0, (it) => it.i);
 
 function layLog() {
 	const { scrollTop } = ui.log;
@@ -270,11 +274,11 @@ function logRow(item, row) {
 	const cells = isHead
 		? [el("span.kind", opened.has(fold) ? "▾" : "▸ …"), el("span", fold[2])]
 		: [el("span.kind", kind), events.length > 1 && el("span.lane", event.name), lanes.length > 1 && el("span.lane", laneName(item.lane)), el("span", marked(brief(item.text, 2000)))];
-	const name = isHead ? ".fold" : KINDS.includes(kind) ? `.k-${kind}` : "";
+	const name = isHead ? ".fold" : /^\w+$/.test(kind) ? `.k-${kind}` : "";
 	const node = el(`div.row${name}${item === chosen ? ".chosen" : ""}${lit.has(item) ? ".lit" : ""}`, {
 		role: "option", id: `row${row}`, "aria-setsize": rows.length, "aria-posinset": row + 1, "aria-selected": item === chosen,
 		click: () => (isHead ? turnFold(fold) : choose(item)),
-	}, el("span.time", `+${seconds(item.t)}`), cells);
+	}, el("span.time", since(item.t)), cells);
 	node.style.top = px(row * ROW);
 	return node;
 }
@@ -325,8 +329,8 @@ function layLanes() {
 		});
 	addEvents(0, (event) => event.instance === null);
 	addLanes(0, null, null);
-	instances.forEach((each, i) => {
-		if (!add("", 0, `${each.function}: ${each.name}`, () => drawInstance(each), `i${i}`)) return;
+	instances.forEach((it, i) => {
+		if (!add("", 0, `${it.function}: ${it.name}`, () => drawInstance(it), `i${i}`)) return;
 		addEvents(1, (event) => event.instance === i);
 		addLanes(1, i, null);
 	});
@@ -432,9 +436,9 @@ function drawLine({ row, group, depth, text, draw }, i) {
 	node.line = lines[i];
 	return node;
 }
-function drawInstance(each) {
-	const [a, b] = [X(each.begin), X(each.end ?? last)];
-	return [piece("i.life", a, b, each.cold ? "cold start" : "warm start"), each.reclaimed && piece("i.end", b, 1e4, `reclaimed: ${each.reclaimed}`)];
+function drawInstance(it) {
+	const [a, b] = [X(it.begin), X(it.end ?? last)];
+	return [piece("i.life", a, b, it.cold ? "cold start" : "warm start"), it.reclaimed && piece("i.end", b, 1e4, `reclaimed: ${it.reclaimed}`)];
 }
 function drawEvent({ statuses, end, signals }) {
 	const bands = statuses.map(([t, status, code], i) => {
@@ -465,7 +469,7 @@ function drawLane(lane) {
 		else pieces.push(["i.dense" + hit, a, end]);
 	}
 	for (const { lane: other, t, end, text } of lit) if (other === lane) pieces.push(["i.wait.lit", X(t), max(X(end), X(t) + 4), text]);
-	return pieces.map((each) => piece(...each));
+	return pieces.map((it) => piece(...it));
 }
 const signals = items.filter((item) => item.signal);
 
@@ -488,13 +492,13 @@ function showDetail(item) {
 		pre,
 		text.length > 3000 && button(`all ${format(text.length)} characters`, () => fill(pre, text, (pre.style.whiteSpace = "pre") && "")),
 		el("dl",
-			fact("at", `+${seconds(item.t)} · ${absolute(item.t)}`),
+			fact("at", `${since(item.t)} · ${absolute(item.t)}`),
 			wait && fact("for", duration(item.end - item.t), wait[1] === null && ", and it did not end"),
 			isOpen && fact("ends by", ENDS[wait[7]] ?? "nothing that time brings"),
 			isOpen && event.holders.map(([what, who]) => fact("held", el("b", what), ` by ${who}`)),
-			signal && signal.entered !== null && fact("handler", `from +${seconds(signal.entered)} to ${signal.left === null ? "the end" : "+" + seconds(signal.left)}`),
+			signal && signal.entered !== null && fact("handler", `from ${since(signal.entered)} to ${signal.left === null ? "the end" : since(signal.left)}`),
 			signal?.raised && fact("raised", signal.raised),
-			!wait && [...lit].map((each) => fact(signal ? "met" : "during", el("b", laneName(each.lane)), " ", link(each)))
+			!wait && [...lit].map((it) => fact(signal ? "met" : "during", el("b", laneName(it.lane)), " ", link(it)))
 		)
 	);
 }
@@ -526,7 +530,7 @@ function showPlace(place = placeShown) {
 		keepScroll();
 		drawn = `${f} ${needle}`;
 		const note = (n) => (waitedAt[`${f}:${n}`] ? [`${format(waitedAt[`${f}:${n}`])}×`, ".met"] : ["", ""]);
-		const choices = files.map((each, i) => button(each.path, () => showPlace([null, 0, i]), { "aria-pressed": i === f }));
+		const choices = files.map((it, i) => button(it.path, () => showPlace([null, 0, i]), { "aria-pressed": i === f }));
 		fill(ui.pane, el("div.files", choices), el("div.source", { tabindex: 0, role: "region", "aria-label": `source of ${file.path}` }, listing(file, note)));
 		ui.pane.lastChild.scrollTop = scrolls[f] ?? 0;
 	}
@@ -536,7 +540,7 @@ function showPlace(place = placeShown) {
 	revealLine(pane, pane.children[line - file.first]);
 }
 
-const listed = (list) => (list.length ? table(["at", "for", "what"], list.map((each) => [`+${seconds(each.t)}`, each.wait && duration(each.end - each.t), link(each)])) : el("p", "There are none."));
+const listed = (list) => (list.length ? table(["at", "for", "what"], list.map((it) => [since(it.t), it.wait && duration(it.end - it.t), link(it)])) : el("p", "There are none."));
 const TABS = {
 	Source: () => {
 		drawn = "";
@@ -549,10 +553,10 @@ const TABS = {
 		return [el("p", `${laneName(lane)}: ${count(list.length, "wait")}, of which ${part.length} around the selection are here`), listed(part)];
 	},
 	Files: () =>
-		instances.map((each) => [
-			el("h2", each.name),
-			each.tmp?.length ? table(["/tmp at the end", "bytes"], each.tmp.map(([path, bytes]) => [path, format(bytes)])) : el("p", each.tmp ? "/tmp was empty at its end." : "What /tmp had is not known."),
-			each.lost_files.length > 0 && el("p.bad", "Lost with the instance: ", each.lost_files.join(", ")),
+		instances.map((it) => [
+			el("h2", it.name),
+			it.tmp?.length ? table(["/tmp at the end", "bytes"], it.tmp.map(([path, bytes]) => [path, format(bytes)])) : el("p", it.tmp ? "/tmp was empty at its end." : "What /tmp had is not known."),
+			it.lost_files.length && el("p.bad", "Lost with the instance: ", it.lost_files.join(", ")),
 		]),
 	Records: () => listed(items.filter((item) => item.kind === "record").slice(0, 500)),
 	Failure: () => el("pre", trace.failure?.slice(0, 1e5) ?? "The test did not fail."),
@@ -560,7 +564,7 @@ const TABS = {
 function openTab(name) {
 	keepScroll();
 	tab = name;
-	for (const each of ui.tabs.children) each.setAttribute("aria-selected", each.textContent === name);
+	for (const it of ui.tabs.children) it.setAttribute("aria-selected", it.textContent === name);
 	const nodes = TABS[name]();
 	if (nodes) fill(ui.pane, nodes);
 }
@@ -587,41 +591,39 @@ function copyable(text) {
 }
 function showSweep(s, c) {
 	const sweep = sweeps[s];
-	const each = sweep.classes[c];
-	const place = places[each?.place];
+	const it = sweep.classes[c];
+	const place = places[it?.place];
 	const [, line, f] = place ?? [];
-	const list = (name, texts) => texts.length > 0 && `${name}: ${texts.join(", ")}. `;
+	const list = (name, texts) => texts.length && `${name}: ${texts.join(", ")}. `;
 	const section = (title, ...children) => el("section", el("h2", title), children);
 	const source = ({ file, lines }) => {
-		const heat = new Map(lines.map(([n, runs, failed]) => [n, failed ? [`✗ ${failed} of ${runs}`, ".failed"] : [`✓ ${runs}`, ".survived"]]));
-		const note = (n) => {
-			const [before, name] = heat.get(n) ?? ["", ""];
-			return [before, name + (file === f && n === line ? ".lit" : "")];
-		};
-		return [el("b", files[file].path), listing(files[file], note)];
+		const isHere = (n) => (file === f && n === line ? ".lit" : "");
+		const heat = new Map(lines.map(([n, runs, failed]) => [n, failed ? [`✗ ${failed} of ${runs}`, ".failed" + isHere(n)] : [`✓ ${runs}`, ".survived"]]));
+		return [el("b", files[file].path), listing(files[file], (n) => heat.get(n) ?? ["", ""])];
 	};
 	const pane = el("div.source", { tabindex: 0 }, sweep.heat.map(source));
-	const effects = (each?.effects ?? []).map(([key, text, after, at]) => el("li", el("b", key), ` ${text} `, el("em", after), el("small", placeText(places[at]))));
-	if (effects.length) effects.splice(each.killed_after ?? 0, 0, el("li.bad", "✂ killed here"));
+	const effects = (it?.effects ?? []).map(([key, text, after, at]) => el("li", el("b", key), ` ${text} `, el("em", after), el("small", placeText(places[at]))));
+	if (effects.length) effects.splice(it.killed_after ?? 0, 0, el("li.bad", "✂ killed here"));
 	const attempts = new Map(); // equal ones, with their number
-	for (const one of each?.attempts ?? []) attempts.set(`${one}`, [...one, (attempts.get(`${one}`)?.[3] ?? 0) + 1]);
+	for (const one of it?.attempts ?? []) attempts.set(`${one}`, [...one, (attempts.get(`${one}`)?.[3] ?? 0) + 1]);
 	fill(
 		ui.sweep,
 		el("p", sweep.compared && `Compared: ${sweep.compared}. `, list("Ignored", sweep.ignored), list("Not tried", sweep.not_tried), `${count(sweep.runs, "run")} at ${count(sweep.points, "point")}, ${format(sweep.failed)} failed, in ${sweep.seconds} s.`),
 		el("nav", sweep.classes.map((one, i) => button([el("b", one.title), ` ${count(one.runs, "run")}, ${one.how}`], () => (location.hash = `s${s}c${i}`), { "aria-pressed": i === c }))),
 		el("div.columns",
-			sweep.heat.length > 0 && section("Where it was interrupted", pane),
-			each && section("What it wrote", each.explanation && el("p", each.explanation), effects.length ? el("ol", effects) : el("p", each.how === "graceful" ? "It was stopped by a SIGTERM." : "Its writes are not known."), each.survives && el("p.good", each.survives)),
-			each && section("Kill, then restarts", el("ol",
-				el("li.bad", `✂ ${each.how} ${placeText(place)}`), each.files.map((text) => el("li", text)),
+			sweep.heat.length && section("Where it was interrupted", pane),
+			it && section("What it wrote", it.explanation && el("p", it.explanation), effects.length ? el("ol", effects) : el("p", it.how === "graceful" ? "It was stopped by a SIGTERM." : "Its writes are not known."), it.survives && el("p.good", it.survives)),
+			it && section("Kill, then restarts", el("ol",
+				el("li.bad", `✂ ${it.how} ${placeText(place)}`), it.files.map((text) => el("li", text)),
 				[...attempts.values()].map(([what, how, why, n]) => el(what.startsWith("FINISHED") ? "li" : "li.bad", el("b", what), ` ${how}${n > 1 ? `, ${n} times alike` : ""}`, el("small", why))),
-				each.differences.map((text) => el("li.bad", `✗ ${text}`))))
+				it.differences.map((text) => el("li.bad", `✗ ${text}`))))
 		),
-		each && el("dl", each.fix && fact("fix", each.fix), fact("replay", copyable(each.replay)), each.repro && fact("without pytest", copyable(each.repro)), each.others.length > 0 && fact("same at", each.others.join(", "))),
+		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), it.repro && fact("without pytest", copyable(it.repro)), it.others.length && fact("same at", it.others.join(", "))),
 		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ: ${pair.why}`), compared(pair))),
-		each?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", each.timeline)),
+		it?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", it.timeline)),
 		el("details", el("summary", "The whole report as text"), el("pre", sweep.report.slice(0, 1e6)))
-	);	revealLine(pane, pane.querySelector(".lit"));
+	);
+	revealLine(pane, pane.querySelector(".lit"));
 }
 
 // -- the page --
@@ -665,7 +667,7 @@ const filterLog = (text) => {
 	filter = text.toLowerCase();
 	layLog();
 };
-const chips = KINDS.filter((kind) => items.some((item) => item.kind === kind)).map(chip);
+const chips = [...new Set(items.map((item) => item.kind))].map(chip);
 ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", filterLog), chips), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
 const views = [...sweeps.map((sweep, s) => [`sweep of ${sweep.function}`, `s${s}c0`]), ["events", "events"]].map(([text, hash]) => button(text, () => (location.hash = hash)));
 
@@ -743,7 +745,7 @@ for (const [name, work] of Object.entries({
 		const t = round(T(x));
 		const isTime = x >= 0 && t >= 0 && t <= last;
 		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
-		fill(ui.tip, isTime && [el("b", `+${seconds(t)}`), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
+		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
 		ui.tip.hidden = !isTime && !words;
 		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
 		ui.tip.style.top = px(event.clientY + 16);
@@ -760,7 +762,7 @@ for (const [name, work] of Object.entries({
 	ui.lanes.addEventListener(name, work, { passive: false });
 const turnAll = (set, all, after) => {
 	if (set.size) set.clear();
-	else all.forEach((each) => set.add(each));
+	else all.forEach((it) => set.add(it));
 	after();
 };
 const KEYS = {

@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import json
+import re
 import shutil
 from pathlib import Path
 from typing import Any
@@ -403,10 +404,14 @@ def many(waits: int) -> Trace:
     )
 
 
+def carried(name: str) -> str:
+    """What a page has of the viewer's file *name*: no indentation, and no lines that are comments."""
+    return re.sub(r"^\t+(?=\S)|^\t*//.*\n", "", (TRACE / name).read_text(encoding="utf-8"), flags=re.MULTILINE)
+
+
 def page(data: Trace) -> str:
     """The page that shows *data*, by the rules of the trace's format: hashes in the policy, the data escaped."""
-    script = (TRACE / "viewer.js").read_text(encoding="utf-8")
-    style = (TRACE / "viewer.css").read_text(encoding="utf-8")
+    script, style = carried("viewer.js"), carried("viewer.css")
 
     def source_of(text: str) -> str:
         return f"'sha256-{base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()}'"
