@@ -63,7 +63,7 @@ const absolute = (us) => {
 };
 const real = trace.real_seconds === null ? "" : `real ${duration(round(trace.real_seconds * 1e6))}`;
 const placeText = (place) => (place ? `${place[0]}:${place[1]}` : "");
-const laneName = (lane) => brief(lanes[lane]?.name);
+const laneName = (lane) => lanes[lane]?.name ?? "";
 const waitText = ([, , , text, place, times, latest]) =>
 	texts[text] + (places[place] ? ` at ${placeText(places[place])}` : "") + (times > 1 ? ` (${format(times)} times, until ${since(latest)})` : "");
 
@@ -78,7 +78,7 @@ events.forEach((event, e) => {
 	event.name = `${event.function} ${event.id.slice(0, 8)}`;
 	const { entries, waits, signals } = event;
 	const stop = event.end ?? max(event.begin, entries.at(-1)?.[0] ?? 0, waits.at(-1)?.[6] ?? 0);
-	const seen = new Set();
+	const unseen = new Set(signals);
 	let fold = 0;
 	let next = 0;
 	const add = (key, t, kind, text, lane, place, more) =>
@@ -94,12 +94,11 @@ events.forEach((event, e) => {
 	entries.forEach(([t, kind, text, lane, place], i) => {
 		addWaits((wait) => (wait[8] == null ? wait[0] < t : wait[8] <= i));
 		while (event.fold[fold]?.[1] < i) fold++;
-		const signal = kind === "signal" && signals.find((it) => it.sent === t && !seen.has(it));
-		seen.add(signal);
+		const signal = kind === "signal" && signals.find((it) => it.sent === t && unseen.delete(it));
 		add(signal ? `s${signals.indexOf(signal)}` : `l${i}`, t, kind, text, lane, place, { signal, fold: event.fold[fold]?.[0] <= i && event.fold[fold] });
 	});
 	addWaits(() => true);
-	signals.forEach((signal, i) => seen.has(signal) || add(`s${i}`, signal.sent, "signal", signal.text, null, null, { signal }));
+	for (const signal of unseen) add(`s${signals.indexOf(signal)}`, signal.sent, "signal", signal.text, null, null, { signal });
 	last = max(last, stop);
 });
 items.sort((a, b) => a.t - b.t);
@@ -164,7 +163,7 @@ const laneOf = (item) => (item.lane >= 0 ? item.lane : lanes.findIndex((lane) =>
 
 // What a reader looks for first.
 const weight = ({ why, status }) => 2 * (why.length > 0) + (status !== "FINISHED");
-const told = [...events].sort((a, b) => weight(b) - weight(a))[0];
+const told = events.toSorted((a, b) => weight(b) - weight(a))[0];
 function answer() {
 	const own = items.filter((item) => item.event === told);
 	const said = [trace.headline, ...(told?.why ?? [])].join();
@@ -473,6 +472,51 @@ function drawLane(lane) {
 }
 const signals = items.filter((item) => item.signal);
 
+let grip = null; // where the mouse went down, or was last
+let isDrag = false;
+// What is at the mouse: the px of time, the line, an item.
+const under = ({ clientX, target }) => {
+	const x = clientX - ui.axis.getBoundingClientRect().right + wide;
+	const line = target.closest(".lane")?.line;
+	return { x, line, item: target.item ?? (x > 0 && line?.row[0] === "l" && waitAt(line.row.slice(1), T(x))) };
+};
+const MOUSE = {
+	wheel: (event) => {
+		const { x } = under(event);
+		if (x < 0) return;
+		event.preventDefault();
+		if (event.shiftKey || abs(event.deltaX) > abs(event.deltaY)) pan(event.deltaX || event.deltaY);
+		else zoom(1.002 ** -event.deltaY, x);
+	},
+	pointerdown: (event) => {
+		grip = event.clientX;
+		isDrag = false;
+	},
+	pointermove: (event) => {
+		const { x, line, item } = under(event);
+		isDrag ||= event.buttons > 0 && abs(event.clientX - grip) > 3;
+		if (event.buttons && isDrag) {
+			pan(grip - event.clientX);
+			grip = event.clientX;
+		}
+		const t = round(T(x));
+		const isTime = x >= 0 && t >= 0 && t <= last;
+		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
+		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
+		ui.tip.hidden = !isTime && !words;
+		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
+		ui.tip.style.top = px(event.clientY + 16);
+	},
+	pointerleave: () => (ui.tip.hidden = true),
+	click: (event) => {
+		const { line, item } = under(event);
+		if (isDrag) return;
+		if (item || !line?.group) return item && choose(item);
+		turn(closed, line.group);
+		layLanes();
+	},
+};
+
 // -- beside the log: what is chosen, and tabs --
 
 const ENDS = {
@@ -632,9 +676,9 @@ const HELP = `/ or Ctrl-F|search log, lanes and source; n, N: next, previous
 ↑ ↓|the line of the log before, after
 ← →|the lane's wait before, after
 Enter|go to the source
-wheel, + −|zoom the lanes; over the names, scroll them
-drag, Shift ← →|move in time; 0: the whole
-f|fold idle time, or not; g: instances; o: lines of the log
+wheel, + −, 0|zoom in time; 0: the whole
+drag, Shift ← →|move in time
+f, g, o|fold idle time, instances, lines of the log
 t|dark or light
 Esc|end the search
 ◆ ‖ ❘ ●|a record, a gate, a line of the log, an instance
@@ -661,14 +705,10 @@ const ui = {
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),
 };
-ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes in simulated time; the tab Waits has the chosen lane as a table", scroll: redraw }, ui.axis, ui.lines);
+ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes in simulated time; the tab Waits has the chosen lane as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
 ui.log = el("div.log", { tabindex: 0, role: "listbox", "aria-label": "log", scroll: drawLog }, ui.logSize);
-const filterLog = (text) => {
-	filter = text.toLowerCase();
-	layLog();
-};
 const chips = [...new Set(items.map((item) => item.kind))].map(chip);
-ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", filterLog), chips), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
+ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), chips), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
 const views = [...sweeps.map((sweep, s) => [`sweep of ${sweep.function}`, `s${s}c0`]), ["events", "events"]].map(([text, hash]) => button(text, () => (location.hash = hash)));
 
 let isDark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -685,14 +725,14 @@ const [path, ...test] = trace.test.split("::");
 const sign = { failed: "✗", error: "✗", passed: "✓" }[trace.outcome] ?? "○";
 document.body.append(
 	el("header",
-		el("div.bar", el("span.test", path, el("b", test.map((name) => `::${name}`))), sweeps.length && events.length ? views : "", ui.search, ui.hits, button("idle time", foldTime, { title: "fold idle time, or not (f)" }), button("◐", turnTheme, { "aria-label": "dark or light" }), button("?", () => ui.help.showModal(), { "aria-label": "keys" })),
+		el("div.bar", el("span.test", path, el("b", test.map((name) => `::${name}`))), sweeps.length && events.length ? views : "", ui.search, ui.hits, button("fold idle time (f)", foldTime), button("◐", turnTheme, { "aria-label": "dark or light" }), button("?", () => ui.help.showModal(), { "aria-label": "keys" })),
 		el(sign === "✗" ? "h1.bad" : "h1.good", `${sign} ${trace.headline}`),
 		told?.why.map((line) => {
 			const [, name, text] = /^([\w ]{1,24}: )?(.*)$/s.exec(line);
 			return !trace.headline.includes(text) && el("p.why", el("b", name ?? ""), text);
 		}),
 		trace.cut.map((text) => el("p.cut.bad", `⚠ ${text}`)),
-		el("small", [events.length && `from ${absolute(0)} · ${duration(last)} simulated`, real].filter(Boolean).join(" · "))
+		el("small", events.length && `from ${absolute(0)} · ${duration(last)} simulated · `, real)
 	),
 	ui.main, ui.sweep, ui.tip, ui.help
 );
@@ -715,51 +755,6 @@ function follow() {
 	if (item !== chosen || isNew) choose(item, true, true);
 }
 
-let grip = null; // where the mouse went down, or was last
-let isDrag = false;
-// What is at the mouse: the px of time, the line, an item.
-const under = ({ clientX, target }) => {
-	const x = clientX - ui.axis.getBoundingClientRect().right + wide;
-	const line = target.closest(".lane")?.line;
-	return { x, line, item: target.item ?? (x > 0 && line?.row[0] === "l" && waitAt(line.row.slice(1), T(x))) };
-};
-for (const [name, work] of Object.entries({
-	wheel: (event) => {
-		const { x } = under(event);
-		if (x < 0) return;
-		event.preventDefault();
-		if (event.shiftKey || abs(event.deltaX) > abs(event.deltaY)) pan(event.deltaX || event.deltaY);
-		else zoom(1.002 ** -event.deltaY, x);
-	},
-	pointerdown: (event) => {
-		grip = event.clientX;
-		isDrag = false;
-	},
-	pointermove: (event) => {
-		const { x, line, item } = under(event);
-		isDrag ||= event.buttons > 0 && abs(event.clientX - grip) > 3;
-		if (event.buttons && isDrag) {
-			pan(grip - event.clientX);
-			grip = event.clientX;
-		}
-		const t = round(T(x));
-		const isTime = x >= 0 && t >= 0 && t <= last;
-		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
-		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
-		ui.tip.hidden = !isTime && !words;
-		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
-		ui.tip.style.top = px(event.clientY + 16);
-	},
-	pointerleave: () => (ui.tip.hidden = true),
-	click: (event) => {
-		const { line, item } = under(event);
-		if (isDrag) return;
-		if (item || !line?.group) return item && choose(item);
-		turn(closed, line.group);
-		layLanes();
-	},
-}))
-	ui.lanes.addEventListener(name, work, { passive: false });
 const turnAll = (set, all, after) => {
 	if (set.size) set.clear();
 	else all.forEach((it) => set.add(it));
