@@ -690,7 +690,7 @@ const chip = (kind) =>
 		turn(hidden, kind);
 		target.setAttribute("aria-pressed", !hidden.has(kind));
 		layLog();
-	}, { class: "chip", "aria-pressed": true });
+	}, { "aria-pressed": true });
 const ui = {
 	search: field("search (/)", search),
 	hits: el("span.hits", { role: "status", "aria-live": "polite" }),

@@ -143,7 +143,10 @@ def stop() -> Trace:
         outcome="failed",
         headline="expected FINISHED (200), found FAILED (439): no SIGTERM handler had been installed by then",
         failure="AssertionError: expected FINISHED (200); found FAILED (439: User process exit when running)",
-        files=[source("backup.py", BACKUP), source("test_backup.py", "def test():\n    event.stop(within=30)\n", "tests")],
+        files=[
+            source("backup.py", BACKUP),
+            source("test_backup.py", "def test():\n    event.stop(within=30)\n", "tests"),
+        ],
         texts=["sleep(600)"],
         places=[["backup.py", 8, 0, None], ["test_backup.py", 2, 1, None]],
         instances=[
@@ -182,8 +185,10 @@ def stop() -> Trace:
                 ],
                 fold=[[2, 3, "START and Init Report"]],
                 why=[
-                    "likely cause: SIGTERM arrived 600 s after the start; no SIGTERM handler had been installed by then, so it ended the process",
-                    "what to do: call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function; in the test, call wait_until_listening() before terminate()",
+                    "likely cause: SIGTERM arrived 600 s after the start; "
+                    + "no SIGTERM handler had been installed by then, so it ended the process",
+                    "what to do: call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module "
+                    + "or of the function; in the test, call wait_until_listening() before terminate()",
                 ],
             )
         ],
@@ -228,7 +233,10 @@ def deadlock() -> Trace:
                 statuses=[[0, "RUNNING", 0, "accepted"], [day, "FAILED", 433, "timed out"]],
                 waits=sorted(waits, key=lambda wait: wait[0]),
                 entries=entries,
-                why=["likely cause: nothing ever completed this wait", "what to do: check what should have, or add a timeout"],
+                why=[
+                    "likely cause: nothing ever completed this wait",
+                    "what to do: check what should have, or add a timeout",
+                ],
                 holders=[["lock at queue.py:11", "Task-1 at queue.py:17"]],
             )
         ],
@@ -250,7 +258,8 @@ def servers(workers: int = 4) -> Trace:
     for index in range(len(lanes)):
         for n in range(30):
             begin = n * SECOND + index * 1_000
-            waits.append([begin, begin + SECOND, index, index % 2, None if index % 3 else 0, 1, begin, "answer" if index % 2 else None])
+            place = None if index % 3 else 0
+            waits.append([begin, begin + SECOND, index, index % 2, place, 1, begin, "answer" if index % 2 else None])
     entries += [[n * SECOND, "log", f"GET /work?part={n} 200", n % len(lanes), None] for n in range(30)]
     entries.append([30 * SECOND, "status", "FINISHED", None, None])
     end = 30 * SECOND + 20_000
@@ -333,7 +342,11 @@ def sweep() -> Trace:
                         ],
                         "killed_after": 1,
                         "attempts": [
-                            ["FAILED (430) after 1 s", "cold start", "train.py:8  JSONDecodeError: Expecting value (char 0)"]
+                            [
+                                "FAILED (430) after 1 s",
+                                "cold start",
+                                "train.py:8  JSONDecodeError: Expecting value (char 0)",
+                            ]
                         ]
                         * 5,
                         "differences": ["never finishes: 5 restarts, none FINISHED"],
@@ -379,10 +392,8 @@ def sweep() -> Trace:
 def many(waits: int) -> Trace:
     """An event that polls: *waits* waits in two threads, and a line of the log for each tenth."""
     end = waits * SECOND // 2
-    rows = [
-        [n // 2 * SECOND + n % 2 * 500_000, (n // 2 + 1) * SECOND + n % 2 * 500_000, n % 2, n % 2, n % 2, 1, n // 2 * SECOND, None]
-        for n in range(waits)
-    ]
+    begins = [n // 2 * SECOND + n % 2 * SECOND // 2 for n in range(waits)]
+    rows = [[begin, begin + SECOND, n % 2, n % 2, n % 2, 1, begin, None] for n, begin in enumerate(begins)]
     entries = [[n * SECOND, "log", f"polled {n} times", 0, None] for n in range(0, waits // 2, 10)]
     return trace(
         test="tests/test_poll.py::test_polling",
@@ -398,7 +409,11 @@ def many(waits: int) -> Trace:
                 end=end,
                 statuses=[[0, "RUNNING", 0, "accepted"], [end, "FINISHED", 200, "returned"]],
                 waits=rows,
-                entries=[[0, "status", "RUNNING: accepted", None, None], *entries, [end, "status", "FINISHED", None, None]],
+                entries=[
+                    [0, "status", "RUNNING: accepted", None, None],
+                    *entries,
+                    [end, "status", "FINISHED", None, None],
+                ],
             )
         ],
     )
@@ -420,11 +435,21 @@ def page(data: Trace) -> str:
     for character in "<>&":
         text = text.replace(character, f"\\u{ord(character):04x}")
     policy = f"default-src 'none'; script-src {source_of(script)}; style-src {source_of(style)}"
-    return (
-        f'<!doctype html><html lang="en"><meta charset="utf-8"><meta http-equiv="Content-Security-Policy" content="{policy}">'
-        '<meta name="viewport" content="width=device-width"><title>trace</title>'
-        f'<style>{style}</style><body><script type="application/json" id="trace">{text}</script><script>{script}</script>'
-    )
+    return f"""<!doctype html>
+<html lang="en">
+<head>
+<meta charset="utf-8">
+<meta http-equiv="Content-Security-Policy" content="{policy}">
+<meta name="viewport" content="width=device-width">
+<title>trace</title>
+<style>{style}</style>
+</head>
+<body>
+<script type="application/json" id="trace">{text}</script>
+<script>{script}</script>
+</body>
+</html>
+"""
 
 
 def browsers() -> list[str]:
