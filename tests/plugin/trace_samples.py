@@ -63,6 +63,8 @@ async def main():
 def main_handler(event, context):
     asyncio.run(main())
 """
+CAUSE = "no SIGTERM handler had been installed by then"
+WHERE = "at the top of the module or of the function; in the test, call wait_until_listening() before terminate()"
 Trace = dict[str, Any]
 
 
@@ -141,7 +143,7 @@ def stop() -> Trace:
     end = at + 20_000
     return trace(
         outcome="failed",
-        headline="expected FINISHED (200), found FAILED (439): no SIGTERM handler had been installed by then",
+        headline=f"expected FINISHED (200), found FAILED (439): {CAUSE}",
         failure="AssertionError: expected FINISHED (200); found FAILED (439: User process exit when running)",
         files=[
             source("backup.py", BACKUP),
@@ -185,10 +187,8 @@ def stop() -> Trace:
                 ],
                 fold=[[2, 3, "START and Init Report"]],
                 why=[
-                    "likely cause: SIGTERM arrived 600 s after the start; "
-                    + "no SIGTERM handler had been installed by then, so it ended the process",
-                    "what to do: call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module "
-                    + "or of the function; in the test, call wait_until_listening() before terminate()",
+                    f"likely cause: SIGTERM arrived 600 s after the start; {CAUSE}, so it ended the process",
+                    f"what to do: call signal.signal(signal.SIGTERM, handler) in the main thread, {WHERE}",
                 ],
             )
         ],
