@@ -12,7 +12,7 @@ const ANSI = /\x1b(?:\[[0-?]*[ -/]*[@-~]|\][^\x07\x1b]*(?:\x07|\x1b\\)?|[@-Z\\-_
 const HIDDEN = /[\0-\x08\x0b-\x1f\x7f-\x9f\u061c\u200b\u200e\u200f\u2028-\u202e\u2060-\u2069\ufeff]/g;
 // Colour codes go; what is invisible, or turns the direction of text, is shown as its number.
 const clean = (text) => `${text ?? ""}`.replace(ANSI, "").replaceAll("\r\n", "\n").replace(HIDDEN, (c) => `‹${c.charCodeAt(0).toString(16)}›`);
-const brief = (text, most = 400) =>
+const brief = (text, most = 2000) =>
 	clean(`${text ?? ""}`.slice(0, most)).replaceAll("\n", " ⏎ ").replaceAll("\t", "  ") + (text?.length > most ? "…" : "");
 const { format } = new Intl.NumberFormat("en", { maximumFractionDigits: 6 });
 const count = (n, noun) => `${format(n)} ${noun}${n === 1 ? "" : "s"}`;
@@ -34,7 +34,7 @@ const el = (name, ...children) => {
 			else node.setAttribute(key, clean(value));
 	for (const child of children.flat(9))
 		if (child instanceof Node) node.append(child);
-		else if (child) node.append(tag === "pre" ? clean(child) : brief(child, 2000));
+		else if (child) node.append(tag === "pre" ? clean(child) : brief(child));
 	return node;
 };
 const turn = (set, value) => set.delete(value) || set.add(value);
@@ -52,8 +52,8 @@ try {
 	trace = JSON.parse(document.getElementById("trace").textContent);
 } catch {}
 if (trace.version !== 1) {
-	const found = trace.version ?? "none that can be read";
-	return document.body.append(el("p.none", `This viewer reads version 1 of the trace, and the file has version ${found}: run the test again.`));
+	const found = trace.version ?? "what is here";
+	return document.body.append(el("p", `This viewer reads traces of version 1, not ${found}: run the test again.`));
 }
 const { events, lanes, instances, places, files, texts, sweeps } = trace;
 
@@ -272,7 +272,7 @@ function logRow(item, row) {
 	const { isHead, fold, kind, event } = item;
 	const cells = isHead
 		? [el("span.kind", opened.has(fold) ? "▾" : "▸ …"), el("span", fold[2])]
-		: [el("span.kind", kind), events.length > 1 && el("span.lane", event.name), lanes.length > 1 && el("span.lane", laneName(item.lane)), el("span", marked(brief(item.text, 2000)))];
+		: [el("span.kind", kind), events.length > 1 && el("span.lane", event.name), lanes.length > 1 && el("span.lane", laneName(item.lane)), el("span", marked(brief(item.text)))];
 	const name = isHead ? ".fold" : /^\w+$/.test(kind) ? `.k-${kind}` : "";
 	const node = el(`div.row${name}${item === chosen ? ".chosen" : ""}${lit.has(item) ? ".lit" : ""}`, {
 		role: "option", id: `row${row}`, "aria-setsize": rows.length, "aria-posinset": row + 1, "aria-selected": item === chosen,
@@ -329,7 +329,7 @@ function layLanes() {
 	addEvents(0, (event) => event.instance === null);
 	addLanes(0, null, null);
 	instances.forEach((it, i) => {
-		if (!add("", 0, `${it.function}: ${it.name}`, () => drawInstance(it), `i${i}`)) return;
+		if (!add("", 0, `${it.function}: ${it.name}`, () => drawInstance(i), `i${i}`)) return;
 		addEvents(1, (event) => event.instance === i);
 		addLanes(1, i, null);
 	});
@@ -367,7 +367,7 @@ function redraw() {
 // A piece of a line, from *a* to *b* px.
 const piece = (name, a, b, text, item) => {
 	const node = el(name, text);
-	const start = max(a, -9);
+	const start = max(a, -2);
 	node.item = item;
 	node.style.left = px(start);
 	node.style.width = px(max(min(b, wide + 9) - start, 0));
@@ -402,7 +402,7 @@ function drawAxis(gaps) {
 	// Between folded sections time is to scale: ticks at both ends, and at round times.
 	let begin = max(from, 0);
 	const runs = [...gaps.map(([a, b]) => [begin, a, (begin = b)]), [begin, min(to, last)]];
-	const ticks = runs.map(([a]) => tick(round(a)));
+	const ticks = runs.filter(([a]) => a !== from).map(([a]) => tick(round(a)));
 	const folded = gaps.map(([begin, end]) => {
 		const text = `⟨ ${duration(+(end - begin).toPrecision(3))} ⟩`;
 		const [a, b] = [max(X(begin), 0), min(X(end), wide)];
@@ -435,9 +435,11 @@ function drawLine({ row, group, depth, text, draw }, i) {
 	node.line = lines[i];
 	return node;
 }
-function drawInstance(it) {
-	const [a, b] = [X(it.begin), X(it.end ?? last)];
-	return [piece("i.life", a, b, it.cold ? "cold start" : "warm start"), it.reclaimed && piece("i.end", b, 1e4, `reclaimed: ${it.reclaimed}`)];
+function drawInstance(i) {
+	const { begin, end, cold, reclaimed } = instances[i];
+	const [a, b] = [X(begin), X(end ?? last)];
+	const bands = closed.has(`i${i}`) ? events.filter((event) => event.instance === i).flatMap(drawEvent) : [];
+	return [piece("i.life", a, b, cold ? "cold start" : "warm start"), ...bands, reclaimed && piece("i.end", b, 1e4, `reclaimed: ${reclaimed}`)];
 }
 function drawEvent({ statuses, end, signals }) {
 	const bands = statuses.map(([t, status, code], i) => {
@@ -502,7 +504,7 @@ const MOUSE = {
 		const t = round(T(x));
 		const isTime = x >= 0 && t >= 0 && t <= last;
 		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
-		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && `, the test took ${real}`}`], el("div", words));
+		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && ` · ${real}`}`], el("div", words));
 		ui.tip.hidden = !isTime && !words;
 		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
 		ui.tip.style.top = px(event.clientY + 16);
@@ -555,7 +557,7 @@ const scrolls = {};
 const listing = (file, note) =>
 	file.lines.map((text, i) => {
 		const [before, name] = note(file.first + i);
-		return el(`div.line${name}`, el("span.note", before), el("span.number", file.first + i), el("code", marked(brief(text, 2000))));
+		return el(`div.line${name}`, el("span.note", before), el("span.number", file.first + i), el("code", marked(brief(text))));
 	});
 const revealLine = (pane, line) => line && reveal(pane, line.offsetTop - pane.offsetTop, 40);
 const keepScroll = () => {
@@ -594,7 +596,7 @@ const TABS = {
 		const lane = chosen ? laneOf(chosen) : 0;
 		const list = waitsOf[lane] ?? [];
 		const part = list.slice(max(0, findTime(list, chosen?.t) - 100)).slice(0, 200);
-		return [el("p", `${laneName(lane)}: ${count(list.length, "wait")}, of which ${part.length} around the selection are here`), listed(part)];
+		return [el("p", `${laneName(lane)}: ${count(list.length, "wait")} (${part.length} here, around the selection)`), listed(part)];
 	},
 	Files: () =>
 		instances.map((it) => [
@@ -705,7 +707,7 @@ const ui = {
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),
 };
-ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes in simulated time; the tab Waits has the chosen lane as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
+ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes; the tab Waits has each as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
 ui.log = el("div.log", { tabindex: 0, role: "listbox", "aria-label": "log", scroll: drawLog }, ui.logSize);
 const chips = [...new Set(items.map((item) => item.kind))].map(chip);
 ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), chips), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
@@ -725,7 +727,7 @@ const [path, ...test] = trace.test.split("::");
 const sign = { failed: "✗", error: "✗", passed: "✓" }[trace.outcome] ?? "○";
 document.body.append(
 	el("header",
-		el("div.bar", el("span.test", path, el("b", test.map((name) => `::${name}`))), sweeps.length && events.length ? views : "", ui.search, ui.hits, button("fold idle time (f)", foldTime), button("◐", turnTheme, { "aria-label": "dark or light" }), button("?", () => ui.help.showModal(), { "aria-label": "keys" })),
+		el("div.bar", el("span.test", path, el("b", test.map((name) => `::${name}`))), sweeps.length && events.length ? views : "", ui.search, ui.hits, button("idle time (f)", foldTime), button("◐", turnTheme, { "aria-label": "dark or light" }), button("?", () => ui.help.showModal(), { "aria-label": "keys" })),
 		el(sign === "✗" ? "h1.bad" : "h1.good", `${sign} ${trace.headline}`),
 		told?.why.map((line) => {
 			const [, name, text] = /^([\w ]{1,24}: )?(.*)$/s.exec(line);
