@@ -149,6 +149,9 @@ def test_log_lanes_and_source_are_linked(show: Open) -> None:
     page.locator(".row", has_text="sleep(1)").click()
     assert texts(page, ".line.lit code") == ["    await asyncio.sleep(1)"]
 
+    page.locator(".mark.k-record").click()
+    assert "queue is empty" in chosen(page)
+
     # The last lane, Task-4, at a time late enough to be in its last wait.
     box = page.locator(".lanes").bounding_box()
     page.mouse.click(box["x"] + 600, box["y"] + box["height"] - 14)
@@ -417,6 +420,7 @@ def test_a_trace_with_a_sweep_and_events(show: Open) -> None:
     page.get_by_role("button", name="events").click()
     assert "SIGTERM sent" in chosen(page)
     assert page.locator(".lanes").is_visible()
+    assert not page.locator(".sweep").is_visible()
     page.get_by_role("button", name="sweep of train").click()
     assert page.locator(".sweep").is_visible()
 
@@ -554,6 +558,8 @@ def test_sizes(show: Open, waits: int, seconds: float) -> None:
     figures = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 
     assert figures["TaskDuration"] < seconds, json.dumps(figures)
+    page.locator(".log").evaluate("log => { log.scrollTop = 0; }")
+    page.wait_for_function("document.querySelector('.row').offsetTop === 0")
     assert page.locator(".row").count() < 100
     page.keyboard.press("ArrowUp")
     assert "+" in chosen(page)
