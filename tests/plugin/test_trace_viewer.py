@@ -93,6 +93,13 @@ def chosen(page: Any) -> str:
     return text
 
 
+def await_text(page: Any, selector: str, text: str) -> None:
+    """Wait until the element has *text*: what follows from another fragment of the address comes after the click."""
+    page.wait_for_function(
+        "([selector, text]) => document.querySelector(selector)?.textContent.includes(text)", arg=[selector, text]
+    )
+
+
 def in_view(page: Any, selector: str) -> bool:
     seen: bool = page.evaluate(
         """selector => {
@@ -174,9 +181,9 @@ def test_the_selection_survives_a_reload_and_goes_back(show: Open) -> None:
     page.reload()
     assert "sleep(600)" in chosen(page)
     page.go_back()
-    assert "part 0 begins" in chosen(page)
+    await_text(page, ".row.chosen", "part 0 begins")
     page.go_forward()
-    assert "sleep(600)" in chosen(page)
+    await_text(page, ".row.chosen", "sleep(600)")
     assert page.url.endswith("#e0w0")
 
 
@@ -290,8 +297,9 @@ def test_idle_time_is_folded_and_unfolds(show: Open) -> None:
 def test_zoom_pan_and_reset(show: Open) -> None:
     page = show(samples.many(1_000))
     first = simulated(tip(page, 600, 60))
+    axis = page.locator(".axis").text_content()
     page.mouse.wheel(0, -1_000)
-    page.wait_for_function("true")
+    page.wait_for_function("axis => document.querySelector('.axis').textContent !== axis", arg=axis)
     assert abs(simulated(tip(page, 601, 60)) - first) < 5  # what is under the mouse stays there
     near = simulated(tip(page, 700, 60))
     assert near < first + 40
@@ -400,10 +408,10 @@ def test_sweep(show: Open) -> None:
     assert texts(page, ".differs") == ["write 11 bytes", "write 12 bytes", "unlink"]
 
     page.get_by_role("button", name="LOST").click()
-    page.wait_for_function("document.querySelector('.sweep').textContent.includes('graceful@train.py:12#1')")
+    await_text(page, ".sweep", "graceful@train.py:12#1")
     assert page.url.endswith("#s0c1")
     page.go_back()
-    assert "forced@effect#2" in page.locator(".sweep").text_content()
+    await_text(page, ".sweep", "forced@effect#2")
 
 
 def test_copy_selects_where_the_clipboard_is_out_of_reach(show: Open) -> None:
@@ -418,11 +426,11 @@ def test_a_trace_with_a_sweep_and_events(show: Open) -> None:
     page = show(samples.sweep() | {key: samples.stop()[key] for key in ("events", "texts", "lanes", "instances")})
     assert page.locator(".sweep").is_visible()
     page.get_by_role("button", name="events").click()
-    assert "SIGTERM sent" in chosen(page)
+    await_text(page, ".row.chosen", "SIGTERM sent")
     assert page.locator(".lanes").is_visible()
     assert not page.locator(".sweep").is_visible()
     page.get_by_role("button", name="sweep of train").click()
-    assert page.locator(".sweep").is_visible()
+    page.locator(".sweep").wait_for()
 
 
 RATIO = """() => {
