@@ -27,7 +27,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states format repeat runs kills windows differential soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check options states pictures format repeat runs kills windows differential soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -87,6 +87,9 @@ options: $(STAMP) ## writes what follows from the table in pytest_scf_async/opti
 
 states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
 	@$(BIN)/python tools/draw_states.py
+
+pictures: $(STAMP) ## draws docs/trace.png, the trace in the README, with Chromium
+	@$(BIN)/python tools/draw_pictures.py $(ARGS)
 
 format: $(STAMP) ## ruff's formatter and its safe repairs
 	@$(BIN)/ruff check --fix --exit-zero --quiet .

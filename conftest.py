@@ -11,6 +11,7 @@ import shutil
 import subprocess
 from collections import Counter, defaultdict
 from collections.abc import Callable
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -193,6 +194,11 @@ def package(name: str, packages: str, is_here: Callable[[], bool]) -> Need:
 
 NEEDS = {
     "cc": package("a C compiler", "gcc libc6-dev", command("cc")),
+    "chromium": package(
+        "Chromium",
+        "chromium",
+        lambda: command("chromium", "chromium-browser", "google-chrome")() and find_spec("playwright") is not None,
+    ),
     "curl": package("curl", "curl", command("curl")),
     "gdb": package("gdb", "gdb", command("gdb")),
     "go": package(

@@ -30,6 +30,10 @@ has_postgres() {
     command -v postgres >/dev/null 2>&1 || compgen -G '/usr/lib/postgresql/*/bin/postgres' >/dev/null
 }
 
+has_chromium() {
+    command -v chromium >/dev/null 2>&1 || command -v chromium-browser >/dev/null 2>&1 || command -v google-chrome >/dev/null 2>&1
+}
+
 is_version() { # is_version INTERPRETER 3.X: it runs, and is that version (a shim without its version is neither)
     [ "$("$1" -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)" = "$2" ]
 }
@@ -86,6 +90,7 @@ install_what_is_missing() {
     has_redis || install redis-server || echo "redis-server could not be installed"
     has_postgres || install postgresql || echo "postgresql could not be installed"
     command -v gdb >/dev/null || install gdb || echo "gdb could not be installed"
+    has_chromium || install chromium || echo "chromium could not be installed"
     command -v strace >/dev/null || install strace || echo "strace could not be installed"
 }
 
