@@ -31,7 +31,16 @@ from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .sweep.points import WHICH
 from .sweep.progress import Progress
-from .sweep.report import exits_too_well, failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
+from .sweep.report import (
+    CLASSES,
+    class_text,
+    command_text,
+    failure_text,
+    head_text,
+    mutants_lines,
+    sweep_text,
+    tried_text,
+)
 from .sweep.repro import with_repros
 from .sweep.run import Run
 
@@ -209,8 +218,10 @@ class _Command:
             )
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
-        self._repros: list[str] = []
-        """What is said of each repro."""
+        self._repros: dict[str, str] = {}
+        """The scripts that were written, by the keys of their classes."""
+        self._about_repros: list[str] = []
+        """Those that no class shows, and why there are no others."""
         self._signal = signal.SIGINT
         """What has ended it, where something has."""
         if given.json is not None and not Path(given.json).absolute().parent.is_dir():
@@ -277,9 +288,13 @@ class _Command:
             kind = min(alike.kinds & self._kinds, key=[*Kind].index).value
             name = re.sub(r"\W+", "-", f"{number}-{kind}-{alike.earliest.key}").strip("-")
             try:
-                self._repros.append(f"repro: sh {alike.write_repro(Path(self._given.repro, name))}/repro.sh")
+                script = f"{alike.write_repro(Path(self._given.repro, name))}/repro.sh"
             except ScfUsageError as error:
-                self._repros.append(str(error))
+                self._about_repros.append(str(error))
+                continue
+            self._repros[alike.earliest.key] = script
+            if number > (CLASSES if self._given.report or self._given.replay else 1):
+                self._about_repros.append(f"Without this plugin, {alike.earliest.key}:  sh {script}")
 
     def _deployed(self, runtime: ScfRuntime) -> Function:
         timeout = self._given.timeout
@@ -303,19 +318,16 @@ class _Command:
         found = classes(swept.runs, self._kinds)
         whole = self._given.report or self._given.replay
         if whole:
-            _say(sweep_text(swept))
+            _say(command_text(swept, classes(swept.runs, frozenset(Kind)), self._repros))
         elif found:
-            first = found[0].earliest
-            _say(finding_text(first))
-            if too_well := exits_too_well(swept, first):
-                _say(too_well)
             _say(head_text(swept, found))
-            _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
+            _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")
+            _say("\nThe whole report: --report")
         else:
             _say(failure or f"{head_text(swept, found)}\n{tried_text(swept)}")
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
-        for line in self._repros:
+        for line in self._about_repros:
             _say(line)
         if found:
             _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")

@@ -7,11 +7,28 @@ from collections.abc import Sequence
 
 from ..protocol.shortening import shortened_line
 from .differences import Difference, Part
+from .effects import EffectKind
 
 SHOWN = 80
 """Characters of a line, a value or a name."""
 LONGEST = 300
 """Characters of the whole text."""
+CHECK = 8
+"""Lines of what ``check=`` says: pytest explains an assertion in several."""
+
+
+def run_difference_lines(difference: Difference) -> list[str]:
+    """One difference of a run: one line, or several for what ``check=`` says."""
+    part = difference.extra[0] if difference.extra else None
+    if difference.effect is EffectKind.EVENTS and part is not None:
+        return [f"never finishes: after {part.where} the work is not done; the last event: {part.value}"]
+    if difference.effect is EffectKind.STOP and part is not None:
+        return [f"late: the event ended {part.value} after SIGTERM, and not {part.where}"]
+    if difference.effect is EffectKind.CHECK and part is not None:
+        lines = f"check failed: {part.value}".splitlines()
+        more = len(lines) - CHECK
+        return [*lines[:CHECK], *([f"  and {more:,} more line{'s' * (more != 1)}"] if more > 0 else [])]
+    return [difference_text(difference)]
 
 
 def difference_text(difference: Difference) -> str:

@@ -17,6 +17,7 @@ from .ignored import Ignored
 from .mutants import Mutant
 from .points import Point
 from .run import Outcome, Question, Stages
+from .surroundings import Surroundings
 
 STOPPED = "Ctrl-C or SIGTERM came"
 """Why not all was tried, where ``KeyboardInterrupt`` was raised."""
@@ -36,6 +37,8 @@ class SweepRun:
     differences: tuple[Difference, ...]
     """In what its effects differ from those of the undisturbed run; empty where it lost nothing."""
     outcome: Outcome = field(repr=False)
+    nearby: Surroundings | None = field(default=None, compare=False, repr=False)
+    """The effects around the interruption, of the earliest run of a class; None: they are not known."""
 
     @property
     def key(self) -> str:

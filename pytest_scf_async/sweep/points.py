@@ -14,7 +14,7 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
-from .states import State
+from .states import Missing, State
 
 __tracebackhide__ = hidden_from_users
 
@@ -60,6 +60,8 @@ class Point:
     """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
     """What was not synced, where the machine is gone; empty: it is not."""
+    unsynced: Missing | None = field(default=None, compare=False, repr=False)
+    """The same as data."""
     function: str = field(default="", compare=False)
     """Of an effect, or a sync, in a finding: the library's function that its line has called; empty: not known."""
 
@@ -131,7 +133,8 @@ def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> 
     """The point at which the machine is gone and leaves *state*: when the effect *at* begins, or right after it."""
     assert state.missing is not None
     made = effect_point(state._replace(effect=at), last, start_us)
-    return replace(made, label=state.name, kind="power", text=state.text, missing=state.missing.text)
+    missing = state.missing
+    return replace(made, label=state.name, kind="power", text=state.text, missing=missing.text, unsynced=missing)
 
 
 def sync_point(sync: Sync, start_us: int) -> Point:

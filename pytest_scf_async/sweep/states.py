@@ -177,6 +177,13 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d+", "0", text)
 
 
+def place_of(function: str) -> tuple[str, str, int]:
+    """The name of the function, the file and the line of what a record says: ``Path.unlink@export.py:7``."""
+    name, _, place = function.partition("@")
+    file, _, line = place.rpartition(":")
+    return name, file, int(line or 0)
+
+
 def _sequence(effects: Iterable[Effect]) -> list[str]:
     return [without_numbers(effect.text) for effect in effects]
 
@@ -193,6 +200,8 @@ class Missing(NamedTuple):
     is_never_synced: bool
     after: Effect | None
     """The machine was gone right after this effect; None: right before the next one."""
+    is_name: bool = False
+    """What is missing is a name, and not the content of a file."""
 
     @property
     def name(self) -> str:
@@ -267,9 +276,7 @@ class DiskRecord:
         calls: Sequence[Effect | Sync] = self.syncs if kind == "sync" else self.effects
         at, shown = calls[number - 1 : number], without_numbers(text)
         found = next((each.function for each in at if without_numbers(each.text) == shown), "")
-        name, _, place = found.partition("@")
-        file, _, line = place.rpartition(":")
-        return name, file, int(line or 0)
+        return place_of(found)
 
     @property
     def spoke_at(self) -> int:

@@ -41,6 +41,7 @@ from .report import SAME, sweep_text
 from .repro import with_repros
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import DiskRecord
+from .surroundings import Surroundings, begun_at_sync, surroundings
 
 if TYPE_CHECKING:
     from .workers import Workers
@@ -77,6 +78,8 @@ _THINNED = (
 )
 _NAMED_CALLS = ("effect", "sync")
 """The kinds of points of which a finding names the function that has made the call."""
+_AT_EFFECTS = ("effect", "power")
+"""The kinds of points that are at an effect by its number."""
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
@@ -297,7 +300,7 @@ class _Sweeper:
         try:
             if not incomplete:
                 unlike = tuple(self._made_again(made))
-                made = self._with_functions(made)
+                made = self._with_surroundings(made)
                 missing = tuple(not_reached(self._runner.question.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
@@ -619,40 +622,70 @@ class _Sweeper:
             elif again is not None and again.outcome.kept is not None:
                 self._states[key] = again.outcome.kept
 
-    def _with_functions(self, made: list[SweepRun]) -> list[SweepRun]:
-        """*made*, where the earliest run of each class that is at an effect names the library's function that has it.
+    def _with_surroundings(self, made: list[SweepRun]) -> list[SweepRun]:
+        """*made*, where the earliest run of each class has the effects around its interruption.
 
-        One more run, which is slower, knows all of those that come after the same SIGTERM, or after none.
+        Of a handler in Python one more run, which is slower, names the library's functions that its lines have called
+        in each effect of all of those that come after the same SIGTERM, or after none. So it does where the interrupted
+        event has gone on after a SIGTERM, in a run for each.
         """
-        if self._request.until is not None or not self._runner.question.function.runtime.has_places:
+        if self._request.until is not None or not self._runner.question.function.runtime.can_be_recorded:
             return made
-        earliest = [alike.earliest for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED]]
-        records: dict[tuple[Step, ...], DiskRecord] = {}
-        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest if run.point.kind in _NAMED_CALLS):
-            record = None if self._is_late() else self._record_with_functions(steps)
-            if record is not None:
-                records[steps] = record
-        named = []
-        for run in made:
-            point = run.point
-            known = records.get(run.outcome.plan.steps[:-1]) if point.kind in _NAMED_CALLS else None
-            function, file, line = (
-                ("", "", 0) if known is None else known.function_at(point.kind, point.found.number, point.found.text)
+        by_kinds = (classes(made, kinds) for kinds in (FAILURES, FAILURES | {Kind.DOUBLED}, frozenset(Kind)))
+        earliest = {alike.earliest.key: alike.earliest for found in by_kinds for alike in found[:_REPEATED]}
+        records: dict[tuple[Step, ...], DiskRecord | None] = {}
+        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest.values()):
+            records[steps] = self._record_around(steps)[0]
+        return [
+            replace(
+                run,
+                point=self._with_function(run.point, records.get(run.outcome.plan.steps[:-1])),
+                nearby=self._nearby(run, records) if run.key in earliest else None,
             )
-            if function:  # the last point before it may be of a listener that has interrupted the line
-                file = point.file if point.file.endswith(file) else file
-                point = replace(point, function=function, file=file, line=line)
-            named.append(replace(run, point=point))
-        return named
+            for run in made
+        ]
 
-    def _record_with_functions(self, steps: tuple[Step, ...]) -> DiskRecord | None:
+    @staticmethod
+    def _with_function(point: Point, record: DiskRecord | None) -> Point:
+        """*point*, where it is an effect, with the library's function that has it."""
+        if record is None or point.kind not in _NAMED_CALLS:
+            return point
+        function, file, line = record.function_at(point.kind, point.found.number, point.found.text)
+        if not function:
+            return point
+        # the last point before it may be of a listener that has interrupted the line
+        return replace(point, function=function, file=point.file if point.file.endswith(file) else file, line=line)
+
+    def _nearby(self, run: SweepRun, records: Mapping[tuple[Step, ...], DiskRecord | None]) -> Surroundings | None:
+        """The effects around the interruption of *run*; *records* are of what was before it, by its steps."""
+        plan, point, found = run.outcome.plan, run.point, run.point.found
+        before = records.get(plan.steps[:-1])
+        if plan.steps[-1].by.kind == "graceful" and not self._ends_at_default(plan):
+            record, begun = (None, 0) if run.outcome.stuck else self._record_around(plan.steps)
+            return None if record is None else surroundings(record, begun, resumes=True, named=before)
+        if before is None or not (self._runner.question.function.runtime.has_places or point.kind in _AT_EFFECTS):
+            return None
+        if point.kind == "sync":
+            return surroundings(before, begun_at_sync(before, found.number))
+        also = 0 if point.unsynced is None else point.unsynced.number
+        return surroundings(before, found.number - 1 if point.kind in _AT_EFFECTS else found.effects, also=also)
+
+    def _record_around(self, steps: tuple[Step, ...]) -> tuple[DiskRecord | None, int]:
+        """A record of a run with these interruptions, and how many effects it had begun when the last one came.
+
+        None: it cannot be had.
+        """
         question = replace(self._runner.question, check=None, done=None, attempts=0)
+        known = self._kills.record if self._kills is not None and not steps else None
+        if (known is not None and not question.function.runtime.has_places) or self._is_late():
+            return known, 0
         runner = Runner(question, self._bench.stages, self._runner.path, self._bench.scratch)
         try:
-            named = Plan(steps, collects=True, recorded=True, syncs=True, functions=True)
-            return runner.run(named, lambda _: True).record
+            made = runner.run(Plan(steps, collects=True, recorded=True, syncs=True, functions=True), lambda _: True)
         except (NotReachedError, CannotEndError):
-            return None
+            return known, 0
+        record = made.record if made.record is not None and not made.record.problems else known
+        return record, made.effects_before_stop
 
     def _evidence(self, undisturbed: Outcome) -> Evidence:
         """What repros of the findings are made of."""

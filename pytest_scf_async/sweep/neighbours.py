@@ -1,0 +1,89 @@
+"""What is around the earliest run of a class: effects, and the nearest runs with which nothing is wrong."""
+
+from __future__ import annotations
+
+from .differences import Kind
+from .findings import FailureClass, SweepRun, Swept
+from .points import Point
+
+
+class Around:
+    """One class of findings, with what is around it."""
+
+    def __init__(self, swept: Swept, alike: FailureClass) -> None:
+        self.swept, self.alike, self.run = swept, alike, alike.earliest
+        self.near = self.run.nearby
+        """The effects around the interruption; None: they are not known."""
+        self.by = self.run.outcome.plan.steps[-1].by
+        """The last interruption."""
+        same = [other for other in swept.runs if _alike(other) == _alike(self.run)]
+        at = next(number for number, other in enumerate(same) if other.key == self.run.key)
+        self.is_alone = len(same) == 1
+        """No other run has the same interruption."""
+        self.before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
+        """The nearest run before it with the same interruption, and nothing wrong with it."""
+        self.after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
+        """The same of those after it."""
+        self.begun_before = None if self.before is None else self.begun(self.before.point)
+        """How many effects had begun at the interruption of ``before``; None: not known."""
+        self.begun_after = None if self.after is None else self.begun(self.after.point)
+        """The same of ``after``."""
+
+    def begun(self, point: Point) -> int | None:
+        """How many effects had begun at *point*; None: not known, as at a wait of a program."""
+        if point.kind in ("effect", "power"):
+            return point.found.number - 1
+        is_python = any(each.kind in ("line", "both", "taken") for each in self.swept.points)
+        return point.found.effects if is_python and point.after is None else None
+
+    @property
+    def is_in_middle(self) -> bool:
+        """Whether the call of the line whose effect comes next has had another effect already."""
+        near = self.near
+        if near is None or near.next is None:
+            return False
+        before, following = near.numbered(near.begun), near.next
+        if before is None or not following.function:
+            return False
+        if (before.function, before.place) != (following.function, following.place):
+            return False
+        return before.number not in near.turns or not any(self.begun(each) == near.begun for each in self.swept.points)
+
+    @property
+    def twin(self) -> SweepRun | None:
+        """The run with the same stop after which the next event was cold and not warm, or the other way round."""
+        run = self.run
+        return next(
+            (
+                each
+                for each in self.swept.runs
+                if each.cold is not run.cold and (each.how, each.point) == (run.how, run.point)
+            ),
+            None,
+        )
+
+    @property
+    def passes(self) -> list[int]:
+        """The passes of one line in which the class has an interruption; empty where it has them elsewhere, too."""
+        run, turns = self.run, {} if self.near is None else self.near.turns
+        found: set[int] = set()
+        for each in self.alike.runs:
+            point = each.point
+            is_same = (each.how, point.kind) == (run.how, run.point.kind)
+            is_same &= (point.file, point.line) == (run.point.file, run.point.line)
+            if not is_same or point.cut or point.after is not None or point.kind in ("sync", "power"):
+                return []
+            if point.kind == "effect":
+                # Two effects of one call are no two passes.
+                turn = 0 if point.found.number + 1 in turns else turns.get(point.found.number, 0)
+            else:
+                turn = point.found.number if point.kind == "taken" else point.found.turn
+            if not turn:
+                return []
+            found.add(turn)
+        return sorted(found) if len(found) == len({each.point.shown for each in self.alike.runs}) else []
+
+
+def _alike(run: SweepRun) -> tuple[object, ...]:
+    """What is the same for interruptions of which one is the next after another."""
+    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None, run.point.kind == "sync"
