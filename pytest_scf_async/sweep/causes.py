@@ -6,6 +6,7 @@ same interruption does no harm, and how the interrupted event has ended.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -19,6 +20,7 @@ from .surroundings import NearEffect
 
 _HARM: Final = FAILURES | {Kind.DOUBLED}
 _WRITES: Final = frozenset({"write", "sendfile", "copy_file_range", "splice"})
+_MAKES: Final = frozenset({"open", "creat", "rename", "link", "symlink", "mkdir"})
 _DATABASE: Final = ("-journal", "-wal", "-shm")
 
 
@@ -48,6 +50,7 @@ class _Causes:
             self._of_listener,
             self._of_files,
             self._of_nothing_saved,
+            self._of_emptying,
         ]
         yield from filter(None, (each() for each in of))
 
@@ -116,31 +119,26 @@ class _Causes:
             return None
         if run.cold:
             return Cause(
-                "The same stop does no harm if the instance is used again: what a new one lacks was in a global, in "
-                "/tmp or in an open file",
+                "It survives if the instance is used again: a new one lacks what was in a global, in /tmp or in an "
+                "open file",
                 "keep it in a file that outlives the instance",
             )
         return Cause(
-            "The same stop does no harm if the next event gets a new instance: a global, /tmp or an open file still "
+            "It survives if the next event gets a new instance: in the same one a global, /tmp or an open file still "
             "has what the stopped event left",
             "reset it when an event begins",
         )
 
     def _of_listener(self) -> Cause | None:
-        """SIGTERM came before there was a listener."""
-        stops = [each for each in self._around.swept.runs if each.outcome.plan.is_graceful]
-        heard = [each for each in stops if each.outcome.listened]
-        if (
-            not self._run.outcome.plan.is_graceful
-            or any(each.outcome.listened for each in self._around.alike.runs)
-            or not heard
-        ):
+        """SIGTERM came before there was a handler for it, and does no harm from then on."""
+        runs = (each for each in self._around.swept.runs if each.outcome.plan.is_graceful)
+        heard = [each for each in runs if each.outcome.listened]
+        is_early = not any(each.outcome.listened for each in self._around.alike.runs)
+        if not (self._run.outcome.plan.is_graceful and is_early and heard) or any(each.fails(_HARM) for each in heard):
             return None
-        if any(each.fails() for each in heard):
-            return Cause("No SIGTERM handler had been installed by then, so SIGTERM ended the process at once")
         return Cause(
             "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",
-            "install it before anything else",
+            "install the SIGTERM handler first",
         )
 
     def _of_nothing_saved(self) -> Cause | None:
@@ -152,82 +150,137 @@ class _Causes:
             return None
         return Cause("After SIGTERM it has written nothing more")
 
-    def _of_files(self) -> Cause | None:
-        """What the effects between the nearest points without harm do to files."""
+    def _of_emptying(self) -> Cause | None:
+        """A kill came between the call that empties a file and the one that fills it: whether that is why, is open."""
         near = self._around.near
-        if (
-            near is None
-            or near.resumes
-            or self._around.begun_before is None
-            or self._around.begun_after is None
-            or self._run.point.missing
-        ):
+        if near is None or near.resumes or near.next is None or self._run.point.missing:
             return None
-        window = [each for each in near.effects if self._around.begun_before < each.number <= self._around.begun_after]
-        if len(window) != self._around.begun_after - self._around.begun_before or any(each.said for each in window):
+        before = near.numbered(near.begun)
+        if before is None or not before.empties or before.path != near.next.path or near.next.call not in _WRITES:
+            return None
+        return Cause(self._emptying(before, near.next))
+
+    # -- what the effects between the nearest points without harm do to files ------------------------------------------
+
+    def _of_files(self) -> Cause | None:
+        near, begun, until = self._around.near, self._around.begun_before, self._around.begun_after
+        if near is None or near.resumes or begun is None or until is None or self._run.point.missing:
+            return None
+        window = [each for each in near.effects if begun < each.number <= until]
+        if len(window) != until - begun or any(each.said for each in window):
             return None
         done = [each for each in window if each.number <= near.begun]
         todo = [each for each in window if each.number > near.begun]
         if not todo or not (done or self._run.point.cut):
             return None
-        finals = _final_paths(window)
-        changed = list(dict.fromkeys(finals[each.number] for each in done))
-        missing = list(dict.fromkeys(finals[each.number] for each in todo))
-        if len({*changed, *missing}) == 1:
-            return self._of_one_file(missing[0], done, todo)
-        if len(changed) == 1 and len(missing) == 1:
-            return self._of_two_files(changed[0], missing[0])
+        of = (self._of_removed, self._of_tree, self._of_database, self._of_one_file, self._of_two_files)
+        return next(filter(None, (each(done, todo) for each in of)), None)
+
+    def _of_removed(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """A file, which counts, is gone before another one takes its place."""
+        compared = {*self._around.swept.compared.files, *self._names}
+        made = {each.path for each in todo if each.call in _MAKES}
+        for each in done:
+            path = each.paths[0] if each.paths else ""
+            if each.call in ("unlink", "rename") and path in compared and path in made:
+                how = "removed" if each.call == "unlink" else "moved away"
+                return Cause(
+                    f"{path} is {how} before the new one is there",
+                    f"leave the old one there, write {path}.new, then {self._replaced} over it",
+                )
         return None
 
-    def _of_one_file(self, path: str, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
-        emptied = next((each for each in done if each.empties), None)
-        following, is_row = todo[0], any(each.effect is EffectKind.ROW for each in self._run.differences)
-        if is_row and all(each.path.startswith(path) for each in (*done, *todo)):
-            return Cause(
-                f"{path} is changed in more than one transaction, and the first one is committed by then",
-                "make the changes in one transaction",
-            )
-        removed = next((each for each in done if each.call in ("unlink", "rename") and each.paths[0] == path), None)
-        if removed is not None and any(each.path == path for each in todo):
-            return Cause(
-                f"{path} is {'removed' if removed.call == 'unlink' else 'moved away'} before the new one is there",
-                f"write {path}.new, then {self._replaced}: it takes the place of the old one",
-            )
-        if any(each.path != path for each in (*done, *todo)):
+    def _of_tree(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """A directory is made, or removed, piece by piece."""
+        window = [*done, *todo]
+        top = os.path.commonpath([each.path for each in window]) if all(each.path for each in window) else ""
+        calls = {each.call for each in window}
+        if not top or len(window) < 2 or any(len(each.paths) > 1 for each in window):
             return None
-        by = next((each.function for each in (following, *done) if each.function), "")
+        if calls <= {"unlink", "rmdir"} and window[-1].path == top:
+            return Cause(
+                f"{top} is removed piece by piece, and some of it is gone by then",
+                f"rename {top} away, then remove it",
+            )
+        if any((each.call, each.path) == ("mkdir", top) for each in done):
+            return Cause(
+                f"{top} is there before all that belongs into it is",
+                f"make {top}.new as a whole, then {self._replaced}",
+            )
+        return None
+
+    def _of_database(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """One commit was made, and another one not."""
+        finals = {_database_of(each.path) for each in (*done, *todo)}
+        is_database = any(_database_of(each.path) != each.path for each in (*done, *todo))
+        is_about = any(each.effect is EffectKind.ROW for each in self._run.differences)
+        if len(finals) != 1 or not is_database or not (is_about or Kind.NEVER_FINISHES in self._run.kinds):
+            return None
+        return Cause(
+            f"{finals.pop()} is changed in more than one transaction, and not all of them are committed by then",
+            "make the changes in one transaction",
+        )
+
+    def _of_one_file(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        path, following = todo[0].path, todo[0]
+        if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
+            return None
+        emptied = next((each for each in done if each.empties), None)
         if emptied is not None:
-            was = emptied.before is not None and emptied.before.size > 0
-            is_partial = len(done) > 1 or self._run.point.cut
-            what = "empties the file" if was or len(self._around.passes) > 1 else "creates the file empty"
-            explanation = f"{by or 'It'} {what} before filling it"
-            if is_partial:
-                explanation = f"{by or 'It'} fills the file piece by piece, and not all of it is there by then"
+            explanation = self._emptying(emptied, following)
+            if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
+                explanation = f"{path} is filled piece by piece, and not all of it is there by then"
             return Cause(explanation, f"write {path}.new, then {self._replaced}")
-        last = todo[-1].after
-        appends = following.call in _WRITES and following.before is not None and following.before.size > 0
-        if appends and last is not None and last.ends_line and not self._ends_line(following):
+        last, before = todo[-1].after, following.before
+        if following.call not in _WRITES or last is None or before is None or last.size <= before.size:
+            return None
+        if last.ends_line and (self._run.point.cut or not before.ends_line):
             return Cause(
                 f"{path} ends in the middle of a line by then",
-                f"when it starts, cut {path} off behind its last whole line",
+                f"at the start cut {path} off behind its last whole line",
+            )
+        pieces = done and done[-1].call in _WRITES and done[-1].place == following.place
+        if pieces and following.function and self._around.is_in_middle:
+            return Cause(
+                f"{following.function} appends to {path} in more than one write",
+                "join the pieces, and write them at once",
             )
         return None
 
-    def _ends_line(self, following: NearEffect) -> bool:
-        if self._run.point.cut:
-            return False
-        return following.before is None or following.before.ends_line
-
-    def _of_two_files(self, first: str, then: str) -> Cause | None:
-        run = self._run
-        names = {each.name.partition(":")[0] for each in run.differences}
-        is_about = not names.isdisjoint({first, then}) or bool(run.kinds & {Kind.NEVER_FINISHES})
-        if not is_about:
+    def _of_two_files(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        run, finals = self._run, _final_paths([*done, *todo])
+        changed, missing = ({finals[each.number] for each in some} for some in (done, todo))
+        if len(changed) != 1 or len(missing) != 1 or changed == missing:
+            return None
+        (first,), (then,) = changed, missing
+        if self._names.isdisjoint({first, then}) and Kind.NEVER_FINISHES not in run.kinds:
             return None
         explanation = f"{first} is changed before {then} is, and the two belong together"
-        if Kind.LOST in run.kinds and then in names:
+        if Kind.LOST in run.kinds and then in self._names:
             return Cause(explanation, f"change {then} before {first}, or keep both in one file")
         return Cause(explanation, "keep both in one file that a rename puts in place, or in one transaction")
+
+    @property
+    def _names(self) -> set[str]:
+        """The files that are wrong in the end, and of rows their databases."""
+        return {each.name.partition(":")[0] for each in self._run.differences}
+
+    def _emptying(self, emptied: NearEffect, following: NearEffect) -> str:
+        was = emptied.before is not None and emptied.before.size > 0
+        what = "empties the file" if was or len(self._around.passes) > 1 else "creates the file empty"
+        if emptied.function and (emptied.function, emptied.place) == (following.function, following.place):
+            return f"{emptied.function} {what} before filling it"
+        by = " ".join(
+            filter(None, (emptied.function or f"The {emptied.call}", emptied.place and f"at {emptied.place}"))
+        )
+        return f"{by} {what}, and it is filled later"
+
+
+def _database_of(path: str) -> str:
+    """The path of the database that a journal is of; that of another file."""
+    for suffix in _DATABASE:
+        path = path.removesuffix(suffix)
+    return path
 
 
 def _final_paths(window: Sequence[NearEffect]) -> dict[int, str]:
@@ -237,8 +290,5 @@ def _final_paths(window: Sequence[NearEffect]) -> dict[int, str]:
     for each in reversed(window):
         if each.call == "rename":
             renamed[each.paths[0]] = renamed.get(each.path, each.path)
-        path = renamed.get(each.path, each.path)
-        for suffix in _DATABASE:
-            path = path.removesuffix(suffix)
-        finals[each.number] = path
+        finals[each.number] = _database_of(renamed.get(each.path, each.path))
     return finals

@@ -35,6 +35,17 @@ _HERE: Final = {
 }
 
 
+_HARM: Final = {
+    Kind.LOST: "loses data",
+    Kind.DIVERGED: "loses data",
+    Kind.NEVER_FINISHES: "keeps it from finishing",
+    Kind.FAILED_CHECK: "fails",
+    Kind.LATE: "makes it end too late",
+    Kind.DOUBLED: "has work done twice",
+    Kind.LEFT_BEHIND: "leaves something behind",
+}
+
+
 @dataclass(frozen=True)
 class EffectLine:
     """One effect near an interruption, as it is shown."""
@@ -127,7 +138,7 @@ def explained(swept: Swept, alike: FailureClass, *, repro: str = "") -> Explaine
         source=_source(around),
         attempts=run.outcome.attempts,
         restarts=_restarts(run),
-        errors=tuple(_errors(run.outcome.attempts)),
+        errors=tuple(_errors(run.outcome.attempts, swept)),
         survival=_survival(around),
         alike=_alike_text(around),
         fix=cause.fix,
@@ -170,7 +181,7 @@ def _effect_lines(around: Around) -> tuple[tuple[EffectLine, ...], int]:
 def _effect_line(effect: NearEffect, *, is_lost: bool) -> EffectLine:
     what = effect.path if effect.said else " to ".join(effect.paths)
     if effect.call == "send":
-        what = effect.text.removeprefix("send ")
+        what = f"{effect.size:,} byte{'s' * (effect.size != 1)} to {effect.path}"
     size = effect.after.size if effect.after is not None and effect.after.kind == "file" else None
     result = "" if size is None else f"{size:,} byte{'s' * (size != 1)}"
     if is_lost:
@@ -206,7 +217,9 @@ def _survival(around: Around) -> str:
     if run.point.missing or around.is_alone:
         return ""
     if before is None and after is None:
-        return "It fails at every point that was tried"
+        # After a SIGTERM only those kills are tried that leave something new.
+        is_after_stop = run.point.kind == "effect" and run.point.after is not None
+        return "" if is_after_stop else "It fails at every point that was tried"
     if before is None:
         assert after is not None
         return f"It fails from the first point on, and survives at {after.point.shown}"
@@ -214,8 +227,9 @@ def _survival(around: Around) -> str:
         return f"It survives at {before.point.shown}, and fails at every later point that was tried"
     if run.point.kind == "effect" and (names := _effects_around(around)):
         return f"{_did(around.by)} before {names[0]} or after {names[1]}, it survives"
-    harm = "loses data" if run.kinds & {Kind.LOST, Kind.DIVERGED} else "fails"
-    return f"An interruption between {before.point.shown} and {after.point.shown} {harm}; at these two it does no harm"
+    harm = next(text for kind, text in _HARM.items() if kind in run.kinds)
+    does = "it does no harm" if not (before.differences or after.differences) else "the handler survives"
+    return f"An interruption between {before.point.shown} and {after.point.shown} {harm}; at these two {does}"
 
 
 def _effects_around(around: Around) -> tuple[str, str] | None:
@@ -299,15 +313,17 @@ def _times(number: int) -> str:
     return "once" if number == 1 else f"{number:,} times"
 
 
-def _errors(attempts: Sequence[Attempt]) -> Iterator[str]:
+def _errors(attempts: Sequence[Attempt], swept: Swept) -> Iterator[str]:
     """How the restarts failed, each way once."""
     failed = (each for each in attempts[1:] if each.status != Status.FINISHED and each.message)
-    yield from dict.fromkeys(error_text(each) for each in failed)
+    yield from dict.fromkeys(_error_text(each, swept) for each in failed)
 
 
-def error_text(attempt: Attempt) -> str:
-    """``train.py:8  JSONDecodeError: Expecting value``: the modules of the exception's class are left out."""
+def _error_text(attempt: Attempt, swept: Swept) -> str:
+    """``train.py:8  JSONDecodeError: Expecting value``: without the exception's module, and the path of the run."""
     name, colon, rest = attempt.message.partition(":")
     if name.replace(".", "").isidentifier():
         name = name.rpartition(".")[2]
+    if swept.evidence is not None:
+        rest = rest.replace(f"{swept.evidence.path}/", "")
     return f"{attempt.place}{'  ' * bool(attempt.place)}{name}{colon}{rest}"

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from .differences import Kind
-from .findings import FailureClass, SweepRun, Swept
+from .findings import FAILURES, FailureClass, SweepRun, Swept
 from .points import Point
 
 
@@ -20,14 +19,32 @@ class Around:
         at = next(number for number, other in enumerate(same) if other.key == self.run.key)
         self.is_alone = len(same) == 1
         """No other run has the same interruption."""
-        self.before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
-        """The nearest run before it with the same interruption, and nothing wrong with it."""
-        self.after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
+        self.before = next((other for other in reversed(same[:at]) if self.survives(other)), None)
+        """The nearest run before it with the same interruption that survives."""
+        self.after = next((other for other in same[at + 1 :] if self.survives(other)), None)
         """The same of those after it."""
         self.begun_before = None if self.before is None else self.begun(self.before.point)
-        """How many effects had begun at the interruption of ``before``; None: not known."""
+        """How many effects had begun when the same interruption did no harm, before this one; None: not known."""
         self.begun_after = None if self.after is None else self.begun(self.after.point)
-        """The same of ``after``."""
+        """The same after this one."""
+        if self.near is not None and self.near.stopped_at is not None and self.run.point.kind == "effect":
+            self._look_around_stop(self.near.stopped_at, self.near.total)
+
+    def survives(self, other: SweepRun) -> bool:
+        """Whether nothing is wrong with *other* of what is wrong with this class, and nothing that is a failure."""
+        return not other.fails(FAILURES | self.run.kinds)
+
+    def _look_around_stop(self, stopped_at: int, total: int) -> None:
+        """Of kills after a SIGTERM only those are tried that leave something new: before the first effect after it a kill
+        leaves what one without a SIGTERM leaves, and after the last one what the stop itself does.
+        """
+        steps = self.run.outcome.plan.steps
+        for other in self.swept.runs:
+            plan = other.outcome.plan
+            if self.begun_before is None and other.how == "forced" and self.survives(other):
+                self.begun_before = stopped_at if self.begun(other.point) == stopped_at else None
+            if self.begun_after is None and plan.steps == steps[:-1] and not plan.cold and self.survives(other):
+                self.begun_after = total
 
     def begun(self, point: Point) -> int | None:
         """How many effects had begun at *point*; None: not known, as at a wait of a program."""
@@ -75,7 +92,8 @@ class Around:
                 return []
             if point.kind == "effect":
                 # Two effects of one call are no two passes.
-                turn = 0 if point.found.number + 1 in turns else turns.get(point.found.number, 0)
+                number = point.found.number
+                turn = 0 if {number - 1, number + 1} & turns.keys() else turns.get(number, 0)
             else:
                 turn = point.found.number if point.kind == "taken" else point.found.turn
             if not turn:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from types import MappingProxyType
@@ -208,32 +209,44 @@ def _class_lines(
 ) -> Iterator[str]:
     facts = explained(swept, alike, repro=repro)
     yield facts.title
-    yield from (shortened_line(f"  {line}", WIDTH) for line in _indented(alike, facts, whole=whole))
+    yield from _indented(alike, facts, whole=whole)
     yield from _labels(swept, alike, facts, command=command)
     if whole:
         yield from _timeline(alike.earliest, facts)
 
 
 def _indented(alike: FailureClass, facts: Explained, *, whole: bool) -> Iterator[str]:
-    run = alike.earliest
-    yield from _difference_lines(run)
+    yield from (shortened_line(f"  {line}", WIDTH) for line in _difference_lines(alike.earliest))
     table = list(_effects(facts)) if whole else []
     if facts.explanation:
-        yield f"{facts.explanation}{':' if table else '.'}"
-    yield from (f"  {line}" for line in table)
+        yield from _wrapped(f"{facts.explanation}{':' if table else '.'}")
+    yield from (shortened_line(f"    {line}", WIDTH) for line in table)
     if facts.source is not None:
-        yield f">{facts.source.line:>4}    {facts.source.text}"
+        yield shortened_line(f"  >{facts.source.line:>4}    {facts.source.text}", WIDTH)
     if whole and not table and facts.files:
-        yield f"Files then: {shortened_list(facts.files, NAMED)}."
+        yield f"  Files then: {shortened_list(facts.files, NAMED)}."
     if facts.failed:
-        yield f"Calls that failed: {shortened_list(facts.failed, NAMED)}."
-    yield f"{facts.restarts}{':' if facts.errors else '.'}"
-    yield from (f"  {line}" for line in facts.errors[:ERRORS])
+        yield f"  Calls that failed: {shortened_list(facts.failed, NAMED)}."
+    yield from _wrapped(f"{facts.restarts}{':' if facts.errors else '.'}")
+    yield from (shortened_line(f"    {line}", WIDTH) for line in facts.errors[:ERRORS])
     if len(facts.errors) > ERRORS:
-        yield f"  and in {_number(facts.errors[ERRORS:], 'more way')}"
+        yield f"    and in {_number(facts.errors[ERRORS:], 'more way')}"
     sentences = [f"{text}." for text in (facts.survival, facts.alike) if text]
     together = " ".join(sentences)
-    yield from [together] if together and len(together) < WIDTH else sentences
+    for text in [together] if len(together) <= WIDTH - 2 else sentences:
+        yield from _wrapped(text)
+
+
+def _wrapped(text: str) -> list[str]:
+    """A sentence, in as many lines as it needs."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
 
 
 def _difference_lines(run: SweepRun) -> Iterator[str]:

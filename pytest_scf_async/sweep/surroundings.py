@@ -9,7 +9,7 @@ from typing import NamedTuple
 from ..protocol.disk_record import PAGE, Effect, NodeKind, Sync
 from .states import DiskRecord, Image, place_of, without_numbers
 
-BEFORE, AFTER = 32, 16
+BEFORE, AFTER = 64, 64
 """How many effects on each side are kept: a file that is written piece by piece has many."""
 
 
@@ -38,6 +38,8 @@ class NearEffect(NamedTuple):
     """The file of that line; empty: not known."""
     line: int
     thread: int
+    size: int
+    """How many bytes a write, or what is sent, has; 0: none."""
     said: bool
     """It speaks to another process: it changes no file."""
     before: FileThen | None
@@ -71,6 +73,10 @@ class Surroundings:
     turns: Mapping[int, int] = field(default_factory=dict)
     """Of the effects that the same line makes in the same way as the one that the interruption precedes: which pass of
     the line each is in, by its number."""
+    stopped_at: int | None = None
+    """How many effects had begun when the SIGTERM before the interruption came; None: there was none."""
+    total: int = 0
+    """How many effects the event has had where it was not interrupted, or by no more than that SIGTERM."""
     resumes: bool = False
     """Those after the interruption are what the event itself has done after it: it was not killed."""
 
@@ -89,6 +95,7 @@ def surroundings(
     begun: int,
     *,
     also: int = 0,
+    stopped_at: int | None = None,
     resumes: bool = False,
     named: DiskRecord | None = None,
 ) -> Surroundings:
@@ -99,7 +106,7 @@ def surroundings(
     wanted = {*range(begun - BEFORE + 1, begun + AFTER + 1), also}
     known = [] if named is None else named.effects
     found = tuple(_near(record, wanted, known[:begun]))
-    return Surroundings(found, begun, _turns(record, begun + 1), resumes)
+    return Surroundings(found, begun, _turns(record, begun + 1), stopped_at, len(record.effects), resumes)
 
 
 def begun_at_sync(record: DiskRecord, number: int) -> int:
@@ -131,9 +138,8 @@ def _near(record: DiskRecord, wanted: set[int], named: list[Effect]) -> Iterator
                 is_same = same is not None and without_numbers(same.text) == without_numbers(item.text)
                 name, file, line = place_of(same.function if same is not None and is_same else item.function)
                 near = NearEffect(
-                    *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread, bool(item.said)),
-                    None,
-                    None,
+                    *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread),
+                    *(max(item.stop - item.start, 0), bool(item.said), None, None),
                 )
                 under_way[item.thread] = near._replace(before=_file(image, near))
         image.apply(item, content)

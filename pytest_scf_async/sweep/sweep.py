@@ -633,13 +633,13 @@ class _Sweeper:
             return made
         by_kinds = (classes(made, kinds) for kinds in (FAILURES, FAILURES | {Kind.DOUBLED}, frozenset(Kind)))
         earliest = {alike.earliest.key: alike.earliest for found in by_kinds for alike in found[:_REPEATED]}
-        records: dict[tuple[Step, ...], DiskRecord | None] = {}
+        records: dict[tuple[Step, ...], tuple[DiskRecord | None, int]] = {}
         for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest.values()):
-            records[steps] = self._record_around(steps)[0]
+            records[steps] = self._record_around(steps)
         return [
             replace(
                 run,
-                point=self._with_function(run.point, records.get(run.outcome.plan.steps[:-1])),
+                point=self._with_function(run.point, records.get(run.outcome.plan.steps[:-1], (None, 0))[0]),
                 nearby=self._nearby(run, records) if run.key in earliest else None,
             )
             for run in made
@@ -656,10 +656,12 @@ class _Sweeper:
         # the last point before it may be of a listener that has interrupted the line
         return replace(point, function=function, file=point.file if point.file.endswith(file) else file, line=line)
 
-    def _nearby(self, run: SweepRun, records: Mapping[tuple[Step, ...], DiskRecord | None]) -> Surroundings | None:
+    def _nearby(
+        self, run: SweepRun, records: Mapping[tuple[Step, ...], tuple[DiskRecord | None, int]]
+    ) -> Surroundings | None:
         """The effects around the interruption of *run*; *records* are of what was before it, by its steps."""
         plan, point, found = run.outcome.plan, run.point, run.point.found
-        before = records.get(plan.steps[:-1])
+        before, stopped_at = records.get(plan.steps[:-1], (None, 0))
         if plan.steps[-1].by.kind == "graceful" and not self._ends_at_default(plan):
             record, begun = (None, 0) if run.outcome.stuck else self._record_around(plan.steps)
             return None if record is None else surroundings(record, begun, resumes=True, named=before)
@@ -668,7 +670,8 @@ class _Sweeper:
         if point.kind == "sync":
             return surroundings(before, begun_at_sync(before, found.number))
         also = 0 if point.unsynced is None else point.unsynced.number
-        return surroundings(before, found.number - 1 if point.kind in _AT_EFFECTS else found.effects, also=also)
+        begun = found.number - 1 if point.kind in _AT_EFFECTS else found.effects
+        return surroundings(before, begun, also=also, stopped_at=stopped_at if plan.steps[:-1] else None)
 
     def _record_around(self, steps: tuple[Step, ...]) -> tuple[DiskRecord | None, int]:
         """A record of a run with these interruptions, and how many effects it had begun when the last one came.

@@ -115,7 +115,8 @@ def _at_effect(around: Around, place: str) -> str:
 
 def _waited(point: Point) -> str:
     """The wait, without its place, which is named beside it."""
-    return point.text.removesuffix(f" at {point.file}:{point.line}").removesuffix(f", {point.file}:{point.line}")
+    place = f"{point.file}:{point.line}"
+    return point.text[: -len(place)].rstrip().rpartition(" ")[0] if point.text.endswith(place) else point.text
 
 
 def _object(effect: NearEffect) -> str:
