@@ -233,7 +233,7 @@ class _Command:
                 self._sweep()
             except KeyboardInterrupt:
                 if not self._found:
-                    sys.stderr.write(f"python -m pytest_scf_async: nothing is known yet, as {STOPPED}\n")
+                    sys.stderr.write(f"python -m pytest_scf_async: nothing is known yet, because {STOPPED}\n")
                 for swept in self._found:
                     self._write(swept)
                     _say(sweep_text(swept))

@@ -53,7 +53,7 @@ def _things(difference: Difference, parts: Sequence[Part]) -> str:
     """Things that only one of the runs has, or has more often."""
     first, others = parts[0], _more(len(parts) - 1)
     if difference.kind.name == "DIVERGED":
-        return f"{_thing(difference, first)}{_times(first)}{others}, beside what the undisturbed run has"
+        return f"{_thing(difference, first)}{_times(first)}{others}, which the undisturbed run does not have"
     if first.unit in _COUNTED and len(parts) > 1:
         number = f"{sum(abs(part.undisturbed - part.found) for part in parts):,}"
         name, of = _bounded(difference.name), _of(difference, first.where)
@@ -106,15 +106,15 @@ def _fields(text: str, among: str = "{}") -> str:
 
 
 _CHANGED = {
-    "line": "line {where} of {name} is {now} in place of {was}",
-    "lines in order": "the order of the lines of {name}: line {where} is {now} in place of {was}",
-    "items in order": "the order of items: {of} is {now} in place of {was}",
-    "columns": "row {where} of {name} has {now} in place of {was}",
-    "bytes": "file {name} has {now} other bytes in place of {was}",
-    "target": "symbolic link {name} leads to {now} in place of {was}",
-    "value": "{of} is {now} in place of {was}",
+    "line": "line {where} of {name} is {now} instead of {was}",
+    "lines in order": "the order of the lines of {name}: line {where} is {now} instead of {was}",
+    "items in order": "the order of items: {of} is {now} instead of {was}",
+    "columns": "row {where} of {name} has {now} instead of {was}",
+    "bytes": "file {name} has {now} other bytes instead of {was}",
+    "target": "symbolic link {name} leads to {now} instead of {was}",
+    "value": "{of} is {now} instead of {was}",
 }
-_OTHER_ENTRY = "{name} is a {now} in place of a {was}"
+_OTHER_ENTRY = "{name} is a {now} instead of a {was}"
 
 
 def _changed(difference: Difference, before: Part, after: Part) -> str:
@@ -141,7 +141,7 @@ def _times(part: Part) -> str:
     """How often it is there, where that is not said by its being there or not."""
     if part.unit == "bytes" or {part.undisturbed, part.found} <= {0, 1}:
         return ""
-    return f", {part.found:,} time{'s' if part.found != 1 else ''} in place of {part.undisturbed:,}"
+    return f", {part.found:,} time{'s' if part.found != 1 else ''} instead of {part.undisturbed:,}"
 
 
 def _more(number: int) -> str:

@@ -274,7 +274,7 @@ class PowerFailures(Kills):
     def remarks(self) -> Iterator[str]:
         """What was not tried, and what is good to know of that, a sentence each."""
         if self._record.spoke_at <= len(self._record.effects):
-            yield "power failures after the first connect, as what others were told is in no record"
+            yield "power loss after the first connect, as no record has what others were told"
 
     @property
     def is_thinned(self) -> bool:

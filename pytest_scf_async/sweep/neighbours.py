@@ -35,7 +35,7 @@ class Around:
         return not other.fails(FAILURES | self.run.kinds)
 
     def _look_around_stop(self, stopped_at: int, total: int) -> None:
-        """Of kills after a SIGTERM only those are tried that leave something new: before the first effect after it a kill
+        """Of kills after a SIGTERM only those are tried that leave something new: before its first effect a kill
         leaves what one without a SIGTERM leaves, and after the last one what the stop itself does.
         """
         steps = self.run.outcome.plan.steps

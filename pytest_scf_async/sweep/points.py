@@ -255,6 +255,34 @@ def _spread(count: int) -> list[int]:
     return sorted(range(count), key=lambda number: f"{number:0{bits}b}"[::-1])
 
 
+def available(points: Iterable[Point], patterns: Sequence[str]) -> tuple[str, ...]:
+    """What *points* there are, those first that are most like one of the *patterns*, which fit none of them.
+
+    Lines are ``export.py:3-9 (save)``, all others ``wait#1-4``.
+    """
+    import difflib  # noqa: PLC0415  (only where include= has matched nothing)
+
+    lines: dict[tuple[str, str], set[int]] = {}
+    numbers: dict[str, set[int]] = {}
+    for point in points:
+        if point.kind in _LINES:
+            lines.setdefault((point.file, point.found.name), set()).add(point.line)
+        else:
+            numbers.setdefault(point.kind, set()).add(point.found.number)
+    found = [f"{file}:{_range(of)} ({name})" for (file, name), of in lines.items()]
+    found += [f"{kind}#{_range(of)}" for kind, of in numbers.items()]
+
+    def likeness(name: str) -> float:
+        return max(difflib.SequenceMatcher(None, name, pattern).ratio() for pattern in patterns)
+
+    return tuple(sorted(found, key=likeness, reverse=True))
+
+
+def _range(numbers: Collection[int]) -> str:
+    first, last = min(numbers), max(numbers)
+    return str(first) if first == last else f"{first}-{last}"
+
+
 def first_turns(points: Sequence[Point], limit: int) -> list[Point]:
     """Of each line the first two of *points*, *limit* at most: at equal distances where there are more."""
     by_line: dict[tuple[str, int], list[Point]] = {}

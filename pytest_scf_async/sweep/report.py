@@ -39,7 +39,11 @@ _LABEL = 9
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
-        why = [*swept.about_effects, "points=, include= and exclude= say which points are tried"]
+        why = [f"not tried: {each}" for each in swept.about_effects]
+        if swept.available:
+            why.append(f"include= matches none of these: {shortened_list(swept.available, NAMED)}")
+        else:
+            why.append("points=, include= and exclude= say which points are tried")
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
@@ -124,7 +128,7 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     yield f"  {' '.join(about)}"
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
-        not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
+        not_tried.insert(0, f"the sweep ended after {made}, because {swept.incomplete}")
     if not_tried:
         yield f"  {'Incomplete' if swept.incomplete else 'Not tried'}: {'; '.join(not_tried)}."
     for first, again in swept.unlike:

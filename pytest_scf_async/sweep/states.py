@@ -295,14 +295,14 @@ class DiskRecord:
     def remarks(self) -> Iterator[str]:
         """What whoever reads a report of it has to know, a sentence each."""
         if self.problems:
-            yield f"effects were not tried: {self.problems[0]}"
+            yield f"kills at effects ({self.problems[0]})"
             return
         writers = _writers(self.effects)
         if len(writers) > 1:
-            yield f"{len(writers)} writers: one order of their changes was tried"
+            yield f"other orders of the changes of {len(writers)} writers"
         mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")
         if files := [path for path in mapped if not path.endswith("-shm")]:
-            yield f"mapped into memory: {', '.join(files)}; its states between system calls are unknown"
+            yield f"the states between system calls of what is mapped into memory ({', '.join(files)})"
 
     def states(self) -> Iterator[tuple[State, Image]]:
         """Each moment at which a kill may differ from one before it, in order, also where the directory is the same.

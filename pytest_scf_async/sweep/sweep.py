@@ -34,7 +34,7 @@ from .interruptions import FAULTS, How, Interruption, interruptions, power
 from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
 from .mutating import Trial, tried
-from .points import Point, choice, chosen, effect_named, first_difference, first_turns
+from .points import Point, available, choice, chosen, effect_named, first_difference, first_turns
 from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
@@ -52,7 +52,7 @@ _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
 """Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
-_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
+_FEWER = "points='waits' or limit= reduces their number, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -70,10 +70,10 @@ _COMPARE = (
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 _LACKS = ". A job has no terminal, reads nothing from its standard input, and has no rights of another user"
-_OF_A_CONTAINER = "effects were not tried: a container is interrupted in waits and at lines of its log alone"
+_OF_A_CONTAINER = "kills at effects (a container is interrupted only in waits and at lines of its log)"
 _FORCED = Interruption("forced")
 _THINNED = (
-    f"power failures: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
+    f"power loss: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
     "or at the end, not at each effect in between"
 )
 _NAMED_CALLS = ("effect", "sync")
@@ -304,11 +304,11 @@ class _Sweeper:
                 missing = tuple(not_reached(self._runner.question.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
-            self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
+            self._notes.append(f"the lines that no run reached are not listed, because {STOPPED}")
         if self._real_kills:
             self._notes.append(
-                f"{self._real_kills:,} kills from the first connect on were real runs, as the handler speaks to another"
-                f" process; they took {self._real_seconds:.1f} real s"
+                f"{self._real_kills:,} kills after the first connect were real runs, because the handler talks to "
+                f"another process; they took {self._real_seconds:.1f} real s"
             )
         tried_at = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
@@ -332,6 +332,7 @@ class _Sweeper:
             unlike=unlike,
             several_writers=self._kills is not None and self._kills.has_several_threads,
             is_job=self._is_job,
+            available=() if candidates or not self._choice.include else available(points, self._choice.include),
         )
         if any(run.fails(FAILURES | {Kind.DOUBLED}) for run in made):
             swept = replace(swept, evidence=self._evidence(undisturbed))
@@ -474,7 +475,7 @@ class _Sweeper:
                 ends.update([end] if end else [])
         room = max(self._choice.limit - self._tried, 0)
         if len(cold) > room:
-            self._notes.append(f"limit= leaves {len(cold) - room:,} cold starts after graceful stops out")
+            self._notes.append(f"limit= leaves out {len(cold) - room:,} cold starts after graceful stops")
         self._planned += len(cold[:room])
         return [self._job(number, plan) for number, plan in self._first_failed(cold[:room])]
 
@@ -740,7 +741,7 @@ class _Sweeper:
         notes = list(swept.notes)
         function = self._runner.question.function
         if swept.incomplete or stopped:
-            notes.append(f"no mutants were tried, as {swept.incomplete or STOPPED}")
+            notes.append(f"no mutants were tried, because {swept.incomplete or STOPPED}")
         elif self._guide.shard is not None:
             notes.append("a shard tries no mutants: they are compared with all runs")
         else:
@@ -752,7 +753,7 @@ class _Sweeper:
                         outcomes.append(each)
             except KeyboardInterrupt:
                 stopped = True
-                notes.append(f"not all mutants were tried, as {STOPPED}")
+                notes.append(f"not all mutants were tried, because {STOPPED}")
         swept = replace(
             swept,
             mutants=tuple(outcomes),
@@ -821,7 +822,7 @@ class _Sweeper:
             self._require_same_effects(first, third)
         if at is not None:
             self._notes.append(
-                f"with another start time and other request ids the handler takes another way from point {at + 1} on"
+                f"with another start time and other request ids the handler takes another path from point {at + 1} on"
             )
         self._reaches(first)
         self._reaches(second)
@@ -880,7 +881,7 @@ class _Sweeper:
         if not (nothing or compared.effects or self._runner.question.check is not None):
             is_told = self._request.question.function.runtime.takes_run_path
             why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path, is_told=is_told)
-            raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
+            raise ScfUsageError(f"sweep: nothing that function {self._name!r} does is compared: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
         first, codes = outcome.attempts[0], self._request.question.done_codes
@@ -898,9 +899,10 @@ class _Sweeper:
                 f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
                 "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
             )
+        where = f" at {first.place}" if first.place else ""
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}), and a "
-            f"sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where}, "
+            f"and a sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:
@@ -909,7 +911,7 @@ class _Sweeper:
             return
         shown = [points[at].label if at < len(points) else "its end" for points in (one.points, other.points)]
         raise ScfUsageError(
-            f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
+            f"sweep: function {self._name!r} does not behave the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
             f"{shown[1]} in run 2. {SAME}"
         )
@@ -921,8 +923,8 @@ class _Sweeper:
         found = [outcome.record.effects for outcome in (one, other) if outcome.record is not None]
         shown = [effects[at].text if at < len(effects) else "its end" for effects in found]
         raise ScfUsageError(
-            f"sweep: function {self._name!r} does not do the same in each run: run 1 had {len(found[0]):,} effects, "
-            f"run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, {shown[1]} in run "
+            f"sweep: function {self._name!r} does not behave the same in each run: run 1 had {len(found[0]):,} "
+            f"effects, run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, {shown[1]} in run "
             f"2. {SAME}"
         )
 
@@ -939,7 +941,7 @@ class _Sweeper:
         self._tried = len(set().union(*map(self._needs, picked)))
         for how in self._hows:
             if not any(self._applies(how, point) for point in tried):
-                self._about_effects.append(f"{how.name}: the handler came to no point for it")
+                self._about_effects.append(f"{how.name} (the handler reached no point for it)")
         plans = []
         for point in picked:
             for how in self._hows:
@@ -1043,7 +1045,7 @@ class _Sweeper:
                 self._leave_out(plan)
                 return None
             raise ScfUsageError(
-                f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
+                f"sweep: function {self._name!r} does not behave the same in each run: it did not come to "
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
         return outcome
@@ -1067,7 +1069,7 @@ class _Sweeper:
         return self._killed_for_real(plan)
 
     def _leave_out(self, plan: Plan) -> None:
-        self._notes.append(f"{plan.key} is left out: this time the run did not come to its point")
+        self._notes.append(f"{plan.key} was left out: this time the run did not reach its point")
 
     def _killed_for_real(self, plan: Plan) -> Outcome:
         began = REAL.monotonic()

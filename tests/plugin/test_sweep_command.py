@@ -261,7 +261,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),
         (["--ignore", "/tmp/a"], "ignore=*: '/tmp/a' is an absolute path, *"),
-        (["--ignore", "*"], "sweep: nothing is compared that function 'loses' does: all that it leaves is left out, *"),
+        (["--ignore", "*"], "sweep: nothing that function 'loses' does is compared: all that it leaves is left out, *"),
         (["--compares-nothing"], "sweep: compares_nothing=True, and something that *: mark, row; leave *"),
         (["--limit", "0"], "limit=0 is not valid: it is a whole number of runs and resumes, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
@@ -347,7 +347,7 @@ def test_a_signal_ends_it_with_what_is_known(loses: pytest.Pytester, name: str, 
     assert result.outlines[:3] == [
         "sweep of loses: 3 points, 3 interruptions, nothing lost",
         "compared: result; 2 files of run.path",
-        "incomplete: the sweep ended after 3 of 7 interruptions, as Ctrl-C or SIGTERM came",
+        "incomplete: the sweep ended after 3 of 7 interruptions, because Ctrl-C or SIGTERM arrived",
     ]
     facts = json.loads((loses.path / "facts.json").read_text(encoding="utf-8"))
     assert (len(facts["runs"]), facts["planned"]) == (3, 7)
@@ -362,6 +362,9 @@ def test_a_signal_before_the_first_interruption(
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(ScfRuntime, "deploy", deploy)
     assert sweep("--how=forced", "--json=facts.json") == 130
-    assert capsys.readouterr().err == "python -m pytest_scf_async: nothing is known yet, as Ctrl-C or SIGTERM came\n"
+    assert (
+        capsys.readouterr().err
+        == "python -m pytest_scf_async: nothing is known yet, because Ctrl-C or SIGTERM arrived\n"
+    )
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (loses.path / "facts.json").exists()

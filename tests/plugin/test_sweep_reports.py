@@ -213,7 +213,7 @@ def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pyteste
         [
             "*scf async: what the sweep has found so far*",
             "sweep of loses: 5 points, 5 interruptions, nothing lost",
-            "incomplete: the sweep ended after 5 of 7 interruptions, as Ctrl-C or SIGTERM came",
+            "incomplete: the sweep ended after 5 of 7 interruptions, because Ctrl-C or SIGTERM arrived",
             "*KeyboardInterrupt*",
         ]
     )
@@ -238,7 +238,7 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
     result.stdout.fnmatch_lines(
         [
             "E *AssertionError: sweep of loses: 6 points, 6 interruptions, 1 of them went wrong in 1 way",
-            "E *incomplete: the sweep ended after 6 of 7 interruptions, as the time limit of the test was near",
+            "E *incomplete: the sweep ended after 6 of 7 interruptions, because the time limit of the test was near",
         ]
     )
 
@@ -264,7 +264,7 @@ def test_whose_time_is_over_before_it_begins_is_incomplete(project: pytest.Pytes
     result = run_forked(project, "--timeout=100")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["E *incomplete: the sweep ended after 1 of 7 interruptions, as the time limit of the test was near"]
+        ["E *incomplete: the sweep ended after 1 of 7 interruptions, because the time limit of the test was near"]
     )
 
 
@@ -325,7 +325,7 @@ def test_what_plugins_give_is_compared_as_a_final_state(project: pytest.Pytester
     project.syspathinsert()
     result = project.runpytest_inprocess("-p", "another")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *diverged: observed rows in the store is 0 in place of 1"])
+    result.stdout.fnmatch_lines(["E *diverged: observed rows in the store is 0 instead of 1"])
     assert "observed events" not in result.stdout.str()
 
 

@@ -84,7 +84,7 @@ def test_where_nothing_is_compared_the_sweep_is_refused_with_what_to_do(
     function = deployed(source)
     text = refusal_of(lambda: scf_runtime.sweep(function, how="forced", **given))
 
-    assert text.startswith(f"sweep: nothing is compared that function 'job' does: {why}")
+    assert text.startswith(f"sweep: nothing that function 'job' does is compared: {why}")
     for advice in ("run.observe(", "check=", "compares_nothing=True", "yield a directory"):
         assert advice in text
     assert scf_runtime.sweep(function, how="forced", compares_nothing=True, **given).failures == []

@@ -211,7 +211,7 @@ def test_a_kill_in_a_listener_that_speaks_to_a_server_is_a_real_run(
     tried = {run.point.text.partition(" to ")[0].removesuffix(".new") for run in after}
     assert {"send 5 bytes", "write done"} <= tried
     assert all(run.outcome.attempts[0].status == "ABORTED" for run in after)
-    assert " kills from the first connect on were real runs" in sweep.report
+    assert " kills after the first connect were real runs" in sweep.report
     wrong = [run for run in sweep.runs if run.kinds]
     assert bool(wrong) != is_right
     assert {(run.how, run.point.text) for run in wrong} <= {("graceful>forced", "write done")}
@@ -240,4 +240,4 @@ def test_a_real_kill_that_a_run_with_threads_does_not_come_to_is_left_out_with_a
 
     sweep = scf_runtime.sweep(function, each_run=fewer, how="forced")
     sweep.assert_survives()
-    assert "note: forced@effect#6 is left out: this time the run did not come to its point" in sweep.report
+    assert "note: forced@effect#6 was left out: this time the run did not reach its point" in sweep.report

@@ -252,7 +252,8 @@ def test_a_handler_is_killed_for_real_from_its_first_connect_on(scf_runtime: Scf
     assert runs["forced@effect#6"].written == ("done (0 bytes)", "first (5 bytes)")
     after = [key for key, outcome in runs.items() if "done" in str(outcome.written) or key == "forced@effect#4"]
     real = re.search(
-        r"\nnote: (\d+) kills from the first connect on were real runs, as .*; they took \d+\.\d real s\n", sweep.report
+        r"\nnote: (\d+) kills after the first connect were real runs, because .*; they took \d+\.\d real s\n",
+        sweep.report,
     )
     assert real is not None
     assert len(after) <= int(real[1]) < len(runs)

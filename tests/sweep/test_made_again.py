@@ -33,7 +33,7 @@ def test_another_way_at_another_time_is_a_note(scf_runtime: ScfRuntime, deployed
 
     assert sweep.failures == []
     assert (
-        "note: with another start time and other request ids the handler takes another way from point " in sweep.report
+        "note: with another start time and other request ids the handler takes another path from point " in sweep.report
     )
 
 
@@ -59,7 +59,7 @@ def test_another_way_at_the_same_time_is_refused_with_the_first_difference(
         """
     )
     with pytest.raises(
-        ScfUsageError, match=r"does not do the same in each run: .* the first difference is point \d+: "
+        ScfUsageError, match=r"does not behave the same in each run: .* the first difference is point \d+: "
     ):
         scf_runtime.sweep(function, each_run=each, how="forced")
     assert len(made) == 3

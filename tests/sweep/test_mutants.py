@@ -232,7 +232,7 @@ def test_mutants_that_were_not_tried_are_counted(
         sweep = swept(scf_runtime, function, limit=2)
 
     assert len(sweep.mutants) == 1
-    assert "note: mutants that were not tried, as 1 are the most: 3" in sweep.report.splitlines()
+    assert "note: 3 mutants were not tried, because a sweep tries 1 at most" in sweep.report.splitlines()
     asked, over = itertools.count(1), len(sweep.runs)
     guide = Guide(seconds_left=lambda: None if next(asked) <= over else 0.0)
     with ScfRuntime(base_temp=tmp_path, sweep_guide=lambda: guide) as runtime:
@@ -240,17 +240,17 @@ def test_mutants_that_were_not_tried_are_counted(
 
         assert facts_of(timed).incomplete == ""
         assert timed.mutants == ()
-        note = "note: mutants that were not tried, as the time limit of the test was near: 4"
+        note = "note: 4 mutants were not tried, because the time limit of the test was near"
         assert note in timed.report.splitlines()
 
 
 @pytest.mark.parametrize(
     "stage",
     [
-        ((sweep_of_function, "not_reached"), 0, "lines that no run reached are missing, as Ctrl-C or *"),
-        ((sweep_of_function, "not_reached"), 0, "no mutants were tried, as Ctrl-C or SIGTERM came"),
-        ((mutating, "_outcome"), 0, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
-        ((mutating, "_outcome"), 2, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
+        ((sweep_of_function, "not_reached"), 0, "the lines that no run reached are not listed, because Ctrl-C or *"),
+        ((sweep_of_function, "not_reached"), 0, "no mutants were tried, because Ctrl-C or SIGTERM arrived"),
+        ((mutating, "_outcome"), 0, "not all mutants were tried, because Ctrl-C or SIGTERM arrived"),
+        ((mutating, "_outcome"), 2, "not all mutants were tried, because Ctrl-C or SIGTERM arrived"),
     ],
 )
 def test_ctrl_c_after_the_runs_loses_nothing_that_is_known(

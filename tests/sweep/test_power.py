@@ -273,7 +273,7 @@ def test_power_failures_end_where_others_were_spoken_to(scf_runtime: ScfRuntime,
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, how=power("posix"))
     assert {run.point.missing for run in sweep.runs} == {"first is never synced", "the name first is never synced"}
-    reason = "power failures after the first connect, as what others were told is in no record"
+    reason = "power loss after the first connect, as no record has what others were told"
     assert f"not tried: {reason}" in sweep.report.splitlines()
 
 

@@ -83,7 +83,7 @@ def test_what_is_done_twice_fails_exactly_once_only(scf_runtime: ScfRuntime, dep
     sweep = scf_runtime.sweep(function, how="forced")
 
     sweep.assert_survives()
-    with pytest.raises(AssertionError, match=r'doubled: record mail\(to="a"\), 2 times in place of 1'):
+    with pytest.raises(AssertionError, match=r'doubled: record mail\(to="a"\), 2 times instead of 1'):
         sweep.assert_exactly_once()
 
 
@@ -163,7 +163,7 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
     )
     sweep = scf_runtime.sweep(function, how="graceful", compares_nothing=True)
 
-    assert f"{left_out} is left out: this time the run did not come to its point" in sweep.report
+    assert f"{left_out} was left out: this time the run did not reach its point" in sweep.report
     assert left_out not in {run.key for run in sweep.runs}
     assert "graceful>graceful@wait#1>job.py:4+1#1" in {run.key for run in sweep.runs}
     sweep.assert_survives()
@@ -676,7 +676,7 @@ def test_a_handler_that_is_not_the_same_in_each_run_is_told_first(
         """
     )
     with pytest.raises(
-        ScfUsageError, match=r"does not do the same in each run: run 1 reached [\d,]+ points, run 2 [\d,]+"
+        ScfUsageError, match=r"does not behave the same in each run: run 1 reached [\d,]+ points, run 2 [\d,]+"
     ):
         scf_runtime.sweep(function)
 

@@ -351,7 +351,7 @@ def test_of_a_program_it_does_not_say_that_all_is_well_where_the_handler_loses_a
     else:
         with pytest.raises(AssertionError, match=r"\n(E )? *lost: line \"step 0\" of losses\n"):
             sweep.assert_survives()
-    assert "effects were not tried" not in sweep.report
+    assert "kills at effects" not in sweep.report
 
 
 # -- what it said was wrong, and is right ------------------------------------------------------------------------------
