@@ -101,11 +101,11 @@ class _Causes:
             return None
         if self._around.swept.is_job:
             return Cause(
-                "After SIGTERM it exits with 0, which says that its work is done, so nobody starts it again",
+                "After SIGTERM it exited with 0, which says that its work is done, so nobody starts it again",
                 "exit with another code, such as 143, while there is work left",
             )
         return Cause(
-            "After SIGTERM it returns what it returns when its work is done, so nobody invokes it again",
+            "After SIGTERM it returned what it returns when its work is done, so nobody invokes it again",
             "return something else, or raise, while there is work left",
         )
 
@@ -226,7 +226,7 @@ class _Causes:
         if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
             return None
         emptied = next((each for each in done if each.empties), None)
-        if emptied is not None:
+        if emptied is not None and following.call in _WRITES:
             explanation = self._emptying(emptied, following)
             if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
                 explanation = f"{path} is filled piece by piece, and not all of it is there by then"

@@ -39,11 +39,12 @@ _LABEL = 9
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
-        why = [f"not tried: {each}" for each in swept.about_effects]
+        why = [
+            *(f"not tried: {each}" for each in swept.about_effects),
+            "points=, include= and exclude= choose the points",
+        ]
         if swept.available:
-            why.append(f"include= matches none of these: {shortened_list(swept.available, NAMED)}")
-        else:
-            why.append("points=, include= and exclude= say which points are tried")
+            why = [f"include= matches none of these: {shortened_list(swept.available, NAMED)}"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
@@ -216,7 +217,7 @@ def _class_lines(
     yield from _indented(alike, facts, whole=whole)
     yield from _labels(swept, alike, facts, command=command)
     if whole:
-        yield from _timeline(alike.earliest, facts)
+        yield from _timeline(swept, alike.earliest, facts)
 
 
 def _indented(alike: FailureClass, facts: Explained, *, whole: bool) -> Iterator[str]:
@@ -295,11 +296,11 @@ def _labels(swept: Swept, alike: FailureClass, facts: Explained, *, command: boo
             yield f"  {'Repro:':<{_LABEL}}sweep.failures[{number}].write_repro(path)"
 
 
-def _timeline(run: SweepRun, facts: Explained) -> Iterator[str]:
-    """That of the interrupted event, unless it was killed and the effects say all of it."""
+def _timeline(swept: Swept, run: SweepRun, facts: Explained) -> Iterator[str]:
+    """That of the interrupted event; not where it was killed and its effects say enough, unless this is a replay."""
     timeline = facts.timeline.splitlines()
     is_kill = all(step.by.kind in ("forced", "power") for step in run.outcome.plan.steps)
-    if not timeline or (is_kill and facts.effects):
+    if not timeline or (is_kill and facts.effects and len(swept.runs) > 1):
         return
     yield "  Timeline of the interrupted event:"
     left_out = len(timeline) - TIMELINE
@@ -367,7 +368,7 @@ def _mutants(swept: Swept) -> Iterator[str]:
     missed = [outcome.mutant for outcome in swept.mutants if not outcome.noticed]
     count = len(swept.mutants)
     noticed = f"{count - len(missed):,} of {_number(swept.mutants, 'mutant')}"
-    yield f"the sweep noticed {noticed} of the handler's shutdown code"
+    yield f"The sweep noticed {noticed} of the handler's shutdown code"
     for mutant in missed[:MUTANTS]:
         yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
     if len(missed) > MUTANTS:

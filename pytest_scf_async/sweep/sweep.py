@@ -924,8 +924,8 @@ class _Sweeper:
         shown = [effects[at].text if at < len(effects) else "its end" for effects in found]
         raise ScfUsageError(
             f"sweep: function {self._name!r} does not behave the same in each run: run 1 had {len(found[0]):,} "
-            f"effects, run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, {shown[1]} in run "
-            f"2. {SAME}"
+            f"effects, run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, "
+            f"{shown[1]} in run 2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------

@@ -48,7 +48,7 @@ def class_title(around: Around) -> str:
     """What is wrong, and what happened: ``LOST: killed before convert.py:31``."""
     run = around.run
     kinds = run.kinds - {Kind.LATE} or run.kinds
-    words = " and ".join(kind.value for kind in Kind if kind in kinds).upper()
+    words = " and ".join(kind.value.upper() for kind in Kind if kind in kinds)
     return shortened_line(f"{words}: {_happened(around)}", WIDTH)
 
 
@@ -99,7 +99,9 @@ def _where(around: Around) -> str:
 def _at_effect(around: Around, place: str) -> str:
     point, effect = around.run.point, None if around.near is None else around.near.next
     if effect is None or point.kind == "sync":
-        return f"before {point.text.removesuffix(f'; {point.missing}')}"
+        text = point.text.removesuffix(f"; {point.missing}")
+        when = "before" if around.by.failure is None else "when"
+        return f"{when} {place or 'it'} did {text}" if point.kind == "sync" or place else f"{when} {text}"
     verb, what = _VERBS.get(effect.call), _object(effect)
     where = place if point.kind == "effect" else effect.place or place
     if point.cut:

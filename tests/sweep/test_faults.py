@@ -358,7 +358,7 @@ def test_a_finding_at_a_sync_names_them_too(scf_runtime: ScfRuntime, deployed: D
     point = found.earliest.point
     assert (point.label, point.text, point.file, point.line) == ("sync#1", "fsync total", "job.py", 9)
     assert point.function == "os.fsync"
-    assert "first at sync#1 (fsync total, job.py:9, in os.fsync), 0 s after" in sweep.report
+    assert ": I/O error when job.py:9 did fsync total\n" in sweep.report
 
 
 @pytest.mark.parametrize("key", ["fault,enospc@effect#4", "fault,eio,lasting@effect#3", "fault,eio@sync#1"])

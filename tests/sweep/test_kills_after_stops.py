@@ -170,7 +170,7 @@ def test_limit_counts_them(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     less = scf_runtime.sweep(function, each_run=each_run, points="waits", limit=planned + 1)
 
     assert sum(run.point.kind == "effect" and run.point.after is not None for run in less.runs) <= 1
-    assert re.search(r"not tried: \d+ points beyond limit=", less.report)
+    assert re.search(r"Not tried: \d+ points beyond limit=", less.report)
 
 
 SPEAKS_WHEN_STOPPED = """
