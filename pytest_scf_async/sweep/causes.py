@@ -153,7 +153,7 @@ class _Causes:
     def _of_emptying(self) -> Cause | None:
         """A kill came between the call that empties a file and the one that fills it: whether that is why, is open."""
         near = self._around.near
-        if near is None or near.resumes or near.next is None or self._run.point.missing:
+        if near is None or near.resumes or near.next is None or self._run.point.missing or self._around.by.failure:
             return None
         before = near.numbered(near.begun)
         if before is None or not before.empties or before.path != near.next.path or near.next.call not in _WRITES:
@@ -164,7 +164,9 @@ class _Causes:
 
     def _of_files(self) -> Cause | None:
         near, begun, until = self._around.near, self._around.begun_before, self._around.begun_after
-        if near is None or near.resumes or begun is None or until is None or self._run.point.missing:
+        if near is None or near.resumes or begun is None or until is None:
+            return None
+        if self._run.point.missing or self._around.by.failure is not None:
             return None
         window = [each for each in near.effects if begun < each.number <= until]
         if len(window) != until - begun or any(each.said for each in window):

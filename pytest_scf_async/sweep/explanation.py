@@ -175,16 +175,18 @@ def _effect_lines(around: Around) -> tuple[tuple[EffectLine, ...], int]:
         if max(first, begun - _SIDE) < each.number <= min(last, begun + _SIDE) or each.number == lost
     ]
     at = sum(each.number <= begun for each in shown)
-    return tuple(_effect_line(each, is_lost=each.number == lost) for each in shown), at
+    failing = begun if around.by.failure is not None else 0
+    return tuple(_effect_line(each, lost=lost, failing=failing) for each in shown), at
 
 
-def _effect_line(effect: NearEffect, *, is_lost: bool) -> EffectLine:
+def _effect_line(effect: NearEffect, *, lost: int, failing: int) -> EffectLine:
+    """How *effect* is shown; that with the number *lost* is not on the disk, the one with *failing* was not made."""
     what = effect.path if effect.said else " to ".join(effect.paths)
     if effect.call == "send":
         what = f"{effect.size:,} byte{'s' * (effect.size != 1)} to {effect.path}"
     size = effect.after.size if effect.after is not None and effect.after.kind == "file" else None
-    result = "" if size is None else f"{size:,} byte{'s' * (size != 1)}"
-    if is_lost:
+    result = "" if size is None or effect.number == failing else f"{size:,} byte{'s' * (size != 1)}"
+    if effect.number == lost:
         result += f"{', ' * bool(result)}not on the disk"
     return EffectLine(f"effect#{effect.number}", effect.call, what, result, effect.place)
 
@@ -229,13 +231,14 @@ def _survival(around: Around) -> str:
         return f"{_did(around.by)} before {names[0]} or after {names[1]}, it survives"
     harm = next(text for kind, text in _HARM.items() if kind in run.kinds)
     does = "it does no harm" if not (before.differences or after.differences) else "the handler survives"
-    return f"An interruption between {before.point.shown} and {after.point.shown} {harm}; at these two {does}"
+    what = "An interruption" if around.by.failure is None else "The same error"
+    return f"{what} between {before.point.shown} and {after.point.shown} {harm}; at these two {does}"
 
 
 def _effects_around(around: Around) -> tuple[str, str] | None:
     """The first effect before which, and the last one after which, the same interruption does no harm."""
     near, begun, until = around.near, around.begun_before, around.begun_after
-    if near is None or near.resumes or begun is None or until is None:
+    if near is None or near.resumes or begun is None or until is None or around.by.failure is not None:
         return None
     first, last = near.numbered(begun + 1), near.numbered(until)
     if first is None or last is None:

@@ -47,11 +47,18 @@ class Around:
                 self.begun_after = total
 
     def begun(self, point: Point) -> int | None:
-        """How many effects had begun at *point*; None: not known, as at a wait of a program."""
+        """How many effects had begun at *point*; None: not known, as at a line of a program's log."""
         if point.kind in ("effect", "power"):
             return point.found.number - 1
-        is_python = any(each.kind in ("line", "both", "taken") for each in self.swept.points)
-        return point.found.effects if is_python and point.after is None else None
+        if point.after is not None:
+            return None
+        if any(each.kind in ("line", "both", "taken") for each in self.swept.points):
+            return point.found.effects
+        if point.kind != "wait" or self.near is None or self.swept.several_writers:
+            return None
+        # A wait of a program ends at another instant: all that is done at the one at which it begins comes before it.
+        done = [each.number for each in self.near.effects if each.time_us <= point.found.time_us]
+        return max(done, default=None)
 
     @property
     def is_in_middle(self) -> bool:
@@ -64,7 +71,8 @@ class Around:
             return False
         if (before.function, before.place) != (following.function, following.place):
             return False
-        return before.number not in near.turns or not any(self.begun(each) == near.begun for each in self.swept.points)
+        lines = (each for each in self.swept.points if each.kind not in ("effect", "power", "sync"))
+        return before.number not in near.turns or not any(self.begun(each) == near.begun for each in lines)
 
     @property
     def twin(self) -> SweepRun | None:

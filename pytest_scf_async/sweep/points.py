@@ -266,14 +266,18 @@ def available(points: Iterable[Point], patterns: Sequence[str]) -> tuple[str, ..
     numbers: dict[str, set[int]] = {}
     for point in points:
         if point.kind in _LINES:
-            lines.setdefault((point.file, point.found.name), set()).add(point.line)
+            name = "" if point.found.name.startswith("<") else f" ({point.found.name})"
+            lines.setdefault((point.file, name), set()).add(point.line)
         else:
             numbers.setdefault(point.kind, set()).add(point.found.number)
-    found = [f"{file}:{_range(of)} ({name})" for (file, name), of in lines.items()]
+    found = [
+        f"{file}:{_range(of)}{name}" for (file, name), of in sorted(lines.items(), key=lambda each: -len(each[0][1]))
+    ]
     found += [f"{kind}#{_range(of)}" for kind, of in numbers.items()]
 
     def likeness(name: str) -> float:
-        return max(difflib.SequenceMatcher(None, name, pattern).ratio() for pattern in patterns)
+        file = name.partition(":")[0]
+        return max(difflib.SequenceMatcher(None, file, pattern.partition(":")[0]).ratio() for pattern in patterns)
 
     return tuple(sorted(found, key=likeness, reverse=True))
 

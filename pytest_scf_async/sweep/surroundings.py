@@ -38,6 +38,8 @@ class NearEffect(NamedTuple):
     """The file of that line; empty: not known."""
     line: int
     thread: int
+    time_us: int
+    """The simulated time at which it began."""
     size: int
     """How many bytes a write, or what is sent, has; 0: none."""
     said: bool
@@ -138,7 +140,7 @@ def _near(record: DiskRecord, wanted: set[int], named: list[Effect]) -> Iterator
                 is_same = same is not None and without_numbers(same.text) == without_numbers(item.text)
                 name, file, line = place_of(same.function if same is not None and is_same else item.function)
                 near = NearEffect(
-                    *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread),
+                    *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread, item.time_us),
                     *(max(item.stop - item.start, 0), bool(item.said), None, None),
                 )
                 under_way[item.thread] = near._replace(before=_file(image, near))

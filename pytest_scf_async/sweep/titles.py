@@ -38,9 +38,11 @@ _VERBS: Final = {
     "unlink": _Verb("removed", "removing", "removed"),
     "rmdir": _Verb("removed", "removing", "removed"),
     "mkdir": _Verb("made", "making", "made"),
+    "mknod": _Verb("made", "making", "made"),
+    "chmod": _Verb("changed the mode of", "changing the mode of", "given another mode"),
+    "chown": _Verb("changed the owner of", "changing the owner of", "given another owner"),
+    "utime": _Verb("set the times of", "setting the times of", "given other times"),
     "mmap": _Verb("mapped", "mapping", "mapped"),
-    "fsync": _Verb("synced", "syncing", "synced"),
-    "fdatasync": _Verb("synced", "syncing", "synced"),
 }
 
 
@@ -99,7 +101,9 @@ def _where(around: Around) -> str:
 def _at_effect(around: Around, place: str) -> str:
     point, effect = around.run.point, None if around.near is None else around.near.next
     if effect is None or point.kind == "sync":
-        text = point.text.removesuffix(f"; {point.missing}")
+        if point.kind == "power":
+            return "at the end"
+        text = point.text
         when = "before" if around.by.failure is None else "when"
         return f"{when} {place or 'it'} did {text}" if point.kind == "sync" or place else f"{when} {text}"
     verb, what = _VERBS.get(effect.call), _object(effect)

@@ -111,7 +111,7 @@ def test_a_power_failure_is_given_by_its_name(loses: pytest.Pytester, capsys: py
     assert sweep("--how=power,posix", "--json=facts.json") == 1
     output = capsys.readouterr().out
     assert output.startswith("loses does not survive a power failure:\n")
-    assert '\nLOST: power lost before the end\n  lost: line "row" of row\n  row is never synced:\n' in output
+    assert '\nLOST: power lost at the end\n  lost: line "row" of row\n  row is never synced:\n' in output
     assert "  Replay:  --replay 'power,posix@end-2'" in output
     assert "from pytest_scf_async import power\n" in pasted(output)
     assert '{"OUT": str(run.path)}' in pasted(output)
@@ -229,7 +229,7 @@ def test_what_was_interrupted_nowhere_is_a_failure(loses: pytest.Pytester, capsy
     assert sweep("--include=other.py") == 1
     output = capsys.readouterr().out
     assert output.startswith("the sweep of loses interrupted nothing: the handler has ")
-    assert "include= matches none of these: loses.py:3-8 (main_handler)" in output
+    assert "include= matches none of these: loses.py:5-9 (main_handler)" in output
 
 
 def test_one_run_is_repeated(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:

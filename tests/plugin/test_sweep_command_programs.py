@@ -56,7 +56,7 @@ def test_the_first_finding_and_the_test_that_fails_in_the_same_way(
     assert swept(project, IN_PLACE, "--how=forced", "--exactly-once") == 1
     output = capsys.readouterr().out
     headline, count, compared, _, first, *_ = output.splitlines()
-    assert first == "NEVER FINISHES: killed before page was written"
+    assert first == "LOST: killed before page was written"
     assert headline == "job does not survive being killed:"
     assert " interruptions fail, for " in count
     assert compared == "  Compared: result; 2 files. Power loss not tried."

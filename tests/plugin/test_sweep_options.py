@@ -91,7 +91,7 @@ def test_the_report_of_one_run_that_fails_is_shown_once(
     result.assert_outcomes(**outcomes)
     assert order(sweeps) == ["loses.py:8#1"]
     assert result.stdout.str().count(TRIED) == 1
-    assert result.stdout.str().count("timeline of the interrupted event:") == 1
+    assert result.stdout.str().count("Timeline of the interrupted event:") == 1
 
 
 @ALONE_AND_WITH_A_WORKER

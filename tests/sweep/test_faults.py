@@ -317,11 +317,12 @@ def test_a_finding_names_the_line_and_the_function(scf_runtime: ScfRuntime, depl
     with pytest.raises(AssertionError) as failure:
         sweep.assert_survives()
     lines = str(failure.value).splitlines()
-    first = "first at effect#1 (open rows, job.py:13, in Path.write_text), 0 s after the event's start"
-    assert f"lost (fault,enospc,lasting, 4 interruptions), {first}" in lines
-    assert "  repeat it: --scf-async-replay='fault,enospc,lasting@effect#1'" in lines
-    assert "  files in run.path at the interruption: nothing" in lines
-    assert "  calls that failed: open rows" in lines
+    assert "  4 of 4 interruptions fail, all for one reason" in lines
+    assert "LOST: disk full when job.py:13 opened rows" in lines
+    assert "  Replay:  pytest --scf-async-replay='fault,enospc,lasting@effect#1'" in lines
+    assert "  Calls that failed: open rows." in lines
+    (here,) = [at for at, line in enumerate(lines) if line.endswith("<- fails here (ENOSPC)")]
+    assert lines[here - 1].split() == ["effect#1", "open", "rows"]
     last = sweep.runs[-1]
     assert (last.point.label, last.point.text, last.point.line) == ("effect#4", "write total", 7)
     assert last.outcome.written == ("rows (3 bytes)", "total (0 bytes)")
