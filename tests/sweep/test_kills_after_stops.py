@@ -106,8 +106,8 @@ def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
     )
 
     repeated.assert_outcomes(failed=1)
-    assert "1 interruption, 1 of them went wrong" in repeated.stdout.str()
-    assert f"repeat it: --scf-async-replay='{key[1]}'" in repeated.stdout.str()
+    assert "  1 of 1 interruption fails\n" in repeated.stdout.str()
+    assert f"Replay:  pytest --scf-async-replay='{key[1]}'" in repeated.stdout.str()
 
 
 def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
