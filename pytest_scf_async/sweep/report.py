@@ -32,6 +32,8 @@ MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 SAME = "What it reads from outside (a file, real time) has to be the same in each run"
 _BAD = (Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.FAILED_CHECK)
+FIRST, SECOND = "SIGTERM", "a second SIGTERM"
+"""What a handler may not survive: the second one says nothing where it does not survive the first."""
 _LABEL = 9
 """Columns of ``Fix:`` and ``Replay:``."""
 
@@ -175,6 +177,7 @@ def _what_it_does(found: Sequence[FailureClass]) -> str:
         of = [alike for alike in found if alike.kinds & kinds]
         if of:
             ways = list(dict.fromkeys(_way(alike.earliest) for alike in of))
+            ways = [way for way in ways if way != SECOND or FIRST not in ways]
             return text.format(" or ".join([", ".join(ways[:-1]), ways[-1]] if ways[:-1] else ways))
     raise AssertionError
 
@@ -186,7 +189,7 @@ def _way(run: SweepRun) -> str:
     if by.failure is not None:
         return {"enospc": "a full disk", "eio": "an I/O error", "reset": "a reset connection"}[by.failure]
     if by.kind == "graceful":
-        return "a second SIGTERM" if before or by.again_us is not None else "SIGTERM"
+        return SECOND if before or by.again_us is not None else FIRST
     text = {"forced": "being killed", "timeout": "its timeout", "power": "a power failure"}[by.kind]
     return f"{text} after SIGTERM" if before else text
 
