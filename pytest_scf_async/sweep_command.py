@@ -1,8 +1,8 @@
 """``python -m pytest_scf_async sweep``: what a handler, or a program, loses when it is interrupted, without a test.
 
-It prints the verdict, the first class and a test that fails in the same way. Exit code: 0 nothing was lost, 1 something was,
-2 the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM, which print what is
-known by then.
+It prints the verdict, the first class and a test that fails in the same way. Exit code: 0 if nothing was lost, 1 if
+something was, 2 if the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM,
+which print what is known by then.
 """
 
 from __future__ import annotations
