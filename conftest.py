@@ -54,6 +54,7 @@ LONG = {
         "tests/sweep/test_cold_starts_said.py",
         "tests/sweep/test_compared.py",
         "tests/sweep/test_every_kill_is_recorded.py",
+        "tests/sweep/test_explanations.py",
         "tests/sweep/test_faults.py",
         "tests/sweep/test_functions_of_effects.py",
         "tests/sweep/test_jobs_against_bare.py",

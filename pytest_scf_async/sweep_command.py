@@ -1,8 +1,8 @@
 """``python -m pytest_scf_async sweep``: what a handler, or a program, loses when it is interrupted, without a test.
 
-It prints the first finding and a test that fails in the same way. Exit code: 0 nothing was lost, 1 something was,
-2 the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM, which print what is
-known by then.
+It prints the verdict, the first class and a test that fails in the same way. Exit code: 0 if nothing was lost, 1 if
+something was, 2 if the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM,
+which print what is known by then.
 """
 
 from __future__ import annotations
@@ -31,7 +31,16 @@ from .sweep.guide import Guide
 from .sweep.interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .sweep.points import WHICH
 from .sweep.progress import Progress
-from .sweep.report import exits_too_well, failure_text, finding_text, head_text, mutants_lines, sweep_text, tried_text
+from .sweep.report import (
+    CLASSES,
+    class_text,
+    command_text,
+    failure_text,
+    head_text,
+    mutants_lines,
+    sweep_text,
+    tried_text,
+)
 from .sweep.repro import with_repros
 from .sweep.run import Run
 
@@ -60,21 +69,24 @@ def add_sweep(commands: Any) -> None:
     parser = commands.add_parser(
         "sweep",
         usage="%(prog)s [options] (FILE:HANDLER | -- PROGRAM [ARGUMENT ...])",
-        help="interrupt a handler or a program wherever it can be, and say what is lost",
-        description="Run a handler, or a program, undisturbed, then interrupt it at each of its points, start it again "
-        "until it is done, and compare. It prints the first finding and a test that fails in the same way.",
-        epilog="Exit code: 0 nothing was lost, 1 something was, 2 it could not be tried. Ctrl-C (130) and SIGTERM "
-        "(143) end it with a report of what is known by then.",
+        help="interrupt a handler or a program at every point, and report what it loses",
+        description="Run a handler or a program undisturbed, then interrupt it at each of its points, start it again "
+        "until it is done, and compare what it leaves. Prints the verdict, the first class of findings and a test that "
+        "fails in the same way.",
+        epilog="Exit code: 0 if nothing was lost, 1 if something was, 2 if nothing could be tried. After Ctrl-C (130) "
+        "and SIGTERM (143) it reports what is known by then.",
     )
     parser.add_argument(
         "code",
         nargs="?",
         metavar="FILE:HANDLER",
-        help="as in handlers/export.py:main_handler; or behind --, as the last thing, any program with its "
-        f"arguments, in which {RUN_PATH} is the directory of a run: -- python train.py --out {RUN_PATH}. A program is "
-        "done when it exits with 0",
+        help="for example handlers/export.py:main_handler; or, at the end and after --, any program with its "
+        f"arguments, in which {RUN_PATH} stands for the directory of a run: -- python train.py --out {RUN_PATH}. A "
+        "program is done when it exits with 0",
     )
-    parser.add_argument("--payload", metavar="JSON", default="null", help="the data of the event (default: null)")
+    parser.add_argument(
+        "--payload", metavar="JSON", default="null", help="the data of the event, as JSON (default: null)"
+    )
     parser.add_argument(
         "--how",
         action="append",
@@ -87,14 +99,18 @@ def add_sweep(commands: Any) -> None:
         "--grace",
         type=float,
         metavar="SECONDS",
-        help="after a graceful stop it is killed so many simulated seconds after SIGTERM, as "
-        "terminationGracePeriodSeconds of Kubernetes and TimeoutStopSec of systemd have it",
+        help="kill it so many simulated seconds after the SIGTERM of a graceful stop, as Kubernetes "
+        "(terminationGracePeriodSeconds) and systemd (TimeoutStopSec) do",
     )
-    parser.add_argument("--within", type=float, metavar="SECONDS", help="a graceful stop that takes longer is late")
-    parser.add_argument("--points", choices=WHICH, default="lines", help="where it is interrupted (default: lines)")
-    parser.add_argument("--include", action="append", metavar="PATTERN", help="only points of these files or lines")
-    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="no points of these files or lines")
-    parser.add_argument("--limit", type=int, default=1000, help="how many runs and resumes are made (default: 1000)")
+    parser.add_argument(
+        "--within", type=float, metavar="SECONDS", help="report graceful stops that take longer as late"
+    )
+    parser.add_argument("--points", choices=WHICH, default="lines", help="where to interrupt it (default: lines)")
+    parser.add_argument("--include", action="append", metavar="PATTERN", help="try only points of these files or lines")
+    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="try no points of these files or lines")
+    parser.add_argument(
+        "--limit", type=int, default=1000, help="how many runs and resumes to make at most (default: 1000)"
+    )
     parser.add_argument(
         "--ignore",
         action="append",
@@ -113,7 +129,7 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument(
         "--mutate",
         action="store_true",
-        help="break the handler's own shutdown code in several ways, and say which breaks the sweep notices",
+        help="break the handler's own shutdown code in several ways, and report which breaks the sweep notices",
     )
     parser.add_argument(
         "--compares-nothing",
@@ -130,31 +146,33 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument(
         "--traced",
         action="store_true",
-        help="trace a Python program as programs in other languages are, without its lines: what it starts is on "
-        "simulated time then, too",
+        help="trace a Python program like a program in another language, without its lines; what it starts is then on "
+        "simulated time, too",
     )
     parser.add_argument(
         "--workers",
         type=int,
         metavar="N",
-        help="how many processes make the runs at once (default: one a core, where they take more than about 10 s)",
+        help="how many processes make the runs (default: one per core if the runs take more than about 10 s)",
     )
     parser.add_argument(
         "--preload",
         action="append",
         metavar="MODULE",
-        help="an installed module that is imported once, and not in each run; several times for several",
+        help="an installed module to import once instead of in each run; several times for several",
     )
-    parser.add_argument("--timeout", type=float, metavar="SECONDS", help="of the function, in simulated seconds")
-    parser.add_argument("--exactly-once", action="store_true", help="what is done twice is a failure, too")
+    parser.add_argument(
+        "--timeout", type=float, metavar="SECONDS", help="the timeout of the function, in simulated seconds"
+    )
+    parser.add_argument("--exactly-once", action="store_true", help="fail as well if something is done twice")
     parser.add_argument("--report", action="store_true", help="print the whole report")
-    parser.add_argument("--replay", metavar="KEY", default="", help="make only the run that has this key")
-    parser.add_argument("--json", metavar="FILE", help="write all facts to this file")
+    parser.add_argument("--replay", metavar="KEY", default="", help="make only the run with this key")
+    parser.add_argument("--json", metavar="FILE", help="write all facts to this file, as JSON")
     parser.add_argument(
         "--repro",
         metavar="DIRECTORY",
-        help="write for each finding a directory there, with what the interruption left, a script that starts the "
-        "program on it without this package, and fails, and a description of it",
+        help="for each class of findings write a directory there: what the interruption left, a script that starts the "
+        "program on it without this package and fails, and a description",
     )
 
 
@@ -209,8 +227,10 @@ class _Command:
             )
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
-        self._repros: list[str] = []
-        """What is said of each repro."""
+        self._repros: dict[str, str] = {}
+        """The scripts that were written, by the keys of their classes."""
+        self._about_repros: list[str] = []
+        """Those that no class shows, and why there are no others."""
         self._signal = signal.SIGINT
         """What has ended it, where something has."""
         if given.json is not None and not Path(given.json).absolute().parent.is_dir():
@@ -222,7 +242,7 @@ class _Command:
                 self._sweep()
             except KeyboardInterrupt:
                 if not self._found:
-                    sys.stderr.write(f"python -m pytest_scf_async: nothing is known yet, as {STOPPED}\n")
+                    sys.stderr.write(f"python -m pytest_scf_async: nothing is known yet, because {STOPPED}\n")
                 for swept in self._found:
                     self._write(swept)
                     _say(sweep_text(swept))
@@ -277,9 +297,13 @@ class _Command:
             kind = min(alike.kinds & self._kinds, key=[*Kind].index).value
             name = re.sub(r"\W+", "-", f"{number}-{kind}-{alike.earliest.key}").strip("-")
             try:
-                self._repros.append(f"repro: sh {alike.write_repro(Path(self._given.repro, name))}/repro.sh")
+                script = f"{alike.write_repro(Path(self._given.repro, name))}/repro.sh"
             except ScfUsageError as error:
-                self._repros.append(str(error))
+                self._about_repros.append(str(error))
+                continue
+            self._repros[alike.earliest.key] = script
+            if number > (CLASSES if self._given.report or self._given.replay else 1):
+                self._about_repros.append(f"Without this plugin, {alike.earliest.key}:  sh {script}")
 
     def _deployed(self, runtime: ScfRuntime) -> Function:
         timeout = self._given.timeout
@@ -303,19 +327,16 @@ class _Command:
         found = classes(swept.runs, self._kinds)
         whole = self._given.report or self._given.replay
         if whole:
-            _say(sweep_text(swept))
+            _say(command_text(swept, classes(swept.runs, frozenset(Kind)), self._repros))
         elif found:
-            first = found[0].earliest
-            _say(finding_text(first))
-            if too_well := exits_too_well(swept, first):
-                _say(too_well)
             _say(head_text(swept, found))
-            _say(f"repeat it with --replay '{first.key}', and see all of it with --report")
+            _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")
+            _say("\nThe whole report: --report")
         else:
             _say(failure or f"{head_text(swept, found)}\n{tried_text(swept)}")
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
-        for line in self._repros:
+        for line in self._about_repros:
             _say(line)
         if found:
             _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")

@@ -119,7 +119,8 @@ from pytest_scf_async.sweep import sweep as sweep_of_function
 from pytest_scf_async.sweep.cold_starts import cold_start_texts
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
-from pytest_scf_async.sweep.findings import Swept, missing_pattern
+from pytest_scf_async.sweep.explanation import Explained, explained
+from pytest_scf_async.sweep.findings import FAILURES, Swept, classes, missing_pattern
 from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
@@ -259,3 +260,10 @@ def heap_of(clock: SimulatedClock) -> list[DueThing]:
 def facts_of(sweep: Sweep) -> Swept:
     """All facts of a sweep."""
     return sweep._swept
+
+
+def explained_of(sweep: Sweep, *, exactly_once: bool = False) -> list[Explained]:
+    """What is known of each class of a sweep: of its failures, and with *exactly_once* of what is done twice, too."""
+    swept = sweep._swept
+    doubled = {sweep_differences.Kind.DOUBLED} if exactly_once else set()
+    return [explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]

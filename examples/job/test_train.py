@@ -23,7 +23,8 @@ def test_a_checkpoint_that_is_written_in_place_is_torn_and_exit_code_0_ends_the_
     sweep = scf_runtime.sweep(job_of(scf_runtime, "train", in_process=in_process), each_run=each_run)
 
     assert {("never finishes", "forced"), ("lost", "graceful")} <= findings(sweep)
-    assert "effect#2 (write checkpoint.json" in sweep.report
+    assert "NEVER FINISHES: killed " in sweep.report
+    assert "write checkpoint.json.new, then " in sweep.report  # the fix
     assert "exited with 0, which says that its work is done" in sweep.report
     with pytest.raises(AssertionError):
         sweep.assert_survives()

@@ -40,7 +40,7 @@ def test_the_sweep_finds_the_line_before_which_an_order_is_lost(scf_runtime):
     function = scf_runtime.deploy("handlers/acknowledged_first.py:main_handler")
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
 
-    with pytest.raises(AssertionError, match=r"lost \(forced, 4 interruptions\), first at acknowledged_first\.py:17#1"):
+    with pytest.raises(AssertionError, match=r"LOST: killed before acknowledged_first\.py:17\n"):
         sweep.assert_survives()
     assert [run.key for failure in sweep.failures for run in failure.runs] == [
         "forced@acknowledged_first.py:17#1",  # before the invoice of order 1 is written

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 _PLACE = re.compile(r'^ *File "(.+)", line (\d+)', re.MULTILINE)
@@ -85,6 +85,16 @@ def last_place(trace: str) -> tuple[str, int] | None:
     """The file and line that *trace* names last; None where it names none."""
     places = _PLACE.findall(trace)
     return (places[-1][0], int(places[-1][1])) if places else None
+
+
+def innermost(trace: str, is_wanted: Callable[[str], bool]) -> tuple[str, int] | None:
+    """The file and line of the innermost frame of the last exception in *trace* whose file is wanted."""
+    lines = trace.splitlines()
+    found = pieces(lines)
+    for piece in reversed(found):
+        if piece.number == found[-1].number and piece.file and is_wanted(piece.file):
+            return last_place(lines[piece.start].lstrip(" |+-"))
+    return None
 
 
 def place_at_fault(line: str) -> tuple[str, int] | None:

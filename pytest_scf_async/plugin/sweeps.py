@@ -16,8 +16,10 @@ from ..report.teardown import unasked_text
 from ..sweep.differences import Kind
 from ..sweep.findings import FAILURES, Swept, classes
 from ..sweep.guide import Guide, nothing
+from ..sweep.neighbours import Around
 from ..sweep.progress import Progress
-from ..sweep.report import class_text, class_title, failure_text, sweep_text, text_without_classes
+from ..sweep.report import class_text, failure_text, sweep_text, text_without_classes
+from ..sweep.titles import class_title
 from .artifacts import directory_name
 
 if TYPE_CHECKING:
@@ -171,7 +173,7 @@ class SweepsOfTest:
         found = classes(swept.runs, kinds)
         if text and found and subtests is not None:
             for alike in found:
-                with subtests.test(class_title(alike)):
+                with subtests.test(class_title(Around(swept, alike))):
                     pytest.fail(class_text(swept, alike), pytrace=False)
             text = text_without_classes(swept, kinds)
         made.fail(text)

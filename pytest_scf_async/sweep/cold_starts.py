@@ -24,9 +24,10 @@ def cold_start_texts(lines: Iterable[tuple[str, int, float]], directory: str, sc
         place = f"{os.path.basename(file)}:{line}"
         if libraries:
             shown = ",".join(libraries)
-            yield f"{took:.1f} s of each cold start is the import at {place}: preload={shown} has it made once for all"
+            spent = f"{took:.1f} s of each cold start goes into the import at {place}"
+            yield f"{spent}: preload={shown} makes it once for all"
         elif names or file != script:
-            yield f"{took:.1f} s of each cold start is {place}"
+            yield f"{took:.1f} s of each cold start goes into {place}"
 
 
 def _imported_at(file: str, line: int) -> list[str]:

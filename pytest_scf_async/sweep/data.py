@@ -31,6 +31,7 @@ def swept_facts(swept: Swept) -> _Facts:
         "about_effects": list(swept.about_effects),
         "several_writers": swept.several_writers,
         "is_job": swept.is_job,
+        "available": list(swept.available),
         "forced_only": swept.forced_only,
         "compared": dataclasses.asdict(swept.compared),
         "ignored": list(swept.ignored),

@@ -7,11 +7,28 @@ from collections.abc import Sequence
 
 from ..protocol.shortening import shortened_line
 from .differences import Difference, Part
+from .effects import EffectKind
 
 SHOWN = 80
 """Characters of a line, a value or a name."""
 LONGEST = 300
 """Characters of the whole text."""
+CHECK = 8
+"""Lines of what ``check=`` says: pytest explains an assertion in several."""
+
+
+def run_difference_lines(difference: Difference) -> list[str]:
+    """One difference of a run: one line, or several for what ``check=`` says."""
+    part = difference.extra[0] if difference.extra else None
+    if difference.effect is EffectKind.EVENTS and part is not None:
+        return [f"never finishes: after {part.where} the work is not done; the last event: {part.value}"]
+    if difference.effect is EffectKind.STOP and part is not None:
+        return [f"late: the event ended {part.value} after SIGTERM, and not {part.where}"]
+    if difference.effect is EffectKind.CHECK and part is not None:
+        lines = f"check failed: {part.value}".splitlines()
+        more = len(lines) - CHECK
+        return [*lines[:CHECK], *([f"  and {more:,} more line{'s' * (more != 1)}"] if more > 0 else [])]
+    return [difference_text(difference)]
 
 
 def difference_text(difference: Difference) -> str:
@@ -36,7 +53,7 @@ def _things(difference: Difference, parts: Sequence[Part]) -> str:
     """Things that only one of the runs has, or has more often."""
     first, others = parts[0], _more(len(parts) - 1)
     if difference.kind.name == "DIVERGED":
-        return f"{_thing(difference, first)}{_times(first)}{others}, beside what the undisturbed run has"
+        return f"{_thing(difference, first)}{_times(first)}{others}, which the undisturbed run does not have"
     if first.unit in _COUNTED and len(parts) > 1:
         number = f"{sum(abs(part.undisturbed - part.found) for part in parts):,}"
         name, of = _bounded(difference.name), _of(difference, first.where)
@@ -89,15 +106,15 @@ def _fields(text: str, among: str = "{}") -> str:
 
 
 _CHANGED = {
-    "line": "line {where} of {name} is {now} in place of {was}",
-    "lines in order": "the order of the lines of {name}: line {where} is {now} in place of {was}",
-    "items in order": "the order of items: {of} is {now} in place of {was}",
-    "columns": "row {where} of {name} has {now} in place of {was}",
-    "bytes": "file {name} has {now} other bytes in place of {was}",
-    "target": "symbolic link {name} leads to {now} in place of {was}",
-    "value": "{of} is {now} in place of {was}",
+    "line": "line {where} of {name} is {now} instead of {was}",
+    "lines in order": "the order of the lines of {name}: line {where} is {now} instead of {was}",
+    "items in order": "the order of items: {of} is {now} instead of {was}",
+    "columns": "row {where} of {name} has {now} instead of {was}",
+    "bytes": "file {name} has {now} other bytes instead of {was}",
+    "target": "symbolic link {name} leads to {now} instead of {was}",
+    "value": "{of} is {now} instead of {was}",
 }
-_OTHER_ENTRY = "{name} is a {now} in place of a {was}"
+_OTHER_ENTRY = "{name} is a {now} instead of a {was}"
 
 
 def _changed(difference: Difference, before: Part, after: Part) -> str:
@@ -124,7 +141,7 @@ def _times(part: Part) -> str:
     """How often it is there, where that is not said by its being there or not."""
     if part.unit == "bytes" or {part.undisturbed, part.found} <= {0, 1}:
         return ""
-    return f", {part.found:,} time{'s' if part.found != 1 else ''} in place of {part.undisturbed:,}"
+    return f", {part.found:,} time{'s' if part.found != 1 else ''} instead of {part.undisturbed:,}"
 
 
 def _more(number: int) -> str:

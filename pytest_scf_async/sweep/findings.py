@@ -17,8 +17,9 @@ from .ignored import Ignored
 from .mutants import Mutant
 from .points import Point
 from .run import Outcome, Question, Stages
+from .surroundings import Surroundings
 
-STOPPED = "Ctrl-C or SIGTERM came"
+STOPPED = "Ctrl-C or SIGTERM arrived"
 """Why not all was tried, where ``KeyboardInterrupt`` was raised."""
 _VARIES = re.compile(r"(?<=tmp)[a-z0-9_]{8}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+")
 """The random part of a name from ``tempfile``, a number in base 16, and any other one."""
@@ -36,6 +37,8 @@ class SweepRun:
     differences: tuple[Difference, ...]
     """In what its effects differ from those of the undisturbed run; empty where it lost nothing."""
     outcome: Outcome = field(repr=False)
+    nearby: Surroundings | None = field(default=None, compare=False, repr=False)
+    """The effects around the interruption, of the earliest run of a class; None: they are not known."""
 
     @property
     def key(self) -> str:
@@ -239,5 +242,7 @@ class Swept:
     """Whether more than one thread has effects, whose order may be another one in each run."""
     is_job: bool = False
     """Whether it is of a program that says by its exit code whether the work is done."""
+    available: tuple[str, ...] = ()
+    """Where ``include=`` has matched no point: what there is, the closest first: ``export.py:3-9 (save)``."""
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     """What repros are made of, where there are findings."""

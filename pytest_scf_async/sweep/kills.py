@@ -21,7 +21,7 @@ from .interruptions import FileSystem
 from .points import Point, effect_point, power_point, sync_point
 from .power import PowerRecord
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
-from .states import Image, State
+from .states import DiskRecord, Image, State
 
 _MANY = 1 << 62
 _ANY_TIME = -1
@@ -77,6 +77,11 @@ class Kills:
         self._states: Iterator[tuple[State, Image]] = iter(())
         self._now: tuple[State, Image] | None = None
         self._places = dict(self._all(recorded.points if self._has_places else (), known))
+
+    @property
+    def record(self) -> DiskRecord:
+        """What the kills are answered from."""
+        return self._record
 
     @property
     def points(self) -> list[Point]:
@@ -269,7 +274,7 @@ class PowerFailures(Kills):
     def remarks(self) -> Iterator[str]:
         """What was not tried, and what is good to know of that, a sentence each."""
         if self._record.spoke_at <= len(self._record.effects):
-            yield "power failures after the first connect, as what others were told is in no record"
+            yield "power loss after the first connect, as no record has what others were told"
 
     @property
     def is_thinned(self) -> bool:

@@ -57,7 +57,7 @@ def tried(
     undisturbed = lines_of(swept.undisturbed.points)
     made = [mutant for mutant in made if mutant.kind != "save skipped" or (file, mutant.line) not in undisturbed]
     if len(made) > MOST:
-        yield _not_tried(len(made) - MOST, f"{MOST} are the most")
+        yield _not_tried(len(made) - MOST, f"a sweep tries {MOST} at most")
     shows = Shows(swept, own_run)
     try:
         moved = copied(code, scratch, "mutant-", "sweep(mutate=True) would copy")
@@ -79,7 +79,7 @@ def tried(
 
 
 def _not_tried(number: int, why: str) -> str:
-    return f"mutants that were not tried, as {why}: {number:,}"
+    return f"{number:,} mutant{'s were' if number != 1 else ' was'} not tried, because {why}"
 
 
 def _outcome(mutant: Mutant, function: FunctionVersion, shows: Shows, sweep_of: SweepOf) -> tuple[MutantOutcome, str]:

@@ -14,7 +14,7 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
-from .states import State
+from .states import Missing, State
 
 __tracebackhide__ = hidden_from_users
 
@@ -60,6 +60,8 @@ class Point:
     """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
     """What was not synced, where the machine is gone; empty: it is not."""
+    unsynced: Missing | None = field(default=None, compare=False, repr=False)
+    """The same as data."""
     function: str = field(default="", compare=False)
     """Of an effect, or a sync, in a finding: the library's function that its line has called; empty: not known."""
 
@@ -131,7 +133,8 @@ def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> 
     """The point at which the machine is gone and leaves *state*: when the effect *at* begins, or right after it."""
     assert state.missing is not None
     made = effect_point(state._replace(effect=at), last, start_us)
-    return replace(made, label=state.name, kind="power", text=state.text, missing=state.missing.text)
+    missing = state.missing
+    return replace(made, label=state.name, kind="power", text=state.text, missing=missing.text, unsynced=missing)
 
 
 def sync_point(sync: Sync, start_us: int) -> Point:
@@ -250,6 +253,38 @@ def _spread(count: int) -> list[int]:
     """The numbers below *count*, so that the first of them, however many, are at about equal distances."""
     bits = count.bit_length()
     return sorted(range(count), key=lambda number: f"{number:0{bits}b}"[::-1])
+
+
+def available(points: Iterable[Point], patterns: Sequence[str]) -> tuple[str, ...]:
+    """What *points* there are, those first that are most like one of the *patterns*, which fit none of them.
+
+    Lines are ``export.py:3-9 (save)``, all others ``wait#1-4``.
+    """
+    import difflib  # noqa: PLC0415  (only where include= has matched nothing)
+
+    lines: dict[tuple[str, str], set[int]] = {}
+    numbers: dict[str, set[int]] = {}
+    for point in points:
+        if point.kind in _LINES:
+            name = "" if point.found.name.startswith("<") else f" ({point.found.name})"
+            lines.setdefault((point.file, name), set()).add(point.line)
+        else:
+            numbers.setdefault(point.kind, set()).add(point.found.number)
+    found = [
+        f"{file}:{_range(of)}{name}" for (file, name), of in sorted(lines.items(), key=lambda each: -len(each[0][1]))
+    ]
+    found += [f"{kind}#{_range(of)}" for kind, of in numbers.items()]
+
+    def likeness(name: str) -> float:
+        file = name.partition(":")[0]
+        return max(difflib.SequenceMatcher(None, file, pattern.partition(":")[0]).ratio() for pattern in patterns)
+
+    return tuple(sorted(found, key=likeness, reverse=True))
+
+
+def _range(numbers: Collection[int]) -> str:
+    first, last = min(numbers), max(numbers)
+    return str(first) if first == last else f"{first}-{last}"
 
 
 def first_turns(points: Sequence[Point], limit: int) -> list[Point]:

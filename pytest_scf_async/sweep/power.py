@@ -348,4 +348,4 @@ class PowerRecord(DiskRecord):
             with cache.without_names(first):
                 if image.digest != known and (first, 0) not in seen:
                     seen.add((first, 0))
-                    yield state._replace(missing=Missing(first, 0, of.text, is_never, after)), image
+                    yield state._replace(missing=Missing(first, 0, of.text, is_never, after, True)), image

@@ -1,45 +1,52 @@
-"""The report of a sweep as text: what was found, where, what was tried, and what was not."""
+"""The report of a sweep as text: the answer first, then each class of findings, and at the end what was tried."""
 
 from __future__ import annotations
 
-import linecache
+import textwrap
 from collections import Counter
-from collections.abc import Iterator, Sequence
-from dataclasses import replace
-from itertools import groupby
+from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
 
 from ..model.statuses import Status
 from ..protocol.shortening import shortened_line, shortened_list
 from .compared import Compared
-from .difference_texts import difference_text
-from .differences import Difference, Kind
-from .effects import RESULT, EffectKind
-from .findings import FailureClass, SweepRun, Swept, classes, missing_pattern
+from .difference_texts import run_difference_lines
+from .differences import Kind
+from .effects import RESULT
+from .explanation import Explained, ended_text, explained
+from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
-from .points import Point
+from .repro import may_have_repro
+from .titles import WIDTH
 
-WIDTH = 120
 CLASSES = 6
-"""Classes that a report shows with their points; of others it says how many there are."""
+"""Classes that a report shows; of others it says how many there are."""
 ROWS = 12
 """Lines of the table."""
 DIFFERENCES = 4
-CHECK = 8
-"""Lines of what ``check=`` says: pytest explains an assertion in several."""
 TIMELINE = 12
 NAMED = 4
+ERRORS = 3
+"""Ways in which restarts failed that a class names."""
 MUTANTS = 5
 """Mutants that were not noticed and that a report names."""
 SAME = "What it reads from outside (a file, real time) has to be the same in each run"
-_SHOWN_WITH_TEXT = ("wait", "waited", "log", "effect", "sync", "power")
-"""Kinds of points that are not lines."""
-_PASSES = ("first", "second", "third")
+_BAD = (Kind.LOST, Kind.DIVERGED, Kind.NEVER_FINISHES, Kind.FAILED_CHECK)
+FIRST, SECOND = "SIGTERM", "a second SIGTERM"
+"""What a handler may not survive: the second one says nothing where it does not survive the first."""
+_LABEL = 9
+"""Columns of ``Fix:`` and ``Replay:``."""
 
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """Why a sweep fails on *kinds*; empty where it does not."""
     if not swept.points and not swept.incomplete:
-        why = [*swept.about_effects, "points=, include= and exclude= say which points are tried"]
+        why = [
+            *(f"not tried: {each}" for each in swept.about_effects),
+            "points=, include= and exclude= choose the points",
+        ]
+        if swept.available:
+            why = [f"include= matches none of these: {shortened_list(swept.available, NAMED)}"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
@@ -60,48 +67,17 @@ def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
     return "\n".join([*_head(swept, classes(swept.runs, kinds)), *_end(swept, kinds)])
 
 
-def class_title(alike: FailureClass) -> str:
-    """What one class has in common, and where its runs begin: ``lost (graceful, 8 interruptions), first at …``."""
-    run = alike.earliest
-    late = sum(Kind.LATE in each.kinds for each in alike.runs)
-    also = run.kinds - {Kind.LATE} or run.kinds
-    words = " and ".join(kind.value for kind in Kind if kind in also)
-    times = _number(alike.runs, "interruption")
-    if late and Kind.LATE not in also:
-        times = f"{times}, {late:,} of them late"
-    only_cold = all(each.cold for each in alike.runs)
-    point = replace(run.point, text=run.point.text.removesuffix(f"; {run.point.missing}"))
-    title = f"{words} ({_how(run, only_cold)}, {times}), first at {_place(point)}"
-    return shortened_line(title, WIDTH + len(_function(run.point)))
+def class_text(swept: Swept, alike: FailureClass, *, command: bool = False, repro: str = "") -> str:
+    """All that a report says of one class.
+
+    With *command* it is repeated on the command line; *repro* is a script that was written of it.
+    """
+    return "\n".join(_class_lines(swept, alike, whole=True, command=command, repro=repro))
 
 
-def _how(run: SweepRun, cold: bool) -> str:
-    """How *run* was interrupted, and what came then."""
-    return f"{run.how}, then a cold start" if cold else run.how
-
-
-def class_text(swept: Swept, alike: FailureClass) -> str:
-    """All that a report says of one class."""
-    return "\n".join(_class_lines(swept, alike, whole=True))
-
-
-def finding_text(run: SweepRun) -> str:
-    """What is wrong with *run* first of all, and where it was interrupted, in one line."""
-    first = min(run.differences, key=lambda difference: [*Kind].index(difference.kind))
-    where = f"when the handler is interrupted ({_how(run, run.cold)}) at {_pass(run.point)}"
-    return shortened_line(f"{run_difference_lines(first)[0]}, {where}", 2 * WIDTH)
-
-
-def exits_too_well(swept: Swept, run: SweepRun) -> str:
-    """What to do about a job that SIGTERM has ended with exit code 0 before its work was done; empty: it is none."""
-    (first, *others) = run.outcome.attempts
-    is_missed = bool(run.kinds & {Kind.LOST, Kind.DIVERGED}) and not others and first.status == Status.FINISHED
-    if not (swept.is_job and is_missed and run.outcome.plan.is_graceful):
-        return ""
-    return (
-        "after SIGTERM it has exited with 0, which says that its work is done, so nobody starts it again: have it exit "
-        "with another code where that is not so, as with 143"
-    )
+def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
+    """The verdict, how much went wrong, and what was compared, left out and not tried: four lines at most."""
+    return "\n".join(_head(swept, found))
 
 
 def tried_text(swept: Swept) -> str:
@@ -114,210 +90,243 @@ def mutants_lines(swept: Swept) -> list[str]:
     return [*_notes(swept), *_mutants(swept)]
 
 
-def _lines(swept: Swept, found: Sequence[FailureClass], kinds: frozenset[Kind]) -> Iterator[str]:
+def command_text(swept: Swept, found: Sequence[FailureClass], repros: Mapping[str, str]) -> str:
+    """The whole report for the command line; *repros* are scripts that were written, by the keys of classes."""
+    return "\n".join(_lines(swept, found, frozenset(Kind), command=True, repros=repros))
+
+
+def _lines(
+    swept: Swept,
+    found: Sequence[FailureClass],
+    kinds: frozenset[Kind],
+    *,
+    command: bool = False,
+    repros: Mapping[str, str] = MappingProxyType({}),
+) -> Iterator[str]:
     yield from _head(swept, found)
     for number, alike in enumerate(found[:CLASSES]):
         yield ""
-        yield from _class_lines(swept, alike, whole=number == 0)
+        repro = repros.get(alike.earliest.key, "")
+        yield from _class_lines(swept, alike, whole=number == 0, command=command, repro=repro)
     if len(found) > CLASSES:
-        yield f"and {_number(found[CLASSES:], 'more class', 'es')}"
+        yield f"and {_number(found[CLASSES:], 'more reason')}"
     yield from _end(swept, kinds)
 
 
-def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
-    """How much went wrong, and what was compared, left out and not tried: four lines at most."""
-    return "\n".join(_head(swept, found))
+# -- the head ----------------------------------------------------------------------------------------------------------
 
 
 def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
-    yield _headline(swept, found)
-    yield f"compared: {_compared(swept.compared)}"
+    yield from _verdict(swept, found)
+    about = [f"Compared: {_compared(swept.compared)}."]
     if swept.ignored:
-        yield shortened_line(f"not compared, as it differs from run to run: {'; '.join(swept.ignored)}", 3 * WIDTH)
-    beyond = f"{swept.left_out:,} point{'s' * (swept.left_out != 1)} beyond limit="
-    not_tried = [beyond] if swept.left_out else []
+        about.append(
+            shortened_line(f"Not compared, as it differs from run to run: {'; '.join(swept.ignored)}.", 3 * WIDTH)
+        )
+    not_tried = [f"{swept.left_out:,} point{'s' * (swept.left_out != 1)} beyond limit="] if swept.left_out else []
+    not_tried += swept.about_effects
+    has_files = bool(swept.compared.files or swept.compared.tables)
+    if has_files and "forced" in swept.hows and not any(how.startswith("power") for how in swept.hows):
+        about.append("Power loss not tried.")
+    yield f"  {' '.join(about)}"
     if swept.incomplete:
         made = f"{len(swept.runs):,} of {swept.planned:,} interruptions"
-        not_tried.insert(0, f"the sweep ended after {made}, as {swept.incomplete}")
-    not_tried += swept.about_effects
-    is_due = not (found or swept.incomplete) and "forced" in swept.hows
-    is_due &= bool(swept.compared.files or swept.compared.tables)
-    if is_due and not any(how.startswith("power") for how in swept.hows):
-        not_tried.append("power failures (how='power')")
+        not_tried.insert(0, f"the sweep ended after {made}, because {swept.incomplete}")
     if not_tried:
-        yield f"{'incomplete' if swept.incomplete else 'not tried'}: {'; '.join(not_tried)}"
+        yield f"  {'Incomplete' if swept.incomplete else 'Not tried'}: {'; '.join(not_tried)}."
     for first, again in swept.unlike:
         yield f"{first.key} came to something else when it was made again:"
         for run in (first, again):
             wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
-            yield shortened_line(f"  {wrong}; {', then '.join(_attempts(run))}", 2 * WIDTH)
+            ended = ", then ".join(ended_text(each) for each in run.outcome.attempts)
+            yield shortened_line(f"  {wrong}; {ended}", 2 * WIDTH)
         if swept.several_writers:
-            yield "  it depends on the order of the writers"
+            yield "  It depends on the order of the writers."
         else:
-            yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it"
+            yield f"  {SAME}. Where it is, this is a defect of pytest-scf-async: please report it."
 
 
-def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
-    table = list(_table(swept, kinds))
-    if table:
-        yield ""
-        yield "by line of the handler:"
-        yield from table
-    yield ""
-    yield from _what_was_tried(swept)
+def _verdict(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
+    """What the sweep says, in a sentence, and how many of its interruptions say so."""
+    name, runs = swept.function, len(swept.runs)
+    if not runs:
+        yield f"{name} was not interrupted: nothing was tried"
+        return
+    if not found:
+        at = _number(swept.points, "point")
+        yield (
+            f"{name} survives {_all(runs, 'interruption')}, at {at}"
+            if not swept.incomplete
+            else (f"{name} has survived {_number(swept.runs, 'interruption')} so far, at {at}")
+        )
+        return
+    failed = sum(len(alike.runs) for alike in found)
+    yield f"{name} {_what_it_does(found)}:"
+    reasons = "" if failed == 1 else ", all for one reason" if len(found) == 1 else f", for {len(found):,} reasons"
+    yield f"  {failed:,} of {_number(swept.runs, 'interruption')} fail{'s' * (failed == 1)}{reasons}"
+
+
+def _what_it_does(found: Sequence[FailureClass]) -> str:
+    """What is wrong with it in the worst of its classes."""
+    for kinds, text in (
+        (frozenset(_BAD), "does not survive {}"),
+        (frozenset({Kind.LATE}), "takes too long to end after {}"),
+        (frozenset({Kind.DOUBLED}), "does work twice after {}"),
+        (frozenset({Kind.LEFT_BEHIND}), "leaves something behind after {}"),
+    ):
+        of = [alike for alike in found if alike.kinds & kinds]
+        if of:
+            ways = list(dict.fromkeys(_way(alike.earliest) for alike in of))
+            ways = [way for way in ways if way != SECOND or FIRST not in ways]
+            return text.format(" or ".join([", ".join(ways[:-1]), ways[-1]] if ways[:-1] else ways))
+    raise AssertionError
+
+
+def _way(run: SweepRun) -> str:
+    """What it does not survive."""
+    *before, last = run.outcome.plan.steps
+    by = last.by
+    if by.failure is not None:
+        return {"enospc": "a full disk", "eio": "an I/O error", "reset": "a reset connection"}[by.failure]
+    if by.kind == "graceful":
+        return SECOND if before or by.again_us is not None else FIRST
+    text = {"forced": "being killed", "timeout": "its timeout", "power": "a power failure"}[by.kind]
+    return f"{text} after SIGTERM" if before else text
+
+
+def _all(number: int, name: str) -> str:
+    return f"the one {name}" if number == 1 else f"all {number:,} {name}s"
 
 
 def _compared(compared: Compared) -> str:
     stored = [_number(of, name) for of, name in ((compared.files, "file"), (compared.tables, "table")) if of]
     named = [*(f"record {each}" for each in compared.records), *compared.observed]
-    parts = RESULT * compared.result, f"{', '.join(stored)} of run.path" * bool(stored), shortened_list(named, NAMED)
+    parts = RESULT * compared.result, ", ".join(stored), shortened_list(named, NAMED)
     return "; ".join(filter(None, parts)) or "nothing"
-
-
-def _headline(swept: Swept, found: Sequence[FailureClass]) -> str:
-    """How much was tried, and how much of it went wrong."""
-    failed = sum(len(alike.runs) for alike in found)
-    what = f"sweep of {swept.function}: {_number(swept.points, 'point')}, {_number(swept.runs, 'interruption')}"
-    if not swept.runs:
-        return f"{what}: nothing was tried"
-    if not found:
-        return f"{what}, nothing lost"
-    return f"{what}, {failed:,} of them went wrong in {_number(found, 'way')}"
 
 
 def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
     return f"{len(of):,} {name}{plural * (len(of) != 1)}"
 
 
-def _class_lines(swept: Swept, alike: FailureClass, *, whole: bool) -> Iterator[str]:
-    run = alike.earliest
-    yield class_title(alike)
-    if run.point.missing:
-        yield shortened_line(f"  {missing_pattern(run.point)}", WIDTH)
-    for difference in run.differences[:DIFFERENCES]:
-        yield from (shortened_line(f"  {line}", WIDTH) for line in run_difference_lines(difference))
-    if len(run.differences) > DIFFERENCES:
-        yield f"  and {_number(run.differences[DIFFERENCES:], 'more difference')}"
-    neighbours = _neighbours(swept, run)
-    if neighbours:
-        yield shortened_line(f"  {neighbours}", WIDTH)
-    yield shortened_line(f"  events: {', then '.join(_attempts(run))}", WIDTH)
-    if too_well := exits_too_well(swept, run):
-        yield f"  {too_well}"
-    yield f"  repeat it: --scf-async-replay='{run.key}'"
-    if not whole:
+# -- a class -----------------------------------------------------------------------------------------------------------
+
+
+def _class_lines(
+    swept: Swept, alike: FailureClass, *, whole: bool, command: bool = False, repro: str = ""
+) -> Iterator[str]:
+    facts = explained(swept, alike, repro=repro)
+    yield facts.title
+    yield from _indented(alike, facts, whole=whole)
+    yield from _labels(swept, alike, facts, command=command)
+    if whole:
+        yield from _timeline(swept, alike.earliest, facts)
+
+
+def _indented(alike: FailureClass, facts: Explained, *, whole: bool) -> Iterator[str]:
+    yield from (shortened_line(f"  {line}", WIDTH) for line in _difference_lines(alike.earliest))
+    table = list(_effects(facts)) if whole else []
+    if facts.explanation:
+        yield from _wrapped(f"{facts.explanation}{':' if table else '.'}")
+    yield from (shortened_line(f"    {line}", WIDTH) for line in table)
+    if facts.source is not None:
+        yield shortened_line(f"  >{facts.source.line:>4}    {facts.source.text}", WIDTH)
+    if whole and not table and facts.files:
+        yield f"  Files then: {shortened_list(facts.files, NAMED)}."
+    if facts.failed:
+        yield f"  Calls that failed: {shortened_list(facts.failed, NAMED)}."
+    yield from _wrapped(f"{facts.restarts}{':' if facts.errors else '.'}")
+    yield from (shortened_line(f"    {line}", WIDTH) for line in facts.errors[:ERRORS])
+    if len(facts.errors) > ERRORS:
+        yield f"    and in {_number(facts.errors[ERRORS:], 'more way')}"
+    sentences = [f"{text}." for text in (facts.survival, facts.alike) if text]
+    together = " ".join(sentences)
+    for text in [together] if len(together) <= WIDTH - 2 else sentences:
+        yield from _wrapped(text)
+
+
+def _wrapped(text: str) -> list[str]:
+    """A sentence, in as many lines as it needs."""
+    return textwrap.wrap(
+        text,
+        WIDTH,
+        initial_indent="  ",
+        subsequent_indent="    ",
+        break_long_words=False,
+        break_on_hyphens=False,
+    )
+
+
+def _difference_lines(run: SweepRun) -> Iterator[str]:
+    """What is wrong in the end, but for what the restarts say."""
+    finished = [each for each in run.outcome.attempts[1:] if each.status == Status.FINISHED]
+    said = not finished and (len(run.outcome.attempts) > 1 or bool(run.outcome.stuck))
+    shown = [each for each in run.differences if not (said and each.kind is Kind.NEVER_FINISHES)]
+    for difference in shown[:DIFFERENCES]:
+        yield from run_difference_lines(difference)
+    if len(shown) > DIFFERENCES:
+        yield f"and {_number(shown[DIFFERENCES:], 'more difference')}"
+
+
+def _effects(facts: Explained) -> Iterator[str]:
+    """The effects around the interruption, with a mark where that is."""
+    if not facts.effects:
         return
-    source = source_lines(run.point)
-    if source:
-        yield "  source:"
-        yield from (f"    {line}" for line in source)
-    written = shortened_list(run.outcome.written, NAMED) or "nothing"
-    yield shortened_line(f"  files in run.path at the interruption: {written}", WIDTH)
-    if run.outcome.failed:
-        yield shortened_line(f"  calls that failed: {shortened_list(run.outcome.failed, NAMED)}", WIDTH)
-    timeline = run.outcome.timeline.splitlines()
-    if timeline:
-        yield "  timeline of the interrupted event:"
-        left_out = len(timeline) - TIMELINE
-        yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:] if left_out <= 0)
-        if left_out > 0:
-            yield f"    ({left_out:,} {'entry' if left_out == 1 else 'entries'} before these)"
-            yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:])
+    columns = [(each.name, each.call, each.what) for each in facts.effects]
+    widths = [max(len(row[column]) for row in columns) for column in range(3)]
+    sizes = max(len(each.result) for each in facts.effects)
+    places = len({each.place for each in facts.effects}) > 1
+    rows = [
+        f"{name:<{widths[0]}}  {call:<{widths[1]}}  {what:<{widths[2]}}  {each.result:>{sizes}}"
+        + (f"  {each.place}" if places and each.place else "")
+        for (name, call, what), each in zip(columns, facts.effects, strict=True)
+    ]
+    mark = f"{'':<{min(max(map(len, rows)), WIDTH - 40)}}  <- {facts.interruption}"
+    at = facts.interrupted_after or 0
+    yield from (row.rstrip() for row in (*rows[:at], mark, *rows[at:]))
 
 
-def run_difference_lines(difference: Difference) -> list[str]:
-    """One difference of a run: one line, or several for what ``check=`` says."""
-    part = difference.extra[0] if difference.extra else None
-    if difference.effect is EffectKind.EVENTS and part is not None:
-        return [f"never finishes: after {part.where} the work is not done; the last event: {part.value}"]
-    if difference.effect is EffectKind.STOP and part is not None:
-        return [f"late: the event ended {part.value} after SIGTERM, and not {part.where}"]
-    if difference.effect is EffectKind.CHECK and part is not None:
-        lines = f"check failed: {part.value}".splitlines()
-        more = _number(lines[CHECK:], "more line")
-        return [*lines[:CHECK], *([f"  and {more}"] if len(lines) > CHECK else [])]
-    return [difference_text(difference)]
+def _labels(swept: Swept, alike: FailureClass, facts: Explained, *, command: bool) -> Iterator[str]:
+    if facts.fix:
+        yield f"  {'Fix:':<{_LABEL}}{facts.fix}"
+    yield f"  {'Replay:':<{_LABEL}}" + (f"--replay '{facts.key}'" if command else facts.replay)
+    if facts.repro:
+        yield f"  Without this plugin:  sh {facts.repro}"
+    elif not command and may_have_repro(swept, alike):
+        key = alike.earliest.key
+        number = next((at for at, each in enumerate(classes(swept.runs, FAILURES)) if each.earliest.key == key), None)
+        if number is not None:
+            yield f"  {'Repro:':<{_LABEL}}sweep.failures[{number}].write_repro(path)"
 
 
-def _place(point: Point) -> str:
-    return f"{place_text(point)}, {point.seconds:g} s after the event's start"
+def _timeline(swept: Swept, run: SweepRun, facts: Explained) -> Iterator[str]:
+    """That of the interrupted event; not where it was killed and its effects say enough, unless this is a replay."""
+    timeline = facts.timeline.splitlines()
+    is_kill = all(step.by.kind in ("forced", "power") for step in run.outcome.plan.steps)
+    if not timeline or (is_kill and facts.effects and len(swept.runs) > 1):
+        return
+    yield "  Timeline of the interrupted event:"
+    left_out = len(timeline) - TIMELINE
+    if left_out > 0:
+        yield f"    ({left_out:,} {'entry' if left_out == 1 else 'entries'} before these)"
+    yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:])
 
 
-def place_text(point: Point) -> str:
-    """Where an interruption is, and what is done there."""
-    text = point.shown
-    if point.kind in _SHOWN_WITH_TEXT:
-        place = f"{point.file}:{point.line}"
-        where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
-        text = f"{text} ({point.text}{where}{_function(point)})"
-    return text
+# -- the end -----------------------------------------------------------------------------------------------------------
 
 
-def _function(point: Point) -> str:
-    return f", in {point.function}" if point.function else ""
-
-
-def _pass(point: Point) -> str:
-    """A line and which pass of it, in words."""
-    if point.kind in _SHOWN_WITH_TEXT:
-        return _place(point)
-    number = point.found.number if point.kind == "taken" else point.found.turn
-    which = f"{_PASSES[number - 1]} pass" if number <= len(_PASSES) else f"pass {number:,}"
-    first = "" if point.after is None else f"{point.after.shown}, and again at "
-    return f"{first}{point.file}:{point.line}, {which}"
-
-
-def _neighbours(swept: Swept, run: SweepRun) -> str:
-    """Between which points it fails: the nearest ones on both sides at which it survives the same interruption."""
-    if run.point.missing:
-        return ""
-    same = [other for other in swept.runs if _alike(other) == _alike(run)]
-    if len(same) == 1:
-        return ""
-    at = same.index(run)
-    before = next((other for other in reversed(same[:at]) if not other.fails(frozenset(Kind))), None)
-    after = next((other for other in same[at + 1 :] if not other.fails(frozenset(Kind))), None)
-    if before is None and after is None:
-        return "the handler fails at every point that was tried"
-    if before is None:
-        assert after is not None
-        return f"the handler fails from the first point on, and survives at {after.point.shown}"
-    if after is None:
-        return f"the handler survives at {before.point.shown}, and fails at every later point that was tried"
-    return f"the handler fails between {before.point.shown} and {after.point.shown}, and survives at both"
-
-
-def _alike(run: SweepRun) -> tuple[object, ...]:
-    """What is the same for interruptions of which one is the next after another."""
-    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None, run.point.kind == "sync"
-
-
-def _attempts(run: SweepRun) -> Iterator[str]:
-    texts = []
-    for number, attempt in enumerate(run.outcome.attempts):
-        code = "" if attempt.status_code in (0, 200) else f" ({attempt.status_code})"
-        start = "" if not number else " (cold start)" if attempt.cold else " (warm start)"
-        texts.append(f"{attempt.status}{code} after {attempt.seconds:g} s{start}")
-    for text, alike in groupby(texts):
-        times = len(list(alike))
-        yield text if times == 1 else f"{times} times {text}"
-
-
-def source_lines(point: Point) -> list[str]:
-    """The lines of the source around it."""
-    if not point.line:
-        return []
-    path = point.found.file
-    lines = []
-    for number in range(max(point.line - 2, 1), point.line + 3):
-        text = linecache.getline(path, number).rstrip()
-        if text or number == point.line:
-            lines.append(shortened_line(f"{'>' if number == point.line else ' '} {number:4} {text}", WIDTH - 4))
-    return lines
+def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
+    table = list(_table(swept, kinds))
+    if table:
+        yield ""
+        yield "By line:"
+        yield from table
+    yield ""
+    yield from _what_was_tried(swept)
 
 
 def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
-    """The outcomes by line: the handler's windows of vulnerability."""
+    """The outcomes by line: the windows of vulnerability."""
     lines: dict[tuple[str, int], Counter[str]] = {}
     for run in swept.runs:
         if run.point.line:
@@ -334,20 +343,21 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
 
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
-    yield f"tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}"
+    yield f"Tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}."
     if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
-        yield f"  at {swept.forced_only:,} of them this Python does not look for signals: no SIGTERM arrives there"
+        number = f"{swept.forced_only:,}"
+        yield f"  CPython does not check for signals at {number} of these, so SIGTERM cannot be delivered there."
     cold = sum(run.cold for run in swept.runs)
     if cold:
-        yield f"  {cold:,} of the interruptions are graceful ones once more, with a cold start after them"
+        yield f"  {cold:,} graceful stop{'s were' if cold != 1 else ' was'} tried again with a new instance after it."
     yield from _notes(swept)
     if swept.not_reached:
         runs = f"any of {swept.collected:,} runs that collected lines"
         lines = ", ".join(swept.not_reached)
-        yield shortened_line(f"the main thread did not reach these lines in {runs}: {lines}", 2 * WIDTH)
+        yield shortened_line(f"The main thread did not reach these lines in {runs}: {lines}", 2 * WIDTH)
     yield from _mutants(swept)
     each = swept.seconds / max(len(swept.runs), 1)
-    yield f"the sweep took {swept.seconds:.1f} real s, {each * 1000:.1f} ms for each interruption with its resumes"
+    yield f"The sweep took {swept.seconds:.1f} real s: {each * 1000:.1f} ms for each interruption and its restarts."
 
 
 def _notes(swept: Swept) -> Iterator[str]:
@@ -361,7 +371,7 @@ def _mutants(swept: Swept) -> Iterator[str]:
     missed = [outcome.mutant for outcome in swept.mutants if not outcome.noticed]
     count = len(swept.mutants)
     noticed = f"{count - len(missed):,} of {_number(swept.mutants, 'mutant')}"
-    yield f"the sweep noticed {noticed} of the handler's shutdown code"
+    yield f"The sweep noticed {noticed} of the handler's shutdown code"
     for mutant in missed[:MUTANTS]:
         yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
     if len(missed) > MUTANTS:

@@ -24,14 +24,14 @@ from ..errors import CannotEndError, ScfUsageError
 from ..instances.runtimes.program import JOB_PORT, RUN_PATH, image
 from ..lockstep.event import FunctionVersion
 from .comparison import compare
-from .difference_texts import difference_text
+from .difference_texts import difference_text, run_difference_lines
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
 from .interruptions import Interruption
 from .normal_forms import ANY
-from .report import place_text, run_difference_lines, source_lines
 from .run import copy_tree, exit_code
+from .titles import place_text, source_lines
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
@@ -166,8 +166,22 @@ def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
     return run, next(_why_none(evidence, run), "")
 
 
+def may_have_repro(swept: Swept, alike: FailureClass) -> bool:
+    """Whether ``write_repro`` of that class may succeed, as far as is known without a look at its files."""
+    if swept.evidence is None:
+        return False
+    run = next((each for each in alike.runs if each.key in swept.evidence.states), alike.earliest)
+    return next(_why_never(swept.evidence, run), None) is None
+
+
 def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:
     """Why *run* can have no repro."""
+    yield from _why_never(evidence, run)
+    if _has_path(evidence, evidence.states.get(run.key)):
+        yield "the path of the run's directory is in what it writes, and a repro has another one"
+
+
+def _why_never(evidence: Evidence, run: SweepRun) -> Iterator[str]:
     question, attempts = evidence.question, run.outcome.attempts
     if question.function.runtime.bare_command is None:
         yield "only a job, or a handler in Python, can be started without a platform"
@@ -188,8 +202,6 @@ def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:
             yield f"{name}= of the test takes part"
     if run.outcome.done and len(attempts) == 1:
         yield "it says that its work is done, so nobody starts it again, and no start on the directory can fail"
-    if _has_path(evidence, state):
-        yield "the path of the run's directory is in what it writes, and a repro has another one"
 
 
 def _has_path(evidence: Evidence, state: Path | None) -> bool:

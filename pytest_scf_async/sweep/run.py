@@ -10,6 +10,7 @@ from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Se
 from contextlib import AbstractContextManager, closing
 from dataclasses import dataclass, field, replace
 from datetime import datetime
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
@@ -19,12 +20,13 @@ from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
+from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
 from ..protocol.linux import remove_tree
 from ..protocol.shortening import shortened
-from ..report.cause import function_traceback, last_error, short_message
+from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
 from ..report.timeline import exit_text
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
@@ -218,7 +220,10 @@ class Attempt:
     """Simulated seconds from its acceptance to its end."""
     cold: bool
     message: str = ""
-    """Of an event that failed: the last line of its traceback, else of the platform's message."""
+    """Of an event that failed: the line of its traceback that names the exception, else the last one of the platform's
+    message."""
+    place: str = ""
+    """Where that exception came from: the innermost line of user code, as in ``train.py:8``; empty: not known."""
 
 
 @dataclass(frozen=True)
@@ -365,7 +370,7 @@ class Runner:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
             stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
             event._look()
-            return _attempt(event), event._timeline()
+            return _attempt(event, question), event._timeline()
 
     def _made(
         self,
@@ -618,7 +623,7 @@ class Runner:
         return Outcome(
             plan,
             effects,
-            tuple(_attempt(event) for event in run.events),
+            tuple(_attempt(event, self.question) for event in run.events),
             done,
             written,
             tuple(self._points(first)),
@@ -728,18 +733,30 @@ def _interrupt(stage: Stage, event: AsyncEvent, by: Interruption) -> None:
             event.terminate(grace_shutdown=gracefully, when="now")
 
 
-def _attempt(event: AsyncEvent) -> Attempt:
+def _attempt(event: AsyncEvent, question: Question) -> Attempt:
     known = event._event
     end_us = known.record.end_us
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
-    text = function_traceback(known) or short_message(known)
+    trace = function_traceback(known)
+    message = exception_line(trace) if trace else short_message(known).strip()
     if known.function.runtime.is_job and known.exit is not None and known.exit.code:
         written = [line.text for line in known.log if line.source == "Custom" and line.text.strip()]
         ended = exit_text(known.exit) + (f", after it wrote {shortened(written[-1], SHOWN)!r}" if written else "")
-        text = last_error(known) or ended
-    lines = text.strip().splitlines()
-    message = lines[-1] if lines else ""
-    return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message)
+        trace = "\n".join(written[-LAST_LINES:])
+        message = last_error(known) or ended
+    place = innermost(trace, lambda file: _is_of_user(file, question)) if known.status is Status.FAILED else None
+    shown = f"{os.path.basename(place[0])}:{place[1]}" if place else ""
+    return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message, shown)
+
+
+def _is_of_user(file: str, question: Question) -> bool:
+    """Whether a *file* that a traceback names has user code."""
+    for root in question.roots:
+        path = os.path.normpath(os.path.join(root, file))
+        name = os.path.relpath(path, root)
+        if not name.startswith("..") and os.path.isfile(os.path.join(question.roots[0], name)):
+            return not any(fnmatchcase(name, pattern) for pattern in question.exclude)
+    return False
 
 
 def _failure_text(error: Exception) -> str:

@@ -177,6 +177,13 @@ def without_numbers(text: str) -> str:
     return re.sub(r"\d+", "0", text)
 
 
+def place_of(function: str) -> tuple[str, str, int]:
+    """The name of the function, the file and the line of what a record says: ``Path.unlink@export.py:7``."""
+    name, _, place = function.partition("@")
+    file, _, line = place.rpartition(":")
+    return name, file, int(line or 0)
+
+
 def _sequence(effects: Iterable[Effect]) -> list[str]:
     return [without_numbers(effect.text) for effect in effects]
 
@@ -193,6 +200,8 @@ class Missing(NamedTuple):
     is_never_synced: bool
     after: Effect | None
     """The machine was gone right after this effect; None: right before the next one."""
+    is_name: bool = False
+    """What is missing is a name, and not the content of a file."""
 
     @property
     def name(self) -> str:
@@ -275,9 +284,7 @@ class DiskRecord:
         calls: Sequence[Effect | Sync] = self.syncs if kind == "sync" else self.effects
         at, shown = calls[number - 1 : number], without_numbers(text)
         found = next((each.function for each in at if without_numbers(each.text) == shown), "")
-        name, _, place = found.partition("@")
-        file, _, line = place.rpartition(":")
-        return name, file, int(line or 0)
+        return place_of(found)
 
     @property
     def spoke_at(self) -> int:
@@ -296,14 +303,14 @@ class DiskRecord:
     def remarks(self) -> Iterator[str]:
         """What whoever reads a report of it has to know, a sentence each."""
         if self.problems:
-            yield f"effects were not tried: {self.problems[0]}"
+            yield f"kills at effects ({self.problems[0]})"
             return
         writers = _writers(self.effects)
         if len(writers) > 1:
-            yield f"{len(writers)} writers: one order of their changes was tried"
+            yield f"other orders of the changes of {len(writers)} writers"
         mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")
         if files := [path for path in mapped if not path.endswith("-shm")]:
-            yield f"mapped into memory: {', '.join(files)}; its states between system calls are unknown"
+            yield f"the states between system calls of what is mapped into memory ({', '.join(files)})"
         if self.is_daemon:
             yield OF_A_DAEMON
 

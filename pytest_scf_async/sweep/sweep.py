@@ -34,13 +34,14 @@ from .interruptions import FAULTS, How, Interruption, interruptions, power
 from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
 from .mutating import Trial, tried
-from .points import Point, choice, chosen, effect_named, first_difference, first_turns
+from .points import Point, available, choice, chosen, effect_named, first_difference, first_turns
 from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .repro import with_repros
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import OF_A_DAEMON, DiskRecord
+from .surroundings import Surroundings, begun_at_sync, surroundings
 
 if TYPE_CHECKING:
     from .workers import Workers
@@ -51,7 +52,7 @@ _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
 """Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
-_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
+_FEWER = "points='waits' or limit= reduces their number, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -69,14 +70,16 @@ _COMPARE = (
     "run.observe(name=value) after its yield; or give check=; or compares_nothing=True for a handler that only reads"
 )
 _LACKS = ". A job has no terminal, reads nothing from its standard input, and has no rights of another user"
-_OF_A_CONTAINER = "effects were not tried: a container is interrupted in waits and at lines of its log alone"
+_OF_A_CONTAINER = "kills at effects (a container is interrupted only in waits and at lines of its log)"
 _FORCED = Interruption("forced")
 _THINNED = (
-    f"power failures: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
+    f"power loss: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
     "or at the end, not at each effect in between"
 )
 _NAMED_CALLS = ("effect", "sync")
 """The kinds of points of which a finding names the function that has made the call."""
+_AT_EFFECTS = ("effect", "power")
+"""The kinds of points that are at an effect by its number."""
 _TIMED_OUT = 433
 """The status code of an event that has reached its function's timeout (17243)."""
 _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_modules/*")
@@ -297,15 +300,15 @@ class _Sweeper:
         try:
             if not incomplete:
                 unlike = tuple(self._made_again(made))
-                made = self._with_functions(made)
+                made = self._with_surroundings(made)
                 missing = tuple(not_reached(self._runner.question.function.code_to_run().directory, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
-            self._notes.append(f"lines that no run reached are missing, as {STOPPED}")
+            self._notes.append(f"the lines that no run reached are not listed, because {STOPPED}")
         if self._real_kills:
             self._notes.append(
-                f"{self._real_kills:,} kills from the first connect on were real runs, as the handler speaks to another"
-                f" process; they took {self._real_seconds:.1f} real s"
+                f"{self._real_kills:,} kills after the first connect were real runs, because the handler talks to "
+                f"another process; they took {self._real_seconds:.1f} real s"
             )
         tried_at = tuple(dict.fromkeys(run.point for run in made))
         swept = Swept(
@@ -329,6 +332,7 @@ class _Sweeper:
             unlike=unlike,
             several_writers=self._kills is not None and self._kills.has_several_threads,
             is_job=self._is_job,
+            available=() if candidates or not self._choice.include else available(points, self._choice.include),
         )
         if any(run.fails(FAILURES | {Kind.DOUBLED}) for run in made):
             swept = replace(swept, evidence=self._evidence(undisturbed))
@@ -471,7 +475,7 @@ class _Sweeper:
                 ends.update([end] if end else [])
         room = max(self._choice.limit - self._tried, 0)
         if len(cold) > room:
-            self._notes.append(f"limit= leaves {len(cold) - room:,} cold starts after graceful stops out")
+            self._notes.append(f"limit= leaves out {len(cold) - room:,} cold starts after graceful stops")
         self._planned += len(cold[:room])
         return [self._job(number, plan) for number, plan in self._first_failed(cold[:room])]
 
@@ -619,40 +623,73 @@ class _Sweeper:
             elif again is not None and again.outcome.kept is not None:
                 self._states[key] = again.outcome.kept
 
-    def _with_functions(self, made: list[SweepRun]) -> list[SweepRun]:
-        """*made*, where the earliest run of each class that is at an effect names the library's function that has it.
+    def _with_surroundings(self, made: list[SweepRun]) -> list[SweepRun]:
+        """*made*, where the earliest run of each class has the effects around its interruption.
 
-        One more run, which is slower, knows all of those that come after the same SIGTERM, or after none.
+        Of a handler in Python one more run, which is slower, names the library's functions that its lines have called
+        in each effect of all of those that come after the same SIGTERM, or after none. So it does where the interrupted
+        event has gone on after a SIGTERM, in a run for each.
         """
-        if self._request.until is not None or not self._runner.question.function.runtime.has_places:
+        if self._request.until is not None or not self._runner.question.function.runtime.can_be_recorded:
             return made
-        earliest = [alike.earliest for alike in classes(made, FAILURES | {Kind.DOUBLED})[:_REPEATED]]
-        records: dict[tuple[Step, ...], DiskRecord] = {}
-        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest if run.point.kind in _NAMED_CALLS):
-            record = None if self._is_late() else self._record_with_functions(steps)
-            if record is not None:
-                records[steps] = record
-        named = []
-        for run in made:
-            point = run.point
-            known = records.get(run.outcome.plan.steps[:-1]) if point.kind in _NAMED_CALLS else None
-            function, file, line = (
-                ("", "", 0) if known is None else known.function_at(point.kind, point.found.number, point.found.text)
+        by_kinds = (classes(made, kinds) for kinds in (FAILURES, FAILURES | {Kind.DOUBLED}, frozenset(Kind)))
+        earliest = {alike.earliest.key: alike.earliest for found in by_kinds for alike in found[:_REPEATED]}
+        records: dict[tuple[Step, ...], tuple[DiskRecord | None, int]] = {}
+        for steps in dict.fromkeys(run.outcome.plan.steps[:-1] for run in earliest.values()):
+            records[steps] = self._record_around(steps)
+        return [
+            replace(
+                run,
+                point=self._with_function(run.point, records.get(run.outcome.plan.steps[:-1], (None, 0))[0]),
+                nearby=self._nearby(run, records) if run.key in earliest else None,
             )
-            if function:  # the last point before it may be of a listener that has interrupted the line
-                file = point.file if point.file.endswith(file) else file
-                point = replace(point, function=function, file=file, line=line)
-            named.append(replace(run, point=point))
-        return named
+            for run in made
+        ]
 
-    def _record_with_functions(self, steps: tuple[Step, ...]) -> DiskRecord | None:
+    @staticmethod
+    def _with_function(point: Point, record: DiskRecord | None) -> Point:
+        """*point*, where it is an effect, with the library's function that has it."""
+        if record is None or point.kind not in _NAMED_CALLS:
+            return point
+        function, file, line = record.function_at(point.kind, point.found.number, point.found.text)
+        if not function:
+            return point
+        # the last point before it may be of a listener that has interrupted the line
+        return replace(point, function=function, file=point.file if point.file.endswith(file) else file, line=line)
+
+    def _nearby(
+        self, run: SweepRun, records: Mapping[tuple[Step, ...], tuple[DiskRecord | None, int]]
+    ) -> Surroundings | None:
+        """The effects around the interruption of *run*; *records* are of what was before it, by its steps."""
+        plan, point, found = run.outcome.plan, run.point, run.point.found
+        before, stopped_at = records.get(plan.steps[:-1], (None, 0))
+        if plan.steps[-1].by.kind == "graceful" and not self._ends_at_default(plan):
+            record, begun = (None, 0) if run.outcome.stuck else self._record_around(plan.steps)
+            return None if record is None else surroundings(record, begun, resumes=True, named=before)
+        if before is None or not (self._runner.question.function.runtime.has_places or point.kind in _AT_EFFECTS):
+            return None
+        if point.kind == "sync":
+            return surroundings(before, begun_at_sync(before, found.number))
+        also = 0 if point.unsynced is None else point.unsynced.number
+        begun = found.number - 1 if point.kind in _AT_EFFECTS else found.effects
+        return surroundings(before, begun, also=also, stopped_at=stopped_at if plan.steps[:-1] else None)
+
+    def _record_around(self, steps: tuple[Step, ...]) -> tuple[DiskRecord | None, int]:
+        """A record of a run with these interruptions, and how many effects it had begun when the last one came.
+
+        None: it cannot be had.
+        """
         question = replace(self._runner.question, check=None, done=None, attempts=0)
+        known = self._kills.record if self._kills is not None and not steps else None
+        if (known is not None and not question.function.runtime.has_places) or self._is_late():
+            return known, 0
         runner = Runner(question, self._bench.stages, self._runner.path, self._bench.scratch)
         try:
-            named = Plan(steps, collects=True, recorded=True, syncs=True, functions=True)
-            return runner.run(named, lambda _: True).record
+            made = runner.run(Plan(steps, collects=True, recorded=True, syncs=True, functions=True), lambda _: True)
         except (NotReachedError, CannotEndError):
-            return None
+            return known, 0
+        record = made.record if made.record is not None and not made.record.problems else known
+        return record, made.effects_before_stop
 
     def _evidence(self, undisturbed: Outcome) -> Evidence:
         """What repros of the findings are made of."""
@@ -704,7 +741,7 @@ class _Sweeper:
         notes = list(swept.notes)
         function = self._runner.question.function
         if swept.incomplete or stopped:
-            notes.append(f"no mutants were tried, as {swept.incomplete or STOPPED}")
+            notes.append(f"no mutants were tried, because {swept.incomplete or STOPPED}")
         elif self._guide.shard is not None:
             notes.append("a shard tries no mutants: they are compared with all runs")
         else:
@@ -716,7 +753,7 @@ class _Sweeper:
                         outcomes.append(each)
             except KeyboardInterrupt:
                 stopped = True
-                notes.append(f"not all mutants were tried, as {STOPPED}")
+                notes.append(f"not all mutants were tried, because {STOPPED}")
         swept = replace(
             swept,
             mutants=tuple(outcomes),
@@ -785,7 +822,7 @@ class _Sweeper:
             self._require_same_effects(first, third)
         if at is not None:
             self._notes.append(
-                f"with another start time and other request ids the handler takes another way from point {at + 1} on"
+                f"with another start time and other request ids the handler takes another path from point {at + 1} on"
             )
         self._reaches(first)
         self._reaches(second)
@@ -847,7 +884,7 @@ class _Sweeper:
                 raise ScfUsageError(f"sweep: {left}, and a sweep does not see {OF_A_DAEMON}")
             is_told = self._request.question.function.runtime.takes_run_path
             why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path, is_told=is_told)
-            raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")
+            raise ScfUsageError(f"sweep: nothing that function {self._name!r} does is compared: {why}. {_COMPARE}")
 
     def _require_finished(self, outcome: Outcome) -> None:
         first, codes = outcome.attempts[0], self._request.question.done_codes
@@ -865,9 +902,10 @@ class _Sweeper:
                 f"sweep: function {self._name!r} writes to {shared['path']}, which all runs would share; have it write "
                 "to run.path, which each run has for itself: each_run yields {'OUT': str(run.path)}"
             )
+        where = f" at {first.place}" if first.place else ""
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}), and a "
-            f"sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where}, "
+            f"and a sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:
@@ -876,7 +914,7 @@ class _Sweeper:
             return
         shown = [points[at].label if at < len(points) else "its end" for points in (one.points, other.points)]
         raise ScfUsageError(
-            f"sweep: function {self._name!r} does not do the same in each run: run 1 reached {len(one.points):,} "
+            f"sweep: function {self._name!r} does not behave the same in each run: run 1 reached {len(one.points):,} "
             f"points, run 2 {len(other.points):,}; the first difference is point {at + 1}: {shown[0]} in run 1, "
             f"{shown[1]} in run 2. {SAME}"
         )
@@ -888,9 +926,9 @@ class _Sweeper:
         found = [outcome.record.effects for outcome in (one, other) if outcome.record is not None]
         shown = [effects[at].text if at < len(effects) else "its end" for effects in found]
         raise ScfUsageError(
-            f"sweep: function {self._name!r} does not do the same in each run: run 1 had {len(found[0]):,} effects, "
-            f"run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, {shown[1]} in run "
-            f"2. {SAME}"
+            f"sweep: function {self._name!r} does not behave the same in each run: run 1 had {len(found[0]):,} "
+            f"effects, run 2 {len(found[1]):,}; the first difference is effect#{at + 1}: {shown[0]} in run 1, "
+            f"{shown[1]} in run 2. {SAME}"
         )
 
     # -- what is run ---------------------------------------------------------------------------------------------------
@@ -906,7 +944,7 @@ class _Sweeper:
         self._tried = len(set().union(*map(self._needs, picked)))
         for how in self._hows:
             if not any(self._applies(how, point) for point in tried):
-                self._about_effects.append(f"{how.name}: the handler came to no point for it")
+                self._about_effects.append(f"{how.name} (the handler reached no point for it)")
         plans = []
         for point in picked:
             for how in self._hows:
@@ -1010,7 +1048,7 @@ class _Sweeper:
                 self._leave_out(plan)
                 return None
             raise ScfUsageError(
-                f"sweep: function {self._name!r} does not do the same in each run: it did not come to "
+                f"sweep: function {self._name!r} does not behave the same in each run: it did not come to "
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
         return outcome
@@ -1034,7 +1072,7 @@ class _Sweeper:
         return self._killed_for_real(plan)
 
     def _leave_out(self, plan: Plan) -> None:
-        self._notes.append(f"{plan.key} is left out: this time the run did not come to its point")
+        self._notes.append(f"{plan.key} was left out: this time the run did not reach its point")
 
     def _killed_for_real(self, plan: Plan) -> Outcome:
         began = REAL.monotonic()

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import os
 from collections import Counter
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+from ..sweep.difference_texts import run_difference_lines
 from ..sweep.differences import Kind
+from ..sweep.explanation import EffectLine, Explained, explained
 from ..sweep.findings import FAILURES, FailureClass, SweepRun, Swept, classes
-from ..sweep.report import class_title, run_difference_lines, sweep_text
+from ..sweep.report import sweep_text
 
 if TYPE_CHECKING:
     from ..sweep.points import Point
@@ -40,7 +43,7 @@ def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | 
         "failed": len(failed),
         "seconds": round(swept.seconds, 3),
         "heat": _heat(swept, place_at, file_of),
-        "classes": [_class(alike, place_at) for alike in found],
+        "classes": [_class(swept, alike, place_at) for alike in found],
         "pairs": [_pair(*both) for both in swept.unlike],
     }
 
@@ -83,27 +86,37 @@ def _place(point: Point, place_at: PlaceAt) -> int | None:
     return place_at(point.found.file, point.line) if point.line and point.found.file else None
 
 
-def _class(alike: FailureClass, place_at: PlaceAt) -> Facts:
-    run, (_, *others) = alike.earliest, alike.runs
+def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt) -> Facts:
+    known = explained(swept, alike)
+    source = known.source
     return {
-        "title": class_title(alike),
-        "kinds": sorted(kind.value for kind in alike.kinds),
-        "how": run.how,
-        "runs": len(alike.runs),
-        "place": _place(run.point, place_at),
-        "explanation": None,
-        "effects": [],
-        "killed_after": None,
-        "attempts": [_attempt(number, each) for number, each in enumerate(run.outcome.attempts)],
-        "differences": _differences(run),
-        "files": list(run.outcome.written),
-        "timeline": run.outcome.timeline,
-        "survives": None,
-        "fix": None,
-        "replay": f"pytest --scf-async-replay='{run.key}'",
-        "repro": None,
-        "others": [each.key for each in others[:MOST_OTHERS]],
+        "title": known.title,
+        "kinds": list(known.kinds),
+        "how": known.how,
+        "runs": known.runs,
+        "place": _place(alike.earliest.point, place_at) if source is None else place_at(source.path, source.line),
+        "explanation": known.explanation or None,
+        "effects": [_effect(each, known, place_at) for each in known.effects],
+        "killed_after": known.interrupted_after,
+        "attempts": [_attempt(number, each) for number, each in enumerate(known.attempts)],
+        "differences": list(known.differences),
+        "files": list(known.files),
+        "timeline": known.timeline,
+        "survives": known.survival or None,
+        "fix": known.fix or None,
+        "replay": known.replay,
+        "repro": known.repro or None,
+        "others": list(known.others[:MOST_OTHERS]),
     }
+
+
+def _effect(effect: EffectLine, known: Explained, place_at: PlaceAt) -> list[Any]:
+    """An effect with its call and what it is about, what its file has after it, and its place."""
+    file, _, line = effect.place.rpartition(":")
+    path = "" if known.source is None else known.source.path
+    is_there = line.isdecimal() and os.path.basename(path) == os.path.basename(file)
+    place = place_at(path, int(line)) if is_there else None
+    return [effect.name, f"{effect.call} {effect.what}".strip(), effect.result, place]
 
 
 def _attempt(number: int, attempt: Attempt) -> list[str]:

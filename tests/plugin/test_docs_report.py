@@ -60,7 +60,7 @@ def swept(lines: list[str]) -> list[str]:
     On a machine that is busy with other tests it may take so long that it says how its runs become fewer.
     """
     text = re.sub(r" *\b\d[\d,.]*(?= (points?|interruptions?|of|real s|ms)\b)", " …", "\n".join(reported(lines)))
-    lines = [line for line in text.splitlines() if "points='waits' or limit= make fewer" not in line]
+    lines = [line for line in text.splitlines() if "points='waits' or limit= reduces their number" not in line]
     return [re.sub(r"(?<= lost )\d+$", "…", line).rstrip() for line in lines]
 
 
@@ -72,15 +72,16 @@ def test_the_reports_of_the_page_on_the_sweep_are_true(
     forget_modules(monkeypatch, files)
     assert swept(failure_of(pytester, "test_convert.py")) == swept(report)
 
-    (key,) = {line for line in report if "forced@convert.py:31#1'" in line and "graceful" not in line}
-    again = failure_of(pytester, "test_convert.py", key.partition(": ")[2].replace("'", ""))
-    assert again[2] == "E   AssertionError: sweep of convert: 1 point, 1 interruption, 1 of them went wrong in 1 way"
+    (replay,) = [line for line in report if "Replay:  pytest " in line]
+    again = failure_of(pytester, "test_convert.py", replay.partition("pytest ")[2].replace("'", ""))
+    verdict = ["E   AssertionError: convert does not survive being killed:", "E     1 of 1 interruption fails"]
+    assert again[2:4] == verdict
 
     with (pytester.path / "test_fixed.py").open("a", encoding="utf-8") as test:
         test.write("    print()\n    print(sweep.report)\n")
     done = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-s", "test_fixed.py")
     done.assert_outcomes(passed=1)
-    first = next(n for n, line in enumerate(done.outlines) if line.startswith("sweep of fixed"))
+    first = next(n for n, line in enumerate(done.outlines) if line.startswith("fixed survives"))
     assert swept(done.outlines[first : first + len(survived)]) == swept(survived)
 
     capsys.readouterr()

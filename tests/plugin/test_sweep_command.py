@@ -81,12 +81,15 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     assert sweep("--how=forced") == 1
     output = capsys.readouterr().out
     lines = output.splitlines()
-    assert lines[:4] == [
-        "lost: file row, when the handler is interrupted (forced) at loses.py:8, first pass",
-        "sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
-        "compared: result; 2 files of run.path",
-        f"repeat it with --replay '{LOST}', and see all of it with --report",
+    assert lines[:6] == [
+        "loses does not survive being killed:",
+        "  1 of 7 interruptions fails",
+        "  Compared: result; 2 files. Power loss not tried.",
+        "",
+        "LOST: killed before loses.py:8",
+        "  lost: file row",
     ]
+    assert {f"  Replay:  --replay '{LOST}'", "The whole report: --report"} < set(lines)
     assert pasted(output).splitlines() == [
         "def test_loses_is_interrupted_anywhere(scf_runtime):",
         '    function = scf_runtime.deploy("handlers/loses.py:main_handler")',
@@ -100,15 +103,16 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     loses.makepyfile(test_pasted=pasted(output))
     result = loses.runpytest_inprocess("test_pasted.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"E *AssertionError: {lines[1]}", "E *lost: file row", f"E *repeat it: *'{LOST}'"])
+    result.stdout.fnmatch_lines([f"E *AssertionError: {lines[0]}", "E *lost: file row", f"E *Replay: *'{LOST}'"])
 
 
 def test_a_power_failure_is_given_by_its_name(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     write_handler(loses, NOT_SYNCED)
     assert sweep("--how=power,posix", "--json=facts.json") == 1
     output = capsys.readouterr().out
-    where = "(power,posix) at end-2 (the end; row is never synced"
-    assert output.startswith(f'lost: line "row" of row, when the handler is interrupted {where}')
+    assert output.startswith("loses does not survive a power failure:\n")
+    assert '\nLOST: power lost at the end\n  lost: line "row" of row\n  row is never synced:\n' in output
+    assert "  Replay:  --replay 'power,posix@end-2'" in output
     assert "from pytest_scf_async import power\n" in pasted(output)
     assert '{"OUT": str(run.path)}' in pasted(output)
     assert 'how=power("posix"))' in pasted(output)
@@ -153,14 +157,14 @@ def test_all_options_are_in_the_test(loses: pytest.Pytester, capsys: pytest.Capt
     loses.makepyfile(test_pasted=pasted(output))
     result = loses.runpytest_inprocess("test_pasted.py")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines([f"E *AssertionError: {output.splitlines()[1]}"])
+    result.stdout.fnmatch_lines([f"E *AssertionError: {output.splitlines()[0]}"])
 
 
 def test_what_is_ignored_is_not_compared(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--how=forced", "--ignore=*.log") == 1
     capsys.readouterr()
     assert sweep("--how=forced", "--ignore=*.log", "--ignore=r*") == 0
-    assert "nothing lost" in capsys.readouterr().out
+    assert capsys.readouterr().out.startswith("loses survives all ")
 
 
 STOPS = """
@@ -190,7 +194,7 @@ def test_mutants_are_tried_where_it_is_asked(loses: pytest.Pytester, capsys: pyt
     whole = capsys.readouterr().out
     said = [line for line in output.splitlines() if "mutant" in line]
     assert len(said) == 1
-    assert re.fullmatch(r"the sweep noticed \d of \d mutants of the handler's shutdown code", said[0])
+    assert re.fullmatch(r"The sweep noticed \d of \d mutants of the handler's shutdown code", said[0])
     assert whole.splitlines().count(said[0]) == 1
     assert code == 0
     write_handler(loses, KEEPS)
@@ -203,12 +207,11 @@ def test_of_a_handler_that_survives_it_says_what_was_compared_and_tried(
 ) -> None:
     write_handler(loses, KEEPS)
     assert sweep("--how=forced") == 0
-    first, compared, not_tried, tried = capsys.readouterr().out.splitlines()
-    number = re.fullmatch(r"sweep of loses: (\d+) points, \1 interruptions, nothing lost", first)
+    first, compared, tried = capsys.readouterr().out.splitlines()
+    number = re.fullmatch(r"loses survives all (\d+) interruptions, at \1 points", first)
     assert number is not None
-    assert compared == "compared: result; 1 file of run.path"
-    assert not_tried == "not tried: power failures (how='power')"
-    assert tried == f"tried: {number[1]} of {number[1]} points, with how=forced"
+    assert compared == "  Compared: result; 1 file. Power loss not tried."
+    assert tried == f"Tried: {number[1]} of {number[1]} points, with how=forced."
 
 
 def test_what_is_done_twice_is_a_failure_where_it_is_asked(
@@ -224,21 +227,23 @@ def test_what_is_done_twice_is_a_failure_where_it_is_asked(
 
 def test_what_was_interrupted_nowhere_is_a_failure(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--include=other.py") == 1
-    assert capsys.readouterr().out.startswith("the sweep of loses interrupted nothing: the handler has ")
+    output = capsys.readouterr().out
+    assert output.startswith("the sweep of loses interrupted nothing: the handler has ")
+    assert "include= matches none of these: loses.py:5-9 (main_handler)" in output
 
 
 def test_one_run_is_repeated(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--replay", LOST) == 1
     output = capsys.readouterr().out
-    assert output.startswith("sweep of loses: 1 point, 1 interruption, 1 of them went wrong in 1 way\n")
-    assert "timeline of the interrupted event:" in output
+    assert output.startswith("loses does not survive being killed:\n  1 of 1 interruption fails\n")
+    assert "Timeline of the interrupted event:" in output
     assert sweep("--replay", "forced@loses.py:5#1") == 0
 
 
 def test_the_whole_report(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--report", "--how=forced") == 1
     output = capsys.readouterr().out
-    assert "by line of the handler:\n  loses.py:8 " in output
+    assert "By line:\n  loses.py:8 " in output
     assert "\n\nThis test fails in the same way:\n" in output
 
 
@@ -261,7 +266,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),
         (["--ignore", "/tmp/a"], "ignore=*: '/tmp/a' is an absolute path, *"),
-        (["--ignore", "*"], "sweep: nothing is compared that function 'loses' does: all that it leaves is left out, *"),
+        (["--ignore", "*"], "sweep: nothing that function 'loses' does is compared: all that it leaves is left out, *"),
         (["--compares-nothing"], "sweep: compares_nothing=True, and something that *: mark, row; leave *"),
         (["--limit", "0"], "limit=0 is not valid: it is a whole number of runs and resumes, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
@@ -299,7 +304,7 @@ def test_a_handler_that_is_not_there(loses: pytest.Pytester, capsys: pytest.Capt
 def test_it_is_a_command(loses: pytest.Pytester) -> None:
     result = loses.run(sys.executable, "-m", "pytest_scf_async", "sweep", CODE, "--how=forced")
     assert result.ret == 1
-    assert result.outlines[0] == "lost: file row, when the handler is interrupted (forced) at loses.py:8, first pass"
+    assert result.outlines[0] == "loses does not survive being killed:"
     assert result.errlines == []
 
 
@@ -345,9 +350,9 @@ def test_a_signal_ends_it_with_what_is_known(loses: pytest.Pytester, name: str, 
     result = loses.run(sys.executable, script, "sweep", CODE, "--how=forced", "--json=facts.json")
     assert result.ret == code
     assert result.outlines[:3] == [
-        "sweep of loses: 3 points, 3 interruptions, nothing lost",
-        "compared: result; 2 files of run.path",
-        "incomplete: the sweep ended after 3 of 7 interruptions, as Ctrl-C or SIGTERM came",
+        "loses has survived 3 interruptions so far, at 3 points",
+        "  Compared: result; 2 files. Power loss not tried.",
+        "  Incomplete: the sweep ended after 3 of 7 interruptions, because Ctrl-C or SIGTERM arrived.",
     ]
     facts = json.loads((loses.path / "facts.json").read_text(encoding="utf-8"))
     assert (len(facts["runs"]), facts["planned"]) == (3, 7)
@@ -362,6 +367,9 @@ def test_a_signal_before_the_first_interruption(
     before = signal.getsignal(signal.SIGTERM)
     monkeypatch.setattr(ScfRuntime, "deploy", deploy)
     assert sweep("--how=forced", "--json=facts.json") == 130
-    assert capsys.readouterr().err == "python -m pytest_scf_async: nothing is known yet, as Ctrl-C or SIGTERM came\n"
+    assert (
+        capsys.readouterr().err
+        == "python -m pytest_scf_async: nothing is known yet, because Ctrl-C or SIGTERM arrived\n"
+    )
     assert signal.getsignal(signal.SIGTERM) is before
     assert not (loses.path / "facts.json").exists()

@@ -37,7 +37,7 @@ def with_cache(sweeps: pytest.Pytester) -> pytest.Pytester:
 # -- replay ------------------------------------------------------------------------------------------------------------
 
 
-TRIED = "tried: 1 of 7 points, with how=forced"
+TRIED = "Tried: 1 of 7 points, with how=forced."
 """A line that each whole report has once."""
 
 
@@ -46,7 +46,7 @@ def test_the_report_of_one_run_that_passes_is_shown(sweeps: pytest.Pytester) -> 
     result.assert_outcomes(passed=1)
     assert order(sweeps) == ["loses.py:5#1"]
     report = result.stdout.str().partition("test_it.py::test_it: ")[2].partition("=====")[0]
-    assert report.startswith("sweep of loses: 1 point, 1 interruption, nothing lost\n")
+    assert report.startswith("loses survives the one interruption, at 1 point\n")
     assert report.splitlines().count(TRIED) == 1
     assert "limit=" not in report
 
@@ -91,7 +91,7 @@ def test_the_report_of_one_run_that_fails_is_shown_once(
     result.assert_outcomes(**outcomes)
     assert order(sweeps) == ["loses.py:8#1"]
     assert result.stdout.str().count(TRIED) == 1
-    assert result.stdout.str().count("timeline of the interrupted event:") == 1
+    assert result.stdout.str().count("Timeline of the interrupted event:") == 1
 
 
 @ALONE_AND_WITH_A_WORKER

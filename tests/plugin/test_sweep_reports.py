@@ -98,7 +98,7 @@ def test_the_failure_is_at_the_tests_own_line(sweeps: pytest.Pytester) -> None:
     result = sweeps.runpytest_inprocess()
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        [">*sweep(scf_runtime).assert_survives()", "E *AssertionError: sweep of loses: 7 points, *"]
+        [">*sweep(scf_runtime).assert_survives()", "E *AssertionError: loses does not survive being killed:"]
     )
     assert "sweep.py" not in result.stdout.str()
 
@@ -116,10 +116,11 @@ def test_each_class_is_a_subtest_where_the_test_has_them(sweeps: pytest.Pytester
     result = sweeps.runpytest_inprocess("-rA")
     result.assert_outcomes(failed=3)
     for how in ("forced", "timeout"):
-        title = f"lost ({how}, 1 interruption), first at loses.py:8#1, 0 s after the event's start"
+        title = f"LOST: {'killed' if how == 'forced' else 'timed out'} before loses.py:8"
         result.stdout.fnmatch_lines([f"_* test_it [[]{title}[]] _*"])
-        assert result.stdout.str().count(f"repeat it: --scf-async-replay='{how}@loses.py:8#1'") == 1
-    result.stdout.fnmatch_lines(["E *AssertionError: sweep of loses: 7 points, 14 interruptions, 2 of them *"])
+        assert result.stdout.str().count(f"Replay:  pytest --scf-async-replay='{how}@loses.py:8#1'") == 1
+    verdict = ["E *AssertionError: loses does not survive being killed or its timeout:", "E *  2 of 14 interruptions *"]
+    result.stdout.fnmatch_lines(verdict, consecutive=True)
     assert "reached" not in result.stdout.str()
     assert "hidden" not in result.stdout.str()
 
@@ -137,12 +138,12 @@ def test_points_beyond_the_limit_are_told_and_those_of_other_shards_are_not_amon
 
         def test_limit(scf_runtime):
             report = sweep(scf_runtime, limit=2).report
-            assert "not tried: 1 point beyond limit=" in report
-            assert "tried: 6 of 7 points, with how=forced" in report
+            assert "Not tried: 1 point beyond limit=." in report
+            assert "Tried: 6 of 7 points, with how=forced" in report
 
         def test_shard(scf_runtime):
             report = sweep(scf_runtime).report
-            assert "tried: 4 of 7 points, with how=forced" in report
+            assert "Tried: 4 of 7 points, with how=forced" in report
             assert "limit=" not in report
         """
     )
@@ -212,8 +213,8 @@ def test_ctrl_c_ends_the_session_and_shows_what_is_known(project: pytest.Pyteste
     result.stdout.fnmatch_lines(
         [
             "*scf async: what the sweep has found so far*",
-            "sweep of loses: 5 points, 5 interruptions, nothing lost",
-            "incomplete: the sweep ended after 5 of 7 interruptions, as Ctrl-C or SIGTERM came",
+            "loses has survived 5 interruptions so far, at 5 points",
+            "  Incomplete: the sweep ended after 5 of 7 interruptions, because Ctrl-C or SIGTERM arrived.",
             "*KeyboardInterrupt*",
         ]
     )
@@ -237,8 +238,9 @@ def test_it_ends_before_the_time_of_the_test_does(project: pytest.Pytester, meth
     assert order(project) == MADE[:2]
     result.stdout.fnmatch_lines(
         [
-            "E *AssertionError: sweep of loses: 6 points, 6 interruptions, 1 of them went wrong in 1 way",
-            "E *incomplete: the sweep ended after 6 of 7 interruptions, as the time limit of the test was near",
+            "E *AssertionError: loses does not survive being killed:",
+            "E *  1 of 6 interruptions fails",
+            "E *Incomplete: the sweep ended after 6 of 7 interruptions, because the time limit of the test was near.",
         ]
     )
 
@@ -264,7 +266,7 @@ def test_whose_time_is_over_before_it_begins_is_incomplete(project: pytest.Pytes
     result = run_forked(project, "--timeout=100")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["E *incomplete: the sweep ended after 1 of 7 interruptions, as the time limit of the test was near"]
+        ["E *Incomplete: the sweep ended after 1 of 7 interruptions, because the time limit of the test was near."]
     )
 
 
@@ -325,7 +327,7 @@ def test_what_plugins_give_is_compared_as_a_final_state(project: pytest.Pytester
     project.syspathinsert()
     result = project.runpytest_inprocess("-p", "another")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["E *diverged: observed rows in the store is 0 in place of 1"])
+    result.stdout.fnmatch_lines(["E *diverged: observed rows in the store is 0 instead of 1"])
     assert "observed events" not in result.stdout.str()
 
 
@@ -371,9 +373,10 @@ def test_without_a_tracer_kills_are_real_runs_and_the_report_says_so(project: py
     assert order(project) == LABELS
     result.stdout.fnmatch_lines(
         [
-            "E *AssertionError: sweep of loses: 7 points, 7 interruptions, 1 of them went wrong in 1 way",
-            "E *effects were not tried: ptrace: Operation not permitted",
-            "E *lost (forced, 1 interruption), first at loses.py:8#1*",
+            "E *AssertionError: loses does not survive being killed:",
+            "E *  1 of 7 interruptions fails",
+            "E *  Not tried: kills at effects (ptrace: Operation not permitted).",
+            "E *LOST: killed before loses.py:8",
         ]
     )
 

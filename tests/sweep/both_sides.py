@@ -88,7 +88,7 @@ class Sides:
         self.sweep = runtime.sweep(function, {}, each_run=self._each_run, check=self._check)
         self.runs = {run.key: run for run in self.sweep.runs}
         assert facts_of(self.sweep).planned == len(self.runs)
-        assert "effects were not tried" not in self.sweep.report
+        assert "kills at effects" not in self.sweep.report
         # a kill that leaves what another one does is not made by itself, and its check is not called
         alike = {id(run.outcome.effects): self._after[key] for key, run in self.runs.items() if key in self._after}
         self._after |= {

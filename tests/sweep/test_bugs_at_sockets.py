@@ -170,7 +170,7 @@ PAIRS = {
             ask(f"PUT row-{number} written")
             replace("position", str(number + 1))
         """,
-        r"never finishes: .*\n(.*\n)* *files in run.path at the interruption: position \(0 bytes\)",
+        r"\nNEVER FINISHES: killed while job\.py:22 was writing position\n(.*\n)* *effect#\d+ +open +position +0 bytes",
     ),
     "a lock at a server has no owner": Pair(
         """
@@ -191,7 +191,7 @@ PAIRS = {
             ask(f"PUT row-{number} written")
         ask("PUT lock free")
         """,
-        r"never finishes: after 6 events the work is not done",
+        r"\nNEVER FINISHES: SIGTERM (.*\n)* .*[Rr]estarted 5 times, failed 5 times",
     ),
 }
 

@@ -56,7 +56,8 @@ def test_all_passes_of_a_line_are_one_class_whatever_their_files_are_called(
 
     (passes,) = places(sweep)
     assert {"job.py:12#1", "job.py:12#2"} <= set(passes)
-    assert re.search(rf"went wrong in 1 way\n(.*\n)*lost \(forced, {len(passes)} interruptions\)", sweep.report)
+    assert re.search(rf"\n  {len(passes)} of \d+ interruptions fail, all for one reason\n", sweep.report)
+    assert "\nLOST: killed before job.py:5\n" in sweep.report
 
 
 def test_the_fixed_twin_has_no_class(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -103,7 +104,7 @@ def test_a_loss_comes_before_what_is_less_bad_and_earlier(scf_runtime: ScfRuntim
     )
     assert places(sweep) == [["job.py:17#1"], ["job.py:15#1"]]
     assert [kind.value for kind in sweep.failures[1].kinds] == ["diverged"]
-    assert re.search(r"\nlost and diverged \(forced(.*\n)*diverged \(forced", sweep.report)
+    assert re.search(r"\nLOST and DIVERGED: killed (.*\n)*DIVERGED: killed ", sweep.report)
 
 
 STOPS = """
@@ -140,7 +141,8 @@ def test_a_run_that_is_late_as_well_is_in_the_class_of_what_it_loses(scf_runtime
         ("waited#1", False),
     ]
     assert {kind.value for kind in alike.kinds} == {"lost", "late"}
-    assert "\nlost (graceful, 3 interruptions, 2 of them late), first at wait#1" in sweep.report
+    assert "\nLOST: SIGTERM while job.py:14 waited in sleep(10)\n" in sweep.report
+    assert "fail alike: wait#1 (new instance), waited#1; 2 of the 3 are late as well." in sweep.report
     assert "\n  late: the event ended 10 s after SIGTERM, and not within 5 s\n" in sweep.report
 
 
@@ -149,4 +151,5 @@ def test_the_fixed_twin_of_it_is_late_and_no_more(scf_runtime: ScfRuntime, deplo
     sweep = scf_runtime.sweep(deployed(source), each_run=each_run, how="graceful", points="waits", within=5)
 
     assert places(sweep) == [["wait#1", "wait#1"]]  # the second with a cold start after it
-    assert "\nlate (graceful, 2 interruptions), first at wait#1" in sweep.report
+    assert sweep.report.startswith("job takes too long to end after SIGTERM:\n  2 of ")
+    assert "\nLATE: SIGTERM while job.py:14 waited in sleep(10)\n" in sweep.report

@@ -224,10 +224,15 @@ def test_state_that_a_graceful_stop_leaves_in_the_instance_is_lost_on_the_next_c
     with pytest.raises(AssertionError) as failure:
         sweep.assert_survives()
     text = str(failure.value)
-    assert "lost (graceful, then a cold start, " in text
+    assert re.search(r"\nLOST: SIGTERM .*, then a new instance\n", text)
+    assert (
+        "  It survives if the instance is used again: a new one lacks what was in a global, in /tmp or in an open"
+        in text
+    )
+    assert "  Fix:     keep it in a file that outlives the instance\n" in text
     assert 'lost: line "row 0" of rows' in text
-    assert re.search(r"events: FINISHED after \d s, then FINISHED after \d s \(cold start\)", text)
-    assert re.search(r"repeat it: --scf-async-replay='graceful@\S+ cold'", text)
+    assert re.search(r"\n  Ended FINISHED after \d s; restarted once: FINISHED after \d s\.\n", text)
+    assert re.search(r"Replay:  pytest --scf-async-replay='graceful@\S+ cold'", text)
     assert not any(run.kinds for run in sweep.runs if not run.cold)
 
 
@@ -236,10 +241,8 @@ def test_what_is_kept_where_the_next_instance_finds_it_survives(scf_runtime: Scf
 
     sweep.assert_exactly_once()
     assert [run.outcome.attempts[1].cold for run in cold(sweep)] == [True] * len(cold(sweep))
-    assert (
-        f"{len(cold(sweep))} of the interruptions are graceful ones once more, with a cold start after them"
-        in sweep.report
-    )
+    assert f"\n  {len(cold(sweep))} graceful stop" in sweep.report
+    assert re.search(r" graceful stops? (was|were) tried again with a new instance after it\.\n", sweep.report)
 
 
 @pytest.mark.parametrize("kind", RIGHT)
@@ -263,7 +266,7 @@ def test_one_that_needs_the_same_instance_is_wrong_after_a_cold_start_alone(
     reads = kind == "read only"
     sweep = scf_runtime.sweep(function, each_run=with_old_files, how="graceful", compares_nothing=reads)
 
-    with pytest.raises(AssertionError, match=r"\(graceful, then a cold start, "):
+    with pytest.raises(AssertionError, match=r": SIGTERM .*, then a new instance\n"):
         sweep.assert_exactly_once()
     assert {run.cold for run in sweep.runs if {kind.value for kind in run.kinds} - {"left behind"}} == {True}
 
@@ -430,9 +433,10 @@ def test_the_key_of_a_cold_resume_repeats_it_alone(pytester: pytest.Pytester) ->
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E *sweep of job: 1 point, 1 interruption, 1 of them went wrong in 1 way",
-            "E *lost (graceful, then a cold start, 1 interruption), first at wait#2*",
-            "E *repeat it: --scf-async-replay='graceful@wait#2 cold'",
+            "E *job does not survive SIGTERM:",
+            "E *1 of 1 interruption fails",
+            "E *LOST: SIGTERM while job.py:* waited in sleep(*), then a new instance",
+            "E *Replay: *--scf-async-replay='graceful@wait#2 cold'",
         ]
     )
 

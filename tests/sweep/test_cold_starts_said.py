@@ -58,7 +58,7 @@ def code(tmp_path: Path, _installed: None) -> Path:
 
 def said(report: str) -> set[str]:
     """What the lines of *report* say of cold starts, without the seconds."""
-    return {line.partition(" s of ")[2] for line in report.splitlines() if " s of each cold start is " in line}
+    return {line.partition(" s of ")[2] for line in report.splitlines() if " s of each cold start goes into " in line}
 
 
 @pytest.mark.parametrize("preload", [OTHER, LIBRARY])
@@ -66,9 +66,9 @@ def test_a_handler(code: Path, preload: str) -> None:
     with ScfRuntime(ScfSettings(preload=[preload]), lookup=[code]) as runtime:
         function = runtime.deploy(f"{code}/index.py:main_handler")
         sweep = runtime.sweep(function, each_run=each_run, how="forced", points="waits")
-    found = {"each cold start is own.py:2"}
+    found = {"each cold start goes into own.py:2"}
     if preload == OTHER:
-        found.add(f"each cold start is the import at index.py:3: preload={LIBRARY} has it made once for all")
+        found.add(f"each cold start goes into the import at index.py:3: preload={LIBRARY} makes it once for all")
     assert said(sweep.report) == found
 
 
@@ -76,7 +76,7 @@ def test_a_job(code: Path) -> None:
     with ScfRuntime(ScfSettings(preload=[OTHER]), lookup=[code]) as runtime:
         job = runtime.deploy_image(["python", "job.py", "{path}"], cwd=code, port=-1, in_process=True)
         sweep = runtime.sweep(job, each_run=each_run, how="forced", points="waits")
-    text = f"each cold start is the import at job.py:3: preload={LIBRARY} has it made once for all"
+    text = f"each cold start goes into the import at job.py:3: preload={LIBRARY} makes it once for all"
     assert said(sweep.report) == {text}, "what it computes itself is its work"
 
 
@@ -87,7 +87,7 @@ def test_lines_are_added_up_and_slowest_first(tmp_path: Path) -> None:
     index, program = str(file), str(tmp_path / "train.py")
     lines = [(index, 1, 0.2), (index, 2, 0.5), (index, 6, 0.3), (index, 6, 0.3), (program, 1, 9.0)]
     assert list(cold_start_texts(lines, str(tmp_path), program)) == [
-        "0.6 s of each cold start is index.py:6",
-        "0.5 s of each cold start is the import at index.py:2: preload=c has it made once for all",
-        "0.2 s of each cold start is the import at index.py:1: preload=a has it made once for all",
+        "0.6 s of each cold start goes into index.py:6",
+        "0.5 s of each cold start goes into the import at index.py:2: preload=c makes it once for all",
+        "0.2 s of each cold start goes into the import at index.py:1: preload=a makes it once for all",
     ]

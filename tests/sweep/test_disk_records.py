@@ -63,7 +63,7 @@ def test_each_change_is_an_effect_with_its_path(recorded: Records, tmp_path: Pat
         "rmdir a/b",
         "rmdir a",
     ]
-    assert list(record.remarks()) == ["2 writers: one order of their changes was tried"]
+    assert list(record.remarks()) == ["other orders of the changes of 2 writers"]
 
 
 def test_the_next_event_of_the_instance_has_no_effects_in_the_record(
@@ -162,7 +162,7 @@ def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
             open(os.environ["OUT"] + "/file", "w").close()
         """
     )
-    assert list(record.remarks()) == [f"effects were not tried: {record.problems[0]}"]
+    assert list(record.remarks()) == [f"kills at effects ({record.problems[0]})"]
     assert record.problems == ["'pipe' in run.path is a socket, a pipe or a device"]
 
 
@@ -202,7 +202,7 @@ def test_a_file_that_is_mapped_is_looked_at_again(recorded: Records) -> None:
         "mkdir one",
         "mkdir two",
     ]
-    assert list(record.remarks()) == ["mapped into memory: data; its states between system calls are unknown"]
+    assert list(record.remarks()) == ["the states between system calls of what is mapped into memory (data)"]
     assert found[-3:] == [b"\x07", b"\x07\x08", b"\x07\x08"]
 
 

@@ -317,11 +317,12 @@ def test_a_finding_names_the_line_and_the_function(scf_runtime: ScfRuntime, depl
     with pytest.raises(AssertionError) as failure:
         sweep.assert_survives()
     lines = str(failure.value).splitlines()
-    first = "first at effect#1 (open rows, job.py:13, in Path.write_text), 0 s after the event's start"
-    assert f"lost (fault,enospc,lasting, 4 interruptions), {first}" in lines
-    assert "  repeat it: --scf-async-replay='fault,enospc,lasting@effect#1'" in lines
-    assert "  files in run.path at the interruption: nothing" in lines
-    assert "  calls that failed: open rows" in lines
+    assert "  4 of 4 interruptions fail, all for one reason" in lines
+    assert "LOST: disk full when job.py:13 opened rows" in lines
+    assert "  Replay:  pytest --scf-async-replay='fault,enospc,lasting@effect#1'" in lines
+    assert "  Calls that failed: open rows." in lines
+    (here,) = [at for at, line in enumerate(lines) if line.endswith("<- fails here (ENOSPC)")]
+    assert lines[here - 1].split() == ["effect#1", "open", "rows"]
     last = sweep.runs[-1]
     assert (last.point.label, last.point.text, last.point.line) == ("effect#4", "write total", 7)
     assert last.outcome.written == ("rows (3 bytes)", "total (0 bytes)")
@@ -358,7 +359,7 @@ def test_a_finding_at_a_sync_names_them_too(scf_runtime: ScfRuntime, deployed: D
     point = found.earliest.point
     assert (point.label, point.text, point.file, point.line) == ("sync#1", "fsync total", "job.py", 9)
     assert point.function == "os.fsync"
-    assert "first at sync#1 (fsync total, job.py:9, in os.fsync), 0 s after" in sweep.report
+    assert ": I/O error when job.py:9 did fsync total\n" in sweep.report
 
 
 @pytest.mark.parametrize("key", ["fault,enospc@effect#4", "fault,eio,lasting@effect#3", "fault,eio@sync#1"])

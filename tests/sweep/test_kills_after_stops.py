@@ -106,8 +106,8 @@ def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
     )
 
     repeated.assert_outcomes(failed=1)
-    assert "1 interruption, 1 of them went wrong" in repeated.stdout.str()
-    assert f"repeat it: --scf-async-replay='{key[1]}'" in repeated.stdout.str()
+    assert "  1 of 1 interruption fails\n" in repeated.stdout.str()
+    assert f"Replay:  pytest --scf-async-replay='{key[1]}'" in repeated.stdout.str()
 
 
 def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
@@ -170,7 +170,7 @@ def test_limit_counts_them(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     less = scf_runtime.sweep(function, each_run=each_run, points="waits", limit=planned + 1)
 
     assert sum(run.point.kind == "effect" and run.point.after is not None for run in less.runs) <= 1
-    assert re.search(r"not tried: \d+ points beyond limit=", less.report)
+    assert re.search(r"Not tried: \d+ points beyond limit=", less.report)
 
 
 SPEAKS_WHEN_STOPPED = """
@@ -211,7 +211,7 @@ def test_a_kill_in_a_listener_that_speaks_to_a_server_is_a_real_run(
     tried = {run.point.text.partition(" to ")[0].removesuffix(".new") for run in after}
     assert {"send 5 bytes", "write done"} <= tried
     assert all(run.outcome.attempts[0].status == "ABORTED" for run in after)
-    assert " kills from the first connect on were real runs" in sweep.report
+    assert " kills after the first connect were real runs" in sweep.report
     wrong = [run for run in sweep.runs if run.kinds]
     assert bool(wrong) != is_right
     assert {(run.how, run.point.text) for run in wrong} <= {("graceful>forced", "write done")}
@@ -240,4 +240,4 @@ def test_a_real_kill_that_a_run_with_threads_does_not_come_to_is_left_out_with_a
 
     sweep = scf_runtime.sweep(function, each_run=fewer, how="forced")
     sweep.assert_survives()
-    assert "note: forced@effect#6 is left out: this time the run did not come to its point" in sweep.report
+    assert "note: forced@effect#6 was left out: this time the run did not reach its point" in sweep.report

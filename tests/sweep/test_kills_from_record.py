@@ -190,8 +190,8 @@ def test_a_checkpoint_that_is_written_in_place_is_lost_between_its_calls(
     (found,) = sweep.failures
     assert {kind.value for kind in found.kinds} == {"never finishes"}
     assert [run.key for run in found.runs] == [f"forced@effect#{number}" for number in (2, 4, 6)]
-    assert "first at effect#2 (write state.json, job.py:10, in Path.write_text), 1 s after" in sweep.report
-    assert "files in run.path at the interruption: state.json (0 bytes)" in sweep.report
+    assert "\nNEVER FINISHES: killed while job.py:10 was writing state.json\n" in sweep.report
+    assert "\n    effect#1  open   state.json   0 bytes\n" in sweep.report
 
 
 def test_a_new_file_that_takes_its_place_is_not(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -252,7 +252,8 @@ def test_a_handler_is_killed_for_real_from_its_first_connect_on(scf_runtime: Scf
     assert runs["forced@effect#6"].written == ("done (0 bytes)", "first (5 bytes)")
     after = [key for key, outcome in runs.items() if "done" in str(outcome.written) or key == "forced@effect#4"]
     real = re.search(
-        r"\nnote: (\d+) kills from the first connect on were real runs, as .*; they took \d+\.\d real s\n", sweep.report
+        r"\nnote: (\d+) kills after the first connect were real runs, because .*; they took \d+\.\d real s\n",
+        sweep.report,
     )
     assert real is not None
     assert len(after) <= int(real[1]) < len(runs)
@@ -273,13 +274,12 @@ def test_the_head_says_all_that_was_not_tried_in_one_line(scf_runtime: ScfRuntim
         """
     )
     head = scf_runtime.sweep(function, each_run=each_run, how="forced", limit=3).report.splitlines()
-    assert head[1] == "compared: result; 3 files of run.path"
-    assert head[2].startswith("not compared, as it differs from run to run: ")
-    not_tried = (
-        r"not tried: \d+ points? beyond limit=; 2 writers: one order of their changes was tried; power failures .*"
-    )
-    assert re.fullmatch(not_tried, head[3])
-    assert head[4] == ""
+    compared = "  Compared: result; 3 files. Not compared, as it differs from run to run: "
+    assert head[1].startswith(compared)
+    assert head[1].endswith(". Power loss not tried.")
+    not_tried = r"  Not tried: \d+ points? beyond limit=; other orders of the changes of 2 writers\."
+    assert re.fullmatch(not_tried, head[2])
+    assert head[3] == ""
 
 
 def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(

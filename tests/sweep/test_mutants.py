@@ -121,7 +121,7 @@ def test_each_mutant_of_a_shutdown_that_is_needed_is_noticed(
         ("save skipped", line_of(JOBS, "queue.write_text(json.dumps"), True),
     ]
     assert all({kind.value for kind in outcome.run.kinds} == {"lost"} for outcome in sweep.mutants)
-    assert "the sweep noticed 4 of 4 mutants of the handler's shutdown code" in sweep.report.splitlines()
+    assert "The sweep noticed 4 of 4 mutants of the handler's shutdown code" in sweep.report.splitlines()
     assert "not noticed" not in sweep.report
     assert {path: path.read_bytes() for path in tmp_path.rglob("*") if path.is_file()} == before
     assert not list(Path(scratch_of(scf_runtime)).glob("mutant-*"))
@@ -134,7 +134,7 @@ def test_a_mutant_of_a_save_that_is_useless_is_named(scf_runtime: ScfRuntime, de
     registered = line_of(USELESS, "signal.signal")
     assert [outcome.noticed for outcome in sweep.mutants] == [False] * 4
     assert [line for line in sweep.report.splitlines() if "notice" in line] == [
-        "the sweep noticed 0 of 4 mutants of the handler's shutdown code",
+        "The sweep noticed 0 of 4 mutants of the handler's shutdown code",
         f"  not noticed: export.py:{line_of(USELESS, 'def stop')} stop() ends with os._exit(1)",
         f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) left out of main_handler()",
         f"  not noticed: export.py:{registered} signal.signal(signal.SIGTERM, stop) moved to the end of main_handler()",
@@ -232,7 +232,7 @@ def test_mutants_that_were_not_tried_are_counted(
         sweep = swept(scf_runtime, function, limit=2)
 
     assert len(sweep.mutants) == 1
-    assert "note: mutants that were not tried, as 1 are the most: 3" in sweep.report.splitlines()
+    assert "note: 3 mutants were not tried, because a sweep tries 1 at most" in sweep.report.splitlines()
     asked, over = itertools.count(1), len(sweep.runs)
     guide = Guide(seconds_left=lambda: None if next(asked) <= over else 0.0)
     with ScfRuntime(base_temp=tmp_path, sweep_guide=lambda: guide) as runtime:
@@ -240,17 +240,17 @@ def test_mutants_that_were_not_tried_are_counted(
 
         assert facts_of(timed).incomplete == ""
         assert timed.mutants == ()
-        note = "note: mutants that were not tried, as the time limit of the test was near: 4"
+        note = "note: 4 mutants were not tried, because the time limit of the test was near"
         assert note in timed.report.splitlines()
 
 
 @pytest.mark.parametrize(
     "stage",
     [
-        ((sweep_of_function, "not_reached"), 0, "lines that no run reached are missing, as Ctrl-C or *"),
-        ((sweep_of_function, "not_reached"), 0, "no mutants were tried, as Ctrl-C or SIGTERM came"),
-        ((mutating, "_outcome"), 0, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
-        ((mutating, "_outcome"), 2, "not all mutants were tried, as Ctrl-C or SIGTERM came"),
+        ((sweep_of_function, "not_reached"), 0, "the lines that no run reached are not listed, because Ctrl-C or *"),
+        ((sweep_of_function, "not_reached"), 0, "no mutants were tried, because Ctrl-C or SIGTERM arrived"),
+        ((mutating, "_outcome"), 0, "not all mutants were tried, because Ctrl-C or SIGTERM arrived"),
+        ((mutating, "_outcome"), 2, "not all mutants were tried, because Ctrl-C or SIGTERM arrived"),
     ],
 )
 def test_ctrl_c_after_the_runs_loses_nothing_that_is_known(
@@ -347,7 +347,7 @@ def test_lines_that_no_run_came_to_are_named(scf_runtime: ScfRuntime, deployed: 
     assert facts_of(sweep).not_reached == (f"export.py:{first}-{first + 1}", f"export.py:{last}")
     count = facts_of(sweep).collected
     assert (
-        f"the main thread did not reach these lines in any of {count:,} runs that collected lines: "
+        f"The main thread did not reach these lines in any of {count:,} runs that collected lines: "
         f"export.py:{first}-{first + 1}, export.py:{last}"
     ) in sweep.report.splitlines()
     forced = scf_runtime.sweep(function, each_run=each_run, how="forced")

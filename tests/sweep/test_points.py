@@ -151,7 +151,7 @@ def test_include_exclude_and_limit_choose_the_points(scf_runtime: ScfRuntime, de
     assert {"job.py:4#1", "wait#1", "job.py:5#2", "job.py:4#2"} <= {point.label for point in few.points}
     turns = [point.label for point in few.points if point.line == 5 and point.kind == "line"]
     assert {"job.py:5#1", "job.py:5#2", "job.py:5#50"} <= set(turns)
-    assert f"not tried: {facts_of(few).reached - len(few.points)} points beyond limit=" in few.report
+    assert f"Not tried: {facts_of(few).reached - len(few.points)} points beyond limit=." in few.report
     assert {point.line for point in one.points} == {5}
     assert "job.py:5#19" in labels(one)
     assert "job.py:5#21" not in labels(one)
@@ -162,7 +162,7 @@ def test_an_interruption_that_has_no_point_is_named(scf_runtime: ScfRuntime, dep
     how = ["forced", fault("reset")]
     sweep = scf_runtime.sweep(function, how=how, compares_nothing=True)
     sweep.assert_survives()
-    assert "\nnot tried: fault,reset: the handler came to no point for it\n" in sweep.report
+    assert "\n  Not tried: fault,reset (the handler reached no point for it).\n" in sweep.report
 
 
 def test_a_long_sweep_says_how_long_it_takes_before_and_after(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -174,7 +174,7 @@ def test_a_long_sweep_says_how_long_it_takes_before_and_after(tmp_path: Path, mo
         sweep = runtime.sweep(runtime.deploy(f"{path}:main_handler"), compares_nothing=True, points="waits")
         sweep.assert_survives()
     what = "0 runs and 3 resumes after kills"
-    fewer = "points='waits' or limit= make fewer, workers= makes several at once"
+    fewer = "points='waits' or limit= reduces their number, workers= makes several at once"
     assert re.fullmatch(rf"sweep: {what} take about \d+ real s, \d+\.\d s each: {fewer}", said[0])
     assert re.search(rf"\nnote: {what} took \d+ real s: {fewer}\n", sweep.report)
 
@@ -202,7 +202,7 @@ def test_points_of_a_second_termination_leave_no_line_out(scf_runtime: ScfRuntim
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, limit=36)  # three of them are kept for cold starts
 
-    assert f"tried: {len(sweep.points)} of {facts_of(sweep).reached:,} points" in sweep.report
+    assert f"Tried: {len(sweep.points)} of {facts_of(sweep).reached:,} points" in sweep.report
     assert len(sweep.points) < facts_of(sweep).reached
     assert {point.line for point in sweep.points if point.after is None} == {2, 3, 4, *range(7, 15), 16}
     assert 6 in {point.line for point in sweep.points if point.after is not None}

@@ -101,17 +101,19 @@ def test_the_fixed_handler_survives(scf_runtime: ScfRuntime, deployed: Deploy, f
 
 def test_the_report_has_one_class_for_a_pattern_of_files(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     report = scf_runtime.sweep(deployed(NEVER), each_run=each_run, how=power("posix")).report.splitlines()
-    at = report.index("  page-*.txt is never synced")
-    first = "first at effect#7-2 (open page-1.new, job.py:11), 0 s after the event's start"
-    assert report[at - 1] == f"lost (power,posix, 6 interruptions), {first}"
-    assert report[at + 1] == '  lost: line "page 0" of page-0.txt'
-    assert "  repeat it: --scf-async-replay='power,posix@effect#7-2'" in report
+    at = report.index("LOST: power lost before job.py:11 opened page-1.new")
+    assert report[at + 1 : at + 3] == ['  lost: line "page 0" of page-0.txt', "  page-*.txt is never synced:"]
+    (lost,) = [line for line in report[at:] if "not on the disk" in line]
+    assert lost.split()[:3] == ["effect#2", "write", "page-0.new"]
+    assert any(line.endswith("<- power lost here") for line in report[at:])
+    assert "  Fix:     flush and os.fsync() the file before it is renamed" in report
+    assert "  Replay:  pytest --scf-async-replay='power,posix@effect#7-2'" in report
 
 
 def test_a_report_says_that_power_failures_were_not_tried(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(ALWAYS)
-    not_tried = "not tried: power failures (how='power')"
-    assert scf_runtime.sweep(function, each_run=each_run, how="forced").report.splitlines()[2] == not_tried
+    not_tried = "Power loss not tried."
+    assert scf_runtime.sweep(function, each_run=each_run, how="forced").report.splitlines()[1].endswith(not_tried)
     assert not_tried not in scf_runtime.sweep(function, each_run=each_run, how=("forced", "power")).report
     assert not_tried not in scf_runtime.sweep(function, each_run=each_run, how="timeout").report
 
@@ -273,8 +275,8 @@ def test_power_failures_end_where_others_were_spoken_to(scf_runtime: ScfRuntime,
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, how=power("posix"))
     assert {run.point.missing for run in sweep.runs} == {"first is never synced", "the name first is never synced"}
-    reason = "power failures after the first connect, as what others were told is in no record"
-    assert f"not tried: {reason}" in sweep.report.splitlines()
+    reason = "power loss after the first connect, as no record has what others were told"
+    assert f"  Not tried: {reason}." in sweep.report.splitlines()
 
 
 def test_what_syncs_is_recorded(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:

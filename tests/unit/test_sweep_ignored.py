@@ -44,13 +44,13 @@ NONE = Effects(
         ("orders.db:items", {"lost: row id=1 of orders.db:items"}),
         (
             "orders.db:orders.at",
-            {"diverged: row at=1, id=1 of orders.db:orders has at=2 in place of at=1"},
+            {"diverged: row at=1, id=1 of orders.db:orders has at=2 instead of at=1"},
         ),
         (
             "orders.db",
             {
                 "lost: row id=1 of orders.db:items",
-                "diverged: row at=1, id=1 of orders.db:orders has at=2 in place of at=1",
+                "diverged: row at=1, id=1 of orders.db:orders has at=2 instead of at=1",
             },
         ),
         (lambda name: name == "put" or None, {"lost: record put()"}),

@@ -51,7 +51,7 @@ def test_a_time_and_an_id_in_a_line_are_ignored_and_the_rest_is_not():
     assert texts(first, log(LATER, IDS[2]), ignored) == []
     assert texts(first, log(LATER, IDS[2], (1, 3)), ignored) == ['lost: line "… row 2 at … ok" of audit.log']
     assert texts(first, log(LATER, IDS[2], (1, 2, 2, 3)), ignored) == [
-        'doubled: line "… row 2 at … ok" of audit.log, 2 times in place of 1'
+        'doubled: line "… row 2 at … ok" of audit.log, 2 times instead of 1'
     ]
     torn = log(LATER, IDS[2]).files["audit.log"].content[:-9]
     assert texts(first, files(audit__log=torn), ignored) == ['lost: line "… row 3 at … ok" of audit.log']
@@ -80,7 +80,7 @@ def test_a_file_of_one_line_of_json_is_one_of_lines():
 
     ignored = legitimate_differences(run(FIRST), run(SECOND))
     assert texts(run(FIRST), run(LATER, SECOND), ignored) == [
-        'doubled: line "{\\"at\\": \\"…\\"}" of audit.jsonl, 2 times in place of 1'
+        'doubled: line "{\\"at\\": \\"…\\"}" of audit.jsonl, 2 times instead of 1'
     ]
 
 
@@ -91,10 +91,10 @@ def test_a_file_is_doubled_beside_one_that_is_another_one():
 
     first = run(1, "a", "b")
     ignored = legitimate_differences(first, run(11, "a", "b"))
-    assert texts(first, run(21, "a", "b", "b"), ignored) == ["doubled: file ….part, 3 times in place of 2"]
+    assert texts(first, run(21, "a", "b", "b"), ignored) == ["doubled: file ….part, 3 times instead of 2"]
     assert texts(first, run(21, "a", "a", "c"), ignored) == [
-        "doubled: file ….part, 3 times in place of 2",
-        'diverged: line 1 of ….part is "c" in place of "b"',
+        "doubled: file ….part, 3 times instead of 2",
+        'diverged: line 1 of ….part is "c" instead of "b"',
     ]
 
 
@@ -104,9 +104,9 @@ def test_of_several_files_the_largest_is_the_one_that_is_compared():
 
     ignored = legitimate_differences(run(1, "x\n"), run(2, "x\n"))
     assert texts(run(1, "x\n"), run(3, "", "y\ny\n"), ignored) == [
-        "left behind: file …-part, 2 times in place of 1",
+        "left behind: file …-part, 2 times instead of 1",
         'lost: line "x" of …-part',
-        'diverged: line "y" of …-part, 2 times in place of 0, beside what the undisturbed run has',
+        'diverged: line "y" of …-part, 2 times instead of 0, which the undisturbed run does not have',
     ]
 
 
@@ -186,7 +186,7 @@ def test_columns_that_differ_are_ignored_and_rows_are_not():
     assert texts(first, run(9.5, "a", "b", "b"), ignored) == []
     assert texts(first, run(9.5, "b", "b"), ignored) == ["lost: row id=1 of orders.db:orders"]
     assert texts(first, run(9.5, "a", "b", "b", "a"), ignored) == [
-        'doubled: row name="a" of orders.db:orders, 2 times in place of 1'
+        'doubled: row name="a" of orders.db:orders, 2 times instead of 1'
     ]
 
 
@@ -259,13 +259,13 @@ def test_names_of_files_that_differ_are_compared_by_what_else_they_have():
     assert texts(first, run(IDS[2]), ignored) == []
     assert texts(first, run(), ignored) == ["lost: file export-…-1.csv", "lost: file export-…-2.csv"]
     assert texts(first, run(IDS[1], IDS[2]), ignored) == [
-        "doubled: file export-…-1.csv, 2 times in place of 1",
-        "doubled: file export-…-2.csv, 2 times in place of 1",
+        "doubled: file export-…-1.csv, 2 times instead of 1",
+        "doubled: file export-…-2.csv, 2 times instead of 1",
     ]
     partial = Effects(files={**run(IDS[2]).files, f"export-{IDS[1]}-1.csv": file("half")})
-    assert texts(first, partial, ignored) == ["left behind: file export-…-1.csv, 2 times in place of 1"]
+    assert texts(first, partial, ignored) == ["left behind: file export-…-1.csv, 2 times instead of 1"]
     assert texts(first, run(IDS[2], content="y\n"), ignored)[0] == (
-        'diverged: line 1 of export-…-1.csv is "y" in place of "x"'
+        'diverged: line 1 of export-…-1.csv is "y" instead of "x"'
     )
 
 
@@ -281,7 +281,7 @@ def test_entries_of_tmp_with_random_names():
     ignored = legitimate_differences(first, Effects(tmp=("tmp9zq",)))
     assert texts(first, Effects(tmp=("tmp123",)), ignored) == []
     assert texts(first, Effects(tmp=("tmp123", "tmp456")), ignored) == [
-        "left behind: file /tmp/…, 2 times in place of 1"
+        "left behind: file /tmp/…, 2 times instead of 1"
     ]
 
 

@@ -1,0 +1,296 @@
+"""Why a class of findings fails, and what repairs it: only where the facts of the sweep prove it.
+
+The facts are which effects the interruption is between, what each has done to its file, at which points around it the
+same interruption does no harm, and how the interrupted event has ended.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator, Sequence
+from typing import Final, NamedTuple
+
+from ..model.statuses import Status
+from ..protocol.shortening import shortened_list
+from .differences import Kind
+from .effects import EffectKind
+from .findings import FAILURES, missing_pattern
+from .neighbours import Around
+from .surroundings import NearEffect
+
+_HARM: Final = FAILURES | {Kind.DOUBLED}
+_WRITES: Final = frozenset({"write", "sendfile", "copy_file_range", "splice"})
+_MAKES: Final = frozenset({"open", "creat", "rename", "link", "symlink", "mkdir"})
+_DATABASE: Final = ("-journal", "-wal", "-shm")
+
+
+class Cause(NamedTuple):
+    """Why something fails."""
+
+    explanation: str = ""
+    fix: str = ""
+    """What repairs it; empty where that is not proven."""
+
+
+def cause_of(around: Around) -> Cause:
+    """The most telling cause that the facts prove; an empty one where they prove none."""
+    return next(_Causes(around).found(), Cause())
+
+
+class _Causes:
+    def __init__(self, around: Around) -> None:
+        self._around, self._run = around, around.run
+
+    def found(self) -> Iterator[Cause]:
+        of: list[Callable[[], Cause | None]] = [
+            self._of_fault,
+            self._of_power,
+            self._of_exit,
+            self._of_instance,
+            self._of_listener,
+            self._of_files,
+            self._of_nothing_saved,
+            self._of_emptying,
+        ]
+        yield from filter(None, (each() for each in of))
+
+    @property
+    def _replaced(self) -> str:
+        """What puts a file into the place of another one, in the words of the program's language."""
+        return "os.replace() it" if self._run.point.file else "rename it"
+
+    def _of_fault(self) -> Cause | None:
+        run = self._run
+        (first, *others) = run.outcome.attempts
+        if self._around.by.failure is None or others or first.status != Status.FINISHED or not run.outcome.done:
+            return None
+        what = shortened_list(run.outcome.failed, 1) if run.outcome.failed else "a call on a connection"
+        end = "let the error end the event, or try again"
+        if self._around.swept.is_job:
+            end = "exit with another code than 0"
+        error = self._around.by.failure.upper()
+        return Cause(f"{what} failed with {error}, and the event ended as if it had not", f"{end} after it")
+
+    def _of_power(self) -> Cause | None:
+        lost, near = self._run.point.unsynced, self._around.near
+        if lost is None:
+            return None
+        what = missing_pattern(self._run.point)
+        proven = near is not None and any(
+            not each.fails(_HARM)
+            and each.how.startswith(("forced", "power"))
+            and self._around.begun(each.point) == near.begun
+            for each in self._around.swept.runs
+        )
+        if near is None or not proven:
+            return Cause(what)
+        is_python = bool(self._run.point.file)
+        if lost.is_name:
+            return Cause(what, f"{'os.fsync()' if is_python else 'sync'} the directory once the name is there")
+        done = [each for each in near.effects if each.number <= near.begun]
+        renamed = any(each.call == "rename" and each.path == lost.what for each in done)
+        before = "before it is renamed" if renamed else "once it is written"
+        return Cause(what, f"{'flush and os.fsync()' if is_python else 'sync'} the file {before}")
+
+    def _of_exit(self) -> Cause | None:
+        """SIGTERM has ended it in a way that says that its work is done."""
+        run = self._run
+        (first, *others) = run.outcome.attempts
+        is_missed = bool(run.kinds & {Kind.LOST, Kind.DIVERGED}) and not others and first.status == Status.FINISHED
+        if not (is_missed and run.outcome.plan.is_graceful and run.outcome.done):
+            return None
+        if self._around.swept.is_job:
+            return Cause(
+                "After SIGTERM it exited with 0, which says that its work is done, so nobody starts it again",
+                "exit with another code, such as 143, while there is work left",
+            )
+        return Cause(
+            "After SIGTERM it returned what it returns when its work is done, so nobody invokes it again",
+            "return something else, or raise, while there is work left",
+        )
+
+    def _of_instance(self) -> Cause | None:
+        """The same stop does no harm if the next event finds the instance, or if it does not."""
+        run = self._run
+        if not run.outcome.plan.is_graceful or (run.outcome.end is None and not run.cold):
+            return None
+        twin = self._around.twin
+        if twin is None or twin.fails(_HARM):
+            return None
+        if run.cold:
+            return Cause(
+                "It survives if the instance is used again: a new one lacks what was in a global, in /tmp or in an "
+                "open file",
+                "keep it in a file that outlives the instance",
+            )
+        return Cause(
+            "It survives if the next event gets a new instance: in the same one a global, /tmp or an open file still "
+            "has what the stopped event left",
+            "reset it when an event begins",
+        )
+
+    def _of_listener(self) -> Cause | None:
+        """SIGTERM came before there was a handler for it, and does no harm from then on."""
+        runs = (each for each in self._around.swept.runs if each.outcome.plan.is_graceful)
+        heard = [each for each in runs if each.outcome.listened]
+        is_early = not any(each.outcome.listened for each in self._around.alike.runs)
+        if not (self._run.outcome.plan.is_graceful and is_early and heard) or any(each.fails(_HARM) for each in heard):
+            return None
+        return Cause(
+            "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",
+            "install the SIGTERM handler first",
+        )
+
+    def _of_nothing_saved(self) -> Cause | None:
+        near = self._around.near
+        is_stop = self._run.outcome.plan.is_graceful and self._run.outcome.listened
+        if near is None or not near.resumes or not is_stop or not self._run.kinds & {Kind.LOST, Kind.DIVERGED}:
+            return None
+        if any(each.number > near.begun for each in near.effects):
+            return None
+        return Cause("After SIGTERM it has written nothing more")
+
+    def _of_emptying(self) -> Cause | None:
+        """A kill came between the call that empties a file and the one that fills it: whether that is why, is open."""
+        near = self._around.near
+        if near is None or near.resumes or near.next is None or self._run.point.missing or self._around.by.failure:
+            return None
+        before = near.numbered(near.begun)
+        if before is None or not before.empties or before.path != near.next.path or near.next.call not in _WRITES:
+            return None
+        return Cause(self._emptying(before, near.next))
+
+    # -- what the effects between the nearest points without harm do to files ------------------------------------------
+
+    def _of_files(self) -> Cause | None:
+        near, begun, until = self._around.near, self._around.begun_before, self._around.begun_after
+        if near is None or near.resumes or begun is None or until is None:
+            return None
+        if self._run.point.missing or self._around.by.failure is not None:
+            return None
+        window = [each for each in near.effects if begun < each.number <= until]
+        if len(window) != until - begun or any(each.said for each in window):
+            return None
+        done = [each for each in window if each.number <= near.begun]
+        todo = [each for each in window if each.number > near.begun]
+        if not todo or not (done or self._run.point.cut):
+            return None
+        of = (self._of_removed, self._of_tree, self._of_database, self._of_one_file, self._of_two_files)
+        return next(filter(None, (each(done, todo) for each in of)), None)
+
+    def _of_removed(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """A file, which counts, is gone before another one takes its place."""
+        compared = {*self._around.swept.compared.files, *self._names}
+        made = {each.path for each in todo if each.call in _MAKES}
+        for each in done:
+            path = each.paths[0] if each.paths else ""
+            if each.call in ("unlink", "rename") and path in compared and path in made:
+                how = "removed" if each.call == "unlink" else "moved away"
+                return Cause(
+                    f"{path} is {how} before the new one is there",
+                    f"leave the old one there, write {path}.new, then {self._replaced} over it",
+                )
+        return None
+
+    def _of_tree(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """A directory is made, or removed, piece by piece."""
+        window = [*done, *todo]
+        top = os.path.commonpath([each.path for each in window]) if all(each.path for each in window) else ""
+        calls = {each.call for each in window}
+        if not top or len(window) < 2 or any(len(each.paths) > 1 for each in window):
+            return None
+        if calls <= {"unlink", "rmdir"} and window[-1].path == top:
+            return Cause(
+                f"{top} is removed piece by piece, and some of it is gone by then",
+                f"rename {top} away, then remove it",
+            )
+        if any((each.call, each.path) == ("mkdir", top) for each in done):
+            return Cause(
+                f"{top} is there before all that belongs into it is",
+                f"make {top}.new as a whole, then {self._replaced}",
+            )
+        return None
+
+    def _of_database(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        """One commit was made, and another one not."""
+        finals = {_database_of(each.path) for each in (*done, *todo)}
+        is_database = any(_database_of(each.path) != each.path for each in (*done, *todo))
+        is_about = any(each.effect is EffectKind.ROW for each in self._run.differences)
+        if len(finals) != 1 or not is_database or not (is_about or Kind.NEVER_FINISHES in self._run.kinds):
+            return None
+        return Cause(
+            f"{finals.pop()} is changed in more than one transaction, and not all of them are committed by then",
+            "make the changes in one transaction",
+        )
+
+    def _of_one_file(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        path, following = todo[0].path, todo[0]
+        if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
+            return None
+        emptied = next((each for each in done if each.empties), None)
+        if emptied is not None and following.call in _WRITES:
+            explanation = self._emptying(emptied, following)
+            if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
+                explanation = f"{path} is filled piece by piece, and not all of it is there by then"
+            return Cause(explanation, f"write {path}.new, then {self._replaced}")
+        last, before = todo[-1].after, following.before
+        if following.call not in _WRITES or last is None or before is None or last.size <= before.size:
+            return None
+        if last.ends_line and (self._run.point.cut or not before.ends_line):
+            return Cause(
+                f"{path} ends in the middle of a line by then",
+                f"at the start cut {path} off behind its last whole line",
+            )
+        pieces = done and done[-1].call in _WRITES and done[-1].place == following.place
+        if pieces and following.function and self._around.is_in_middle:
+            return Cause(
+                f"{following.function} appends to {path} in more than one write",
+                "join the pieces, and write them at once",
+            )
+        return None
+
+    def _of_two_files(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
+        run, finals = self._run, _final_paths([*done, *todo])
+        changed, missing = ({finals[each.number] for each in some} for some in (done, todo))
+        if len(changed) != 1 or len(missing) != 1 or changed == missing:
+            return None
+        (first,), (then,) = changed, missing
+        if self._names.isdisjoint({first, then}) and Kind.NEVER_FINISHES not in run.kinds:
+            return None
+        explanation = f"{first} is changed before {then} is, and the two belong together"
+        if Kind.LOST in run.kinds and then in self._names:
+            return Cause(explanation, f"change {then} before {first}, or keep both in one file")
+        return Cause(explanation, "keep both in one file that a rename puts in place, or in one transaction")
+
+    @property
+    def _names(self) -> set[str]:
+        """The files that are wrong in the end, and of rows their databases."""
+        return {each.name.partition(":")[0] for each in self._run.differences}
+
+    def _emptying(self, emptied: NearEffect, following: NearEffect) -> str:
+        was = emptied.before is not None and emptied.before.size > 0
+        what = "empties the file" if was or len(self._around.passes) > 1 else "creates the file empty"
+        if emptied.function and (emptied.function, emptied.place) == (following.function, following.place):
+            return f"{emptied.function} {what} before filling it"
+        by = " ".join(
+            filter(None, (emptied.function or f"The {emptied.call}", emptied.place and f"at {emptied.place}"))
+        )
+        return f"{by} {what}, and it is filled later"
+
+
+def _database_of(path: str) -> str:
+    """The path of the database that a journal is of; that of another file."""
+    for suffix in _DATABASE:
+        path = path.removesuffix(suffix)
+    return path
+
+
+def _final_paths(window: Sequence[NearEffect]) -> dict[int, str]:
+    """What each effect is about in the end: of what is renamed later the new name, of a journal the database."""
+    finals: dict[int, str] = {}
+    renamed: dict[str, str] = {}
+    for each in reversed(window):
+        if each.call == "rename":
+            renamed[each.paths[0]] = renamed.get(each.path, each.path)
+        finals[each.number] = _database_of(renamed.get(each.path, each.path))
+    return finals

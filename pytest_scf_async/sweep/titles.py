@@ -1,0 +1,165 @@
+"""What a finding is called: what is wrong, and where and how the handler was interrupted, in the user's words."""
+
+from __future__ import annotations
+
+import linecache
+from typing import Final, NamedTuple
+
+from ..protocol.shortening import shortened_line
+from .differences import Kind
+from .interruptions import Interruption
+from .neighbours import Around
+from .points import Point
+from .surroundings import NearEffect
+
+WIDTH = 120
+"""Characters of a line of a report."""
+_WITH_TEXT: Final = ("wait", "waited", "log", "effect", "sync", "power")
+"""Kinds of points that are not lines."""
+
+
+class _Verb(NamedTuple):
+    past: str
+    doing: str
+    passive: str
+
+
+_VERBS: Final = {
+    "open": _Verb("opened", "opening", "opened"),
+    "creat": _Verb("opened", "opening", "opened"),
+    "write": _Verb("wrote", "writing", "written"),
+    "sendfile": _Verb("wrote", "writing", "written"),
+    "copy_file_range": _Verb("wrote", "writing", "written"),
+    "splice": _Verb("wrote", "writing", "written"),
+    "truncate": _Verb("truncated", "truncating", "truncated"),
+    "rename": _Verb("renamed", "renaming", "renamed"),
+    "link": _Verb("linked", "linking", "linked"),
+    "symlink": _Verb("linked", "linking", "linked"),
+    "unlink": _Verb("removed", "removing", "removed"),
+    "rmdir": _Verb("removed", "removing", "removed"),
+    "mkdir": _Verb("made", "making", "made"),
+    "mknod": _Verb("made", "making", "made"),
+    "chmod": _Verb("changed the mode of", "changing the mode of", "given another mode"),
+    "chown": _Verb("changed the owner of", "changing the owner of", "given another owner"),
+    "utime": _Verb("set the times of", "setting the times of", "given other times"),
+    "mmap": _Verb("mapped", "mapping", "mapped"),
+}
+
+
+def class_title(around: Around) -> str:
+    """What is wrong, and what happened: ``LOST: killed before convert.py:31``."""
+    run = around.run
+    kinds = run.kinds - {Kind.LATE} or run.kinds
+    words = " and ".join(kind.value.upper() for kind in Kind if kind in kinds)
+    return shortened_line(f"{words}: {_happened(around)}", WIDTH)
+
+
+def _happened(around: Around) -> str:
+    """How and where it was interrupted, as a clause: ``killed while train.py:11 was writing ckpt.json``."""
+    run = around.run
+    *before, last = run.outcome.plan.steps
+    text = f"{_verb_of(last.by)} {_where(around)}"
+    for step in before:
+        text += f", after SIGTERM at {_short_place(step.point)}"
+    if last.by.again_us is not None:
+        text += f", with a second SIGTERM {last.by.again_us / 1e6:g} s later"
+    if last.by.forced_us is not None:
+        text += f", and killed {last.by.forced_us / 1e6:g} s later"
+    return f"{text}, then a new instance" if run.cold else text
+
+
+def _verb_of(by: Interruption) -> str:
+    if by.failure is not None:
+        return _FAILS[by.failure]
+    return _INTERRUPTED[by.kind]
+
+
+_INTERRUPTED: Final = {
+    "forced": "killed",
+    "graceful": "SIGTERM",
+    "timeout": "timed out",
+    "power": "power lost",
+    "fault": "failed",
+}
+_FAILS: Final = {"enospc": "disk full", "eio": "I/O error", "reset": "connection reset"}
+
+
+def _where(around: Around) -> str:
+    point = around.run.point
+    place = f"{point.file}:{point.line}" if point.line else ""
+    if point.kind in ("effect", "power", "sync"):
+        return _at_effect(around, place)
+    if point.kind == "log":
+        return f"right after it logged {point.text!r}"
+    if point.kind in ("wait", "waited"):
+        return f"{'while' if point.kind == 'wait' else 'right after'} {place or 'it'} waited in {_waited(point)}"
+    if point.kind == "connection":
+        return f"at {place or point.shown}"
+    return f"within {place}" if point.kind == "taken" else f"before {place}"
+
+
+def _at_effect(around: Around, place: str) -> str:
+    point, effect = around.run.point, None if around.near is None else around.near.next
+    if effect is None or point.kind == "sync":
+        if point.kind == "power":
+            return "at the end"
+        text = point.text
+        when = "before" if around.by.failure is None else "when"
+        return f"{when} {place or 'it'} did {text}" if point.kind == "sync" or place else f"{when} {text}"
+    verb, what = _VERBS.get(effect.call), _object(effect)
+    where = place if point.kind == "effect" else effect.place or place
+    if point.cut:
+        what += f", of which {point.cut:,} bytes were there"
+    if around.by.failure is not None:
+        return f"when {where or 'it'} {verb.past if verb else f'did {effect.call} of'} {what}"
+    if not where:
+        return f"before {_passive(effect, verb)}"
+    if around.is_in_middle or point.cut:
+        return f"while {where} was {verb.doing if verb else f'at {effect.call} of'} {what}"
+    return f"before {where} {verb.past if verb else f'did {effect.call} of'} {what}"
+
+
+def _waited(point: Point) -> str:
+    """The wait, without its place, which is named beside it."""
+    place = f"{point.file}:{point.line}"
+    return point.text[: -len(place)].rstrip().rpartition(" ")[0] if point.text.endswith(place) else point.text
+
+
+def _object(effect: NearEffect) -> str:
+    if effect.said:
+        return effect.text.partition(" ")[2] if effect.call != "connect" else f"to {effect.path}"
+    return " to ".join(effect.paths)
+
+
+def _passive(effect: NearEffect, verb: _Verb | None) -> str:
+    if effect.said or verb is None:
+        return f"it did {effect.text}"
+    first, *others = effect.paths
+    return " to ".join([f"{first} was {verb.passive}", *others])
+
+
+def _short_place(point: Point) -> str:
+    return f"{point.file}:{point.line}" if point.line and point.kind not in ("effect", "sync") else point.label
+
+
+def place_text(point: Point) -> str:
+    """The name of a point, and what is done there."""
+    text = point.shown
+    if point.kind in _WITH_TEXT:
+        place = f"{point.file}:{point.line}"
+        where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
+        function = f", in {point.function}" if point.function else ""
+        text = f"{text} ({point.text}{where}{function})"
+    return text
+
+
+def source_lines(point: Point) -> list[str]:
+    """The lines of the source around it."""
+    if not point.line:
+        return []
+    lines = []
+    for number in range(max(point.line - 2, 1), point.line + 3):
+        text = linecache.getline(point.found.file, number).rstrip()
+        if text or number == point.line:
+            lines.append(shortened_line(f"{'>' if number == point.line else ' '} {number:4} {text}", WIDTH - 4))
+    return lines

@@ -1,0 +1,233 @@
+"""What is known of a class of findings: what happened, the effects around it, the restarts, the cause and its repair.
+
+A repair is named only where the facts prove the cause: each has a twin here of which they prove nothing.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+import seeded_set
+from internals import explained_of
+from sweeping import Deploy, each_run
+
+from pytest_scf_async import ScfRuntime, ScfUsageError, fault, power
+
+# once: what an effect does is the same on all Pythons, and which function makes it is in test_functions_of_effects.py
+pytestmark = [pytest.mark.once, pytest.mark.usefixtures("without_second_stops")]
+
+HEAD = """
+    import json, os, pathlib, shutil, signal, sqlite3, time
+    out = pathlib.Path(os.environ["OUT"])
+"""
+STEPS = """
+    def main_handler(event, context):
+        state = json.loads((out / "state").read_text()) if (out / "state").exists() else 0
+        for step in range(state, 2):
+            time.sleep(1)
+            SAVE
+        return "done"
+"""
+ONCE = """
+    def main_handler(event, context):
+        if not (out / "done").exists():
+            SAVE
+            (out / "done").touch()
+        return "done"
+"""
+
+
+@pytest.fixture
+def sweep_of(scf_runtime: ScfRuntime, deployed: Deploy) -> Callable[..., Any]:
+    """Sweeps a handler that does this."""
+
+    def sweep(template: str, code: str, **options: Any) -> Any:
+        lines = f"\n{' ' * 12}".join(code.splitlines())
+        function = deployed(HEAD + template.replace("SAVE", lines))
+        return scf_runtime.sweep(function, **{"each_run": each_run, "how": "forced", **options})
+
+    return sweep
+
+
+def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., Any]) -> None:
+    (found,) = explained_of(sweep_of(STEPS, '(out / "state").write_text(json.dumps(step + 1))'))
+
+    assert found.title == "NEVER FINISHES: killed while job.py:9 was writing state"
+    assert (found.kinds, found.how, found.runs, found.key) == (("never finishes",), "forced", 2, "forced@effect#2")
+    assert found.explanation == "Path.write_text empties the file before filling it"
+    shown = [(each.name, each.call, each.what, each.result, each.place) for each in found.effects]
+    assert shown == [
+        ("effect#1", "open", "state", "0 bytes", "job.py:9"),
+        ("effect#2", "write", "state", "1 byte", "job.py:9"),
+    ]
+    assert (found.interrupted_after, found.interruption) == (1, "killed here")
+    assert found.source is not None
+    assert (found.source.file, found.source.line) == ("job.py", 9)
+    assert found.source.text == '(out / "state").write_text(json.dumps(step + 1))'
+    assert Path(found.source.path).name == "job.py"
+    assert [(each.status, each.status_code, each.place) for each in found.attempts] == [
+        ("ABORTED", 499, ""),
+        *[("FAILED", 430, "job.py:6")] * 5,
+    ]
+    assert found.restarts == "Restarted 5 times, failed 5 times (430)"
+    assert found.errors == ("job.py:6  JSONDecodeError: Expecting value: line 1 column 1 (char 0)",)
+    assert found.survival == "Killed before open or after write, it survives"
+    assert found.alike == "Passes 1 and 2 fail alike"
+    assert found.fix == "write state.new, then os.replace() it"
+    assert found.replay == "pytest --scf-async-replay='forced@effect#2'"
+    assert found.files == ("state (0 bytes)",)
+    assert found.others == ("forced@effect#4",)
+    assert (found.repro, found.failed) == ("", ())
+
+
+@pytest.mark.parametrize(
+    ("template", "code", "options", "cause"),
+    [
+        pytest.param(
+            STEPS,
+            'file = open(out / "state", "w")\ntime.sleep(1)\nfile.write(json.dumps(step + 1))\nfile.close()',
+            {},
+            (
+                "open at job.py:9 creates the file empty, and it is filled later",
+                "write state.new, then os.replace() it",
+            ),
+            id="emptied at one line and filled at another",
+        ),
+        pytest.param(
+            ONCE,
+            '(out / "done").write_text("")\n(out / "row").touch()',
+            {},
+            (
+                "done is changed before row is, and the two belong together",
+                "change row before done, or keep both in one file",
+            ),
+            id="a mark before the row",
+        ),
+        pytest.param(
+            ONCE,
+            'with open(out / "rows", "a") as rows:\n    rows.write("row\\n")',
+            {"exactly_once": True},
+            (
+                "rows is changed before done is, and the two belong together",
+                "keep both in one file that a rename puts in place, or in one transaction",
+            ),
+            id="a row before the mark",
+        ),
+        pytest.param(
+            ONCE,
+            'if not (out / "tree").exists():\n    (out / "tree").mkdir()\n    (out / "tree/a").touch()',
+            {},
+            (
+                "tree is there before all that belongs into it is",
+                "make tree.new as a whole, then os.replace() it",
+            ),
+            id="a directory before its files",
+        ),
+        pytest.param(
+            ONCE,
+            '(out / "new").write_text("row")\nos.replace(out / "new", out / "row")',
+            {"how": ("forced", power("posix"))},
+            (
+                "row is never synced",
+                "flush and os.fsync() the file before it is renamed",
+            ),
+            id="a file that is not synced",
+        ),
+        pytest.param(
+            ONCE,
+            'try:\n    (out / "row").write_text("row")\nexcept OSError:\n    pass',
+            {"how": fault("enospc"), "include": ["effect#1"]},
+            (
+                "open row failed with ENOSPC, and the event ended as if it had not",
+                "let the error end the event, or try again after it",
+            ),
+            id="an error that is ignored",
+        ),
+    ],
+)
+def test_why_it_fails_and_what_repairs_it(
+    sweep_of: Callable[..., Any], template: str, code: str, options: dict[str, Any], cause: tuple[str, str]
+) -> None:
+    exactly_once = options.get("exactly_once", False)
+    sweep = sweep_of(template, code, **{name: value for name, value in options.items() if name != "exactly_once"})
+    found = explained_of(sweep, exactly_once=exactly_once)[0]
+    assert (found.explanation, found.fix) == cause, sweep.report
+
+
+SEEDED = {
+    "removed_before_written": "ledger is removed before the new one is there",
+    "moved_to_a_backup": "ledger is moved away before the new one is there",
+    "batch_removed_in_pieces": "inbox/batch-0 is removed piece by piece, and some of it is gone by then",
+    "script_without_transaction": "bank.db is changed in more than one transaction, and not all of them are ",
+    "rows_written_one_by_one": "open at rows_written_one_by_one.py:19 creates the file empty, and it is filled later",
+    "half_a_record_appended": "FileIO.writelines appends to records in more than one write",
+    "checkpoint_in_listener": "open at checkpoint_in_listener.py:16 creates the file empty, and it is filled later",
+    "listener_too_late": "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",
+    "swallowed_exception": "After SIGTERM it returned what it returns when its work is done, so nobody ",
+    "rows_in_tmp": "It survives if the instance is used again: a new one lacks what was in a global, in /tmp or in an ",
+}
+"""How the cause of each begins."""
+
+
+@pytest.mark.parametrize("name", SEEDED)
+def test_the_causes_of_seeded_bugs(scf_runtime: ScfRuntime, name: str) -> None:
+    """Each with a repair, as the facts prove the cause."""
+    (seeded,) = [each for each in seeded_set.SEEDED if each.name == name]
+    how = [each for each in seeded.how if each in ("graceful", "forced")]
+    function = scf_runtime.deploy(f"{seeded_set.path_of(name)}:main_handler")
+    sweep = scf_runtime.sweep(function, seeded.payload, each_run=each_run, how=how)
+    found = explained_of(sweep)[0]
+    assert found.explanation.startswith(SEEDED[name]), sweep.report
+    assert found.fix, sweep.report
+
+
+def test_no_repair_is_named_where_the_cause_is_not_proven(sweep_of: Callable[..., Any]) -> None:
+    """A buffer that is not flushed when the position moves on: the row is in no effect before the kill."""
+    code = 'rows = open(out / "rows", "a")\nrows.write("row\\n")\n(out / "done").touch()\ntime.sleep(1)\nrows.close()'
+    (found, *_) = explained_of(sweep_of(ONCE, code, include=["wait#1"]))
+    assert (found.kinds, found.explanation, found.fix) == (("lost",), "", "")
+
+
+def test_the_report_shows_each_fact_once(sweep_of: Callable[..., Any]) -> None:
+    sweep = sweep_of(STEPS, '(out / "state").write_text(json.dumps(step + 1))')
+    with pytest.raises(AssertionError) as failure:
+        sweep.assert_survives()
+    text = str(failure.value)
+    head, shown, *_ = text.split("\n\n")
+    assert head.splitlines()[0] == "job does not survive being killed:"
+    assert re.fullmatch(r"  2 of \d+ interruptions fail, all for one reason", head.splitlines()[1])
+    assert shown.splitlines() == [
+        "NEVER FINISHES: killed while job.py:9 was writing state",
+        "  Path.write_text empties the file before filling it:",
+        "    effect#1  open   state  0 bytes",
+        "                                     <- killed here",
+        "    effect#2  write  state   1 byte",
+        '  >   9    (out / "state").write_text(json.dumps(step + 1))',
+        "  Restarted 5 times, failed 5 times (430):",
+        "    job.py:6  JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
+        "  Killed before open or after write, it survives. Passes 1 and 2 fail alike.",
+        "  Fix:     write state.new, then os.replace() it",
+        "  Replay:  pytest --scf-async-replay='forced@effect#2'",
+        "  Repro:   sweep.failures[0].write_repro(path)",
+    ]
+
+
+def test_a_handler_that_raises_undisturbed_is_named_with_its_exception(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed("def main_handler(event, context):\n    raise ValueError('no rows')\n")
+    sentence = (
+        "the undisturbed run of function 'job' ended FAILED (430) at job.py:2, and a sweep compares with a run that is "
+    )
+    with pytest.raises(ScfUsageError, match=re.escape(f"{sentence}FINISHED: ValueError: no rows")):
+        scf_runtime.sweep(function, compares_nothing=True)
+
+
+def test_a_place_is_that_of_user_code_and_not_of_a_library(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed("import json\ndef main_handler(event, context):\n    return json.loads('')\n")
+    with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3, "):
+        scf_runtime.sweep(function, compares_nothing=True)
