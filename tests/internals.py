@@ -93,6 +93,7 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
+from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter

@@ -37,6 +37,12 @@ def note(text: str) -> None:
         scheduler.send_marked(messages.pack(messages.Note(note=text)))
 
 
+def announce_debug(text: str) -> None:
+    """A library is about to log *text* at the level DEBUG."""
+    if scheduler.active:
+        scheduler.send_marked(messages.pack(messages.Note(debug=text)))
+
+
 def _json(name: str, field: str, value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))

@@ -965,6 +965,8 @@ class Lockstep:
         elif message.flushed:
             instance.output.flushed()
             event.flushed()
+        elif message.debug is not None:
+            event.expects_debug_lines(message.debug)
         elif message.note is None:
             if message.name is None or message.fields is None:
                 raise ValueError("a note without anything in it")

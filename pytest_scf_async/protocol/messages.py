@@ -452,6 +452,8 @@ class Note(NamedTuple):
     """The note is of what a program cannot do, or be, under a tracer."""
     flushed: bool = False
     """An unfinished line was flushed."""
+    debug: str | None = None
+    """What a library logs at the level DEBUG, which is written next."""
 
 
 class TracedThread(NamedTuple):

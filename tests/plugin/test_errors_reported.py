@@ -65,7 +65,7 @@ def test_a_sigterm_that_only_c_code_catches_ends_nothing(scf_runtime: ScfRuntime
 
 def test_the_platforms_message_stays_as_it_is_beside_a_hint(scf_runtime: ScfRuntime) -> None:
     event = scf_runtime.deploy(returns).invoke_async()
-    why = r"can be terminated\. \(it ended 0 s after its start: its function returned; call a gate before that, such as"
+    why = r"can be terminated\. \(it ended 0 s after its start: its function returned; call a gate earlier, such as"
     with pytest.raises(ScfApiError, match=why) as early:
         event.terminate()
     assert early.value.platform_message.endswith("can be terminated.")
@@ -84,7 +84,7 @@ def test_a_result_that_is_not_there_says_why(scf_runtime: ScfRuntime) -> None:
     with pytest.raises(HandlerError, match=r"has no result yet; call wait\(\) first$"):
         assert event.result is None
     event.wait()
-    with pytest.raises(HandlerError, match=r"\nlikely cause: it ran until its timeout of 60 s .*\nwhat to do: give"):
+    with pytest.raises(HandlerError, match=r"\nlikely cause: it ran until the 60 s timeout .*\nwhat to do: give"):
         assert event.result is None
 
 

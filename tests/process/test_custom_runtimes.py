@@ -43,7 +43,7 @@ CALLS = (
     ("POST", "invocation/response"),
     ("POST", "invocation/error"),
 )
-READY = "the program has to say when its init is over, with POST /runtime/init/ready"
+READY = "the program must report the end of its init with POST /runtime/init/ready"
 
 
 @pytest.fixture
@@ -178,7 +178,7 @@ def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(b
     """No answer is owed to it, so the clock goes on."""
     event = bootstrap("curl -s $api/invocation/next & sleep 9999", init_timeout=30).invoke_async("").wait()
     assert (event.status, event.status_code, seconds(event)) == ("FAILED", 450, 30)
-    assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)): {READY}"
+    assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)); {READY}"
 
 
 def test_a_bootstrap_that_never_asks_for_its_event(bootstrap):

@@ -183,10 +183,8 @@ def test_a_program_that_ends_before_it_listens(runtime):
     event = function.invoke_async({"do": "pid"}).wait()
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert_reclaimed_for_good(event, "process exited")
-    never = (
-        "that ends once the program has called cloudfunction.Start(handler), which func main does last: the platform"
-    )
-    with pytest.raises(AssertionError, match=rf"ended by itself in its init \(exit code \d\); {re.escape(never)}"):
+    never = "init ends when the program calls cloudfunction.Start(handler), the last step of func main: the platform"
+    with pytest.raises(AssertionError, match=rf"ended by itself during init \(exit code \d\); {re.escape(never)}"):
         assert_finished(event)
 
 
@@ -197,9 +195,7 @@ def test_a_program_that_never_listens(runtime):
     assert event.duration == timedelta(seconds=3)
     assert user_lines(event) == ["beginning"]
     assert_reclaimed_for_good(event, "init timed out")
-    with pytest.raises(
-        AssertionError, match=r"timeout of 3 s .*: that ends once the program has called cloudfunction\."
-    ):
+    with pytest.raises(AssertionError, match=r"timeout of 3 s .*; init ends when the program calls cloudfunction\."):
         assert_finished(event)
 
 
@@ -258,9 +254,7 @@ def test_a_graceful_termination_that_nothing_listens_to(function):
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert words(event) == cold("working", RECEIVED, "ERROR 439")
     assert "SIGTERM" in event.timeline
-    with pytest.raises(
-        AssertionError, match="nothing in the program listened to SIGTERM, which ended it: the platform"
-    ):
+    with pytest.raises(AssertionError, match="nothing in the program handled SIGTERM, which ended it: the platform"):
         assert_finished(event)
 
 

@@ -69,7 +69,7 @@ def test_the_timeline_begins_with_the_invocation(queues):
     second = queues.invoke_async({"seconds": 0}).wait()
 
     first_lines = [" ".join(line.split()) for line in second.timeline.splitlines()[:3]]
-    assert first_lines[0] == "+0 s instance queued: all instances that its function may have are in use"
+    assert first_lines[0] == "+0 s instance queued: all instances that its function may have are busy"
     assert first_lines[1] == "+60 s status RUNNING: accepted"
 
 

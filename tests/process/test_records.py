@@ -346,4 +346,4 @@ def test_an_exception_with_a_text_of_any_length_is_the_platforms_430(deploy):
     trace = event.error["stackTrace"]
     assert trace.startswith("Traceback ")
     assert trace.endswith("xend\n")
-    assert " characters are left out here ..." in trace
+    assert " characters left out ..." in trace

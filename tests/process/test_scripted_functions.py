@@ -640,8 +640,8 @@ def test_where_a_call_cannot_end_its_script_is_named(export, runtime):
 @pytest.mark.parametrize(
     ("assertion", "cause"),
     [
-        (assert_finished, "its script has not begun yet: wait(), settle() and the gate calls"),
-        (lambda event: assert_finished(event.settle()), "the event still runs, and nothing but a call like wait()"),
+        (assert_finished, "its script has not started yet: wait(), settle() and the gate calls"),
+        (lambda event: assert_finished(event.settle()), "the event is still running, and only a call such as wait()"),
         (lambda event: assert_failed(event.wait()), "SIGTERM"),
         (lambda event: assert_status(event.wait(), "ABORTED"), "its script says so: finished({'rows': 20})"),
     ],

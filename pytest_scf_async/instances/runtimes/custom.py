@@ -26,7 +26,7 @@ class SpeaksRuntimeApi(Program):
 
     serves_requests = False
     own_port = None
-    init_ends = "the program has to say when its init is over, with POST /runtime/init/ready"
+    init_ends = "the program must report the end of its init with POST /runtime/init/ready"
 
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (the program listens nowhere)
         return None

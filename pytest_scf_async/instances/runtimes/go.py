@@ -45,7 +45,7 @@ class _SpeaksGob(Program):
     """A program that is spoken to as the platform's Go library is."""
 
     serves_requests = False
-    init_ends = "that ends once the program has called cloudfunction.Start(handler), which func main does last"
+    init_ends = "init ends when the program calls cloudfunction.Start(handler), the last step of func main"
     own_port = _PORT
 
     @property

@@ -21,7 +21,7 @@ _HANDLER: Final = re.compile(r"[^\s.][^\0]*\.[A-Za-z_$][\w$]*")
 
 
 class _OfNode(SpeaksRuntimeApi):
-    init_ends = "that ends once the module of the handler has been loaded"
+    init_ends = "init ends once the handler's module has been loaded"
 
     @property
     def directories(self) -> tuple[str, ...]:
