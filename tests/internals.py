@@ -80,6 +80,7 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
+from pytest_scf_async.options import OPTIONS
 from pytest_scf_async.protocol import disk_record, freezegun_classes, linux, messages, procfs, shared_page, sock_diag
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.executables import Language, language_of
@@ -121,6 +122,11 @@ from pytest_scf_async.sweep.sweep import Sweep
 def event_of(event: AsyncEvent) -> Event:
     """The event inside the harness."""
     return event._event
+
+
+def shown_timeline(event: AsyncEvent) -> str:
+    """The timeline of an event as the text of a failure has it."""
+    return event._timeline(limits.timeline)
 
 
 def remarks_of(event: AsyncEvent, word: str) -> list[str]:

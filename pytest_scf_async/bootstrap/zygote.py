@@ -366,7 +366,7 @@ def _import_all(modules: list[str]) -> str:
         except Exception as error:
             return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
         if threads.outside:  # only Python's threads: libraries in C handle forks themselves
-            return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
+            return f"{name!r} starts a thread when it is imported, and instances are forks, which have no such thread"
     return ""
 
 

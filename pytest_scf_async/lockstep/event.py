@@ -105,13 +105,13 @@ class SignalDelivery:
 
 @dataclass(frozen=True)
 class Record:
-    """What a handler or a fake reported with ``pytest_scf_async.inside.record``."""
+    """A record that a handler or a fake made with ``pytest_scf_async.inside.record``."""
 
     time: datetime
-    """When, in simulated time: an aware ``datetime``."""
+    """The simulated time at which it was made: an aware ``datetime``."""
     name: str
     fields: dict[str, Any] = field(hash=False)
-    """What it was given, through JSON."""
+    """The fields that it was given, through JSON."""
 
 
 class Moment(NamedTuple):

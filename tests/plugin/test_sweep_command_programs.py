@@ -161,7 +161,7 @@ def test_a_python_program_has_lines_unless_it_is_traced(
         ),
         (
             ["sweep", "--done-code=300", "--", "bash", "-c", "exit 1", "{path}"],
-            "done=[300] is not valid: it is a function that gets an event, or exit codes of a job, from 0 to 255",
+            "done=[300] is not valid: it must be a function that gets an event, or exit codes of a job, from 0 to 255",
         ),
         (
             [

@@ -347,10 +347,13 @@ def test_a_conftest_of_other_tests_is_not_asked(project: pytest.Pytester) -> Non
     ("given", "sentence"),
     [
         ("{'store': 1}", "*ScfUsageError: pytest_scf_async_sweep_effects: the effects 'store' are given twice"),
-        ("{1: 1}", "*ScfUsageError: pytest_scf_async_sweep_effects: the effects 1 are no valid name: it is a text"),
+        (
+            "{1: 1}",
+            ("*ScfUsageError: pytest_scf_async_sweep_effects: the effects 1 are not a valid name: it must be a str"),
+        ),
         (
             "[1]",
-            "*ScfUsageError: an implementation of pytest_scf_async_sweep_effects gave [[]1[]]: it gives *",
+            "*ScfUsageError: an implementation of pytest_scf_async_sweep_effects returned [[]1[]]: it must return *",
         ),
     ],
 )

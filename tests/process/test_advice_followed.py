@@ -252,7 +252,7 @@ def test_an_event_is_not_awaited(deploy, call: str) -> None:
         await (event if call == "invoke_async" else getattr(event, call)())
 
     with pytest.raises(
-        ScfUsageError, match=r"was awaited: invoke_async\(\), wait\(\) and all others block; leave out `await`$"
+        ScfUsageError, match=r"was awaited: invoke_async\(\), wait\(\) and the other calls block; remove `await`$"
     ):
         asyncio.run(awaits())
 
@@ -454,7 +454,7 @@ def test_the_event_of_a_runtime_that_a_fixture_returns_runs_before_that_is_close
 def test_an_event_is_terminated_before_it_has_ended(deploy, runtime) -> None:
     function = deploy("import time\ndef main_handler(event, context):\n    time.sleep(9)\n")
     text = refusal_of(assert_terminated, function.invoke_async().wait())
-    assert "; terminate() without it forces the end of an event that still runs, so before wait() (ABORTED, no" in text
+    assert "; terminate() without it forces the end (ABORTED, no" in text
 
     event = function.invoke_async()
     runtime.clock.advance(1)

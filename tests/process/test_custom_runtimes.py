@@ -171,7 +171,7 @@ def test_the_first_answer_counts_and_what_is_no_call_is_reported(bootstrap):
 def test_a_push_before_there_is_an_event_is_ignored(bootstrap):
     event = bootstrap("push response 1").invoke_async("push response 2").wait()
     assert event.result == 2
-    assert "was ignored: the program had not asked for an event (GET /runtime/invocation/next)" in event.timeline
+    assert "was ignored: the program had not requested an event (GET /runtime/invocation/next)" in event.timeline
 
 
 def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(bootstrap):
@@ -321,7 +321,7 @@ def test_an_update_that_is_refused_leaves_the_code_as_it_was(bootstrap, tmp_path
     for code, words in (
         (str(empty), f"code is {str(empty)!r}, the code of a custom runtime, and there is no {empty}/bootstrap"),
         ("nowhere", "code is 'nowhere', and there is no"),
-        (3, r"code is 3 of type int; it takes a code directory or a zip, as the runtime is 'CustomRuntime'"),
+        (3, r"code is 3 of type int; it must be a code directory or a zip, as the runtime is 'CustomRuntime'"),
     ):
         with pytest.raises(ScfUsageError, match=words):
             function.update(code)

@@ -209,7 +209,7 @@ def test_a_result_over_six_megabytes(function):
 
 @pytest.mark.parametrize(
     ("payload", "why"),
-    [({"do": "raw", "text": "{x"}, "'{x'"), ({"do": "raw", "text": "NaN"}, "NaN"), ({"do": "bytes"}, "no UTF-8")],
+    [({"do": "raw", "text": "{x"}, "'{x'"), ({"do": "raw", "text": "NaN"}, "NaN"), ({"do": "bytes"}, "not UTF-8")],
 )
 def test_a_result_that_is_no_json(function, payload, why):
     event = function.invoke_async(payload).wait()
@@ -483,14 +483,14 @@ def test_what_cannot_be_known_of_a_program_says_what_to_use_instead(function):
     with pytest.raises(ScfUsageError) as caught:
         event.wait_until_listening()
     assert str(caught.value) == (
-        f"wait_until_listening(): event {event.request_id} runs in a Go program, of which that cannot be "
-        "known; have the program write a line once it listens, and use wait_for_log()"
+        f"wait_until_listening(): event {event.request_id} runs in a Go program, where that cannot be known; "
+        "have the program write a line once its handler is installed, and use wait_for_log()"
     )
     with pytest.raises(ScfUsageError) as caught:
         event.run_to("main.go:42")
     assert str(caught.value) == (
-        f"run_to('main.go:42'): event {event.request_id} runs in a Go program, of which that cannot "
-        "be known; use run_to('init'), or wait_for_log() on a line that it writes there"
+        f"run_to('main.go:42'): event {event.request_id} runs in a Go program, where that cannot be known; "
+        "use run_to('init'), or wait_for_log() on a line that it writes there"
     )
     event.terminate()
 

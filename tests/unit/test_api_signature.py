@@ -242,7 +242,7 @@ def test_a_wrong_signature_is_answered_with_what_should_have_been_signed():
         ),
         (
             "TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=content-type;host;x-no, Signature=aa",
-            "'x-no', which is no header",
+            "'x-no', which is not a header",
         ),
         (
             (

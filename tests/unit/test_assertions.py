@@ -406,7 +406,7 @@ def test_a_missing_line_shows_the_closest_ones() -> None:
     event = Story().says("row 1 ", "checkpoint written to disk", "something else", "Checkpoint Written").event
     text = failure(assert_logged, event, "checkpoint writen")
     nearest = "the closest are 'checkpoint written to disk', 'Checkpoint Written'"
-    assert text.startswith(f"expected a log line with 'checkpoint writen'; found none in 4 lines; {nearest}\n")
+    assert text.startswith(f"expected a log line containing 'checkpoint writen'; found none in 4 lines; {nearest}\n")
 
 
 def test_a_line_that_is_like_none_shows_none() -> None:
@@ -418,8 +418,8 @@ def test_log_order_takes_a_line_for_each_pattern() -> None:
     text = failure(assert_log_order, event, ["three", "one"])
     assert "found 'one' in line 1, before 'three' in line 2\n" in text
     assert "found 'two' in line 1, as is 'one'\n" in failure(assert_log_order, event, ["one", "two"])
-    assert "found no line with 'four'\n" in failure(assert_log_order, event, ["three", "four"])
-    assert "found no line with 'threee'; the closest is 'three'\n" in failure(assert_log_order, event, ["threee"])
+    assert "found no line containing 'four'\n" in failure(assert_log_order, event, ["three", "four"])
+    assert "found no line containing 'threee'; the closest is 'three'\n" in failure(assert_log_order, event, ["threee"])
 
 
 # -- wrong use -------------------------------------------------------------------------------------------------------
@@ -434,13 +434,22 @@ def test_log_order_takes_a_line_for_each_pattern() -> None:
         ),
         (
             lambda event: assert_transitions(event, "RUNNING"),
-            "expected='RUNNING' is not valid: it is a list of statuses",
+            "expected='RUNNING' is not valid: it must be a list of statuses",
         ),
         (lambda event: assert_failed(event, code=431), "code=431 is not valid: the platform's codes are 200, 202, "),
-        (lambda event: assert_logged(event, b"bytes"), "pattern=b'bytes' is not valid: it is a str or a compiled "),
-        (lambda event: assert_logged(event, ""), "pattern='' is not valid: every line has it; it is a text that "),
-        (lambda event: assert_log_order(event, "text"), "patterns='text' is not valid: it is a list of texts or "),
-        (lambda event: assert_log_order(event, []), "patterns=[] is not valid: it is a list of texts or "),
+        (
+            lambda event: assert_logged(event, b"bytes"),
+            "pattern=b'bytes' is not valid: it must be a str or a compiled ",
+        ),
+        (lambda event: assert_logged(event, ""), "pattern='' is not valid: every line contains it; it is a text that "),
+        (
+            lambda event: assert_log_order(event, "text"),
+            ("patterns='text' is not valid: it must be a list of at least one str or "),
+        ),
+        (
+            lambda event: assert_log_order(event, []),
+            ("patterns=[] is not valid: it must be a list of at least one str or "),
+        ),
         (lambda event: assert_stopped_within(event, -1), "assert_stopped_within(seconds) is -1, which is negative"),
         (lambda _: assert_finished("FINISHED"), "event is 'FINISHED' of type str; the helper takes an AsyncEvent"),
     ],
@@ -451,5 +460,5 @@ def test_wrong_use_is_a_usage_error(use: Callable[[AsyncEvent], None], sentence:
 
 
 def test_a_result_that_json_cannot_say_is_a_usage_error() -> None:
-    with pytest.raises(ScfUsageError, match=r"^result=\{1, 2\} is not valid: it is what JSON can say "):
+    with pytest.raises(ScfUsageError, match=r"^result=\{1, 2\} is not valid: it must be a JSON value "):
         assert_finished(FINISHED().event, {1, 2})

@@ -59,7 +59,7 @@ def advice(text: str) -> str | None:
         (Story().ends(Fact.MEMORY_EXCEEDED), "give the function more memory"),
         (
             Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type set is not"),
-            "return what json.dumps can",
+            "return a value that json.dumps can",
         ),
         (
             Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: Object of type coroutine is not"),
@@ -147,7 +147,8 @@ def test_what_was_asked_for_needs_no_mending() -> None:
     heeded = Story().handles().returns().event
     for text in (failure(assert_no_signal, heeded), failure(assert_terminated, heeded)):
         assert (
-            "likely cause: terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; " in text
+            "likely cause: terminate(grace_shutdown=True) sends SIGTERM and lets the function decide how it ends; "
+            in text
         )
         assert advice(text) is None
     assert advice(failure(assert_finished, Story().handles().returns("2").event, 3)) is None
@@ -249,13 +250,13 @@ def test_what_is_longer_is_shown_by_head_and_tail() -> None:
 @pytest.mark.parametrize("text", ["(row", "[[x]", "a(?i)b", "row 2."])
 def test_a_text_that_is_no_regular_expression_for_a_line_is_just_not_there(text: str) -> None:
     said = failure(assert_logged, Story().says("row 1", "row 2").event, text)
-    assert said.startswith(f"expected a log line with {text!r}; found none in 2 lines")
+    assert said.startswith(f"expected a log line containing {text!r}; found none in 2 lines")
     assert "regular expression" not in said
 
 
 def test_a_text_that_was_meant_as_a_regular_expression() -> None:
     said = failure(assert_logged, Story().says("row 1").event, r"row \d")
-    assert r"likely cause: a str is searched for literally: pass re.compile('row \\d'), which matches 'row 1'" in said
+    assert r"likely cause: a str is matched literally: pass re.compile('row \\d'), which matches 'row 1'" in said
 
 
 def test_a_result_of_one_line_has_no_difference_below() -> None:

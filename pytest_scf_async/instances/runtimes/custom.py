@@ -73,9 +73,9 @@ def custom_launch(code_path: str, given: object) -> Launch:
             "top of the code"
         )
     if not os.path.isfile(path):
-        raise ScfUsageError(f"{what}, and {path} is no file: it is the program that the platform starts")
+        raise ScfUsageError(f"{what}, and {path} is not a file: it is the program that the platform starts")
     if not os.access(path, os.X_OK):
-        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform wants too: chmod 755 {path}")
+        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform requires, too: chmod 755 {path}")
     if not beginning(path).startswith(b"#!"):
         why, _ = why_foreign(path)
         if why:

@@ -138,8 +138,8 @@ def test_a_program_that_ignores_it_ignores_it_after_an_exec(deploy_image):
 
 def refused(event, name: str) -> str:
     return (
-        f"wait_until_listening(): event {event.request_id} runs in {name!r}, of which that cannot be known; have the "
-        "program write a line once it listens, and use wait_for_log()"
+        f"wait_until_listening(): event {event.request_id} runs in {name!r}, where that cannot be known; have the "
+        "program write a line once its handler is installed, and use wait_for_log()"
     )
 
 

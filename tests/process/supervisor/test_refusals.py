@@ -151,10 +151,10 @@ def test_its_own_sigsys_is_the_programs(serve):
             "#!/no/such/interpreter\n",
             "No such file or directory, though the file is there: the interpreter that it names is not",
         ),
-        ("no program", "Exec format error: it is no program for this machine, nor a script with a #! line"),
+        ("no program", "Exec format error: it is neither a program for this machine nor a script with a #! line"),
         (
             b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, 183, 1) + bytes(200),
-            "Exec format error: it is no program for this machine, nor a script with a #! line",
+            "Exec format error: it is neither a program for this machine nor a script with a #! line",
         ),
     ],
     ids=["no interpreter", "text", "arm64"],
@@ -224,7 +224,7 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
 
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert warned == [f"{words[0]!r} {TRACES}"]
-    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended in its init (")
+    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended during init (")
 
 
 # -- programs with rights of their own ---------------------------------------------------------------------------------
