@@ -338,7 +338,7 @@ def _refuse_reuse(event: AsyncEvent, instance: InstanceView, expected: str, foun
     if instance.reclaimed_because != IDLE:
         _fail(event, expected, found, cause=GENERAL if instance.reclaimed else None)
     seconds = f"{event._lockstep.settings.idle_reclaim:g}"
-    cause = f"its instance was reclaimed, as it had been idle for {seconds} s (idle_reclaim)"
+    cause = f"its instance was reclaimed because it had been idle for {seconds} s (idle_reclaim)"
     _fail(event, expected, found, cause=cause, advice=f"start the next event within {seconds} s of its end")
 
 

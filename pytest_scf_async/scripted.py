@@ -206,7 +206,7 @@ def _why_no_failure(status_code: object) -> str:
     if status_code == 433:
         return "an event that reaches the function's timeout is timed_out()"
     if status_code == 499:
-        return "an event becomes ABORTED by a forced termination, which is no step of a script"
+        return "an event becomes ABORTED by a forced termination, which is not a step of a script"
     codes = ", ".join(map(str, _FAILURES))
     known = STATUS_CODES.get(status_code) if isinstance(status_code, int) else None
     refusal = "" if known is None else f"{known.name} refuses an invocation, and then there is no event; "

@@ -237,9 +237,9 @@ def _check_values(root: dict[str, Any]) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise _Refused("JSON whose texts have no NUL")
+        raise _Refused("JSON whose strings have no NUL")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _Refused("JSON whose texts are Unicode: there is half of a surrogate pair") from None
+            raise _Refused("JSON whose strings are Unicode: there is half of a surrogate pair") from None

@@ -143,7 +143,7 @@ class _Tc3:
         names = parts["SignedHeaders"].split(";")
         for name in _NEEDED_HEADERS:
             if name not in names:
-                raise _malformed(f"`SignedHeaders` has to have {name}")
+                raise _malformed(f"`SignedHeaders` must include {name}")
         for name in names:
             if name not in http.headers:
                 raise _malformed(f"`SignedHeaders` has {name[:50]!r}, which is not a header of the request")

@@ -18,7 +18,9 @@ SHOWN = 80
 def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
     """*pattern* for messages, and what says whether a line contains it; ``ScfUsageError`` for anything else."""
     if pattern == "":
-        raise ScfUsageError("pattern='' is not valid: every line contains it; it is a text that the line contains")
+        raise ScfUsageError(
+            "pattern='' is not valid: every line contains it; it must be a non-empty str or a compiled pattern"
+        )
     if isinstance(pattern, str):
         return repr(pattern), lambda line: pattern in line
     if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line

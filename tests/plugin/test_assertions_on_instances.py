@@ -39,7 +39,8 @@ def test_an_instance_is_kept_and_reused(scf_runtime: ScfRuntime) -> None:
     assert_reclaimed(second)
     with pytest.raises(
         AssertionError,
-        match=r"found reclaimed \(idle\)\n.*\nlikely cause: its instance was reclaimed, as it had been idle for 300 s "
+        match=r"found reclaimed \(idle\)\n.*\nlikely cause: its instance was reclaimed because it had been idle for "
+        r"300 s "
         r"\(idle_reclaim\)\nwhat to do: start the next event within 300 s of its end\n",
     ):
         assert_reused(second)

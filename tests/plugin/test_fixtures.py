@@ -149,7 +149,7 @@ def test_a_payload_that_is_not_json_is_a_usage_error(project: pytest.Pytester) -
     result.stdout.fnmatch_lines_random(
         [
             "*::test_marker: async_event (scf_function marker): payload??when??=* is a set; it must be *",
-            "*::test_parametrize*: async_event (parametrize of async_event): payload??when??=* is a set; it has *",
+            "*::test_parametrize*: async_event (parametrize of async_event): payload??when??=* is a set; it must *",
         ]
     )
 

@@ -229,10 +229,10 @@ def test_a_request_has_a_largest_size(limit, make, code):
         (b'{"b": {"a": 1, "a": 1}}', "JSON whose objects have each name once"),
         (b'{"a": "\xff"}', "JSON in UTF-8"),
         ('{"a": "x"}'.encode("utf-16"), "JSON in UTF-8"),
-        (rb'{"a": ["\ud800"]}', "JSON whose texts are Unicode"),
-        (rb'{"\udfff": 1}', "JSON whose texts are Unicode"),
+        (rb'{"a": ["\ud800"]}', "JSON whose strings are Unicode"),
+        (rb'{"\udfff": 1}', "JSON whose strings are Unicode"),
         (b'{"a": "\xed\xa0\x80"}', "JSON in UTF-8"),
-        (rb'{"a": {"b": "x\u0000"}}', "JSON whose texts have no NUL"),
+        (rb'{"a": {"b": "x\u0000"}}', "JSON whose strings have no NUL"),
         (b'{"a": "x\0"}', "JSON, and nothing else"),
     ],
 )

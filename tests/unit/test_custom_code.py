@@ -43,7 +43,7 @@ def test_a_bootstrap_without_its_x_bit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"echo hello\n", "is no program (no ELF file)"),
+        (b"echo hello\n", "is not a program (not an ELF file)"),
         (b"MZ\x90", "is a program for Windows"),
         (ELF_32, "is a program for 32-bit x86 (GOARCH=386), and this machine is 64-bit x86-64 (GOARCH=amd64)"),
     ],
@@ -57,8 +57,8 @@ def test_a_bootstrap_that_is_no_program_of_this_machine(
     path.write_bytes(content)
     path.chmod(0o755)
     assert refused(tmp_path).endswith(
-        f"{path} {why}; it is a program for this machine, or a script whose first line names its interpreter, as in "
-        "#!/bin/bash"
+        f"{path} {why}; it must be a program for this machine, or a script whose first line names its interpreter, as "
+        "in #!/bin/bash"
     )
 
 

@@ -175,7 +175,7 @@ def test_a_text_of_the_command_line_is_read_by_the_rule(option: Option) -> None:
 
 @pytest.mark.parametrize("source", ["command line: --scf-async-start", "ini: scf_async_start", "in any words"])
 def test_a_text_does_not_name_values_that_it_cannot_have(source: str) -> None:
-    for name, form in (("real_limit", "or such a timedelta"), ("start", "it is None, or an aware datetime")):
+    for name, form in (("real_limit", "or such a timedelta"), ("start", "it must be None, or an aware datetime")):
         with pytest.raises(ScfUsageError, match=form):
             ScfSettings().replace("scf_settings", **{name: "soon"})
         with pytest.raises(pytest.UsageError) as refused:

@@ -80,7 +80,7 @@ def custom_launch(code_path: str, given: object) -> Launch:
         why, _ = why_foreign(path)
         if why:
             raise ScfUsageError(
-                f"{what}, and {path} {why}; it is a program for this machine, or a script whose first line names its "
-                "interpreter, as in #!/bin/bash"
+                f"{what}, and {path} {why}; it must be a program for this machine, or a script whose first line names "
+                "its interpreter, as in #!/bin/bash"
             )
     return Launch([path], directory, speaks="runtime-api")
