@@ -69,8 +69,49 @@ def by_hand() -> float:
     return (perf_counter() - start) / BY_HAND
 
 
+PAGES = 10
+"""How many pages ``job.sh`` writes."""
+
+
+@contextlib.contextmanager
+def job() -> Iterator[tuple[Sample, Sample]]:
+    """The seconds of one kill of a job in Bash, with its resume, and of a bare run of it; on average each does half of
+    the job's work."""
+    script = os.path.join(HANDLERS, "job.sh")
+
+    def ours() -> float:
+        with new_runtime() as runtime:
+            function = runtime.deploy_image(["bash", script, "{path}"], port=-1)
+            start = perf_counter()
+            sweep = runtime.sweep(function, how="forced")
+            seconds = perf_counter() - start
+        sweep.assert_survives()
+        return seconds / len(sweep.runs)
+
+    def bare() -> float:
+        start = perf_counter()
+        for done in range(PAGES):
+            with tempfile.TemporaryDirectory() as out:
+                with open(os.path.join(out, "page"), "w", encoding="utf-8") as file:
+                    file.write(str(done))
+                subprocess.run(["bash", script, out], check=True)
+        return (perf_counter() - start) / PAGES
+
+    yield ours, bare
+
+
 def rows() -> list[Row]:
     return [
+        Row(
+            "sweep-job",
+            "one kill of a job in Bash with its resume, in a sweep / its bare run",
+            "≤ 1.3 ×",
+            job,
+            most=1.3,
+            rounds=5,
+            quick_rounds=1,
+            warm_up=0,
+        ),
         Row(
             "sweep-whole",
             "one interruption with its resume, in a sweep of 200 / the same with Popen",

@@ -24,6 +24,7 @@ from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
+from pytest_scf_async.instances import recording as recorders
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.instance import Instance
@@ -199,6 +200,11 @@ def preforked_of(of: Zygote) -> Instance | None:
 def recorders_of(of: Zygote) -> int:
     """How many recorders there are, or are being forked."""
     return sum(each.lives() for each in _recorders.get(of, []))
+
+
+def all_recorders_are_free(of: Zygote) -> bool:
+    """Whether each recorder can take the next instance."""
+    return all(each.lives() and not each.is_busy for each in _recorders.get(of, []))
 
 
 def recorder_that_is_done(of: Drawing, its_zygote: Zygote) -> Recorder:

@@ -28,13 +28,11 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "api/certificates.py": {"-----BEGIN ": "PEM"},
     "bootstrap/patches/connections.py": {"HEAD ": "HTTP"},
     "bootstrap/patches/datetime.py": {"metaclass conflict": "Python, of a class that cannot be made"},
-    "bootstrap/reaper.py": {"from multiprocessing.resource_tracker import main": "multiprocessing"},
     "bootstrap/tracebacks.py": {"<frozen importlib._bootstrap": "Python, in tracebacks"},
     "conformance/cases.py": {
         "[PLATFORM] Signal re": "the platform, or what stands in for it",
         "Response RequestId": "the platform, or what stands in for it",
     },
-    "instances/process_tree.py": {"from multiprocessing.forkserver import main": "multiprocessing"},
     "instances/runtimes/program.py": {"(?! .*\\.py": "the test: the name of an image, in a pattern with spaces"},
     "lockstep/thread_reports.py": {
         "(?:Current t|T)hread 0x": "faulthandler",
@@ -50,6 +48,10 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
+    "protocol/procfs.py": {
+        "from multiprocessing.forkserver import main": "multiprocessing",
+        "from multiprocessing.resource_tracker import main": "multiprocessing",
+    },
     "report/cause.py": {
         "Fatal Python error: ": "faulthandler",
         "Current thread 0x": "faulthandler",

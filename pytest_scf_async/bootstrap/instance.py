@@ -118,12 +118,12 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     role = role_of(config)
     role.enter_network(others)
     mounts.drop_capabilities()
+    clock_page = clock.map_page(clock_file) if role.on_simulated_time else None
     if config.recorded:
-        role.be_recorded(others)
-    if not role.on_simulated_time:
+        role.be_recorded(others)  # from here on it stops where it maps a file
+    if clock_page is None:
         role.keep_clock(clock_file)
         return role
-    clock_page = clock.map_page(clock_file)
     os.close(clock_file)
     clock.attach(clock_page, NO_LIMIT, _too_many_reads, _too_many_reads_in_c)
     if config.clock_reads_before_wait is not None:

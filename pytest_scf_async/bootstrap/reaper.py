@@ -25,7 +25,6 @@ from . import bind_filter
 
 TRACKERS_LIMIT_MS = 2_000
 """The real time within which resource trackers have to end by themselves."""
-_TRACKER = b"from multiprocessing.resource_tracker import main"
 
 
 def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -> None:
@@ -94,7 +93,7 @@ def _send(signum: int, pid: int) -> bool:
 
 
 def _is_tracker(pid: int) -> bool:
-    return _TRACKER in procfs.command_of(pid)
+    return procfs.is_resource_tracker(procfs.command_of(pid))
 
 
 def supervise(

@@ -181,7 +181,7 @@ class Zygote:
         if hint.debugger:
             debugger.install(has_terminal=True)
         if hint.program:
-            _import_what_programs_need()
+            _import_what_programs_need(sweeps=hint.sweep)
         if hint.sweep:
             _import_what_sweeps_need()
             self.is_worth_it = True
@@ -328,11 +328,13 @@ class Zygote:
             self.end()
 
 
-def _import_what_programs_need() -> None:
+def _import_what_programs_need(*, sweeps: bool) -> None:
     """Import our modules for programs once for all instances."""
     with _ours_alone():
-        from ..supervisor import supervisor  # noqa: F401, PLC0415
-        from . import agent, event_invoke, go_client, image  # noqa: F401, PLC0415
+        from ..supervisor import supervisor  # noqa: PLC0415
+        from . import agent, event_invoke, go_client, image, job, runtime_api  # noqa: F401, PLC0415
+    if sweeps:
+        supervisor.warm_up_for_sweeps()
 
 
 def _import_what_sweeps_need() -> None:

@@ -18,6 +18,7 @@ from ..protocol import messages, procfs
 from ..protocol.disk_record import AtEffect
 from . import coverage as measured
 from . import terminal
+from .cpus import next_cpus
 from .environment import with_endpoint
 from .instance import Instance, Owner, not_started
 from .poller import Poller
@@ -322,6 +323,8 @@ class Pool:
                 syncs=recording is not None and recording.syncs,
             ),
         )
+        if recording is not None:
+            instance.use_core(next_cpus(1)[0])
         for fd in given:
             os.close(fd)
         instance.children.exempt(configuration.background)

@@ -19,9 +19,6 @@ from ..protocol.kernel_waits import name_of
 from ..protocol.real_time import REAL
 from .at_rest import Rest, at_rest
 
-_FORK_SERVER = b"from multiprocessing.forkserver import main"
-_HELPERS = (b"from multiprocessing.resource_tracker import main", _FORK_SERVER)
-"""Commands of the processes that ``multiprocessing`` starts for its own use, and keeps as long as its process lives."""
 _KERNEL_NAME_BYTES = 15
 """The kernel cuts the name of a program at this length."""
 IDLE_AFTER = 0.1
@@ -335,7 +332,7 @@ def _look_below(
         while level:
             below: list[tuple[int, bytes, bool]] = []
             for parent, parent_command, exempt in level:
-                forks = parent in helpers and _FORK_SERVER in parent_command
+                forks = parent in helpers and procfs.is_fork_server(parent_command)
                 # Checked before its children are read: in between it may fork, and wait again.
                 works = forks and not _waits_for_requests(parent)
                 children = [*procfs.children_of(parent), *(elsewhere if parent == pid else ())]
@@ -380,7 +377,7 @@ def _waits_for_requests(fork_server: int) -> bool:
 
 def _is_helper(command: bytes, parent_command: bytes) -> bool:
     """Whether ``multiprocessing`` keeps a process for its own use. A process that a helper has forked is a worker."""
-    return command != parent_command and any(text in command for text in _HELPERS)
+    return command != parent_command and procfs.is_of_multiprocessing(command)
 
 
 def _started_as(command: bytes) -> list[str]:

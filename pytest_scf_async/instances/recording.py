@@ -11,10 +11,13 @@ from pathlib import Path
 
 from ..errors import HarnessError
 from ..protocol import disk_record, linux
+from ..protocol.real_time import REAL
 from .zygote import Zygote
 
 END_LIMIT = 30.0
 """Real seconds within which a recorder has to be done, once all that it traces has ended."""
+_MOST_SAID = 4096
+"""Bytes that a recorder has said and that are read at once: the last of them says how it is."""
 
 
 class Recorder:
@@ -28,6 +31,8 @@ class Recorder:
         self.is_busy = False
         self.is_held = False
         """Somebody will ask for its record."""
+        self._is_at_rest = False
+        """All that it traces stands still, and its record has what that has done."""
         self._number = zygote.take_number()
         self._orders, theirs = socket.socketpair()
         with theirs:
@@ -36,28 +41,42 @@ class Recorder:
     def take(self, order: disk_record.Order, fds: list[int]) -> None:
         """Have it do what *order* says, with these descriptors. Raises ``BrokenPipeError``: it has ended."""
         linux.send_descriptors(self._orders, order.packed(), fds)
+        self._is_at_rest = False
 
     def lives(self, seconds: float = 0.0) -> bool:
-        """Whether it has not ended; it waits up to *seconds* until it is not busy, or has ended."""
+        """Whether it has not ended; it waits up to *seconds* until the recorder has said something, or has ended."""
         poller = select.poll()
         poller.register(self._orders, select.POLLIN)
         if not poller.poll(seconds * 1000):
             return True
         try:
-            is_done = bool(self._orders.recv(1))
+            said = self._orders.recv(_MOST_SAID)
         except ConnectionResetError:  # it has ended, and has not read an order
             return False
-        self.is_busy = self.is_busy and not is_done
-        return is_done
+        if said:
+            self.is_busy = not said.endswith(disk_record.IS_DONE)
+            self._is_at_rest = said.endswith(disk_record.IS_AT_REST)
+        return bool(said)
+
+    @property
+    def _is_complete(self) -> bool:
+        return self._is_at_rest or not self.is_busy
 
     def finish(self) -> None:
-        """Wait until it is done. Raises ``HarnessError`` where it has not done its work."""
+        """Wait until the record of what was killed, or has ended, is complete.
+
+        Raises ``HarnessError`` where the recorder has not done its work.
+        """
         if not self.is_busy:
             return
         if self._orders.fileno() < 0:
             raise HarnessError("the recorder of an instance has ended with its zygote")
-        if self.lives(END_LIMIT):
-            if self.is_busy:
+        deadline = REAL.monotonic() + END_LIMIT
+        lives, left = self.lives(), END_LIMIT
+        while lives and not self._is_complete and left > 0:
+            lives, left = self.lives(left), deadline - REAL.monotonic()
+        if lives:
+            if not self._is_complete:
                 raise HarnessError(f"the recorder of an instance was not done within {END_LIMIT:g} real seconds")
         elif not self.zygote.receive_until(lambda: self.status is not None, END_LIMIT):
             raise HarnessError(f"the end of a recorder was not known within {END_LIMIT:g} real seconds")

@@ -1,14 +1,18 @@
 """The record of what a run changes in a directory: a recorder writes it, the test's process reads it.
 
-The record is a file of items in the order in which they were seen. An item is a line with a JSON array: the number of
-its class in `KINDS`, and its fields. Behind a line of `Data` are its bytes. What stands before an `Effect` is the
-directory as it was when that system call began, so that a kill at this moment leaves exactly that.
+The record is a file of items in the order in which they were seen. An item is a tuple as ``marshal`` writes it, with
+its length before it: the number of its class in `KINDS`, and its fields. Behind one of `Data` are its bytes. What
+stands before an `Effect` is the directory as it was when that system call began, so that a kill at this moment leaves
+exactly that.
+
+``marshal`` takes a fifth of the time of JSON, for which the traced thread waits. Both sides are the same Python, and
+user code cannot reach the file.
 """
 
 from __future__ import annotations
 
 import errno
-import json
+import marshal
 import mmap
 import os
 import struct
@@ -62,6 +66,12 @@ class Order(NamedTuple):
         return cls(AtEffect(*at_effect), draws, syncs)
 
 
+IS_DONE: Final = b"1"
+"""What a recorder says of an order: all that it was to trace has ended, ..."""
+IS_AT_REST: Final = b"2"
+"""... or stands still for SIGSTOP, with all that it has done in the record, ..."""
+GOES_ON: Final = b"3"
+"""... or does so no more."""
 ORDER: Final = struct.Struct("<II??Q??")
 
 
@@ -185,10 +195,16 @@ class Problem(NamedTuple):
     why: str
 
 
-Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed
-KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed)
+class LivesOn(NamedTuple):
+    """The first process has exited, and others that it has started have not, as where it is a daemon."""
+
+    processes: int
+
+
+Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed | LivesOn
+KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed, LivesOn)
 _NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
-_encode = json.JSONEncoder(separators=(",", ":")).encode
+_LENGTH: Final = struct.Struct("<I")
 _BUFFERED: Final = 1 << 16
 
 
@@ -203,20 +219,16 @@ class Writer:
 
     def add(self, item: Item, content: bytes = b"") -> None:
         """Add *item*, with the *content* of a `Data`."""
-        line = _encode([_NUMBERS[type(item)], *item]).encode() + b"\n" + content
-        self.size += len(line)
-        self._buffer += line
+        fields = marshal.dumps((_NUMBERS[type(item)], *item))
+        self.size += _LENGTH.size + len(fields) + len(content)
+        self._buffer += _LENGTH.pack(len(fields)) + fields + content
         if len(self._buffer) > _BUFFERED:
             self.flush()
 
     def flush(self) -> None:
         """Write what is buffered."""
-        view = memoryview(self._buffer)
-        at = 0
-        while at < len(view):
-            at += os.write(self._file, view[at:])
-        view.release()
-        self._buffer.clear()
+        while self._buffer:
+            del self._buffer[: os.write(self._file, self._buffer)]
 
 
 def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
@@ -225,15 +237,19 @@ def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
     if not size:
         return
     with mmap.mmap(file, size, prot=mmap.PROT_READ) as record:
-        at = 0
-        while (end := record.find(b"\n", at)) >= 0:
-            number, *fields = json.loads(record[at:end])
+        start = _LENGTH.size
+        while start <= size:
+            (length,) = _LENGTH.unpack_from(record, start - _LENGTH.size)
+            at = start + length
+            if at > size:
+                return
+            number, *fields = marshal.loads(record[start:at])
             item: Item = KINDS[number](*fields)
-            at = end + 1
             content = b""
             if isinstance(item, Data):
                 content = record[at : at + item.size]
                 at += item.size
-                if len(content) < item.size:
+                if at > size:
                     return
             yield item, content
+            start = at + _LENGTH.size

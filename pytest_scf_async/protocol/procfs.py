@@ -213,6 +213,21 @@ def command_of(pid: int | str) -> bytes:
     return _read(f"/proc/{pid}/cmdline")
 
 
+def is_fork_server(command: bytes) -> bool:
+    """Whether that is the command of a process that ``multiprocessing`` keeps to fork others."""
+    return b"from multiprocessing.forkserver import main" in command
+
+
+def is_resource_tracker(command: bytes) -> bool:
+    """Whether that is the command of a process that ``multiprocessing`` keeps to clean up behind the others."""
+    return b"from multiprocessing.resource_tracker import main" in command
+
+
+def is_of_multiprocessing(command: bytes) -> bool:
+    """Whether ``multiprocessing`` has started a process for its own use, and keeps it as long as its parent lives."""
+    return is_fork_server(command) or is_resource_tracker(command)
+
+
 def environment_of(pid: int | str) -> list[bytes]:
     """The environment that *pid* was started with."""
     return _read(f"/proc/{pid}/environ").split(b"\0")
@@ -344,6 +359,15 @@ def descriptors_of(pid: int | str) -> list[int]:
         return []
 
 
+def descriptor_of(task: int, fd: int) -> bytes:
+    """What the kernel says of a descriptor: ``pos:`` and the position, ``flags:`` and these. Raises ``OSError``."""
+    file = os.open(f"/proc/{task}/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
+    try:
+        return os.read(file, 512)
+    finally:
+        os.close(file)
+
+
 def is_exiting(pid: int) -> bool:
     """Whether *pid* ends or has ended: the kernel closes what it has open first, and reports its end a moment later."""
     try:
@@ -471,7 +495,8 @@ def mount_points() -> list[str]:
     """Where something is mounted in the namespace of this process, in the order in which it was."""
     with open("/proc/self/mountinfo", encoding="utf-8", errors="surrogateescape") as file:
         lines = file.read().splitlines()
-    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), line.split(" ")[4]) for line in lines]
+    points = [line.split(" ", 5)[4] for line in lines]
+    return [re.sub(r"\\([0-7]{3})", lambda match: chr(int(match[1], 8)), at) if "\\" in at else at for at in points]
 
 
 def _read(path: str) -> bytes:

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import ctypes
 import fcntl
+import functools
 import mmap
 import os
 import socket
@@ -265,6 +266,14 @@ def _unless(condition: Condition) -> _Code:
 
 STANDARD: Final = program()
 """That of all programs."""
+
+
+@functools.cache
+def of_program(*, recorded: bool, syncs: bool, draws: bool) -> bytes:
+    """That of a program whose effects are *recorded*, with what *syncs* them, and whose random numbers it *draws* from
+    the supervisor."""
+    traced = {**(RECORDED if recorded else TRACED), **(SYNCS if syncs else {}), **(DRAWS if draws else {})}
+    return program(traced, REFUSED_TO_RECORDED if recorded else REFUSED)
 
 
 class _Program(ctypes.Structure):

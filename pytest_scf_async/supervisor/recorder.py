@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import functools
 import math
 import mmap
 import os
@@ -21,7 +22,7 @@ import socket
 import stat
 import struct
 from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
-from collections.abc import Callable, Iterable, Iterator, MutableSequence
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableSequence
 from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, cast
@@ -29,6 +30,9 @@ from typing import Final, NamedTuple, cast
 from ..bootstrap.originals import real_waitpid
 from ..protocol import linux, procfs
 from ..protocol.disk_record import (
+    GOES_ON,
+    IS_AT_REST,
+    IS_DONE,
     ORDER,
     PAGE,
     UNKNOWN,
@@ -39,6 +43,7 @@ from ..protocol.disk_record import (
     Failed,
     Forgotten,
     Gone,
+    LivesOn,
     NodeKind,
     Order,
     Problem,
@@ -62,11 +67,14 @@ _LONGEST_NUMBER: Final = 64
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
 _LONGEST_PATH: Final = 4096
+_USUAL_PATH: Final = 256
+"""Bytes that are read at once of a path, which may be longer."""
 _LONGEST_FILTER: Final = 8 * seccomp.MOST
 """Bytes: a filter comes in one piece, as it is shorter than the buffer of a socket."""
 _MOST_LINKS: Final = 40
 _MOST_PARTS: Final = 1024
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+_STARTS: Final = (tracee.EVENT_CLONE, tracee.EVENT_FORK, tracee.EVENT_VFORK)
 _PART: Final = struct.Struct("<QQ")
 _NO_PATH: Final = -1
 
@@ -126,6 +134,7 @@ _SHOWN: Final = (
     *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
 )
 """Names that are part of those of a call's variants; the first one that fits is the name of all of them."""
+_CALLS: Final = {name: next((each for each in _SHOWN if each in name), name) for name in HERE.calls}
 _RWF_SYNCS: Final = 0x2 | 0x4
 """Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
 _FOLLOW: Final = ("open", "creat", "truncate", "chmod", "chown", "utime")
@@ -202,6 +211,10 @@ class Disk:
     def has(self, path: str) -> bool:
         """Whether something is at that path."""
         return path in self._inodes
+
+    def is_link(self, path: str) -> bool:
+        """Whether a symbolic link is at that path."""
+        return path in self._inodes and self._nodes[self._inodes[path]].kind == "symbolic link"
 
     def is_on(self, path: str) -> bool:
         """Whether what is at a path anywhere is in the same file system."""
@@ -377,13 +390,8 @@ class Effects:
         self._durable: dict[int, int] = {}
         """By thread: the file that its last effect writes through to the disk (``O_SYNC``)."""
         self._disk: Disk | None = None
-        with self._bounded():
-            self._disk = Disk(root, self._writer)
-
-    @contextlib.contextmanager
-    def _bounded(self) -> Iterator[None]:
         try:
-            yield
+            self._disk = Disk(root, self._writer)
         except _RefusedError as error:
             self.fail(str(error))
 
@@ -399,7 +407,12 @@ class Effects:
 
     def at_call(self, tid: int) -> AtCall:
         """Record the call at whose entry thread *tid* stands, if it may change the directory."""
-        self.ended(tid)
+        self._over(tid)
+        becomes = self._at_call(tid)
+        self._writer.flush()  # a supervisor is killed with its program
+        return becomes
+
+    def _at_call(self, tid: int) -> AtCall:
         if self._control.drawn_from != self._event:
             if self._event:
                 self.stop()  # what the next event does, in the same instance, is no effect of this one
@@ -437,8 +450,8 @@ class Effects:
 
     def _changing(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> tuple[Effect | None, list[_Change]]:
         """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
-        shown = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else name
-        effect = Effect(next((each for each in _SHOWN if each in shown), shown), [], 0, 0, tid)
+        call = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else _CALLS[name]
+        effect = Effect(call, [], self._clock.now_us, self._control.recorded, tid)
         try:
             if name in _PATHS_AT and arguments[_PATHS_AT[name][-1][1]]:
                 changes = self._by_name(disk, effect, name, arguments)
@@ -446,10 +459,12 @@ class Effects:
                 effect, changes = self._by_descriptor(disk, effect, name, arguments)
         except OSError:
             return None, []  # the call itself fails with it
-        effect.paths.extend(change.path for change in changes)
-        if effect.call in _MAKE and changes:
-            effect = effect._replace(takes_space=_makes_name(disk, effect, name, arguments))
-        return (effect if changes else None), changes
+        if not changes:
+            return None, []
+        effect.paths.extend([change.path for change in changes])
+        if call in _MAKE and _makes_name(disk, effect, name, arguments):
+            effect = effect._replace(takes_space=True)
+        return effect, changes
 
     def _note_syncs(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> bool:
         """Add to the record what is durable by now, and what the call at whose entry thread *tid* stands makes durable.
@@ -467,8 +482,7 @@ class Effects:
                 self._writer.add(Sync(inode, "close"))
         if name not in seccomp.SYNCS or name in _PATHS_AT:
             return False
-        with self._bounded():
-            disk.look(())  # files that are mapped
+        self._look(())  # at files that are mapped
         if name == "msync":
             inode = disk.mapped(_inode_mapped_at(tid, arguments[0]))
         else:
@@ -490,8 +504,7 @@ class Effects:
 
     def _add(self, effect: Effect) -> bool:
         """Record *effect*, and have happen what is to happen there; whether it fails."""
-        now_us, records = self._clock.now_us, self._control.recorded
-        self._writer.add(self._complete(effect._replace(time_us=now_us, records=records)))
+        self._writer.add(self._complete(effect))
         self._writer.flush()
         self._control.effects += 1
         wanted = self._at_effect
@@ -539,44 +552,61 @@ class Effects:
             peer = _peer_at(tid, address) if address else self._peers.get(inode, "")
             if not peer or peer == self._server:
                 return None
+            now = self._clock.now_us, self._control.recorded
             if name in _HEARS:
                 if inode not in self._asked:
                     return None
                 self._asked.discard(inode)
-                return Effect("receive", [peer], 0, 0, tid, said=name)
+                return Effect("receive", [peer], *now, tid, said=name)
             if name == "connect":
                 self._peers[inode] = peer
-                return Effect("connect", [peer], 0, 0, tid, said=name)
+                return Effect("connect", [peer], *now, tid, said=name)
             self._asked.add(inode)
             size, content = _content_of(tid, name, arguments)
             words = content.translate(None, b"0123456789")  # a server of each run has another port
-            return Effect("send", [peer], 0, 0, tid, stop=size, said=blake2b(words, digest_size=8).hexdigest())
+            said = blake2b(words, digest_size=8).hexdigest()
+            return Effect("send", [peer], *now, tid, stop=size, said=said)
         except OSError:
             return None  # the call itself fails with it
 
     def ended(self, tid: int) -> None:
         """The last effect of a thread is over: look at what it has done."""
+        self._over(tid)
+        self._writer.flush()
+
+    def _over(self, tid: int) -> None:
         if tid in self._in_flight:
             self._look_for(tid)
             del self._in_flight[tid]
             if inode := self._durable.pop(tid, 0):
                 self._writer.add(Sync(inode, "fsync"))
-            self._writer.flush()  # a supervisor is killed with its program
 
     def all_ended(self) -> None:
         """Nothing that is traced is in a system call that changes something."""
         for tid in [*self._in_flight]:
             self.ended(tid)
 
-    def stop(self) -> None:
-        """Its event is over, or its first process has ended: what others still change belongs to no event."""
+    def stop(self, others: Collection[int] = ()) -> None:
+        """Its event is over, or its first process has ended: what others still change belongs to no event.
+
+        *others* are processes, or threads of some, that live when the first one has exited by itself.
+        """
         self.all_ended()
+        live = [pid for pid in others if not procfs.is_of_multiprocessing(procfs.command_of(pid))]
+        if live and self._disk is not None:
+            self._writer.add(LivesOn(len(live)))
+            self._writer.flush()
         self._disk = None
 
     def _look_for(self, tid: int) -> None:
+        self._look(self._in_flight[tid])
+
+    def _look(self, changes: Iterable[_Change]) -> None:
         if self._disk is not None:
-            with self._bounded():
-                self._disk.look(self._in_flight[tid])
+            try:
+                self._disk.look(changes)
+            except _RefusedError as error:
+                self.fail(str(error))
 
     def close(self) -> None:
         """All threads have ended."""
@@ -597,14 +627,16 @@ class Effects:
             start = _offset_of(tid, name, arguments, fd, found.st_size)
             stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
             span = start, stop
-            effect = effect._replace(inode=found.st_ino, start=start, stop=stop)
             left = _left_of(tid, arguments, *_COPIED_FROM[name]) if name in _COPIED_FROM else math.inf
-            if start < stop and left > 0 and _grows(found, min(stop, start + left)):
+            takes_space, room_from = start < stop and left > 0 and _grows(found, min(stop, start + left)), UNKNOWN
+            if takes_space and name in _LENGTH_AT:
                 room_from = max(start, 0 if _has_holes(found) else found.st_size)
-                effect = effect._replace(takes_space=True, room_from=room_from if name in _LENGTH_AT else UNKNOWN)
+            effect = effect._replace(
+                inode=found.st_ino, start=start, stop=stop, takes_space=takes_space, room_from=room_from
+            )
             if self._syncs:
                 self._writers[procfs.thread_group_of(tid), fd] = found.st_ino
-                if _opened_with(tid, fd) & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
+                if _state_of(tid, fd)[1] & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
                     self._durable[tid] = found.st_ino
         elif name == "ftruncate" or (name == "fallocate" and arguments[1] & ~1 == 0):
             span = _NOTHING
@@ -664,9 +696,10 @@ def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: boo
             parent, _, last = whole.rpartition("/")
             if last in (".", "..", ""):
                 return next(iter(disk.paths_of(os.stat(whole))), None)
-            if not (follows and os.path.islink(whole)):
-                above = disk.paths_of(os.stat(parent))
-                return None if not above else f"{above[0]}/{last}" if above[0] else last
+            above = disk.paths_of(os.stat(parent))
+            path = None if not above else f"{above[0]}/{last}" if above[0] else last
+            if not follows or not (os.path.islink(whole) if path is None else disk.is_link(path)):
+                return path
             text, base = os.readlink(whole), parent
     return None
 
@@ -704,8 +737,7 @@ def _position_of(tid: int, fd: int, address: int) -> int:
     """Where a call begins that takes its offset from there; 0: from the position of the file."""
     if address:
         return int.from_bytes(tracee.read_memory(tid, address, 8), "little")
-    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
-        return int(file.readline().split()[1])
+    return _state_of(tid, fd)[0]
 
 
 def _opened_by(disk: Disk, pid: int, fd: int) -> int:
@@ -725,24 +757,22 @@ def _inode_mapped_at(tid: int, address: int) -> int:
     return 0
 
 
-def _opened_with(tid: int, fd: int) -> int:
-    """The flags of an opened file."""
-    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
-        file.readline()
-        return int(file.readline().split()[1], 8)
+def _state_of(tid: int, fd: int) -> tuple[int, int]:
+    """The position of an opened file, and its flags."""
+    _, position, _, flags, *_ = procfs.descriptor_of(tid, fd).split(None, 4)
+    return int(position), int(flags, 8)
 
 
 def _offset_of(tid: int, name: str, arguments: list[int], fd: int, size: int) -> int:
     """Where in its file, which has that *size*, a call writes."""
-    with open(f"/proc/{tid}/fdinfo/{fd}", encoding="ascii") as file:
-        position, flags = (file.readline().split()[1] for _ in range(2))
-    if int(flags, 8) & os.O_APPEND:
+    position, flags = _state_of(tid, fd)
+    if flags & os.O_APPEND:
         return size
     offset = arguments[_OFFSET_AT[name]] if name in _OFFSET_AT else -1
     at = arguments[_OFFSET_IN_MEMORY_AT[name]] if name in _OFFSET_IN_MEMORY_AT else 0
     if at:
         offset = int.from_bytes(tracee.read_memory(tid, at, 8), "little")
-    return offset if 0 <= offset < 1 << 63 else int(position)  # pwritev2 at -1 writes there, too
+    return offset if 0 <= offset < 1 << 63 else position  # pwritev2 at -1 writes there, too
 
 
 def _int(value: int) -> int:
@@ -759,76 +789,146 @@ def _vector_length(tid: int, arguments: list[int]) -> int:
 def _text_at(tid: int, address: int) -> bytes:
     """The text that ends with a zero byte at *address*; what is read does not go over the end of its page."""
     found = b""
-    while b"\0" not in found and len(found) < _LONGEST_PATH:
-        found += tracee.read_memory(tid, address + len(found), PAGE - (address + len(found)) % PAGE)
-    return found.partition(b"\0")[0]
+    while len(found) < _LONGEST_PATH:
+        size = min(_USUAL_PATH, PAGE - (address + len(found)) % PAGE)
+        part, end, _ = tracee.read_memory(tid, address + len(found), size).partition(b"\0")
+        found += part
+        if end:
+            break
+    return found
 
 
-def trace(effects: Effects | None, random: RandomNumbers | None, pid: int) -> None:
-    """Record the effects of the process *pid*, which is seized, and of all that it starts, and answer what they draw.
+class _Tracer:
+    """Records the effects of one process, and of all that it starts, and answers what they draw."""
 
-    That ends when the last of them has ended.
-    """
-    deferred: list[int] = []
+    def __init__(
+        self,
+        effects: Effects | None,
+        random: RandomNumbers | None,
+        pid: int,
+        control: ControlPage,
+        said: Callable[[bytes], object],
+    ) -> None:
+        """The process *pid* is seized. By *said* it hears whether something of all that runs."""
+        self._effects, self._random, self._pid, self._control, self._said = effects, random, pid, control, said
+        self._running = {pid}
+        """The threads that do not stand still for SIGSTOP and its like."""
+        self._core, self._cpus, self._is_one = 0, os.sched_getaffinity(0), True
+        self._deferred: list[int] = []
 
-    def ended(tid: int) -> None:
-        if random is not None:
-            random.ended(tid)
-        if effects is not None:
-            effects.ended(tid)
-            if tid == pid:
-                effects.stop()
+    def trace(self) -> None:
+        """Trace them until the last of them has ended."""
+        while True:
+            try:
+                tid, status = real_waitpid(-1, tracee.WALL)
+            except ChildProcessError:
+                _run_on(self._cpus)
+                return
+            if not os.WIFSTOPPED(status):
+                self._ended(tid, status)
+                continue
+            try:
+                self._stopped(tid, os.WSTOPSIG(status), status >> 16)
+            except ProcessLookupError:
+                self._deferred.clear()  # killed meanwhile
 
-    def step(tid: int) -> None:
-        if tracee.step_once(tid, deferred) is not None:
-            ended(tid)
+    def _ended(self, tid: int, status: int) -> None:
+        self._running.discard(tid)
+        if self._random is not None:
+            self._random.ended(tid)
+        if self._effects is not None:
+            self._effects.ended(tid)
+            if tid == self._pid:
+                self._effects.stop(self._running if os.WIFEXITED(status) else ())
+
+    def _stopped(self, tid: int, signum: int, event: int) -> None:
+        if event == tracee.EVENT_SECCOMP and self._effects is not None:
+            self._effects.at_call(tid)
+        if event == tracee.EVENT_STOP and signum in _STOPS:
+            self._rests(tid)
+            tracee.listen(tid)
+            return
+        if not self._running:
+            self._said(GOES_ON)
+        self._running.add(tid)
+        if event in _STARTS:
+            self._is_one = False
+            self._running.add(tracee.event_message(tid))
+        self._follow()
+        if self._random is not None:
+            self._random.stopped(tid, signum, event, self._step)
+        first, *later = self._deferred or [0 if event or signum == tracee.SYSCALL_STOP else signum]
+        self._deferred.clear()
+        for each in later:
+            os.kill(procfs.thread_group_of(tid), each)
+        tracee.resume(tid, first)
+
+    def _step(self, tid: int) -> None:
+        status = tracee.step_once(tid, self._deferred)
+        if status is not None:
+            self._ended(tid, status)
             raise ProcessLookupError
 
-    while True:
-        try:
-            tid, status = real_waitpid(-1, tracee.WALL)
-        except ChildProcessError:
-            return
-        if not os.WIFSTOPPED(status):
-            ended(tid)
-            continue
-        signum, event = os.WSTOPSIG(status), status >> 16
-        try:
-            if event == tracee.EVENT_SECCOMP and effects is not None:
-                effects.at_call(tid)
-            if event == tracee.EVENT_STOP and signum in _STOPS:
-                tracee.listen(tid)
-                continue
-            if random is not None:
-                random.stopped(tid, signum, event, step)
-            first, *later = deferred or [0 if event or signum == tracee.SYSCALL_STOP else signum]
-            deferred.clear()
-            for each in later:
-                os.kill(procfs.thread_group_of(tid), each)
-            tracee.resume(tid, first)
-        except ProcessLookupError:
-            deferred.clear()  # killed meanwhile
+    def _rests(self, tid: int) -> None:
+        """A thread stands still, at no system call. Where all do, the record is complete should they be killed now.
+
+        So nobody has to wait for the end of an instance, which takes the kernel some ms.
+        """
+        if self._effects is not None:
+            self._effects.ended(tid)
+        self._running.discard(tid)
+        if not self._running:
+            self._said(IS_AT_REST)
+
+    def _follow(self) -> None:
+        """Run on the core of the process while that is one thread, and bound to a core.
+
+        At an effect one of the two waits for the other, and to wake a process on a core that idles takes longer than
+        all that is done here meanwhile.
+        """
+        core = self._control.core * self._is_one
+        if core != self._core:
+            self._core = core
+            _run_on({core - 1} if core else self._cpus)
+
+
+def _run_on(cpus: Iterable[int]) -> None:
+    with contextlib.suppress(OSError):  # a sandbox may forbid it
+        os.sched_setaffinity(0, cpus)
 
 
 def serve(orders: int) -> None:
     """Take orders from the socket with the descriptor *orders*, and do for an instance what each says.
 
-    What is done is answered with a byte; where that finds nobody, the process ends.
+    What becomes of it is answered with bytes; where nobody is there any more, the process ends.
     """
     with socket.socket(fileno=orders) as asked:
         while True:
             data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
             if not data:
                 return  # nobody needs it any more
-            _do(Order.unpacked(data), fds)
-            try:
-                asked.sendall(b"1")
-            except (BrokenPipeError, ConnectionResetError):
-                return
+
+            def say(what: bytes) -> None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed before the next order
+                    asked.sendall(what)
+
+            _do(Order.unpacked(data), fds, say)
+            say(IS_DONE)
 
 
-def _do(wanted: Order, fds: list[int]) -> None:
-    """Do what is *wanted* for an instance with these descriptors, and close them.
+@functools.cache
+def _filter_of(has_effects: bool, syncs: bool, draws: bool) -> bytes:
+    """The filter of an instance of which a recorder is to do this."""
+    traced: dict[str, tuple[seccomp.Condition, ...]] = {}
+    if has_effects:
+        traced |= seccomp.EFFECTS | (seccomp.SYNCS if syncs else {})
+    if draws:
+        traced |= seccomp.DRAWS
+    return seccomp.program(traced, seccomp.REFUSED_TO_RECORDED if has_effects else seccomp.REFUSED)
+
+
+def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
+    """Do what is *wanted* for an instance with these descriptors, and close them; *say* what it comes to meanwhile.
 
     A kill at an effect is this process's end: with it ends, at once, all that it traces.
     """
@@ -839,10 +939,10 @@ def _do(wanted: Order, fds: list[int]) -> None:
 
         def named(effect: Effect) -> Effect:
             """The control page may say what the main thread has called."""
-            return effect._replace(function=control.function) if effect.thread == pid else effect
+            function = control.function if effect.thread == pid else ""
+            return effect._replace(function=function) if function else effect
 
         effects = random = None
-        traced: dict[str, tuple[seccomp.Condition, ...]] = {}
         if of_effects:
             record, root, clock_file = of_effects
             clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
@@ -853,10 +953,8 @@ def _do(wanted: Order, fds: list[int]) -> None:
                 kill=lambda: os._exit(0),
                 syncs=wanted.syncs,
             )
-            traced |= seccomp.EFFECTS | (seccomp.SYNCS if wanted.syncs else {})
         if wanted.draws:
             random = RandomNumbers(control)
-            traced |= seccomp.DRAWS
         with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended meanwhile
             instance.sendall(b"%d" % os.getpid())
             if said := instance.recv(_LONGEST_NUMBER):
@@ -869,11 +967,10 @@ def _do(wanted: Order, fds: list[int]) -> None:
                     if effects is not None:
                         effects.fail(f"ptrace: {error.strerror}")
                 else:
-                    refused = seccomp.REFUSED_TO_RECORDED if effects else seccomp.REFUSED
-                    instance.sendall(seccomp.program(traced, refused))
+                    instance.sendall(_filter_of(bool(of_effects), wanted.syncs, wanted.draws))
                     if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
                         effects.fail(why.decode())
-    trace(effects, random, pid)
+    _Tracer(effects, random, pid, control, say).trace()
     if effects is not None:
         effects.close()
     for fd in (*of_effects, control_file):

@@ -69,11 +69,10 @@ class Supervisor:
     """Why the program was killed before it was ready."""
     _asked = 0
     """The place of its first wait for an answer (`shared_page.answered`); 0: it is in none."""
-    _traced: Mapping[str, tuple[seccomp.Condition, ...]] = seccomp.TRACED
-    _refused: Sequence[str] = seccomp.REFUSED
-    """At which calls its threads stop, and which ones are refused."""
     _effects: Effects | None = None
-    """Records its effects, where they are recorded."""
+    """Records its effects, where they are recorded, ..."""
+    _syncs = False
+    """... with what makes files durable."""
     _effect_gate = ""
     """The gate that is set before one of these."""
     _lease_ended = False
@@ -182,16 +181,14 @@ class Supervisor:
             syncs=syncs,
         )
         self._tree.record(self._effects)
-        self._traced, self._refused = seccomp.RECORDED, seccomp.REFUSED_TO_RECORDED
-        if syncs:
-            self._traced = {**self._traced, **seccomp.SYNCS}
-        self._filter = seccomp.program(self._traced, self._refused)
+        self._syncs = syncs
+        self._filter = seccomp.of_program(recorded=True, syncs=syncs, draws=self._draws)
 
     def draw(self) -> None:
         """Have what the program draws of the kernel's random numbers be that of its event."""
         self._draws = True
         self._tree.draw(RandomNumbers(scheduler.control))
-        self._filter = seccomp.program({**self._traced, **seccomp.DRAWS}, self._refused)
+        self._filter = seccomp.of_program(recorded=self._effects is not None, syncs=self._syncs, draws=True)
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -784,7 +781,7 @@ class Supervisor:
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
             self._status = status
-            self._tree.event_ended(for_good=True)
+            self._tree.program_ended(status)
 
     def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
         """Handle a thread at a system call that is not a wait; returns whether it stops again when the call returns."""
@@ -901,6 +898,11 @@ def _environment(config: messages.Assign, program: messages.ProgramConfig) -> di
     if program.calls_handler:
         return handler_program.environment_of(config, program, messages.OWNER_MARK)
     return {**config.environment, **program.environment}
+
+
+def warm_up_for_sweeps() -> None:
+    """Make the filter of most programs of a sweep once, where their instances are forked from."""
+    seccomp.of_program(recorded=False, syncs=False, draws=True)
 
 
 def serve(

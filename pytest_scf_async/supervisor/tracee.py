@@ -347,15 +347,26 @@ def _set_arm_number(tid: int, value: int) -> None:
 # -- memory ------------------------------------------------------------------------------------------------------------
 
 
+_LITTLE: Final = 512
+_read_to = ctypes.create_string_buffer(_LITTLE)
+_ours, _theirs = _Part(ctypes.addressof(_read_to), 0), _Part()
+_ours_at, _theirs_at = ctypes.byref(_ours), ctypes.byref(_theirs)
+"""Where little is read to: to make them takes as long as the call."""
+
+
 def read_memory(tid: int, address: int, size: int) -> bytes:
     """*size* bytes of its memory; ``OSError``: they are not there."""
-    buffer = ctypes.create_string_buffer(size)
-    ours, theirs = _Part(ctypes.addressof(buffer), size), _Part(address, size)
-    got = _readv(tid, ctypes.byref(ours), 1, ctypes.byref(theirs), 1, 0)
+    if size > _LITTLE:
+        buffer = ctypes.create_string_buffer(size)
+        ours_at = ctypes.byref(_Part(ctypes.addressof(buffer), size))
+    else:
+        buffer, ours_at, _ours.length = _read_to, _ours_at, size
+    _theirs.base, _theirs.length = address, size
+    got = _readv(tid, ours_at, 1, _theirs_at, 1, 0)
     if got != size:
         number = ctypes.get_errno() if got < 0 else 14
         raise OSError(number, os.strerror(number))
-    return buffer.raw
+    return buffer.raw[:size]
 
 
 def write_memory(tid: int, address: int, data: bytes) -> None:

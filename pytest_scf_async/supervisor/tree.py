@@ -460,12 +460,15 @@ class Tree:
         """The program has been given an event at the current time."""
         self._is_of_others = False
 
-    def event_ended(self, *, for_good: bool = False) -> None:
-        """The program changes nothing more for its event: it has answered, or it has ended *for good*."""
+    def event_ended(self) -> None:
+        """The program changes nothing more for its event: it has answered."""
         if self._recorder is not None:
             self._recorder.all_ended()
-            if for_good:
-                self._recorder.stop()
+
+    def program_ended(self, status: int) -> None:
+        """The first process of the program has ended, with that wait *status*."""
+        if self._recorder is not None:
+            self._recorder.stop(self.processes if os.WIFEXITED(status) else ())
 
     def _add(self, tid: int, process: Process) -> Thread:
         thread = self.threads[tid] = Thread(tid, process, self._serials)

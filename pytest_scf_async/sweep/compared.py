@@ -100,7 +100,7 @@ def why_nothing(effects: Effects, began: Beginning, points: Iterable[Point], pat
     if shown:
         return f"all that it leaves is left out, by ignore= or as it differs from run to run: {shown}"
     if is_told:
-        return "it has left run.path as it was, and what it starts and does not wait for ends with it"
+        return "it has left run.path as it was"
     if began.environment is None:
         return "it records nothing, and without each_run= there is no directory whose files are compared"
     names = [name for name, value in began.environment.items() if str(path) in value]

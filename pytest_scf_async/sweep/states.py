@@ -13,9 +13,9 @@ import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
-from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Problem, Sync
+from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, LivesOn, Problem, Sync
 
 _MODULUS = 1 << 128
 _END = "the end"
@@ -236,6 +236,12 @@ class State(NamedTuple):
         return text if self.cut is None else f"{text}, cut at byte {self.cut:,}"
 
 
+OF_A_DAEMON: Final = (
+    "what a process writes that is left when the first one has ended, as a daemon is: have it run in the foreground "
+    "(--foreground, --no-daemon, -D or the like), or wait for it"
+)
+
+
 class DiskRecord:
     """The record of one run."""
 
@@ -246,6 +252,8 @@ class DiskRecord:
         self.syncs = [item for item, _ in self.items if isinstance(item, Sync) and item.number]
         """The calls that sync, and may fail."""
         self.problems = [item.why for item, _ in self.items if isinstance(item, Problem)]
+        self.is_daemon = any(isinstance(item, LivesOn) for item, _ in self.items)
+        """A process was left when the first one had exited."""
 
     def first_difference(self, other: DiskRecord) -> int | None:
         """The index of the first effect that another run did not have, or had another one in its place.
@@ -296,6 +304,8 @@ class DiskRecord:
         mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")
         if files := [path for path in mapped if not path.endswith("-shm")]:
             yield f"mapped into memory: {', '.join(files)}; its states between system calls are unknown"
+        if self.is_daemon:
+            yield OF_A_DAEMON
 
     def states(self) -> Iterator[tuple[State, Image]]:
         """Each moment at which a kill may differ from one before it, in order, also where the directory is the same.

@@ -40,7 +40,7 @@ from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .repro import with_repros
 from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
-from .states import DiskRecord
+from .states import OF_A_DAEMON, DiskRecord
 
 if TYPE_CHECKING:
     from .workers import Workers
@@ -842,6 +842,9 @@ class _Sweeper:
                 f"{shortened_list(compared.effects, NAMED)}; leave compares_nothing= out"
             )
         if not (nothing or compared.effects or self._runner.question.check is not None):
+            if outcome.record is not None and outcome.record.is_daemon:
+                left = f"function {self._name!r} has left run.path as it was"
+                raise ScfUsageError(f"sweep: {left}, and a sweep does not see {OF_A_DAEMON}")
             is_told = self._request.question.function.runtime.takes_run_path
             why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path, is_told=is_told)
             raise ScfUsageError(f"sweep: nothing is compared that function {self._name!r} does: {why}. {_COMPARE}")

@@ -138,6 +138,48 @@ def test_a_python_program_has_lines_unless_it_is_traced(
     assert "in_process" not in traced
 
 
+IS_LEFT = (
+    "has left run.path as it was, and a sweep does not see what a process writes that is left when the first one has "
+    "ended, as a daemon is: have it run in the foreground (--foreground, --no-daemon, -D or the like), or wait for it\n"
+)
+DAEMON = """
+import os, pathlib, sys, time
+out = pathlib.Path(sys.argv[1])
+if "works" in sys.argv:
+    out.joinpath("work").touch()
+if os.fork():
+    os._exit(0)
+os.setsid()
+if os.fork():
+    os._exit(0)
+while True:
+    time.sleep(1)
+    out.joinpath("late").touch()
+"""
+TRACKS = """
+import multiprocessing.resource_tracker, pathlib, sys
+multiprocessing.resource_tracker.ensure_running()
+pathlib.Path(sys.argv[1], "work").touch()
+"""
+
+
+@pytest.mark.parametrize("options", [(), ("--traced",)])
+def test_a_daemon_is_to_run_in_the_foreground(
+    project: pytest.Pytester, options: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Also where it has done some work before; what ``multiprocessing`` starts for its own use is none."""
+    project.path.joinpath("job.py").write_text(DAEMON)
+    command = ["sweep", *options, "--how=forced", "--", "python", "job.py", "{path}"]
+    assert main(command) == 2
+    assert IS_LEFT in capsys.readouterr().err
+    assert main([*command, "works"]) == 0
+    (head,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not tried: ")]
+    assert head.startswith("not tried: what a process writes that is left when the first one has ended, as a daemon is")
+    project.path.joinpath("job.py").write_text(TRACKS)
+    assert main(command) == 0
+    assert "not tried: power failures" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "why"),
     [
@@ -172,12 +214,10 @@ def test_a_python_program_has_lines_unless_it_is_traced(
                 "import os, sys, time; os.fork() or (time.sleep(9), open(sys.argv[1] + '/late', 'w'))",
                 "{path}",
             ],
-            "it has left run.path as it was, and what it starts and does not wait for ends with it",
+            IS_LEFT,
         ),
-        (
-            ["sweep", "--", "bash", "-c", "(sleep 9; echo late > $0/file) & exit 0", "{path}"],
-            "it has left run.path as it was, and what it starts and does not wait for ends with it",
-        ),
+        (["sweep", "--", "bash", "-c", "(sleep 9; echo late > $0/file) & exit 0", "{path}"], IS_LEFT),
+        (["sweep", "--", "bash", "-c", "exit 0", "{path}"], "it has left run.path as it was. Have each_run yield"),
         (["sweep", "--", "no-such-program", "{path}"], "there is no program 'no-such-program'"),
         (
             ["sweep", "--", "bash", "-c", "exit 3", "{path}"],

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import os
+from pathlib import Path
 
 import pytest
-from internals import lockstep_of, shared_core
+from internals import lockstep_of, pool_of, record_of, recording_of, shared_core
 
 HANDLER = """
     import os, subprocess, sys, threading, time
@@ -62,6 +63,23 @@ def test_it_is_bound_until_it_starts_something_or_asks(deploy, make_runtime, pay
     assert [bin(int(each.replace(",", ""), 16)).count("1") for each in during] == [1] * (len(cpus) > 1)
     assert (after, still) == (before, [before])
     assert os.sched_getaffinity(0) == cpus
+
+
+@pytest.mark.parametrize("what", ["child", "thread", "asks", "library"])
+def test_one_that_is_recorded_is_bound_to_the_core_of_its_recorder_until_then(
+    deploy, make_runtime, tmp_path, what: str
+) -> None:
+    cpus = os.sched_getaffinity(0)
+    allowed = Path("/proc/self/status").read_text("utf-8").partition("Cpus_allowed:")[2].split()[0]
+    runtime = make_runtime()
+    pool_of(runtime).serve_sweep(draws=False)
+    recording = recording_of(runtime, tmp_path)
+    payload = " ".join((what, *map(str, cpus))) if what == "asks" else what
+    before, _, after, still = deploy(HANDLER, to=runtime).run(payload)
+    runtime.close()
+    assert not record_of(recording).problems
+    assert bin(int(before.replace(",", ""), 16)).count("1") == 1
+    assert (after, still) == (allowed, [allowed])
 
 
 def test_what_the_test_does_between_calls_is_bound_to_nothing(deploy, make_runtime, pays) -> None:

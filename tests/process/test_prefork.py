@@ -14,6 +14,7 @@ from internals import (
     Drawing,
     Recording,
     Zygote,
+    all_recorders_are_free,
     pool_of,
     preforked_of,
     procfs,
@@ -165,14 +166,15 @@ def recorders(zygote: Zygote) -> set[int]:
 
 def test_a_recorder_takes_one_run_after_the_other_and_keeps_nothing_of_them(recorded, zygote) -> None:
     assert recorded() == ["open"]
-    assert eventually(lambda: len(recorders(zygote)) == 1)
+    assert eventually(lambda: len(recorders(zygote)) == 1 and all_recorders_are_free(zygote))
     (recorder,) = recorders(zygote)
     seen = []
     for _ in range(5):
         assert recorded() == ["open"]
-        assert eventually(lambda: recorders(zygote) == {recorder})
+        assert eventually(lambda: recorders(zygote) == {recorder} and all_recorders_are_free(zygote))
         mapped = Path(f"/proc/{recorder}/maps").read_text("utf-8").count("memfd:")
         seen.append((len(os.listdir(f"/proc/{recorder}/fd")), mapped))
+        assert os.sched_getaffinity(recorder) == os.sched_getaffinity(0)
     assert len(set(seen)) == 1, seen
 
 

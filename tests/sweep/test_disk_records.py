@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from internals import DiskRecord, recorded_run
+from internals import DiskRecord, disk_record, recorded_run, recorders, recording_of
 from sweeping import Deploy
 
-from pytest_scf_async import ScfRuntime
+from pytest_scf_async import HarnessError, ScfRuntime
 
 Records = Callable[[str], DiskRecord]
 
@@ -223,3 +223,58 @@ def test_what_a_child_writes_to_a_file_that_its_parent_has_just_opened_is_in_the
     )
     texts = [effect.text for effect in record.effects]
     assert texts == [f"{call} log-{number}" for number in range(200) for call in ("open", "write")]
+
+
+def test_a_record_is_complete_once_its_instance_stands_still(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody waits for the end of a process, which takes some ms of the kernel's; of one that goes on it is not."""
+    append = deployed(
+        """\
+        import os, pathlib, time
+
+        def main_handler(event, context):
+            pathlib.Path(os.environ["OUT"], "a").write_text("first")
+            if event == "computes":
+                print(event)
+                while True:
+                    pass
+        """
+    )
+    append.update(environment={"OUT": str(tmp_path)}, timeout=900)
+    recording = recording_of(scf_runtime, tmp_path)
+    append.run("first")
+    found = DiskRecord(recording.items())
+    assert [effect.text for effect in found.effects] == ["open a", "write a"]
+
+    event = append.invoke_async("computes")
+    event.wait_for_log("computes")
+    monkeypatch.setattr(recorders, "END_LIMIT", 0.2)
+    with pytest.raises(HarnessError, match="was not done within"):
+        list(recording.items())
+    recording.close()
+    event.terminate(grace_shutdown=False)
+    assert event.wait().status == "ABORTED"
+
+
+def test_a_record_ends_with_its_last_whole_item(tmp_path: Path) -> None:
+    """Who writes it may be killed meanwhile, as a supervisor is with its program."""
+    items: list[tuple[disk_record.Item, bytes]] = [
+        (disk_record.Entry("\udcff", 7, "file", 0o600, 3, 1, False, ""), b""),
+        (disk_record.Data(7, 0, 3), b"abc"),
+        (disk_record.Effect("rename", ["\udcff", "b"], 1, 0, 9), b""),
+    ]
+    whole = tmp_path / "whole"
+    ends = [0]
+    with whole.open("wb", buffering=0) as file:
+        writer = disk_record.Writer(file.fileno())
+        for item, content in items:
+            writer.add(item, content)
+            writer.flush()
+            ends.append(file.tell())
+    written = whole.read_bytes()
+    for size in range(len(written) + 1):
+        whole.write_bytes(written[:size])
+        with whole.open("rb") as file:
+            found = list(disk_record.items_in(file.fileno()))
+        assert found == items[: sum(end <= size for end in ends) - 1]
