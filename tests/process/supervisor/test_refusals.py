@@ -74,7 +74,7 @@ def thirty_two(tmp_path):
 # -- 32-bit programs ---------------------------------------------------------------------------------------------------
 
 
-OF_32_BIT = "'thirty-two' is a 32-bit program, and these cannot be on the simulated clock: it was ended"
+OF_32_BIT = "'thirty-two' is a 32-bit program, which cannot be on the simulated clock: it was ended"
 
 
 def test_a_32_bit_program_is_445_and_the_cause_says_so(serve, thirty_two):
@@ -182,8 +182,8 @@ def test_what_may_not_be_executed_is_445(serve, tmp_path):
 
 
 TRACES = (
-    "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
-    "processes of a program have one"
+    "tried to trace a process (ptrace) and got EPERM: a process can have only one tracer, and on the simulated clock "
+    "every process of a program already has one"
 )
 PTRACE = """
 import ctypes, os, sys
@@ -230,7 +230,7 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
 # -- programs with rights of their own ---------------------------------------------------------------------------------
 
 
-LACKS = "and the kernel gives a traced program no rights of its file"
+LACKS = "and the kernel grants a traced program no rights of its file"
 
 
 @pytest.mark.root
