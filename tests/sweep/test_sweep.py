@@ -41,7 +41,7 @@ def test_a_lost_row_is_found_at_its_lines_and_reported_with_all_that_is_needed(s
     assert f"--scf-async-replay='forced@export.py:{first}#1'" in text
     assert f'    > {first:4}         with open(os.path.join(out, "rows.txt"), "a") as file:' in text
     assert "files in run.path at the interruption: checkpoint.json (11 bytes)" in text
-    assert "stands at export.py" in text
+    assert "stopped at export.py" in text
     assert "events: ABORTED (499) after 0 s, then FINISHED after 2 s (cold start)" in text
     assert re.search(rf"export.py:{first} +\d+ interruptions: lost \d+", text)
     assert len(text.splitlines()) <= 60
