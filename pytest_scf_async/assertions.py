@@ -70,11 +70,11 @@ SHOWN_FILES = 5
 
 _SIGNALS = "use assert_signal_received(event) after terminate(grace_shutdown=True), and event.ended_at"
 _ENDS = "use assert_transitions(event, ...) or event.status_code"
-_KEEP = "write what has to survive to an object store, or to a directory of mounts="
+_KEEP = "write what must survive to an object store, or to a directory listed in mounts="
 _RESET = "reset what events change (globals, files in /tmp) at the start of the handler"
 _GRACEFUL = (
-    "terminate(grace_shutdown=True) sends SIGTERM, and the function decides how it ends; terminate() without it forces "
-    "the end of an event that still runs, so before wait() (ABORTED, no SIGTERM)"
+    "terminate(grace_shutdown=True) sends SIGTERM and lets the function decide how it ends; terminate() without it "
+    "forces the end (ABORTED, no SIGTERM), and must come before wait(), while the event is running"
 )
 _RETURNED = (
     "the function returned, which makes the event FINISHED, as assert_finished(event) expects; 439 is for a process "
@@ -99,7 +99,7 @@ def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> N
     __tracebackhide__ = True
     if isinstance(expected, str):
         raise ScfUsageError(
-            f'expected={expected!r} is not valid: it is a list of statuses, as in ["RUNNING", "FINISHED"]'
+            f'expected={expected!r} is not valid: it must be a list of statuses, as in ["RUNNING", "FINISHED"]'
         )
     wanted = [_status(each) for each in expected]
     _look(event)
@@ -119,7 +119,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
     try:
         wanted = result if isinstance(result, bytes) else json.loads(json.dumps(result))
     except (TypeError, ValueError) as error:
-        raise ScfUsageError(f"result={result!r} is not valid: it is what JSON can say ({error})") from None
+        raise ScfUsageError(f"result={result!r} is not valid: it must be a JSON value ({error})") from None
     found = event.result
     if _text(found) != _text(wanted):  # 1, 1.0 and true are equal in Python
         _fail(
@@ -239,7 +239,7 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     if not any(found(line.text) for line in lines):
         meant = is_there_as_a_pattern(pattern, lines)
         found_none = f"none in {len(lines)} lines{'' if meant else closest_lines(pattern, lines)}"
-        _fail(event, f"a log line with {shown}", found_none, cause=meant or GENERAL)
+        _fail(event, f"a log line containing {shown}", found_none, cause=meant or GENERAL)
 
 
 def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]]) -> None:
@@ -247,7 +247,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
     __tracebackhide__ = True
     if isinstance(patterns, (str, re.Pattern)) or not patterns:
         raise ScfUsageError(
-            f"patterns={patterns!r} is not valid: it is a list of texts or compiled patterns, one at least"
+            f"patterns={patterns!r} is not valid: it must be a list of at least one str or compiled pattern"
         )
     matchers = [line_matcher(pattern) for pattern in patterns]
     _look(event)
@@ -260,7 +260,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
             anywhere = _first(found, lines, 0)
             if anywhere is None:
                 nearest = closest_lines(pattern, event._event.lines)
-                _fail(event, expected, f"no line with {shown}{nearest}")
+                _fail(event, expected, f"no line containing {shown}{nearest}")
             _fail(
                 event,
                 expected,
@@ -279,7 +279,7 @@ def assert_reclaimed(event: AsyncEvent) -> None:
     _look(event, code_by="assert_reclaimed()", instead=_ENDS)
     instance = event.instance
     if instance is None:
-        _fail(event, "its instance reclaimed", "an event that never had an instance")
+        _fail(event, "its instance to be reclaimed", "an event that never had an instance")
     if not instance.reclaimed:
         found = f"an instance that is {instance.doing}, pid {instance.pid}"
         kept = wait = None
@@ -287,7 +287,7 @@ def assert_reclaimed(event: AsyncEvent) -> None:
             seconds = f"{event._lockstep.settings.idle_reclaim:g}"
             kept = f"the instance is kept for the next event until it has been idle for {seconds} s (idle_reclaim)"
             wait = f"call scf_clock.advance({seconds}) first"
-        _fail(event, "its instance reclaimed", found, cause=kept, advice=wait)
+        _fail(event, "its instance to be reclaimed", found, cause=kept, advice=wait)
 
 
 def assert_nothing_lost(event: AsyncEvent) -> None:
@@ -317,7 +317,7 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
     __tracebackhide__ = True
     _look(event, code_by="assert_reused(...)", instead=_ENDS)
     instance = event.instance
-    expected = "its instance kept for the next event"
+    expected = "its instance to be kept for the next event"
     if instance is None:
         _fail(event, expected, "an event that never had an instance")
     if not event._event.ended:
@@ -326,7 +326,9 @@ def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
         _look(by, code_by="assert_reused(..., by=...)", instead=_ENDS)
         if by._event.instance is not event._event.instance:
             start = "has not started" if by._event.instance is None else "ran on another instance"
-            _refuse_reuse(event, instance, f"its instance reused by event {by.request_id}", f"an event that {start}")
+            _refuse_reuse(
+                event, instance, f"its instance to be reused by event {by.request_id}", f"an event that {start}"
+            )
     elif instance.reclaimed:
         _refuse_reuse(event, instance, expected, f"reclaimed ({instance.reclaimed_because})")
 
@@ -336,7 +338,7 @@ def _refuse_reuse(event: AsyncEvent, instance: InstanceView, expected: str, foun
     if instance.reclaimed_because != IDLE:
         _fail(event, expected, found, cause=GENERAL if instance.reclaimed else None)
     seconds = f"{event._lockstep.settings.idle_reclaim:g}"
-    cause = f"its instance was reclaimed, as it had been idle for {seconds} s (idle_reclaim)"
+    cause = f"its instance was reclaimed because it had been idle for {seconds} s (idle_reclaim)"
     _fail(event, expected, found, cause=cause, advice=f"start the next event within {seconds} s of its end")
 
 
@@ -362,12 +364,12 @@ def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
         if error.code == "ResourceNotFound.AsyncEvent":
             return
         raise
-    cause = "an event that runs does not expire"
+    cause = "a running event does not expire"
     if record.end_us is not None:
         until, now = record.end_us + RETENTION_US, runtime.clock.now_us
         cause = (
-            f"its status is kept until {to_datetime(until).isoformat()}, 72 hours after its end, and that is "
-            f"{seconds_text(until - now)} from now: scf_clock.advance(timedelta(hours=72)) lets them pass"
+            f"its status is kept until {to_datetime(until).isoformat()}, 72 hours after its end, which is "
+            f"{seconds_text(until - now)} from now: call scf_clock.advance(timedelta(hours=72))"
         )
     _fail(event, expected, f"{end_text(event._event)}, still kept", cause=cause)
 
@@ -436,13 +438,13 @@ def _difference(wanted: list[str], found: list[str]) -> dict[str, str]:
 def _warm(event: AsyncEvent) -> str | None:
     """Why a result may differ from that of the same function elsewhere."""
     if event._event.cold is False:
-        return "it ran on a warm instance: globals and files in /tmp are as the events before left them"
+        return "it ran on a warm instance: globals and files in /tmp are as earlier events left them"
     return None
 
 
 def _short(value: Json) -> str:
     if isinstance(value, bytes):
-        return f"of {len(value):,} bytes that are no text: {shortened_line(repr(value), SHOWN_CHARACTERS)}"
+        return f"of {len(value):,} bytes that are not text: {shortened_line(repr(value), SHOWN_CHARACTERS)}"
     return shortened_line(json.dumps(value, ensure_ascii=False), SHOWN_CHARACTERS)
 
 

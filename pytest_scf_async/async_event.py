@@ -86,7 +86,7 @@ class EventLog(Sequence[LogLine]):
         """Whether it has that ``LogLine``; a text, which is none, is refused, as ``not in`` would always be true."""
         if isinstance(line, str):
             raise ScfUsageError(
-                f"{line!r} in event.log is not valid: it has lines with a time, a text and a source; use "
+                f"{line!r} in event.log is not valid: event.log holds lines with a time, a text and a source; use "
                 f"assert_logged(event, {line!r}), or {line!r} in str(event.log)"
             )
         return line in self._lines
@@ -103,13 +103,13 @@ class SignalView:
     received: bool
     """It reached a living process that runs the event (document 63969)."""
     disposition: Literal["handler", "default", "ignored", "blocked", "no process", "native", "unknown", "scripted"]
-    """What it met; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it; ``"unknown"`` a
+    """Its effect; ``"native"`` is code outside Python, as ``faulthandler.register`` installs it; ``"unknown"`` a
     free-running program, whose language's runtime may catch it although the program does not listen; ``"scripted"`` a
-    scripted event, whose function's ``on_terminate`` says what follows."""
+    scripted event, whose function's ``on_terminate`` decides what happens."""
     entered_at: datetime | None
     left_at: datetime | None
     raised: str | None
-    """What the handler raised, as ``Type: text``."""
+    """The exception that the handler raised, as ``Type: text``."""
 
 
 @dataclass(frozen=True)
@@ -128,7 +128,7 @@ class InstanceView:
     reclaimed: bool
     reclaimed_because: str | None
     lost_files: tuple[str, ...] = ()
-    """What was in its ``/tmp`` when it was reclaimed: paths below ``/tmp``, in order; empty while it lives."""
+    """The files in its ``/tmp`` when it was reclaimed: paths below ``/tmp``, in order; empty while it lives."""
 
 
 class PointGate(NamedTuple):
@@ -139,8 +139,8 @@ class PointGate(NamedTuple):
 
 
 _WITHIN = (
-    "scf_clock.advance(seconds) lets so much simulated time pass and returns; "
-    "scf_runtime.wait_until(lambda: event.ended, within=seconds) raises where the event has not ended by then"
+    "scf_clock.advance(seconds) lets that much simulated time pass and returns; "
+    "scf_runtime.wait_until(lambda: event.ended, within=seconds) raises if the event has not ended by then"
 )
 
 
@@ -193,13 +193,13 @@ class AsyncEvent:
 
     @property
     def ended(self) -> bool:
-        """Whether it is FINISHED, FAILED or ABORTED, or was dropped from the queue."""
+        """It is FINISHED, FAILED or ABORTED, or was dropped from the queue."""
         self._poll()
         return self._event.ended
 
     @property
     def result(self) -> Json:
-        """What the handler returned, through JSON. Raises ``HandlerError`` unless the event is FINISHED.
+        """The handler's return value, through JSON. Raises ``HandlerError`` unless the event is FINISHED.
 
         The body of an image or of a custom runtime is ``bytes`` where it is no text, as with a picture.
         """
@@ -226,7 +226,7 @@ class AsyncEvent:
 
     @property
     def retry_num(self) -> int:
-        """How many times the platform has tried again so far: only invocations of sync functions (document 41138)."""
+        """The number of retries so far: only invocations of sync functions (document 41138)."""
         self._see()
         return self._event.retry_num
 
@@ -244,7 +244,7 @@ class AsyncEvent:
 
     @property
     def records(self) -> list[Record]:
-        """What the handler and its fakes reported with ``pytest_scf_async.inside.record``, in true order."""
+        """The records that the handler and its fakes made with ``pytest_scf_async.inside.record``, in true order."""
         self._see()
         return list(self._event.records)
 
@@ -262,12 +262,12 @@ class AsyncEvent:
 
     @property
     def started_at(self) -> datetime:
-        """When it was accepted."""
+        """The time at which it was accepted."""
         return to_datetime(self._event.record.start_us)
 
     @property
     def ended_at(self) -> datetime | None:
-        """When it ended; None while it runs."""
+        """The time of its end; None while it runs."""
         self._poll()
         end = self._event.record.end_us
         return None if end is None else to_datetime(end)
@@ -348,7 +348,7 @@ class AsyncEvent:
         event ends without it.
         """
         if type(count) is not int or count < 1:
-            raise ScfUsageError(f"count={count!r} is not valid: it is a whole number of lines, 1 or more")
+            raise ScfUsageError(f"count={count!r} is not valid: it must be a whole number of lines, 1 or more")
         shown, found = line_matcher(pattern)
         lockstep, event = self._lockstep, self._event
         lockstep.refresh()
@@ -410,7 +410,7 @@ class AsyncEvent:
                 f"{call}: event {self.request_id} is scripted, without lines of code; {runtime.instead_of_places}"
             )
         raise ScfUsageError(
-            f"{call}: event {self.request_id} runs in {runtime.name}, of which that cannot be known; {instead}"
+            f"{call}: event {self.request_id} runs in {runtime.name}, where that cannot be known; {instead}"
         )
 
     def _run_to_place(self, named: str) -> AsyncEvent:
@@ -429,9 +429,9 @@ class AsyncEvent:
             begun = event.instance is not None and not at_init
             if place.number is not None and begun and place not in event.places and not event.ended:
                 raise ScfUsageError(
-                    f"{where}: event {self.request_id} has started, and nothing counted its passes of {place.text} "
-                    f"from its first line on; run_to({place.text!r}) is the next pass from here, and a gate there that "
-                    "is set before the event starts has them counted"
+                    f"{where}: event {self.request_id} has already started, and its passes of {place.text} "
+                    f"were not counted from its first line on; run_to({place.text!r}) is the next pass from here, and "
+                    "a gate set there before the event starts counts them"
                 )
             passed = lockstep.gates.count(event, place)
             number = passed + 1 if place.number is None else place.number
@@ -439,7 +439,7 @@ class AsyncEvent:
                 if passed == number and lockstep.gates.stands_at(event, place):
                     return self
                 times = "once" if passed == 1 else f"{passed} times"
-                raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has come there {times}")
+                raise ScfUsageError(f"{where}: event {self.request_id} is past that: it has been there {times}")
         gate = Gate(lockstep.gates.name("line"), where, place=place)
         description = messages.LineGate(gate.identity, event.places[place], number)
         self._go_to_gate(where, gate, description, lambda: False)
@@ -493,7 +493,7 @@ class AsyncEvent:
         ``FailedOperation.AsyncEventStatus`` when the event has ended.
         """
         if when not in ("settled", "now"):
-            raise ScfUsageError(f"when={when!r} is not valid: it is 'settled' or 'now'")
+            raise ScfUsageError(f"when={when!r} is not valid: it must be 'settled' or 'now'")
         refuse_unknown(self._event)
         terminate_known(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
@@ -529,7 +529,7 @@ class AsyncEvent:
 
         def __await__(self):
             raise ScfUsageError(
-                f"event {self.request_id} was awaited: invoke_async(), wait() and all others block; leave out `await`"
+                f"event {self.request_id} was awaited: invoke_async(), wait() and the other calls block; remove `await`"
             )
 
     # -- inside ------------------------------------------------------------------------------------------------------
@@ -549,8 +549,8 @@ class AsyncEvent:
             raise CannotEndError(
                 f"the status of event {self.request_id} was read {limit:,} times (status_reads_limit, "
                 f"{self._lockstep.settings.source('status_reads_limit')}) without a blocking call in between; "
-                "reading it lets no time pass: call wait() on the event, or wait_until(...) on the runtime, or let a "
-                "loop that polls advance the clock by its interval"
+                "reading it lets no time pass: call wait() on the event or wait_until(...) on the runtime, or have a "
+                "polling loop advance the clock by its interval"
             )
         self._see()
 
@@ -756,12 +756,12 @@ def refuse_scripted(event: AsyncEvent, so: str, instead: str) -> None:
 def _why_never_logged(pattern: str | re.Pattern[str], log: Sequence[LogLine], hits: int) -> str:
     """What to say of a *pattern* that *hits* lines of the *log* have, and too few."""
     if hits:
-        return f"{hits} line{' has' if hits == 1 else 's have'} it"
-    literally = " (a str is searched for literally)" if isinstance(pattern, str) else ""
-    return is_there_as_a_pattern(pattern, log) or f"no line has it{literally}{closest_lines(pattern, log)}"
+        return f"{hits} line{' contains' if hits == 1 else 's contain'} it"
+    literally = " (a str is matched literally)" if isinstance(pattern, str) else ""
+    return is_there_as_a_pattern(pattern, log) or f"no line contains it{literally}{closest_lines(pattern, log)}"
 
 
-_WRITE_A_LINE = "have the program write a line once it listens, and use wait_for_log()"
+_WRITE_A_LINE = "have the program write a line once its handler is installed, and use wait_for_log()"
 
 
 def refuse_dropped(call: str, events: Sequence[AsyncEvent]) -> None:
@@ -801,14 +801,14 @@ def _why_unknown(event: Event) -> str:
     text = f"event {event.request_id} of {configuration.name}"
     if event.record.state is State.QUEUED:
         limit = f"max_instances={configuration.max_instances}"
-        return f"{text} is queued ({limit}): the platform tries it again each minute, and knows nothing of it before"
+        return f"{text} is queued ({limit}): the platform retries it each minute, and has no record of it until then"
     if event.ended_by is Fact.FUNCTION_DELETED:
         return f"{text} was dropped from the queue when its function was deleted"
     hours, rest = divmod(event.event_invoke.msg_ttl, 3600)
     kept = f"{event.event_invoke.msg_ttl:,} seconds" if rest else "an hour" if hours == 1 else f"{hours} hours"
     return (
         f"{text} was dropped: for {kept} of simulated time all instances that its function "
-        f"may have (max_instances={configuration.max_instances}) were in use, each time that the platform tried"
+        f"may have (max_instances={configuration.max_instances}) were busy each time the platform tried"
     )
 
 
@@ -819,7 +819,7 @@ def _signal_name(signum: object) -> str:
         if signum not in cannot:
             return signal.Signals(signum).name if signum in list(signal.Signals) else str(int(signum))
         raise ScfUsageError(f"signum={signum!r} is not valid: no handler can be installed for it")
-    raise ScfUsageError(f"signum={signum!r} is not valid: it is the number of a signal, such as signal.SIGTERM")
+    raise ScfUsageError(f"signum={signum!r} is not valid: it must be the number of a signal, such as signal.SIGTERM")
 
 
 def _signal_view(delivery: SignalDelivery) -> SignalView:

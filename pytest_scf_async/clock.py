@@ -38,7 +38,7 @@ TEST = 2
 def to_us(when: datetime, source: str) -> int:
     """Whole microseconds since the epoch of an aware *when*; ``ScfUsageError`` that names *source* otherwise."""
     if not isinstance(when, datetime):
-        raise ScfUsageError(f"{source} is {when!r} of type {type(when).__name__}; it takes an aware datetime")
+        raise ScfUsageError(f"{source} is {when!r} of type {type(when).__name__}; it must be an aware datetime")
     if when.tzinfo is None or when.utcoffset() is None:
         raise ScfUsageError(
             f"{source} is {when!r}, which has no time zone; give it one, for example "
@@ -56,8 +56,8 @@ def to_datetime(us: int) -> datetime:
         return EPOCH + us * MICROSECOND
     except OverflowError:
         raise HarnessError(
-            f"the simulated clock is at {us:,} µs since 1970, which no calendar has: code in an instance has written "
-            "to a descriptor that it did not open"
+            f"the simulated clock is at {us:,} µs since 1970, which no calendar has: code in an instance wrote to a "
+            "descriptor that it did not open"
         ) from None
 
 
@@ -67,10 +67,10 @@ def duration_us(value: float | timedelta, source: str) -> int:
         us = value // MICROSECOND
     elif isinstance(value, bool) or not isinstance(value, (int, float)):
         raise ScfUsageError(
-            f"{source} is {value!r} of type {type(value).__name__}; it takes seconds (int or float) or a timedelta"
+            f"{source} is {value!r} of type {type(value).__name__}; it must be seconds (int or float) or a timedelta"
         )
     elif not -math.inf < value < math.inf:
-        raise ScfUsageError(f"{source} is {value!r}; it takes a finite number of seconds")
+        raise ScfUsageError(f"{source} is {value!r}; it must be a finite number of seconds")
     else:
         us = round(value * 1_000_000) if abs(value) < LAST_US else round(value) * 1_000_000
         us = min(us, -1) if value < 0 else us  # what is rounded away is refused as well
@@ -144,7 +144,7 @@ class SimulatedClock:
         return self._page.now_us
 
     def time_of(self, reported_us: int | None) -> int:
-        """When something happened in an instance that has reported the time *reported_us* (µs since the epoch).
+        """The time of something in an instance that has reported the time *reported_us* (µs since the epoch).
 
         An instance under a lease reports how far it has moved the clock. Time that passed here since then has passed
         for it, too: it computes, and its lease is over. None: the instance has no lease, so it is now.
@@ -200,11 +200,11 @@ class SimulatedClock:
         """
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise ScfUsageError(
-                f"running(rate) is {rate!r} of type {type(rate).__name__}; it takes simulated seconds per real second "
-                "(int or float)"
+                f"running(rate) is {rate!r} of type {type(rate).__name__}; it must be simulated seconds per real "
+                "second (int or float)"
             )
         if not 0 < rate < math.inf:
-            raise ScfUsageError(f"running(rate) is {rate!r}; it takes a finite number above 0")
+            raise ScfUsageError(f"running(rate) is {rate!r}; it must be a finite number above 0")
         return self._way("running(rate)").running(rate)
 
     def _way(self, name: str) -> TimeModes:
@@ -260,7 +260,7 @@ class SimulatedClock:
         return None
 
     def next_due_us(self, besides: DueThing | None = None) -> int | None:
-        """When the next thing *besides* one is due, in microseconds since the epoch; ``None`` when nothing is."""
+        """The time at which the next thing *besides* one is due, in µs since the epoch; ``None`` when nothing is."""
         self._drop_cancelled()
         heap = self._heap
         if not heap or heap[0] is not besides:

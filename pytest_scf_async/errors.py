@@ -132,7 +132,7 @@ class Given(NamedTuple):
     def has_to_be(self, valid: str) -> NoReturn:
         """The same where *valid* names the values."""
         __tracebackhide__ = hidden_from_users
-        self.refuse(f"it is {'None, or ' if self.none else ''}{valid}")
+        self.refuse(f"it must be {'None, or ' if self.none else ''}{valid}")
 
     @property
     def shown_source(self) -> str:
@@ -166,24 +166,24 @@ def keywords_named(
             for name in () if takes_others else keywords:
                 if name not in names:
                     note = f": {notes[name]}" if name in notes else ""
-                    which = f"{did_you_mean(name, valid)} (valid are {', '.join(valid)})" if valid else ""
+                    which = f"{did_you_mean(name, valid)} (valid keywords: {', '.join(valid)})" if valid else ""
                     return f"has no keyword {name!r}{which}{note}"
             for name, value in zip(in_order, values, strict=False):
                 if name in keywords:
                     others = ", ".join(each for each in valid if each != name)
                     return (
-                        f"has {name} twice, {value!r} without a keyword and {keywords[name]!r} with it "
+                        f"has {name} twice: {value!r} by position and {keywords[name]!r} by keyword "
                         f"(the other keywords are {others})"
                     )
             if len(values) > len(in_order):
                 more = ", ".join(map(repr, values[len(in_order) :]))
                 others = ", ".join(each for each in valid if each not in in_order)
-                return f"takes only {', '.join(in_order)} without a keyword, and got {more}, too" + (
+                return f"takes only {', '.join(in_order)} by position, and also got {more}" + (
                     f" (the keywords are {others})" if others else ""
                 )
             for name in required[len(values) :]:
                 if name not in keywords:
-                    return f"needs {name}, its value number {in_order.index(name) + 1}"
+                    return f"needs {name}, its argument number {in_order.index(name) + 1}"
             return ""
 
         @functools.wraps(function)

@@ -78,7 +78,7 @@ class Function:
 
     @property
     def configuration(self) -> FunctionConfiguration:
-        """What ``$LATEST`` is configured with."""
+        """The configuration of ``$LATEST``."""
         return self._version.configuration
 
     @property
@@ -98,7 +98,7 @@ class Function:
 
     @property
     def description(self) -> str:
-        """What GetFunction says of it."""
+        """The description that GetFunction returns."""
         return self._version.configuration.description
 
     @property
@@ -114,12 +114,12 @@ class Function:
 
     @property
     def added_at(self) -> datetime:
-        """When it was deployed: an aware ``datetime`` of simulated time."""
+        """The time at which it was deployed: an aware ``datetime`` of simulated time."""
         return to_datetime(self._version.added_us)
 
     @property
     def modified_at(self) -> datetime:
-        """When it was deployed, or updated last."""
+        """The time at which it was deployed, or last updated."""
         return to_datetime(self._version.modified_us)
 
     @property
@@ -225,11 +225,11 @@ class Function:
             for option in OPTIONS:
                 if name == option.name and option.locked:
                     raise ScfUsageError(
-                        f"update({name}=...): {name} is locked when a function is made ({option.locked})"
+                        f"update({name}=...): {name} is fixed once a function is deployed ({option.locked})"
                     )
             valid = [option.name for option in options]
             hint = did_you_mean(name, valid)
-            raise ScfUsageError(f"update(...) has no keyword {name!r}{hint} (valid are {', '.join(valid)})")
+            raise ScfUsageError(f"update(...) has no keyword {name!r}{hint} (valid keywords: {', '.join(valid)})")
         self._platform._update(self, given.pop("code"), given.pop("handler"), given)
 
     def publish_version(self, description: str = "") -> str:

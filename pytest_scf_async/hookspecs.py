@@ -1,4 +1,4 @@
-"""What other plugins and a project's ``conftest.py`` may implement.
+"""Hooks that other plugins and a project's ``conftest.py`` may implement.
 
 Mark an implementation with ``@pytest.hookimpl(optionalhook=True)``, so that it is no error where this plugin is absent.
 The hooks about instances and events are called in the middle of a blocking call: they may read properties, and must not

@@ -1,4 +1,4 @@
-"""What a handler, or a fake that stands in for something of it, may import: the standard library and nothing else.
+"""The names that a handler, or a fake that stands in for something of it, may import: standard library only.
 
 Where no harness listens (on the platform, in a child that user code forked) all of it does nothing, so code that is
 deployed may import it too.

@@ -152,7 +152,7 @@ def _check_environment(given: Given) -> Mapping[str, str]:
     valid = "a mapping of str to str, as in {'BUCKET': 'exports'}"
     if not isinstance(given.value, Mapping):  # what it says may be a secret
         raise ScfUsageError(
-            f"{given.name} of type {type(given.value).__name__} ({given.source}) is not valid: it is {valid}"
+            f"{given.name} of type {type(given.value).__name__} ({given.source}) is not valid: it must be {valid}"
         )
     checked: dict[str, str] = {}
     for key, text in given.value.items():
@@ -178,7 +178,7 @@ def _check_modules(given: Given) -> tuple[str, ...]:
 
 def _check_text(given: Given) -> str:
     if not isinstance(given.value, str) or not given.value:
-        given.has_to_be("a text that is not empty")
+        given.has_to_be("a non-empty string")
     return given.value
 
 
@@ -222,7 +222,7 @@ def _check_ports(given: Given) -> tuple[int, ...]:
         given.has_to_be("a list of the ports of the test's own servers, as in ports=[6379]")
     for port in given.value:
         if not isinstance(port, int) or isinstance(port, bool) or not 0 < port < 65_536:
-            given.refuse(f"{port!r} is no port; {PORT_FORM}")
+            given.refuse(f"{port!r} is not a port; {PORT_FORM}")
     return tuple(dict.fromkeys(given.value))
 
 
@@ -364,15 +364,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str | os.PathLike[str]",
         _ANYTHING,
         Where.IMAGE,
-        "the directory that it is started in; a relative one is looked up as code is, by default it is the test's; "
-        "what it writes there is its instance's own ([fidelity.md](fidelity.md#where-an-instance-differs))",
+        "the directory that it is started in, by default the test's; a relative one is looked up as code is; what it "
+        "writes there belongs to its instance ([fidelity.md](fidelity.md#where-an-instance-differs))",
     ),
     Option(
         "port",
         "int",
         _ANYTHING,
         Where.IMAGE,
-        "where it listens, on all addresses: 9000 unless given; -1: a job image, which listens nowhere",
+        "the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens nowhere",
         default=9000,
         written_default="IMAGE_PORT",
     ),
@@ -392,7 +392,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         Where.IMAGE,
-        "the instance itself runs the program, which is Python of one process: for gates at its lines, `breakpoint()`, "
+        "the instance itself runs the program, which must be a single Python process: for gates at its lines, "
+        "`breakpoint()`, "
         "the lines at which it waits, `before_init` and coverage ([time.md](time.md#programs-in-process))",
         default=False,
     ),
@@ -401,9 +402,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "OnTerminate",
         _ANYTHING,
         Where.SCRIPTED,
-        'what a graceful termination leads to: `"honour"`, the event is FINISHED at once, with the result null; '
+        'the effect of a graceful termination: `"honour"`, the event is FINISHED at once, with the result null; '
         '`"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0, exited())`, it ends at '
-        "once with 439, as code that does not listen",
+        "once with 439, like code without a SIGTERM handler",
         default="honour",
     ),
     Option(
@@ -412,7 +413,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _ANYTHING,
         Where.SCRIPTED,
         "other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a function of "
-        "the payload that gives a script, or None for `script`",
+        "the payload that returns a script, or None for `script`",
         none=True,
     ),
     Option(
@@ -420,9 +421,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _TEXT,
         _MADE,
-        "the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a directory "
-        "or a zip whose file is `index.py` its own name; a second one gets `-2`",
-        image="the name of the script, module or program unless given; a second one gets `-2`",
+        "by default the file's stem, made valid: `my file.py` becomes `my-file`, `h.py` `function-h`; for a directory "
+        "or "
+        "a zip whose file is `index.py`, its own name; a second one gets `-2`",
+        image="by default the name of the script, module or program; a second one gets `-2`",
         kept="str",
         locked=_NO_FIELD,
     ),
@@ -433,7 +435,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _PYTEST | _ALL,
         "Simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones.",
         none=True,
-        deploy="how long an event may run (433)",
+        deploy="the time that an event may run (433)",
         kept="int",
     ),
     Option(
@@ -443,8 +445,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _PYTEST | _FUNCTIONS,
         "Simulated seconds that the init of an instance may take.",
         default=65,
-        deploy="how long an init may take (450)",
-        image="how long the start may take (450): 90 s unless given; 30 s with the port closed are 446",
+        deploy="the time that an init may take (450)",
+        image="the time that the start may take (450), 90 s by default; 30 s with the port closed are 446",
         kept="int",
     ),
     Option(
@@ -452,7 +454,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _PYTEST | _FUNCTIONS,
-        "MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced.",
+        "MB of a function, beyond which its events end with 434; by default 128 is shown and no limit is enforced.",
         none=True,
         deploy="MB, enforced only where given (434)",
         kept="int | None",
@@ -462,7 +464,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _ANYTHING,
         _FUNCTIONS,
-        "what GetFunction says of it, in 1,000 characters at most",
+        "the description that GetFunction returns, at most 1,000 characters",
         default="",
         kept="str",
     ),
@@ -471,8 +473,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION,
         _PYTEST,
-        "Real seconds without progress after which a blocking call ends with an error, also where an event computes; "
-        "not those in which pytest itself was stopped.",
+        "Real seconds without progress after which a blocking call ends with an error, also while an event computes; "
+        "seconds in which pytest itself was stopped do not count.",
         default=10.0,
     ),
     Option(
@@ -480,7 +482,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION,
         _PYTEST,
-        "Real seconds after which a blocking call ends with an error whatever its progress.",
+        "Real seconds after which a blocking call ends with an error, whatever its progress.",
         default=120.0,
     ),
     Option(
@@ -496,8 +498,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _PYTEST,
-        "Reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
-        "there counts as a wait of one millisecond.",
+        "Reads of the clock at one place in user code, with no wait, I/O or record in between, after which each "
+        "further "
+        "read there counts as a wait of one millisecond.",
         default=1000,
     ),
     Option(
@@ -505,8 +508,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _PYTEST,
-        "How many CPUs a program on the simulated clock may use, with all that it starts. With more than one, the "
-        "order of what its threads do at one instant differs from run to run.",
+        "The number of CPUs that a program on the simulated clock may use, with all that it starts. With more than "
+        "one, "
+        "the order of what its threads do at one instant differs from run to run.",
         default=1,
     ),
     Option(
@@ -514,8 +518,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _choice("auto", "namespaces", "none"),
         _PYTEST,
-        'What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be '
-        "had).",
+        'The isolation of an instance\'s files: "namespaces", "none" (a TMPDIR only), or "auto" (namespaces if '
+        "available).",
         default="auto",
     ),
     Option(
@@ -523,8 +527,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _choice("auto", "page", "freezegun"),
         _PYTEST,
-        'What simulates an instance\'s wall clock: "page" ([genuine `datetime`](time.md#genuine-classes)), "freezegun" '
-        '(its classes), "auto" (page if possible).',
+        'The implementation of an instance\'s wall clock: "page" ([genuine `datetime`](time.md#genuine-classes)), '
+        '"freezegun" (its classes) or "auto" (page if possible).',
         default="auto",
     ),
     Option(
@@ -532,7 +536,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         _PYTEST,
-        "Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower.",
+        "An instance may move the clock itself while nothing else is due; False only makes sleeps slower.",
         default=True,
     ),
     Option(
@@ -540,8 +544,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Sequence[str]",
         _MODULES,
         _PYTEST,
-        "Installed modules that are imported once, before instances start: names, or a text with commas between them. "
-        "One that starts a thread of Python is refused; those of libraries in C are no obstacle.",
+        "Installed modules that are imported once, before instances start: names, or a string with commas between "
+        "them. "
+        "A module that starts a Python thread is refused; threads of C libraries are allowed.",
         default=(),
     ),
     Option(
@@ -557,8 +562,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "datetime",
         _START,
         _PYTEST,
-        "The simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
-        "time of a `freeze_time` that is on.",
+        "The simulated time (aware) at which a runtime starts; timelines are in its zone; by default now, or the time "
+        "of "
+        "an active `freeze_time`.",
         none=True,
     ),
     Option(
@@ -566,7 +572,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         _PYTEST,
-        "Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`.",
+        "A test with `scf_runtime` is itself on the simulated clock, as within `scf_clock.patched()`.",
         default=False,
     ),
     Option(
@@ -599,7 +605,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["received", "failed"]',
         _choice("received", "failed"),
         _PYTEST,
-        "Which line a SIGTERM writes that reached a process without a listener.",
+        "The platform's line about a SIGTERM that reached a process without a handler: received or failed.",
         default="received",
     ),
     Option(
@@ -607,7 +613,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         _PYTEST,
-        "Whether events of functions without status trace can be terminated.",
+        "Events of functions without status trace can be terminated.",
         default=True,
     ),
     Option(
@@ -615,7 +621,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         _PYTEST,
-        "Whether the endpoint refuses requests beyond the platform's limits a (simulated) second.",
+        "The endpoint refuses requests beyond the platform's limits per (simulated) second.",
         default=False,
     ),
     Option(
@@ -623,8 +629,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["endpoint", "machine"]',
         _choice("endpoint", "machine"),
         _PYTEST,
-        "Where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere "
-        '("endpoint"), or all where the machine finds them.',
+        "The destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts "
+        "of the "
+        'API are refused ("endpoint"), or the machine resolves all of them ("machine").',
         default="endpoint",
     ),
     Option(
@@ -642,10 +649,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _TEXT,
         Where.SETTINGS | Where.DEPLOY,
-        "The runtime of code packages; of Python's it is the text in SCF_RUNTIME, and the interpreter is the test's "
+        "The runtime of code packages; for Python it is only the value of SCF_RUNTIME: the interpreter is the test's "
         "own.",
         default="Python3.10",
-        deploy='of Python\'s, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of '
+        deploy='for Python, the value of `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of '
         'a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with '
         "`bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)",
         kept="str",
@@ -656,7 +663,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "str",
         _TEXT,
         Where.SETTINGS | _MADE | Where.SCRIPTED,
-        "The namespace of functions unless deployed otherwise.",
+        "The default namespace of functions.",
         default="default",
         deploy="its namespace",
         kept="str",
@@ -667,9 +674,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         Where.SETTINGS | _MADE | Where.SCRIPTED,
-        "Whether functions run asynchronously unless deployed otherwise.",
+        "Functions run asynchronously by default.",
         default=True,
-        deploy="whether it is executed asynchronously (document 51519)",
+        deploy="it is executed asynchronously (document 51519)",
         kept="bool",
         locked="document 51519: sync and async execution cannot be switched",
     ),
@@ -678,9 +685,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "bool",
         _SWITCH,
         Where.SETTINGS | _ALL,
-        "Whether the status trace of functions is on unless deployed otherwise.",
+        "The status trace of functions is on by default.",
         default=True,
-        deploy="whether the status trace is on (document 63967)",
+        deploy="its status trace is on (document 63967)",
         kept="bool",
         of_function=True,
     ),
@@ -689,7 +696,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _ALL,
-        "how many events may run at once; one more is `LimitExceeded.Quota`",
+        "the number of events that may run at once; one more is `LimitExceeded.Quota`",
         none=True,
         kept="int | None",
         of_function=True,
@@ -699,10 +706,10 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["refuse", "queue"]',
         _choice("refuse", "queue"),
         _PYTEST | _ALL,
-        "What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute "
+        "The treatment of an invocation beyond `max_instances`: it is refused, or queued and retried each minute "
         '("queue").',
         default="refuse",
-        deploy='`"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6 hours',
+        deploy='`"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6 hours',
         kept="str",
         of_function=True,
     ),
@@ -711,8 +718,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["immediate", "timed"]',
         _choice("immediate", "timed"),
         _PYTEST,
-        'Whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a '
-        'while ("timed").',
+        'A function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while '
+        '("timed").',
         default="immediate",
     ),
     Option(
@@ -747,7 +754,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["loopback", "all"]',
         _choice("loopback", "all"),
         _PYTEST | _FUNCTIONS,
-        "What code of handlers may connect to: this machine's loopback only, or everything.",
+        "The addresses that handlers may connect to: this machine's loopback only, or all.",
         default="loopback",
         deploy='`"loopback"`: connections to other machines are refused; or `"all"`',
         image='`"loopback"`: a network of its own; `"all"`: the machine\'s, with its port',
@@ -758,7 +765,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Mapping[str, str]",
         _ENVIRONMENT,
         Where.SETTINGS | _FUNCTIONS,
-        "Environment variables of every function; their values may be secrets, and are in no repr and no message.",
+        "Environment variables of every function; their values may be secrets and appear in no repr and no message.",
         default=MappingProxyType({}),
         written_default="field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)",
         deploy="variables, besides the platform's and those of the settings",
@@ -802,7 +809,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Sequence[str]",
         _PROGRAMS,
         _FUNCTIONS,
-        "names of programs that do not hold the clock while they live",
+        "names of programs that do not hold the clock while they run",
         default=(),
         kept="tuple[str, ...]",
     ),
@@ -811,8 +818,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "Sequence[str]",
         _ADDRESSES,
         _FUNCTIONS,
-        'addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for ever, and '
-        "holds the clock for one real second only",
+        'addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for ever, '
+        "and holds the clock for one real second only",
         default=(),
         kept="tuple[str, ...]",
     ),
@@ -832,8 +839,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "float",
         _DURATION_OR_ZERO,
         _PYTEST,
-        "Real seconds of computing, children and real waits after a SIGTERM below which `assert_stopped_within` counts "
-        "none.",
+        "If computing, children and real waits after a SIGTERM take fewer real seconds, `assert_stopped_within` does "
+        "not count them.",
         default=0.25,
     ),
     Option(
@@ -841,7 +848,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["fail", "warn", "ignore"]',
         _choice("fail", "warn", "ignore"),
         _PYTEST,
-        "What an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore).",
+        "The effect on a passing test of an event none of whose code ever ran: fail, warn or ignore.",
         default="fail",
     ),
     Option(
@@ -849,8 +856,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'Literal["warn", "fail", "ignore"]',
         _choice("warn", "fail", "ignore"),
         _PYTEST,
-        "What an event does to a test that passed, if it still runs and the test read nothing of it after its last "
-        "blocking call: warn, fail or ignore.",
+        "The effect on a passing test of an event that is still running, and of which the test read nothing after its "
+        "last blocking call: warn, fail or ignore.",
         default="warn",
     ),
     Option(
@@ -858,7 +865,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         "int",
         _COUNT,
         _PYTEST,
-        "Reads of an event's status without a blocking call in between after which a read is an error.",
+        "Reads of an event's status without a blocking call in between, after which the next read is an error.",
         default=1000,
     ),
 )
@@ -901,37 +908,38 @@ class ScfSettings:
     init_timeout: float | timedelta = 65
     """Simulated seconds that the init of an instance may take."""
     memory: int | None = None
-    """MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced."""
+    """MB of a function, beyond which its events end with 434; by default 128 is shown and no limit is enforced."""
     real_timeout: float = 10.0
-    """Real seconds without progress after which a blocking call ends with an error, also where an event computes; not
-    those in which pytest itself was stopped."""
+    """Real seconds without progress after which a blocking call ends with an error, also while an event computes;
+    seconds in which pytest itself was stopped do not count."""
     real_limit: float = 120.0
-    """Real seconds after which a blocking call ends with an error whatever its progress."""
+    """Real seconds after which a blocking call ends with an error, whatever its progress."""
     compute_grace: float = 1.0
     """Seconds of its own CPU time after which an instance that does not wait gives up its turn to others."""
     clock_reads_before_wait: int = 1000
-    """Reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read there
-    counts as a wait of one millisecond."""
+    """Reads of the clock at one place in user code, with no wait, I/O or record in between, after which each further
+    read there counts as a wait of one millisecond."""
     program_cpus: int = 1
-    """How many CPUs a program on the simulated clock may use, with all that it starts. With more than one, the order of
-    what its threads do at one instant differs from run to run."""
+    """The number of CPUs that a program on the simulated clock may use, with all that it starts. With more than one,
+    the order of what its threads do at one instant differs from run to run."""
     sandbox: str = "auto"
-    """What an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be had)."""
+    """The isolation of an instance's files: "namespaces", "none" (a TMPDIR only), or "auto" (namespaces if available).
+    """
     clock: str = "auto"
-    """What simulates an instance's wall clock: "page" (genuine `datetime`), "freezegun" (its classes), "auto" (page if
-    possible)."""
+    """The implementation of an instance's wall clock: "page" (genuine `datetime`), "freezegun" (its classes) or "auto"
+    (page if possible)."""
     leases: bool = True
-    """Whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
+    """An instance may move the clock itself while nothing else is due; False only makes sleeps slower."""
     preload: Sequence[str] = ()
-    """Installed modules that are imported once, before instances start: names, or a text with commas between them. One
-    that starts a thread of Python is refused; those of libraries in C are no obstacle."""
+    """Installed modules that are imported once, before instances start: names, or a string with commas between them. A
+    module that starts a Python thread is refused; threads of C libraries are allowed."""
     idle_reclaim: float = 300.0
     """Simulated seconds after which an idle instance is reclaimed."""
     start: datetime | None = None
-    """The simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the time of
-    a `freeze_time` that is on."""
+    """The simulated time (aware) at which a runtime starts; timelines are in its zone; by default now, or the time of
+    an active `freeze_time`."""
     patched: bool = False
-    """Whether a test with `scf_runtime` is on the simulated clock itself, as within `scf_clock.patched()`."""
+    """A test with `scf_runtime` is itself on the simulated clock, as within `scf_clock.patched()`."""
     time_zone: tzinfo = timezone(timedelta(hours=8))
     """The zone of times on the wire."""
     graceful_return_status: str = "FINISHED"
@@ -939,14 +947,14 @@ class ScfSettings:
     graceful_exit_status: str = "FAILED"
     """The status of an event whose process ends after SIGTERM: FAILED or ABORTED."""
     unlistened_signal_line: Literal["received", "failed"] = "received"
-    """Which line a SIGTERM writes that reached a process without a listener."""
+    """The platform's line about a SIGTERM that reached a process without a handler: received or failed."""
     terminate_without_trace: bool = True
-    """Whether events of functions without status trace can be terminated."""
+    """Events of functions without status trace can be terminated."""
     api_rate_limits: bool = False
-    """Whether the endpoint refuses requests beyond the platform's limits a (simulated) second."""
+    """The endpoint refuses requests beyond the platform's limits per (simulated) second."""
     official_hosts: Literal["endpoint", "machine"] = "endpoint"
-    """Where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere
-    ("endpoint"), or all where the machine finds them."""
+    """The destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts of the
+    API are refused ("endpoint"), or the machine resolves all of them ("machine")."""
     region: str = "ap-guangzhou"
     """The region in contexts and environments."""
     appid: str = "1250000000"
@@ -954,41 +962,41 @@ class ScfSettings:
     uin: str = "100000000000"
     """The account's Uin there."""
     runtime: str = "Python3.10"
-    """The runtime of code packages; of Python's it is the text in SCF_RUNTIME, and the interpreter is the test's own.
+    """The runtime of code packages; for Python it is only the value of SCF_RUNTIME: the interpreter is the test's own.
     """
     namespace: str = "default"
-    """The namespace of functions unless deployed otherwise."""
+    """The default namespace of functions."""
     async_run: bool = True
-    """Whether functions run asynchronously unless deployed otherwise."""
+    """Functions run asynchronously by default."""
     trace: bool = True
-    """Whether the status trace of functions is on unless deployed otherwise."""
+    """The status trace of functions is on by default."""
     over_quota: Literal["refuse", "queue"] = "refuse"
-    """What becomes of an invocation beyond `max_instances`: it is refused, or queued and tried again each minute
+    """The treatment of an invocation beyond `max_instances`: it is refused, or queued and retried each minute
     ("queue")."""
     function_states: Literal["immediate", "timed"] = "immediate"
-    """Whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while
+    """A function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while
     ("timed")."""
     function_state_time: float = 2.0
     """Simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time."""
     network: Literal["loopback", "all"] = "loopback"
-    """What code of handlers may connect to: this machine's loopback only, or everything."""
+    """The addresses that handlers may connect to: this machine's loopback only, or all."""
     environment: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)
-    """Environment variables of every function; their values may be secrets, and are in no repr and no message."""
+    """Environment variables of every function; their values may be secrets and appear in no repr and no message."""
     compute_rate: float = 0.0
     """Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none."""
     stop_noise: float = 0.25
-    """Real seconds of computing, children and real waits after a SIGTERM below which `assert_stopped_within` counts
-    none."""
+    """If computing, children and real waits after a SIGTERM take fewer real seconds, `assert_stopped_within` does not
+    count them."""
     never_run: Literal["fail", "warn", "ignore"] = "fail"
-    """What an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore)."""
+    """The effect on a passing test of an event none of whose code ever ran: fail, warn or ignore."""
     unfinished: Literal["warn", "fail", "ignore"] = "warn"
-    """What an event does to a test that passed, if it still runs and the test read nothing of it after its last
+    """The effect on a passing test of an event that is still running, and of which the test read nothing after its last
     blocking call: warn, fail or ignore."""
     status_reads_limit: int = 1000
-    """Reads of an event's status without a blocking call in between after which a read is an error."""
+    """Reads of an event's status without a blocking call in between, after which the next read is an error."""
     # [end]
     sources: Mapping[str, str] = field(default_factory=lambda: MappingProxyType({}), compare=False, repr=False)
-    """Where values came from, by name; see `source`."""
+    """The sources of values, by name; see `source`."""
 
     if TYPE_CHECKING:
         _given: ClassVar[frozenset[str]]
@@ -1013,7 +1021,7 @@ class ScfSettings:
         return tuple(each.name for each in fields(cls) if each.name != "sources")
 
     def source(self, name: str) -> str:
-        """Where a value came from: "default", what `replace` was given, or "ScfSettings(...)".
+        """The source of a value: "default", what `replace` was given, or "ScfSettings(...)".
 
         Raises ScfUsageError for a name that is no setting.
         """

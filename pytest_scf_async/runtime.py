@@ -235,20 +235,20 @@ class ScfRuntime:
                 unless given
             ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds
                 all of them, unless its children are simulated
-            name: the file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a
-                directory or a zip whose file is `index.py` its own name; a second one gets `-2`
-            timeout: how long an event may run (433)
-            init_timeout: how long an init may take (450)
+            name: by default the file's stem, made valid: `my file.py` becomes `my-file`, `h.py` `function-h`; for a
+                directory or a zip whose file is `index.py`, its own name; a second one gets `-2`
+            timeout: the time that an event may run (433)
+            init_timeout: the time that an init may take (450)
             memory: MB, enforced only where given (434)
-            description: what GetFunction says of it, in 1,000 characters at most
-            runtime: of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or
+            description: the description that GetFunction returns, at most 1,000 characters
+            runtime: for Python, the value of `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or
                 of a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`,
                 or with `bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)
             namespace: its namespace
-            async_run: whether it is executed asynchronously (document 51519)
-            trace: whether the status trace is on (document 63967)
-            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
-            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+            async_run: it is executed asynchronously (document 51519)
+            trace: its status trace is on (document 63967)
+            max_instances: the number of events that may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6
                 hours
             layers: directories and zips at `/opt`, later ones over earlier ones
             mounts: directories that handlers may write, each at its own path or a pair with its path in an instance
@@ -259,8 +259,8 @@ class ScfRuntime:
             before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
             children: `"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too
                 (time.md)
-            background: names of programs that do not hold the clock while they live
-            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for
+            background: names of programs that do not hold the clock while they run
+            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for
                 ever, and holds the clock for one real second only
             compute_rate: simulated seconds that a second of computing, of a child process or of another real wait
                 takes; 0: none
@@ -327,22 +327,23 @@ class ScfRuntime:
         Args:
             image: an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a
                 container of its own (how-to.md)
-            cwd: the directory that it is started in; a relative one is looked up as code is, by default it is the
-                test's; what it writes there is its instance's own (fidelity.md)
-            port: where it listens, on all addresses: 9000 unless given; -1: a job image, which listens nowhere
+            cwd: the directory that it is started in, by default the test's; a relative one is looked up as code is;
+                what it writes there belongs to its instance (fidelity.md)
+            port: the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens
+                nowhere
             ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`
-            in_process: the instance itself runs the program, which is Python of one process: for gates at its lines,
-                `breakpoint()`, the lines at which it waits, `before_init` and coverage (time.md)
-            name: the name of the script, module or program unless given; a second one gets `-2`
-            timeout: how long an event may run (433)
-            init_timeout: how long the start may take (450): 90 s unless given; 30 s with the port closed are 446
+            in_process: the instance itself runs the program, which must be a single Python process: for gates at its
+                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (time.md)
+            name: by default the name of the script, module or program; a second one gets `-2`
+            timeout: the time that an event may run (433)
+            init_timeout: the time that the start may take (450), 90 s by default; 30 s with the port closed are 446
             memory: MB, enforced only where given (434)
-            description: what GetFunction says of it, in 1,000 characters at most
+            description: the description that GetFunction returns, at most 1,000 characters
             namespace: its namespace
-            async_run: whether it is executed asynchronously (document 51519)
-            trace: whether the status trace is on (document 63967)
-            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
-            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+            async_run: it is executed asynchronously (document 51519)
+            trace: its status trace is on (document 63967)
+            max_instances: the number of events that may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6
                 hours
             mounts: directories that the program may write, each at its own path or a pair with its path in an instance
             network: `"loopback"`: a network of its own; `"all"`: the machine's, with its port
@@ -350,8 +351,8 @@ class ScfRuntime:
             before_init: a function, or `"tests/fakes.py:install"`, that is called in each instance before the program's
                 first line; it needs `in_process=True`
             before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
-            background: names of programs that do not hold the clock while they live
-            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for
+            background: names of programs that do not hold the clock while they run
+            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for
                 ever, and holds the clock for one real second only
             compute_rate: simulated seconds that a second of computing, of a child process or of another real wait
                 takes; 0: none. A free-running program takes its real time anyway
@@ -359,7 +360,7 @@ class ScfRuntime:
         given, source = keywords_of(Where.IMAGE, locals()), "deploy_image(...)"
         made = image_of(given, self._lookup, source, self._pool.sandboxes.why_untraced)
         if made.runtime.in_process_instead and coverage.is_measured():
-            _warn_once(f"coverage does not measure the program {made.runtime.name}: give in_process=True")
+            _warn_once(f"coverage cannot measure the program {made.runtime.name}: use in_process=True")
         settings = self.settings
         if settings.source("init_timeout") == DEFAULT_SOURCE:
             settings = settings.replace(DEFAULT_SOURCE, init_timeout=DEFAULT_IMAGE_INIT_TIMEOUT)
@@ -393,17 +394,17 @@ class ScfRuntime:
         settings. Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
 
         Args:
-            on_terminate: what a graceful termination leads to: `"honour"`, the event is FINISHED at once, with the
+            on_terminate: the effect of a graceful termination: `"honour"`, the event is FINISHED at once, with the
                 result null; `"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0,
-                exited())`, it ends at once with 439, as code that does not listen
+                exited())`, it ends at once with 439, like code without a SIGTERM handler
             by_event: other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a
-                function of the payload that gives a script, or None for `script`
-            timeout: how long an event may run (433)
+                function of the payload that returns a script, or None for `script`
+            timeout: the time that an event may run (433)
             namespace: its namespace
-            async_run: whether it is executed asynchronously (document 51519)
-            trace: whether the status trace is on (document 63967)
-            max_instances: how many events may run at once; one more is `LimitExceeded.Quota`
-            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6
+            async_run: it is executed asynchronously (document 51519)
+            trace: its status trace is on (document 63967)
+            max_instances: the number of events that may run at once; one more is `LimitExceeded.Quota`
+            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6
                 hours
         """
         given, source = keywords_of(Where.SCRIPTED, locals()), "deploy_scripted(...)"
@@ -434,7 +435,7 @@ class ScfRuntime:
             if key in self._functions:
                 raise ScfUsageError(
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
-                    f"namespace {configuration.namespace!r}; give another name, or delete() that one"
+                    f"namespace {configuration.namespace!r}; choose another name, or delete() that function"
                 )
             if warning is not None:
                 _warn_once(warning)
@@ -490,7 +491,7 @@ class ScfRuntime:
         if function_type == "HTTP":
             raise api_error("UnsupportedOperation", what="A function of Type HTTP")
         if function_type != "Event":
-            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it is Event or HTTP")
+            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it must be Event or HTTP")
         given: dict[str, Any] = {
             option.name: None if Where.SETTINGS in option.where else option.default
             for option in options_of(Where.DEPLOY)
@@ -942,7 +943,7 @@ class ScfRuntime:
 
     def _own(self, events: Iterable[AsyncEvent]) -> list[AsyncEvent]:
         """*events* as a list, each of this runtime."""
-        valid = "it takes events of this runtime, as in wait_all([event, other])"
+        valid = "it must be a list of events of this runtime, as in wait_all([event, other])"
         if not isinstance(events, Iterable):
             raise ScfUsageError(f"wait_all: events is {events!r}, which is not a list; {valid}")
         wanted = list(events)
@@ -978,7 +979,7 @@ class ScfRuntime:
             raise CannotEndError(
                 f"wait_until({getattr(predicate, '__name__', predicate)!s}, within={within!r}): it was still false "
                 f"when {passed} had passed, at {self.clock.now.isoformat()}; scf_clock.advance({within!r}) lets as "
-                "much pass, and raises nothing"
+                "much time pass without raising"
             )
 
     # -- the sweep ---------------------------------------------------------------------------------------------------
@@ -1034,7 +1035,7 @@ class ScfRuntime:
 
         given: object = function
         if not isinstance(given, Function) or given._platform is not self:
-            raise ScfUsageError(f"sweep: function is {given!r}: it takes a function that this runtime has deployed")
+            raise ScfUsageError(f"sweep: function is {given!r}: it must be a function deployed by this runtime")
         version = function._version
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         question = Question(
@@ -1170,7 +1171,7 @@ class ScfRuntime:
                 one = f"The only instance that function {function.name!r} may have is"
                 error = api_error("LimitExceeded.Quota", instances=one if limit == 1 else all_of_them)
                 where = configuration.sources["max_instances"]
-                hint = f"max_instances={limit} ({where}): an event that ends, or is terminated, makes room"
+                hint = f"max_instances={limit} ({where}): an event that ends or is terminated frees an instance"
                 if invocation.asynchronous:
                     hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
@@ -1450,7 +1451,7 @@ class ScfRuntime:
 
 
 class ScfRuntimeFactory(Protocol):
-    """What the fixture ``scf_runtime_factory`` gives."""
+    """The type of the fixture ``scf_runtime_factory``."""
 
     def __call__(self, settings: ScfSettings | None = None, *, start: datetime | None = None) -> ScfRuntime:
         """Make a runtime that lives until it is closed, by ``with`` or ``close()``, or until the session ends.
@@ -1599,7 +1600,7 @@ _warned: set[str] = set()
 
 def _warn_of_coverage(runtime: Runtime, children: object) -> None:
     if children == "simulated" and coverage.is_measured():
-        _warn_once(f"coverage does not measure {runtime.name}: leave that out where lines are counted")
+        _warn_once(f"coverage cannot measure {runtime.name}: leave it out where lines are counted")
 
 
 def _warn_once(text: str) -> None:

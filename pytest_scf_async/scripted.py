@@ -1,4 +1,4 @@
-"""What the events of a scripted function do: steps, and what a graceful termination leads to.
+"""Scripts for the events of a function: steps, and the effect of a graceful termination.
 
 Code that *watches* a function (that starts, lists, polls and terminates its events) is tested without the function:
 ``scf_runtime.deploy_scripted("export", [running_for(7200), finished({"rows": 20})])``. A script is a list of steps of
@@ -53,7 +53,7 @@ class Step:
     """One step of a script, as the functions of this module make it."""
 
     shown: str
-    """How it is written in a script."""
+    """The step as it is written in a script."""
 
     def __repr__(self) -> str:
         return self.shown
@@ -89,7 +89,7 @@ class End(Step):
 
 @dataclass(frozen=True)
 class After:
-    """What a graceful termination leads to: so much later the event ends."""
+    """The effect of a graceful termination: the event ends that much later."""
 
     us: int
     """Microseconds of simulated time after the SIGTERM."""
@@ -101,11 +101,11 @@ class After:
 
 
 Json = Any
-"""What ``json`` reads and writes: dict, list, str, int, float, bool or None."""
+"""The values that ``json`` reads and writes: dict, list, str, int, float, bool or None."""
 OnTerminate = Literal["honour", "ignore"] | After
-"""What ``on_terminate`` of ``deploy_scripted`` takes."""
+"""The values of ``on_terminate`` of ``deploy_scripted``."""
 ByEvent = Mapping[int, Sequence[Step]] | Callable[[Json], Sequence[Step] | None]
-"""What ``by_event`` of ``deploy_scripted`` takes."""
+"""The values of ``by_event`` of ``deploy_scripted``."""
 
 
 def running_for(duration: float | timedelta) -> Step:
@@ -121,7 +121,7 @@ def running_for(duration: float | timedelta) -> Step:
 def logged(text: str) -> Step:
     """The event writes *text* into its log, each line of it as a line of the function's code. It takes no time."""
     if not isinstance(text, str):
-        raise ScfUsageError(f"logged(text) is {text!r} of type {type(text).__name__}; it takes a str")
+        raise ScfUsageError(f"logged(text) is {text!r} of type {type(text).__name__}; it must be a str")
     return Logged(f"logged({text!r})", tuple(text.removesuffix("\n").split("\n")))
 
 
@@ -158,7 +158,7 @@ def failed(status_code: int = 430, *, message: str | None = None, error_type: st
     texts: tuple[tuple[str, object], ...] = (("message", message), ("error_type", error_type))
     for name, text in texts:
         if text is not None and (not isinstance(text, str) or not text):
-            raise ScfUsageError(f"{shown}: {name}={text!r} is not valid: it is a text that is not empty")
+            raise ScfUsageError(f"{shown}: {name}={text!r} is not valid: it must be a non-empty string")
     if status_code != 430:
         if error_type is not None:
             raise ScfUsageError(f"{shown}: error_type is the type of an exception, which is 430 and not {status_code}")
@@ -188,7 +188,7 @@ def after(duration: float | timedelta, then: End | None = None) -> After:
     shown = f"after({duration!r}{'' if then is None else f', {then!r}'})"
     us = duration_us(duration, "after(duration)")
     if then is not None and not isinstance(then, End):
-        raise ScfUsageError(f"{shown}: then={then!r} is not valid: it is finished(...), failed(...) or exited()")
+        raise ScfUsageError(f"{shown}: then={then!r} is not valid: it must be finished(...), failed(...) or exited()")
     return After(us, finished() if then is None else then, shown)
 
 
@@ -206,7 +206,7 @@ def _why_no_failure(status_code: object) -> str:
     if status_code == 433:
         return "an event that reaches the function's timeout is timed_out()"
     if status_code == 499:
-        return "an event is ABORTED by a termination by force, which no script says"
+        return "an event becomes ABORTED by a forced termination, which is not a step of a script"
     codes = ", ".join(map(str, _FAILURES))
     known = STATUS_CODES.get(status_code) if isinstance(status_code, int) else None
     refusal = "" if known is None else f"{known.name} refuses an invocation, and then there is no event; "
@@ -265,14 +265,14 @@ def scripts_of(script: object, on_terminate: object, by_event: object, source: s
     if not isinstance(by_event, Mapping):
         given.has_to_be(
             "a mapping of indexes in function.events to scripts, as in {0: [failed()]}, or a function of the payload "
-            "that gives a script, or None for that of the function"
+            "that returns a script, or None for the function's own"
         )
     scripts: dict[int, Script] = {}
     for index, each in by_event.items():
         if type(index) is not int or index < 0:
             raise ScfUsageError(
-                f"by_event has the key {index!r}{given.shown_source}, which is not valid: it is the index of an event "
-                "in function.events, 0 for the first"
+                f"by_event has the key {index!r}{given.shown_source}, which is not valid: it must be the index of an "
+                "event in function.events, 0 for the first"
             )
         scripts[index] = _script(Given(f"by_event[{index}]", each, source), stops)
     return Scripts(of_all, scripts, source)
@@ -312,7 +312,7 @@ def _script(given: Given, stops: After | None) -> Script:
                     f"call it, as in {_CALLED[step]}"
                 )
             raise ScfUsageError(
-                f"{given.name}[{number}]={step!r}{given.shown_source} is not valid: it is a step, as "
+                f"{given.name}[{number}]={step!r}{given.shown_source} is not valid: it must be a step, such as "
                 "running_for(60), logged('text') or finished()"
             )
         if ended is not None:
@@ -325,7 +325,7 @@ def _script(given: Given, stops: After | None) -> Script:
     if ended is None:
         last = f"it ends with {steps[-1]!r}" if steps else "it has no step"
         raise ScfUsageError(
-            f"{given.name}={list(steps)!r}{given.shown_source} is not valid: {last}, and its last step has to end "
-            "the event: finished(), failed(430), exited() or timed_out()"
+            f"{given.name}={list(steps)!r}{given.shown_source} is not valid: {last}, and its last step must end the "
+            "event: finished(), failed(430), exited() or timed_out()"
         )
     return Script(tuple(steps), stops)

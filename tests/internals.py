@@ -81,6 +81,7 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
+from pytest_scf_async.options import OPTIONS
 from pytest_scf_async.protocol import (
     disk_record,
     freezegun_classes,
@@ -104,6 +105,7 @@ from pytest_scf_async.protocol.shortening import shortened, shortened_line, shor
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.protocol.wait_texts import Holder, Wait, waits_of
+from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter
@@ -135,6 +137,11 @@ from pytest_scf_async.trace.page import facts_in, page
 def event_of(event: AsyncEvent) -> Event:
     """The event inside the harness."""
     return event._event
+
+
+def shown_timeline(event: AsyncEvent) -> str:
+    """The timeline of an event as the text of a failure has it."""
+    return event._timeline(limits.timeline)
 
 
 def remarks_of(event: AsyncEvent, word: str) -> list[str]:

@@ -14,5 +14,5 @@ def test_the_script_reports_what_is_left():
     assert process.returncode == 0
     *timeline, last = process.stdout.splitlines()
     assert last == "left undone: fox.png, elk.png"
-    assert any("+5 s" in line and "SIGTERM sent; user code listens" in line for line in timeline)
+    assert any("+5 s" in line and "SIGTERM sent: user code has a handler for it" in line for line in timeline)
     assert any("+6 s" in line and "FINISHED (200)" in line for line in timeline)

@@ -71,7 +71,7 @@ def _list_aliases(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
 def _number(text: str, name: str) -> int:
     """The number that *text* writes: Offset and Limit of this one action are texts."""
     if not (text.isascii() and text.isdigit() and len(text) < 10):
-        raise api_error(f"InvalidParameterValue.{name}", value=text, valid="it is a whole number, 0 or more")
+        raise api_error(f"InvalidParameterValue.{name}", value=text, valid="it must be a whole number, 0 or more")
     return int(text)
 
 

@@ -123,7 +123,7 @@ class Control:
         try:  # Python 3.10 knows no Z
             when = datetime.fromisoformat(f"{text[:-1]}+00:00" if text.endswith("Z") else text)
         except ValueError:
-            raise _Refused(400, f"when={text!r} is no time, as in '2026-01-01T08:00:00+08:00'") from None
+            raise _Refused(400, f"when={text!r} is not a time, as in '2026-01-01T08:00:00+08:00'") from None
         self._runtime.clock.move_to(when)
         return self._clock(sent)
 
@@ -150,7 +150,7 @@ class Control:
             wanted: str | re.Pattern[str] = re.compile(sent["pattern"]) if text is None else text
         except (re.error, OverflowError, RecursionError) as error:
             raise _Refused(
-                400, f"pattern={shortened_line(str(pattern), 100)!r} is no regular expression: {error}"
+                400, f"pattern={shortened_line(str(pattern), 100)!r} is not a regular expression: {error}"
             ) from None
         return _shown(event.wait_for_log(wanted, sent.get("count", 1)))
 
@@ -210,7 +210,7 @@ def _body_of(http: HttpRequest) -> dict[str, Any]:
     except (ValueError, RecursionError):
         found = None
     if not isinstance(found, dict):
-        raise _Refused(400, "the body has to be a JSON object")
+        raise _Refused(400, "the body must be a JSON object")
     return found
 
 
@@ -223,9 +223,9 @@ def _reason_of(error: HTTPException) -> str:
     """Why there is no answer at a path, and what there is."""
     if isinstance(error, NotFound):
         known = sorted(f"{method} {rule.rule}" for rule in _ROUTES.iter_rules() for method in _methods(rule))
-        return f"there is no such path; there are {', '.join(known).replace('<request_id>', 'ID')}"
+        return f"there is no such path; valid paths are {', '.join(known).replace('<request_id>', 'ID')}"
     if isinstance(error, MethodNotAllowed):
-        return f"it takes {' and '.join(error.valid_methods or ())}"
+        return f"it accepts {' and '.join(error.valid_methods or ())}"
     return str(error.description)
 
 

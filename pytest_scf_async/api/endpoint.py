@@ -61,7 +61,7 @@ class EndpointCall:
     region: str
     """As the request names it; empty where it names none. Each region has the functions of the runtime."""
     client: str
-    """What the client says of itself, as in ``SDK_PYTHON_3.1.100``."""
+    """The client's description of itself, as in ``SDK_PYTHON_3.1.100``."""
     dropped: str | None = None
     """``"request"`` or ``"response"`` where a fault declared with ``drop`` lost it."""
 

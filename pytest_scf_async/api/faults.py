@@ -87,9 +87,11 @@ class Declaring(ABC):
         """
         call = f"fail({action!r}, code={code!r})"
         if not is_text(code) or _CODE.fullmatch(code) is None:
-            raise ScfUsageError(f"{call}: code is a code of the API, as in 'RequestLimitExceeded'")
+            raise ScfUsageError(f"{call}: code must be an error code of the API, such as 'RequestLimitExceeded'")
         if message is not None and not is_text(message):
-            raise ScfUsageError(f"{call}: message={message!r} is not valid: it is a text, or None for one of ours")
+            raise ScfUsageError(
+                f"{call}: message={message!r} is not valid: it must be a str, or None for the default message"
+            )
         self._declare(Fault(call, action, {} if when is None else when, times, code=code, message=message))
 
     def delay(
@@ -118,7 +120,7 @@ class Declaring(ABC):
         The client sees its connection end.
         """
         if what not in ("request", "response"):
-            raise ScfUsageError(f"drop({action!r}, {what!r}): what is lost is 'request' or 'response'")
+            raise ScfUsageError(f"drop({action!r}, {what!r}): the second argument must be 'request' or 'response'")
         self._declare(Fault(f"drop({action!r}, {what!r})", action, {} if when is None else when, times, drops=what))
 
     def duplicate(self, action: str, *, when: Mapping[str, Any] | None = None, times: int | None = 1) -> None:
@@ -146,7 +148,7 @@ class Faults(Declaring):
         when: object = fault.when
         if not isinstance(when, Mapping):
             raise ScfUsageError(
-                f"{fault.call}: when={when!r} is not valid: it is a mapping of parameters to values, as in "
+                f"{fault.call}: when={when!r} is not valid: it must be a mapping of parameters to values, as in "
                 "{'FunctionName': 'export'}"
             )
         for name in fault.when:
@@ -159,7 +161,8 @@ class Faults(Declaring):
                 )
         if fault.left is not None and (type(fault.left) is not int or fault.left < 1):
             raise ScfUsageError(
-                f"{fault.call}: times={fault.left!r} is not valid: it is a whole number, 1 or more, or None for always"
+                f"{fault.call}: times={fault.left!r} is not valid: it must be a whole number, 1 or more, or None for "
+                "always"
             )
         with self._lock:
             self._faults.append(fault)

@@ -68,7 +68,7 @@ def form_tree(fields: Mapping[str, str]) -> dict[str, Json]:
         for part in parts[:-1]:
             inner = node.setdefault(part, {})
             if isinstance(inner, str):
-                raise _refused(name, "below a list or a struct, which is no value itself")
+                raise _refused(name, "below a list or a struct, which is not itself a value")
             node = inner
         if parts[-1] in node:
             raise _refused(name, "either a value, or a list or a struct")

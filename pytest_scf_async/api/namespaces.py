@@ -103,7 +103,7 @@ def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> None:
     config = sent["AsyncTriggerConfig"]
     retries = config.get("RetryConfig", [])
     if len(retries) > 1:
-        valid = "it has one RetryConfig, for errors of the function"
+        valid = "it must have one RetryConfig, for errors of the function"
         raise api_error("InvalidParameterValue.AsyncTriggerConfig", name="RetryConfig", value=retries, valid=valid)
     known_function(runtime, sent).update_event_invoke_config(
         retry_num=retries[0]["RetryNum"] if retries else None, msg_ttl=config.get("MsgTTL")

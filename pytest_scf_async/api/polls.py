@@ -45,7 +45,7 @@ class Polls:
             return ""
         return (
             f"the endpoint was asked {self._count} times how far events are, at one simulated time "
-            f"({self._runtime.clock.now.isoformat()}), and asking lets no time pass: have the code that asks wait on "
-            "simulated time, with scf_clock.patched() around what sleeps in this process, or with scf_clock.running() "
-            "around what does elsewhere; of a process that serves, /_scf/clock/advance lets time pass"
+            f"({self._runtime.clock.now.isoformat()}), and a request lets no time pass: have the code that polls wait "
+            "on simulated time, with scf_clock.patched() around what sleeps in this process, or scf_clock.running() "
+            "around what sleeps elsewhere; in a process that serves, /_scf/clock/advance lets time pass"
         )

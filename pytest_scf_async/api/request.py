@@ -122,7 +122,7 @@ def _read_common(common: Mapping[str, str], prefix: str) -> tuple[str, str, str,
         valid = "whole seconds since 1970-01-01 00:00:00 UTC, as in 1700000000"
         raise api_error("InvalidParameterValue", name=f"{prefix}Timestamp", value=timestamp[:100], valid=valid)
     if language not in _LANGUAGES:
-        valid = "it is zh-CN or en-US"
+        valid = "it must be zh-CN or en-US"
         raise api_error("InvalidParameterValue", name=f"{prefix}Language", value=language[:100], valid=valid)
     return common["Action"], common["Version"], common.get("Region", ""), int(timestamp)
 
@@ -133,7 +133,7 @@ def _check_size(http: HttpRequest) -> None:
     elif http.method == "POST":
         size, limit = len(http.body), LARGEST_BODY
     else:
-        raise api_error("UnsupportedProtocol", what=f"The HTTP method {http.method[:100]!r}", valid="GET and POST")
+        raise api_error("UnsupportedProtocol", what=f"The HTTP method {http.method[:100]!r}", valid="GET or POST")
     if size > limit:
         raise api_error("RequestSizeLimitExceeded", size=size, method=http.method, limit=limit)
     if http.method == "POST" and size > LARGEST_SIGNED_FORM and not has_common_headers(http):
@@ -237,9 +237,9 @@ def _check_values(root: dict[str, Any]) -> None:
 
 def _check_text(text: str) -> None:
     if "\0" in text:
-        raise _Refused("JSON whose texts have no NUL")
+        raise _Refused("JSON whose strings have no NUL")
     if not text.isascii():
         try:
             text.encode()
         except UnicodeEncodeError:
-            raise _Refused("JSON whose texts are Unicode: there is half of a surrogate pair") from None
+            raise _Refused("JSON whose strings are Unicode: there is half of a surrogate pair") from None

@@ -114,12 +114,14 @@ class ScfEndpoint(Declaring):
         """
         for name, text in (("secret_id", secret_id), ("secret_key", secret_key), ("token", token)):
             if not (is_text(text) and text) and not (name == "token" and token is None):
-                raise ScfUsageError(f"add_credentials: {name} is no text, or an empty one")  # it may be a secret
+                raise ScfUsageError(f"add_credentials: {name} must be a non-empty string")  # it may be a secret
         if "/" in secret_id:
-            raise ScfUsageError(f"add_credentials: secret_id={secret_id!r} has a '/', which ends it in a signature")
+            raise ScfUsageError(
+                f"add_credentials: secret_id={secret_id!r} contains a '/', which would end it in a signature"
+            )
         if expires_at is not None and token is None:
             raise ScfUsageError(
-                f"add_credentials({secret_id!r}, expires_at=...): only the keys of a role expire: give their token, too"
+                f"add_credentials({secret_id!r}, expires_at=...): only the keys of a role expire: pass their token, too"
             )
         expires_us = None if expires_at is None else to_us(expires_at, "expires_at")
         self._site.endpoint.credentials.add(Credential(secret_id, secret_key, token, expires_us))
@@ -148,7 +150,7 @@ class ScfEndpoint(Declaring):
                 raise first
             more = f" (and {len(problems) - 1} more)" if len(problems) > 1 else ""
             raise HarnessError(
-                f"the endpoint answered InternalError, as it failed itself{more}: {type(first).__name__}: {first}"
+                f"the endpoint itself failed and answered InternalError{more}: {type(first).__name__}: {first}"
             ) from first
 
     def __enter__(self) -> ScfEndpoint:

@@ -42,19 +42,20 @@ def add_serve(commands: Any) -> None:
         description="Serve Tencent Cloud SCF's API at a loopback address until SIGTERM or Ctrl-C.",
     )
     parser.add_argument(
-        "file", nargs="?", metavar="FILE.toml", help="settings and functions; by default there are none"
+        "file", nargs="?", metavar="FILE.toml", help="TOML file with settings and functions (default: none)"
     )
     parser.add_argument("--host", default="127.0.0.1", help="an IPv4 address of the loopback (default: 127.0.0.1)")
-    parser.add_argument("--port", type=int, default=0, help="default: one that is free")
+    parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument(
         "--time",
         choices=("simulated", "real"),
         default="simulated",
-        help="simulated: time passes only when somebody asks for it at /_scf/clock, or waits for an answer; "
-        "real: it flows (default: simulated)",
+        help="simulated: time passes only on request at /_scf/clock or while an answer is awaited; real: it flows by "
+        "itself (default: simulated)"
+        "",
     )
-    parser.add_argument("--rate", type=float, help="with --time real: simulated seconds in a real one (default: 1)")
-    parser.add_argument("--seed", default="serve", help="what ids and keys are drawn from")
+    parser.add_argument("--rate", type=float, help="simulated seconds per real second, with --time real (default: 1)")
+    parser.add_argument("--seed", default="serve", help="seed for ids and keys")
     parser.add_argument(
         "--on-stop",
         choices=tuple(STOPPING),
@@ -62,7 +63,7 @@ def add_serve(commands: Any) -> None:
         help="; ".join(f"{name}: {text}" for name, text in STOPPING.items()) + " (default: graceful)",
     )
     parser.add_argument(
-        "--print-env", action="store_true", help="print what other processes need, as NAME=value lines, when ready"
+        "--print-env", action="store_true", help="when ready, print what other processes need as NAME=value lines"
     )
 
 
@@ -81,13 +82,13 @@ class Serving:
         given = self._given
         if not ip_address_is_of_loopback(given.host):
             raise ScfUsageError(
-                f"--host {given.host} is no IPv4 address of the loopback, as 127.0.0.1 is: whoever reaches the "
+                f"--host {given.host} is not an IPv4 address of the loopback, as 127.0.0.1 is: whoever reaches the "
                 "endpoint runs code on this machine"
             )
         if given.rate is not None and given.time != "real":
-            raise ScfUsageError(f"--rate {given.rate:g} is of time that flows: give --time real, too")
+            raise ScfUsageError(f"--rate {given.rate:g} applies only to time that flows: add --time real")
         if given.rate is not None and not 0 < given.rate < math.inf:
-            raise ScfUsageError(f"--rate {given.rate:g} is not valid: it is a finite number above 0")
+            raise ScfUsageError(f"--rate {given.rate:g} is not valid: it must be a finite number above 0")
         for signum in (signal.SIGTERM, signal.SIGINT):
             signal.signal(signum, lambda *_: self._stop.set())
         runtime = self._new_runtime()
@@ -193,10 +194,10 @@ def _read_file(path: str | None) -> tuple[ScfSettings, dict[str, dict[str, Any]]
             raise ScfUsageError(f"{path} has [{name}]{near}; it may have [settings] and [functions.NAME]")
     settings, functions = content.get("settings", {}), content.get("functions", {})
     if not isinstance(settings, dict) or not isinstance(functions, dict):
-        raise ScfUsageError(f"{path}: settings and functions are tables, as in [settings] and [functions.export]")
+        raise ScfUsageError(f"{path}: settings and functions must be tables, as in [settings] and [functions.export]")
     for name, keywords in functions.items():
         if not isinstance(keywords, dict):
-            raise ScfUsageError(f"{path}: functions.{name} is a table, as in [functions.{name}]")
+            raise ScfUsageError(f"{path}: functions.{name} must be a table, as in [functions.{name}]")
     return ScfSettings().replace(path, **settings), functions
 
 
@@ -208,7 +209,7 @@ def _parsed(text: bytes, path: str) -> dict[str, Any]:
     try:
         found: dict[str, Any] = toml.loads(text.decode())
     except ValueError as error:  # TOMLDecodeError, and what is no UTF-8
-        raise ScfUsageError(f"{path} is no TOML: {error}") from None
+        raise ScfUsageError(f"{path} is not TOML: {error}") from None
     return found
 
 

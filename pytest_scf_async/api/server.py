@@ -92,7 +92,7 @@ class _Server(ThreadedWSGIServer):
             try:
                 listener.bind((host, port))
             except OverflowError:
-                raise OSError("it is a whole number below 65,536") from None
+                raise OSError("it must be a whole number below 65,536") from None
             listener.listen(QUEUE)
             super().__init__(host, port, _application(site), handler=_Handler, fd=listener.fileno())
 
@@ -222,7 +222,7 @@ def _body_of(environ: WSGIEnvironment) -> bytes:
             raise _Unreadable(f"its body is not in chunks, as Transfer-Encoding says: {error}") from None
     length = environ.get("CONTENT_LENGTH") or "0"
     if not _LENGTH.fullmatch(length):
-        raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is no number of bytes")
+        raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is not a number of bytes")
     size = min(int(length), LARGEST_BODY)
     body = _read(stream, size)
     if len(body) < size:

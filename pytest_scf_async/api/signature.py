@@ -129,7 +129,7 @@ class _Tc3:
         if not authorization:
             raise api_error("MissingParameter", name="Authorization")
         if authorization == "SKIP":
-            raise _malformed("it is SKIP, and requests have to be signed")
+            raise _malformed("it is SKIP, and requests must be signed")
         algorithm, _, rest = authorization.partition(" ")
         if algorithm != _ALGORITHM:
             raise _malformed(f"it begins with {algorithm[:50]!r}, and the only method is {_ALGORITHM}")
@@ -143,10 +143,10 @@ class _Tc3:
         names = parts["SignedHeaders"].split(";")
         for name in _NEEDED_HEADERS:
             if name not in names:
-                raise _malformed(f"`SignedHeaders` has to have {name}")
+                raise _malformed(f"`SignedHeaders` must include {name}")
         for name in names:
             if name not in http.headers:
-                raise _malformed(f"`SignedHeaders` has {name[:50]!r}, which is no header of the request")
+                raise _malformed(f"`SignedHeaders` has {name[:50]!r}, which is not a header of the request")
         return cls(http, scope, parts["SignedHeaders"], parts["Signature"])
 
     def check_scope(self, timestamp: int) -> None:

@@ -41,7 +41,7 @@ def time_of(text: str, name: str, zone: tzinfo) -> datetime:
         return datetime.strptime(text, WRITTEN).replace(tzinfo=zone)
     except ValueError:
         raise api_error(
-            "InvalidParameterValue", name=name, value=text, valid="it is a time of the form 2021-01-01 00:00:00"
+            "InvalidParameterValue", name=name, value=text, valid="it must be a time of the form 2021-01-01 00:00:00"
         ) from None
 
 

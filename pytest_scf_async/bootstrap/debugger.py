@@ -15,7 +15,7 @@ from .patches import registry
 from .scheduler.scheduler import scheduler
 
 NO_TERMINAL = (
-    "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n) there"
+    "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n)"
 )
 _SKIPPED = ["pytest_scf_async", "pytest_scf_async.*", "freezegun.*"]
 """Modules in which stepping does not stop."""

@@ -214,7 +214,7 @@ def only_localhost(host: str, port: int) -> str:
     """Why a program that listens on *host* only cannot be reached."""
     shown = f"[{host}]" if ":" in host else host
     return (
-        f"the program listens on {shown}:{port} only, where the platform cannot reach it: it has to listen on "
+        f"the program listens on {shown}:{port} only, where the platform cannot reach it: it must listen on "
         f"0.0.0.0:{port} (document 56051)"
     )
 
@@ -307,12 +307,12 @@ def _result_of(data: bytes) -> Answer:
         response.begin()
         body = response.read()
     except (http.client.HTTPException, OSError, ValueError) as error:
-        why = f"the program's answer to POST {PATH} is no whole HTTP answer ({type(error).__name__}: {error})"
+        why = f"the program's answer to POST {PATH} is not a complete HTTP response ({type(error).__name__}: {error})"
         return Broken(why)
     finally:
         response.close()
     if b"\r\n\r\n" not in data and b"\n\n" not in data:
-        return Broken(f"the program closed the connection of POST {PATH} within its answer's head")
+        return Broken(f"the program closed the connection of POST {PATH} inside the header of its answer")
     if not 200 <= response.status < 300:
         shown = shortened(body.decode("utf-8", "replace"), SHOWN)
         trace = f"POST {PATH} was answered with HTTP {response.status} {response.reason}: {shown}"
@@ -344,4 +344,4 @@ def _as_json(text: str) -> str:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no JSON")  # NaN and Infinity, which Python would take
+    raise ValueError(f"{name} is not JSON")  # NaN and Infinity, which Python would take

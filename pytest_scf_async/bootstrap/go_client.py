@@ -189,7 +189,7 @@ class GoClient(ProgramClient):
                 return None
             response = self._decoder.next()
         except (GobError, OverflowError) as error:
-            self._broken = f"what it sent is no answer of net/rpc: {error}"
+            self._broken = f"what it sent is not a net/rpc answer: {error}"
             return None
         if response is None:
             return None
@@ -224,7 +224,7 @@ def _result(response: Mapping[str, Any]) -> messages.Result:
     try:
         text = payload.decode()
     except UnicodeDecodeError:
-        return messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are no UTF-8")
+        return messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are not UTF-8")
     try:
         json.loads(text, parse_constant=_refuse)
     except (ValueError, RecursionError) as error:
@@ -234,7 +234,7 @@ def _result(response: Mapping[str, Any]) -> messages.Result:
 
 
 def _refuse(constant: str) -> NoReturn:
-    raise ValueError(f"{constant} is no value of JSON")
+    raise ValueError(f"{constant} is not a JSON value")
 
 
 def trace_text(error: Mapping[str, Any]) -> str:

@@ -135,7 +135,8 @@ def _refuse_debugger(*arguments: Any, **keywords: Any) -> Any:
 def _refuse_records(name: Any, fields: dict[str, Any]) -> None:
     if os.getpid() == _pid:
         raise RuntimeError(
-            f'record({name!r}, ...): a handler with children="simulated" has no records: have it print, or {LEAVE_OUT}'
+            f'record({name!r}, ...): a handler with children="simulated" cannot make records: have it print, '
+            f"or {LEAVE_OUT}"
         )
 
 

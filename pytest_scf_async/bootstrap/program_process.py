@@ -55,7 +55,7 @@ def become(
                 ": one variable of its environment, such as the event of a job image, has 128 KB at most with its name"
             )
         elif error.errno == errno.ENOEXEC:
-            what += ": it is no program for this machine, nor a script with a #! line"
+            what += ": it is neither a program for this machine nor a script with a #! line"
         os.write(error_to, what.encode())
     except BaseException as error:
         os.write(error_to, f"{argv[0]}: {type(error).__name__}: {error}".encode())

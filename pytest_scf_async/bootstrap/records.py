@@ -21,12 +21,12 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     if not scheduler.active:
         return
     if not isinstance(name, str):
-        raise TypeError(f"record({name!r}, ...): the name is a str, not {type(name).__name__}")
+        raise TypeError(f"record({name!r}, ...): the name must be a str, not {type(name).__name__}")
     texts = [f"{json.dumps(field)}:{_json(name, field, value)}" for field, value in fields.items()]
     clock.reads[0] = 0  # progress, as a line of the log is
     body = messages.pack_record(json.dumps(name), texts)
     if len(body) > LARGEST:
-        raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON are more than a record takes, {LARGEST:,}")
+        raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON; a record takes at most {LARGEST:,}")
     scheduler.send_marked(messages.frame(messages.NOTE, body))
     scheduler.control.recorded += 1
 
@@ -37,12 +37,18 @@ def note(text: str) -> None:
         scheduler.send_marked(messages.pack(messages.Note(note=text)))
 
 
+def announce_debug(text: str) -> None:
+    """A library is about to log *text* at the level DEBUG."""
+    if scheduler.active:
+        scheduler.send_marked(messages.pack(messages.Note(debug=text)))
+
+
 def _json(name: str, field: str, value: Any) -> str:
     try:
         return json.dumps(value, allow_nan=False, separators=(",", ":"))
     except (TypeError, ValueError, RecursionError) as error:
         shown = f"{type(value).__name__} {value!r}"
         raise TypeError(
-            f"record({name!r}, {field}=...): {shortened(shown, SHOWN)} is not JSON ({error}); "
-            "it takes dict, list, str, int, finite float, bool and None"
+            f"record({name!r}, {field}=...): {shortened(shown, SHOWN)} is not JSON ({error}); a field must be a dict, "
+            "list, str, int, finite float, bool or None"
         ) from None

@@ -356,7 +356,7 @@ class RuntimeApi(ProgramClient):
     def _why_ignored(self, request: _Request) -> str:
         """Why a result or an error of the program is ignored; empty: it is the answer to the event."""
         if self._event is None or not self._fetched:
-            return f"the program had not asked for an event (GET {NEXT})"
+            return f"the program had not requested an event (GET {NEXT})"
         own = self._event.context["request_id"]
         given = request.headers.get("request_id", own)
         if given != own:

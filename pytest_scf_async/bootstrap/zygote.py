@@ -36,7 +36,18 @@ threads.install()
 select_patches.install()
 
 from ..protocol import linux, messages, procfs  # noqa: E402
-from . import ahead, bind_filter, debugger, immortal, instance, loading, mounts, reaper, root_logger  # noqa: E402
+from . import (  # noqa: E402
+    ahead,
+    bind_filter,
+    debugger,
+    immortal,
+    instance,
+    loading,
+    mounts,
+    reaper,
+    records,
+    root_logger,
+)
 from .gates import gates  # noqa: E402
 from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
@@ -54,6 +65,7 @@ from .patches import (  # noqa: E402
     unsimulated,
     waits_in_c,
 )
+from .scheduler import callers  # noqa: E402
 from .scheduler.scheduler import scheduler  # noqa: E402
 
 PACKET = 1 << 18
@@ -356,7 +368,7 @@ def _import_all(modules: list[str]) -> str:
         except Exception as error:
             return f"{name!r} cannot be imported: {type(error).__name__}: {error}"
         if threads.outside:  # only Python's threads: libraries in C handle forks themselves
-            return f"{name!r} starts a thread when it is imported, and instances are forks, which have no threads"
+            return f"{name!r} starts a thread when it is imported, and instances are forks, which have no such thread"
     return ""
 
 
@@ -398,7 +410,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     socket_waits.install()
     unsimulated.install()
     tracebacks.install()
-    root_logger.install()
+    root_logger.install(records.announce_debug, callers.is_library)
     tracked = gc.get_objects()  # what is preloaded is not among them: its code may watch its objects end
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)

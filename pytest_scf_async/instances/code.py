@@ -91,7 +91,7 @@ def resolve(code: object, handler: str | None, lookup: tuple[str, ...], scratch:
         return _of_function(code)
     text = os.fspath(code) if isinstance(code, os.PathLike) else code
     if not isinstance(text, str):
-        raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {FORMS}")
+        raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it must be {FORMS}")
     if handler is None:
         return _of_file(text, lookup)
     given = path = _find(text, text, lookup)
@@ -113,12 +113,12 @@ def code_directory(code: object, lookup: tuple[str, ...], scratch: Callable[[], 
     text = os.fspath(code) if isinstance(code, os.PathLike) else code
     forms = f"a code directory or a zip, as the runtime is {runtime!r}"
     if not isinstance(text, str):
-        raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it takes {forms}")
+        raise ScfUsageError(f"code is {code!r} of type {type(code).__name__}; it must be {forms}")
     path = _find(text, text, lookup, forms=forms)
     if zipfile.is_zipfile(path):
         return unpack_code(path, scratch()), _stem(path)
     if not os.path.isdir(path):
-        raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; it takes {forms}")
+        raise ScfUsageError(f"code is {text!r}, which is neither a directory nor a zip; it must be {forms}")
     return path, _stem(path)
 
 
@@ -154,7 +154,7 @@ def resolve_before_init(function: object, arguments: object, lookup: tuple[str, 
         code, shown = _of_file(function, lookup, "before_init", BEFORE_INIT_FORMS), function
     else:
         raise ScfUsageError(
-            f"before_init={function!r} ({source}) is of type {type(function).__name__}; it takes {BEFORE_INIT_FORMS}"
+            f"before_init={function!r} ({source}) is of type {type(function).__name__}; it must be {BEFORE_INIT_FORMS}"
         )
     return BeforeInit(shown, code.directory, code.entry, code.module, code.function, text)
 
@@ -187,19 +187,19 @@ def _find(path: str, given: str, lookup: tuple[str, ...], what: str = "code", fo
     if found is None:
         missing = " and no ".join(absolute(candidates))
         near = _meant(given, lookup) or _near(candidates)
-        raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{near}; it takes {forms}")
+        raise ScfUsageError(f"{what} is {given!r}, and there is no {missing}{near}; it must be {forms}")
     return found
 
 
 def _of_file(text: str, lookup: tuple[str, ...], what: str = "code", forms: str = FORMS) -> Code:
     path, colon, function = text.rpartition(":")
     if not colon:
-        raise ScfUsageError(f"{what} is {text!r}, which names no function{_meant(text, lookup)}; it takes {forms}")
+        raise ScfUsageError(f"{what} is {text!r}, which names no function{_meant(text, lookup)}; it must be {forms}")
     if not function.isidentifier():
-        raise ScfUsageError(f"{what} is {text!r}, and {function!r} is no name of a function; it takes {forms}")
+        raise ScfUsageError(f"{what} is {text!r}, and {function!r} is not the name of a function; it must be {forms}")
     found = _find(path, text, lookup, what, forms)
     if not found.endswith(".py") or not os.path.isfile(found):
-        raise ScfUsageError(f"{what} is {text!r}, and {found} is no Python file; it takes {forms}")
+        raise ScfUsageError(f"{what} is {text!r}, and {found} is not a Python file; it must be {forms}")
     stem = os.path.basename(found)[: -len(".py")]
     return Code(os.path.dirname(found), found, stem, function, stem)
 
@@ -219,7 +219,7 @@ def _of_function(function: Any, what: str = "code", forms: str = FORMS) -> Code:
         raise ScfUsageError(f"{what} is {name}, which belongs to a class; only functions of a module can be called")
     file = inspect.getsourcefile(function)
     if file is None or not os.path.isfile(file):
-        raise ScfUsageError(f"{what} is {name}, whose module has no file; it takes {forms}")
+        raise ScfUsageError(f"{what} is {name}, whose module has no file; it must be {forms}")
     entry = os.path.realpath(file)
     directory, base = os.path.split(entry)
     parts = [base[: -len(".py")]]

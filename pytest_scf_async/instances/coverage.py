@@ -80,7 +80,7 @@ def plan() -> tuple[messages.CoverageConfig, int] | None:
 
 
 def _absolute(sources: Any, directory: str) -> list[str]:
-    """Directories by their whole paths; what is no directory is the name of a package."""
+    """Directories by their whole paths; what is not a directory is the name of a package."""
     paths = [os.path.join(directory, source) for source in sources]
     return [path if os.path.isdir(path) else source for path, source in zip(paths, sources, strict=True)]
 

@@ -69,9 +69,9 @@ def not_started(name: str, why: str, removed: str = "") -> HarnessError:
     """
     if removed and os.strerror(errno.ENOENT) in why:
         why = (
-            f"pytest's base temp {removed} was removed while the tests run, by another session's clean-up of old ones "
-            "or by hand; run them again, with --basetemp=DIRECTORY if it happens more than once: no other session "
-            "cleans that up (pytest removes what is in it first, so take a directory for that alone)"
+            f"pytest's base temp {removed} was removed while the tests ran, by another session's clean-up or by hand; "
+            "run them again, with --basetemp=DIRECTORY if it happens again: no other session cleans that up (pytest "
+            "empties it first, so use a directory of its own)"
         )
     if os.strerror(errno.EMFILE) in why:
         import resource  # noqa: PLC0415  (Windows has none, and imports this module)
@@ -714,8 +714,8 @@ class Instance:
             if REAL.monotonic() > until:
                 raise HarnessError(
                     f"the tracer (pid {self.pid}) of {self.runtime.name} has not stopped its program within "
-                    f"{STOP_LIMIT:g} real seconds, and what it does from here on is on no clock: is it stopped, or has "
-                    "the machine stood still?"
+                    f"{STOP_LIMIT:g} real seconds, so that the program is on no clock from here on: was the tracer "
+                    "stopped, or did the machine stall?"
                 )
             REAL.sleep(0.0001)
 

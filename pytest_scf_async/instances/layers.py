@@ -25,7 +25,7 @@ def layer_paths(layers: object, lookup: tuple[str, ...]) -> tuple[str, ...]:
     Raises ``ScfUsageError`` for one that is not there, and for a zip with a member outside.
     """
     if isinstance(layers, (str, os.PathLike)) or not isinstance(layers, Sequence):
-        raise ScfUsageError(f"layers={layers!r} is not valid: it is a list of directories and zips")
+        raise ScfUsageError(f"layers={layers!r} is not valid: it must be a list of directories and zips")
     return tuple(_layer_path(each, lookup) for each in layers)
 
 
@@ -58,7 +58,7 @@ def layer_below_which(layers: Sequence[str], module: str) -> tuple[str, str] | N
 
 def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[str, str], ...]:
     """*mounts* as pairs of absolute paths, on the host and in an instance. Raises ``ScfUsageError``."""
-    valid = "it is a list of directories, or of pairs (directory, where it is in an instance)"
+    valid = "it must be a list of directories, or of pairs (directory, where it is in an instance)"
     if isinstance(mounts, (str, os.PathLike)) or not isinstance(mounts, Sequence):
         raise ScfUsageError(f"mounts={mounts!r} is not valid: {valid}")
     pairs = []
@@ -66,10 +66,10 @@ def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[
         host, inside = each if isinstance(each, (tuple, list)) and len(each) == 2 else (each, None)
         path = _found("mounts", host, lookup)
         if not os.path.isdir(path):
-            raise ScfUsageError(f"mounts has {host!r}, and {path} is no directory")
+            raise ScfUsageError(f"mounts has {host!r}, and {path} is not a directory")
         place = path if inside is None else os.fspath(inside) if isinstance(inside, (str, os.PathLike)) else ""
         if not isinstance(place, str) or not os.path.isabs(place):
-            raise ScfUsageError(f"mounts has {each!r}, and {inside!r} is no absolute path")
+            raise ScfUsageError(f"mounts has {each!r}, and {inside!r} is not an absolute path")
         place = os.path.normpath(place)
         if place in INSTANCES_OWN:
             raise ScfUsageError(f"mounts has {each!r}, and an instance has a {place} of its own: choose another place")
@@ -80,7 +80,7 @@ def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[
 def _found(name: str, given: object, lookup: tuple[str, ...]) -> str:
     path = os.fspath(given) if isinstance(given, os.PathLike) else given
     if not isinstance(path, str) or not path:
-        raise ScfUsageError(f"{name} has {given!r} of type {type(given).__name__}; it takes paths")
+        raise ScfUsageError(f"{name} has {given!r} of type {type(given).__name__}; it must be paths")
     candidates = [path] if os.path.isabs(path) else [os.path.join(directory, path) for directory in lookup]
     found = existing(candidates, f"{name} has {path!r}")
     if found is None:

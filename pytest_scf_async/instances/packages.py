@@ -128,7 +128,7 @@ def _members(path: str, what: str) -> list[zipfile.ZipInfo]:
             if names.get(parts[:depth], True) is False:
                 behind, inside = "/".join(parts[:depth]), "/".join(parts)
                 raise ScfUsageError(
-                    f"{path} has the member {_shown(inside)}, and {_shown(behind)}, which is no directory"
+                    f"{path} has the member {_shown(inside)}, and {_shown(behind)}, which is not a directory"
                 )
     return members
 

@@ -64,7 +64,7 @@ class Sandbox(ABC):
 
     @abstractmethod
     def files(self) -> tuple[str, ...]:
-        """What is in its ``/tmp`` now: paths below it, of all that is no directory."""
+        """What is in its ``/tmp`` now: paths below it, of all that is not a directory."""
 
     @abstractmethod
     def made(self, path: str) -> None:
@@ -241,13 +241,13 @@ class Sandboxes:
             raise ScfUsageError(f"preload ({self._preload_source}): {error}") from None
         if not zygote.namespaces and self._setting == "namespaces":
             raise ScfUsageError(
-                f"sandbox='namespaces' ({self._source}) cannot be had on this machine: {namespaces_refused()}; "
+                f"sandbox='namespaces' ({self._source}) is not available on this machine: {namespaces_refused()}; "
                 "sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
             )
         if self._settings.clock == "page" and zygote.is_ready() and zygote.no_clock_page:
             source = self._settings.source("clock")
             raise ScfUsageError(
-                f"clock='page' ({source}) cannot be had on this machine: {zygote.no_clock_page}; "
+                f"clock='page' ({source}) is not available on this machine: {zygote.no_clock_page}; "
                 "clock='auto' and 'freezegun' give instances freezegun's classes instead"
             )
         return zygote
@@ -444,7 +444,7 @@ def _can_be_written(path: str) -> bool:
 
 
 def _files_below(directory: str, shown: str = "", device: int | None = None) -> Iterator[str]:
-    """All below *directory* that is no directory, in the order of names; nothing of what is mounted in it."""
+    """All below *directory* that is not a directory, in the order of names; nothing of what is mounted in it."""
     device = os.stat(directory).st_dev if device is None else device
     try:
         with os.scandir(directory) as found:

@@ -55,7 +55,7 @@ class AnswerOrder:
                 return True
         self._overtaken = max(self._overtaken, place)
         whom = "another thread" if older[0] is event else f"event {older[0].request_id}"
-        event.goes_unordered("before", f"goes on before {whom}, which waits for an answer as well")
+        event.goes_unordered("before", f"continues before {whom}, which is also waiting for an answer")
         return False
 
     def waits_by_itself(self, instance: Instance) -> None:
@@ -74,4 +74,4 @@ class AnswerOrder:
         for instance in self._by_themselves:
             other = self._pool.events.get(instance)
             if event is not None and other is not None and other is not event:
-                other.goes_unordered("beside", f"goes on by itself beside event {event.request_id}")
+                other.goes_unordered("beside", f"continues by itself alongside event {event.request_id}")

@@ -73,14 +73,14 @@ def what_instances_do(snapshot: Snapshot, passed_us: int = 0) -> str:
             peers = [peer for peer in peers if peer not in event.function.configuration.idle_ok]
         if doing is Doing.FREE_RUNNING:
             lines.append(f"  {event.function.runtime.unseen}")
-            advice.append(f"scf_clock.advance({timeout}) takes it to its timeout, at once; terminate() ends it")
+            advice.append(f"scf_clock.advance({timeout}) takes it to its timeout at once; terminate() ends it")
         elif doing is Doing.COMPUTING:
             advice.append(_of_computing(event, instance, timeout))
         elif doing is Doing.HELD and instance.children.holding:
             advice.append(_of_children(event, instance, awaited))
         elif doing is Doing.HELD:
             if sleeps or event.real_time:
-                advice.append(f"a wait of code in C takes real time: {event.function.runtime.instead_of_real_waits}")
+                advice.append(f"a wait in C code takes real time: {event.function.runtime.instead_of_real_waits}")
             advice.append(f"{_silent(deploy, peers)}{_past_held(timeout)}; terminate() ends it")
         elif doing is Doing.GATED:
             advice.append("wait(), settle() or another gate call on that event opens its gate")
@@ -98,8 +98,8 @@ def _of_computing(event: Event, instance: Instance, timeout: int) -> str:
     deploy = event.function.configuration.deployed_by
     rate = "" if instance.takes_time else f"; {deploy}(..., compute_rate=1.0) lets time pass while it computes"
     return (
-        "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file), if it only takes "
-        f"longer than that{rate}; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
+        "it computes without a wait: raise real_timeout (scf_async_real_timeout in the ini file) if it only needs "
+        f"longer{rate}; scf_clock.advance({timeout}) takes it to its timeout; terminate() ends it"
     )
 
 
@@ -108,7 +108,7 @@ def _of_children(event: Event, instance: Instance, awaited: bool) -> str:
     configuration = event.function.configuration
     deploy = configuration.deployed_by
     named = ", ".join(dict.fromkeys(repr(child.name) for child in instance.children.holding if child.name))
-    ways = ["a child process holds the clock as long as it lives"]
+    ways = ["a child process holds the clock for as long as it lives"]
     if not awaited:
         ways[0] += ": have the handler end it and wait for it"
     if event.function.runtime.has_places and configuration.children == "real":
@@ -119,7 +119,7 @@ def _of_children(event: Event, instance: Instance, awaited: bool) -> str:
 
 
 def _past_held(timeout: int) -> str:
-    return f"scf_clock.advance({timeout}, past_held=True) lets time pass it, up to the timeout of the event"
+    return f"scf_clock.advance({timeout}, past_held=True) lets time pass regardless, up to the event's timeout"
 
 
 def _silent(deploy: str, peers: Sequence[str]) -> str:
@@ -130,14 +130,14 @@ def _silent(deploy: str, peers: Sequence[str]) -> str:
     has, it = ("has", "it") if len(names) == 1 else ("have", "them")
     idle = ", ".join(map(repr, names))
     return (
-        f"{shortened_list(names, PEERS_SHOWN)} {has} not answered: have {it} answer; {deploy}(..., idle_ok=[{idle}]) "
+        f"{shortened_list(names, PEERS_SHOWN)} {has} not answered: make {it} answer; {deploy}(..., idle_ok=[{idle}]) "
         "lets simulated time pass while the connection is silent; "
     )
 
 
 _GIVE_IT_TIME = (
     "simulated time passes, and each wait takes a moment of real time: raise real_limit (scf_async_real_limit in the "
-    "ini file), or have the function wait less often; scf_clock.advance(seconds) takes as long"
+    "ini file), or have the function wait less often; scf_clock.advance(seconds) takes just as long"
 )
 
 
@@ -160,8 +160,8 @@ def _waited_most(event: Event) -> str:
     for entry in event.timeline:
         if isinstance(entry, Waited):
             counts[entry.description] += entry.times
-    waits = "".join(f": it has waited most often in {what}, {count:,} times" for what, count in counts.most_common(1))
-    return f"event {event.request_id} of {event.function.configuration.name} goes on{waits}"
+    waits = "".join(f": its most frequent wait is {what}, {count:,} times" for what, count in counts.most_common(1))
+    return f"event {event.request_id} of {event.function.configuration.name} is making progress{waits}"
 
 
 def _doing(instance: Instance, doing: Doing) -> str:

@@ -105,13 +105,13 @@ class SignalDelivery:
 
 @dataclass(frozen=True)
 class Record:
-    """What a handler or a fake reported with ``pytest_scf_async.inside.record``."""
+    """A record that a handler or a fake made with ``pytest_scf_async.inside.record``."""
 
     time: datetime
-    """When, in simulated time: an aware ``datetime``."""
+    """The simulated time at which it was made: an aware ``datetime``."""
     name: str
     fields: dict[str, Any] = field(hash=False)
-    """What it was given, through JSON."""
+    """The fields that it was given, through JSON."""
 
 
 class Moment(NamedTuple):
@@ -319,6 +319,8 @@ class Event:
     """What its program did last that no traced program can do; empty: nothing."""
     flushed_us: int = 0
     """When a line that is unfinished was last flushed."""
+    _debug_lines: tuple[str, ...] = ()
+    """What a library is about to log at the level DEBUG, line by line."""
     on_line: Callable[[LogLine], object] | None = None
     """Called with each line of the log as it comes."""
     script: Script | None = None
@@ -482,11 +484,11 @@ class Event:
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
-        self._init_report(mem_usage)
+        self._init_report(mem_usage, routine=True)
         self.phase = "running"
         self.dispatched_us = self.now_us()
 
-    def _init_report(self, mem_usage: int) -> None:
+    def _init_report(self, mem_usage: int, *, routine: bool = False) -> None:
         assert self.dispatched_us is not None
         took = (self.now_us() - self.dispatched_us) // 1000
         self.platform_line(
@@ -498,11 +500,19 @@ class Event:
                 init_function_ms=took,
                 memory_mb=self.function.configuration.memory_or_default,
                 mem_usage_bytes=mem_usage,
-            )
+            ),
+            routine=routine,
         )
 
+    def expects_debug_lines(self, text: str) -> None:
+        """A library is about to log *text* at the level DEBUG."""
+        self._debug_lines = tuple(text.split("\n"))
+
     def wrote(self, line: str) -> None:
-        self._line(line, "Custom")
+        routine = self._debug_lines[:1] == (line,)
+        if routine:
+            self._debug_lines = self._debug_lines[1:]
+        self._line(line, "Custom", routine=routine)
 
     def recorded(self, name: str, fields: dict[str, Any]) -> None:
         now = self.now_us()
@@ -553,10 +563,10 @@ class Event:
         unfinished = self.unfinished
         return [*self.log, *unfinished] if unfinished else self.log
 
-    def platform_line(self, text: str) -> None:
+    def platform_line(self, text: str, *, routine: bool = False) -> None:
         if self.instance is not None:
             self.instance.output.end_line()
-        self._line(text, "Platform")
+        self._line(text, "Platform", routine=routine)
 
     def remark(self, text: str) -> None:
         """Show *text* in the timeline, for people. What a module needs to know is a fact, with a method of its own."""
@@ -917,11 +927,11 @@ class Event:
     def _note_status(self, status: Status, status_code: int, fact: Fact) -> None:
         self._add(StatusChanged(self.now_us(), status, status_code, fact))
 
-    def _line(self, text: str, source: Literal["Platform", "Custom"]) -> None:
+    def _line(self, text: str, source: Literal["Platform", "Custom"], *, routine: bool = False) -> None:
         now = self.now_us()
         line = LogLine(now, text, source, self.retry_num)
         self.log.append(line)
-        self._add(Written(now, text, source == "Platform"))
+        self._add(Written(now, text, source == "Platform", routine))
         if self.on_line is not None:
             self.on_line(line)
 

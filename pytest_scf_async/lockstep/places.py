@@ -18,7 +18,7 @@ from ..protocol.statements import codes_in, first_line, statements_in
 
 __tracebackhide__ = hidden_from_users
 
-FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last three with "#3" for the third pass'
+FORMS = '"init", "export.py:42", "function_name" or "Class.method", the last three also with "#3" for the third pass'
 
 _LINE = re.compile(r"(?P<file>.+\.py):(?P<line>\d+)")
 NAMED = 5
@@ -58,7 +58,7 @@ def find(place: str, directories: Sequence[str], entry: str, function: str = "")
     elif all(part.isidentifier() for part in text.split(".")) and not text.endswith(".py"):
         found = list(_function(directory, text, asked))
     else:
-        raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
+        raise ScfUsageError(f"{asked} is not valid: it must be {FORMS}")
     roots = dict.fromkeys([*directories, _IN_INSTANCES])
     return Place(
         text, tuple(spot._replace(file=os.path.join(root, spot.file)) for spot in found for root in roots), number
@@ -67,12 +67,12 @@ def find(place: str, directories: Sequence[str], entry: str, function: str = "")
 
 def _number(place: object, asked: str) -> tuple[str, int | None]:
     if not isinstance(place, str):
-        raise ScfUsageError(f"{asked} is not valid: it takes {FORMS}")
+        raise ScfUsageError(f"{asked} is not valid: it must be {FORMS}")
     text, hash_sign, number = place.replace(".<locals>", "").rpartition("#")
     if not hash_sign:
         return number, None
     if not re.fullmatch(r"-?\d+", number, re.ASCII):
-        raise ScfUsageError(f"{asked} is not valid: {number!r} is no number of a pass; it takes {FORMS}")
+        raise ScfUsageError(f"{asked} is not valid: {number!r} is not the number of a pass; it must be {FORMS}")
     if int(number) < 1:
         raise ScfUsageError(f"{asked} is not valid: passes are counted from 1")
     return text, int(number)
@@ -106,7 +106,7 @@ def _file(named: str, directory: str, entry: str, asked: str) -> str:
         return main if main in found else found[0]
     if found:
         raise ScfUsageError(
-            f"{asked} is not clear: the code directory {directory} has {shortened_list(found, NAMED)}; give its path"
+            f"{asked} is ambiguous: the code directory {directory} has {shortened_list(found, NAMED)}; give its path"
         )
     base = os.path.basename(wanted)
     near = [path for path in files if os.path.basename(path) == base]

@@ -570,7 +570,7 @@ class Lockstep:
     def begin_flowing(self, call: Call) -> None:
         """Let *call*, which drives from here on, alone move time."""
         if self.flowing is not None:
-            raise ScfUsageError(f"{call.name}: time flows already, in {self.flowing.name}; leave that first")
+            raise ScfUsageError(f"{call.name}: time already flows, in {self.flowing.name}; leave that first")
         self.flowing = call
 
     def stop_flowing(self) -> None:
@@ -820,8 +820,8 @@ class Lockstep:
         elif not instance.released:
             self.pool.reclaim(instance, why)
         raise HarnessError(
-            f"instance {instance.number} (pid {instance.pid}) of {name} sent what is no message ({why}) and was ended: "
-            "code in it has written to a descriptor that it did not open"
+            f"instance {instance.number} (pid {instance.pid}) of {name} sent an invalid message ({why}) and was ended: "
+            "its code wrote to a descriptor that it did not open"
         )
 
     def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> FollowUp | None:
@@ -965,6 +965,8 @@ class Lockstep:
         elif message.flushed:
             instance.output.flushed()
             event.flushed()
+        elif message.debug is not None:
+            event.expects_debug_lines(message.debug)
         elif message.note is None:
             if message.name is None or message.fields is None:
                 raise ValueError("a note without anything in it")
@@ -1054,8 +1056,8 @@ class Lockstep:
         """Once a runtime: it comes as often as there are instances."""
         why = self.pool.sandboxes.why_unmounted()
         text = (
-            f"{what}, which is the machine's and not the instance's own: it has no mount namespace ({why}), and "
-            f"its /tmp is where TMPDIR says, {instance.sandbox.tmp}"
+            f"{what}, which belongs to the machine and not to the instance: it has no mount namespace ({why}), and its "
+            f"own /tmp is in TMPDIR, {instance.sandbox.tmp}"
         )
         return self._warn_once("literal /tmp", text)
 
@@ -1181,7 +1183,7 @@ class Lockstep:
             self.end(event, Fact.PROCESS_EXITED)
             written = "\n".join(line.text for line in event.log if line.source == "Custom")
             raise HarnessError(
-                f"the process that stands beside the program of {event.function.configuration.name} failed, which is a "
+                f"the supervisor of the program of {event.function.configuration.name} failed, which is a "
                 f"bug of pytest-scf-async; it wrote:\n{written}"
             )
         if event is not None and not event.ended:
@@ -1232,8 +1234,8 @@ class Lockstep:
             gate = self.gates.of(event)
             assert gate is not None
             raise CannotEndError(
-                f"{call.name} needs simulated time to pass, but event {event.request_id} stands at {gate.description}: "
-                "call wait(), settle() or another gate call on that event first, or terminate it"
+                f"{call.name} needs simulated time to pass, but event {event.request_id} is stopped at "
+                f"{gate.description}: call wait(), settle() or another gate call on that event first, or terminate it"
             )
         if flow is not None and not (call.jumps and (call.past_held or not self._is_starting())):
             return self._flow(call, flow)
@@ -1270,7 +1272,7 @@ class Lockstep:
             clock.jump(call.target_us)
             return True
         if due is None:
-            raise self._cannot_end(call, "nothing is due any more, so no time can bring it")
+            raise self._cannot_end(call, "nothing is due any more, so no amount of time can bring it about")
         clock.jump(max(due, clock.now_us))
         self.progress += 1
         return True

@@ -121,11 +121,11 @@ class _TestProcess:
         """Wait until *done*, at most *us* of simulated time; other waits of the test may end first."""
         lockstep, clock = self.lockstep, self.clock
         if lockstep.closed:
-            raise ScfUsageError(f"{name}: the runtime is closed whose clock this process is on; leave patched() first")
+            raise ScfUsageError(f"{name}: the runtime whose clock this process is on is closed; leave patched() first")
         if threading.get_ident() in lockstep.under_way:
             raise ScfUsageError(
-                f"{name} in a hook or a predicate, which a blocking call of the test calls: time passes only when that "
-                "has returned"
+                f"{name} in a hook or a predicate that a blocking call of the test has called: time passes only once "
+                "that has returned"
             )
         over: list[bool] = []
         due: list[DueThing] = []
@@ -416,8 +416,7 @@ def _enter(lockstep: Lockstep) -> _TestProcess:
     with _switching:
         if _active is not None and _active.lockstep is not lockstep:
             raise ScfUsageError(
-                "patched(): this process is on the clock of another runtime already, and it can be on one only; leave "
-                "that patched() first"
+                "patched(): this process is already on the clock of another runtime; leave that patched() first"
             )
         process = _begin(lockstep) if _active is None else _active
         process.depth += 1

@@ -85,7 +85,7 @@ def _traced_threads(instance: Instance, now_us: int) -> list[ThreadReport]:
         return []
     threads: messages.Threads = messages.unpack(messages.Threads, found[0][1])
     held = [
-        ThreadReport([f"the program waits for an answer on a connection to {peer}"], KernelWait("", (peer,)))
+        ThreadReport([f"the program is waiting for an answer on a connection to {peer}"], KernelWait("", (peer,)))
         for peer in threads.held
     ]
     return [ThreadReport([_traced_text(thread, now_us)], None) for thread in threads.threads] + held
@@ -96,9 +96,9 @@ def _traced_text(thread: messages.TracedThread, now_us: int) -> str:
     if thread.tid != thread.pid:
         named += f", thread {thread.tid}" + (f" {thread.name!r}" if thread.name != thread.process else "")
     if not thread.call:
-        return f"{named} computes"
+        return f"{named} is computing"
     targets = shortened_list([Target(*each).text for each in thread.targets], FEW)
-    text = f"{named} waits in {thread.call}()" + (f" on {targets}" if targets else "")
+    text = f"{named} is waiting in {thread.call}()" + (f" on {targets}" if targets else "")
     if thread.due_us is None:
         return text
     return f"{text}, for {max(thread.due_us - now_us, 0) / 1_000_000:,.12g} more simulated seconds"

@@ -36,12 +36,12 @@ CHILD_CPU_NS = 1_000_000
 STANDS = 2.0
 """Real seconds after which nobody is expected to have a process go on that a signal has stopped."""
 STOPPED = (
-    "its process was stopped by a signal (SIGSTOP, SIGTSTP) that code in it, or a child of it, has sent, and nobody has"
-    " it go on (SIGCONT)"
+    "its process was stopped by a signal (SIGSTOP, SIGTSTP) from its own code or from a child process, and nothing has "
+    "continued it (SIGCONT)"
 )
 ZYGOTE_STOPPED = (
-    "a signal (SIGSTOP, SIGTSTP) had stopped the zygote, which instances are forked from, or its reaper, and pytest "
-    "has had it go on: code of a handler signals processes that it did not start (os.getppid(), a process group)"
+    "a signal (SIGSTOP, SIGTSTP) stopped the zygote, from which instances are forked, or its reaper, and pytest "
+    "continued it: a handler's code signals processes that it did not start (os.getppid(), a process group)"
 )
 SEEN_CPU_NS = 12_000_000
 """Processor time after which a thread that computes has seen that its lease is over.
@@ -225,7 +225,9 @@ class Watchdog:
             return ""
         named = " and ".join(event.request_id for event in events)
         it, stays = ("it", "stays") if len(events) == 1 else ("they", "stay")
-        return f"\nOther events and the clock go on without {named}: {it} {stays} stopped until a call waits for {it}."
+        return (
+            f"\nOther events and the clock carry on without {named}: {it} {stays} stopped until a call waits for {it}."
+        )
 
     def _look_at_grace(self, event: Event, passed: float) -> None:
         """Count the time that *event* has had to settle, whatever it reports meanwhile."""

@@ -11,7 +11,7 @@ from ..errors import ScfUsageError, hidden_from_users
 
 __tracebackhide__ = hidden_from_users
 
-_ARGUMENTS_RULE: Final = "it is a dict (keyword arguments) or a list (positional ones) of JSON values"
+_ARGUMENTS_RULE: Final = "it must be a dict (keyword arguments) or a list (positional ones) of JSON values"
 
 
 @dataclass(frozen=True)
@@ -43,7 +43,7 @@ def before_init_arguments(value: object, source: str) -> str:
     arguments: Any = dict(value) if isinstance(value, Mapping) else list(value)
     for name in arguments if isinstance(arguments, dict) else ():
         if not isinstance(name, str):
-            raise refuse(f"the keyword {name!r} is no str")
+            raise refuse(f"the keyword {name!r} is not a str")
     try:
         return json.dumps(arguments, allow_nan=False)
     except (TypeError, ValueError, RecursionError) as error:

@@ -39,7 +39,7 @@ SMALLEST_MEMORY: Final = 64
 MAX_ENVIRONMENT_BYTES: Final = 4096
 MAX_VARIABLE_NAME: Final = 64
 MAX_DESCRIPTION: Final = 1000
-DESCRIPTION_RULE: Final = f"it is a text of {MAX_DESCRIPTION:,} characters at most"
+DESCRIPTION_RULE: Final = f"it must be a string of {MAX_DESCRIPTION:,} characters at most"
 """What a description of a function, a version, an alias or a namespace has to be, as a text for errors."""
 NO_CODE: Final = "InvalidParameterValue"
 """The platform's code where it has none of the parameter's own."""
@@ -75,10 +75,11 @@ RUNTIMES: Final = (
 MAX_NAME_LENGTH: Final = 60
 _NAME: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,58}[A-Za-z0-9]")
 NAME_RULE: Final = (
-    "it has 2 to 60 letters, digits, hyphens and underscores, starts with a letter and ends with a letter or a digit"
+    "it must have 2 to 60 letters, digits, hyphens and underscores, start with a letter and end with a letter or a "
+    "digit"
 )
 """What the name of a function or a namespace has to be, as a text for errors."""
-HANDLER_RULE: Final = "it is the file without .py, a dot and the name of the function, as in 'index.main_handler'"
+HANDLER_RULE: Final = "it must be the file without .py, a dot and the name of the function, as in 'index.main_handler'"
 """What the handler of a Python function has to be, as a text for errors."""
 _VARIABLE: Final = re.compile(rf"[A-Za-z][A-Za-z0-9_]{{1,{MAX_VARIABLE_NAME - 1}}}")
 
@@ -99,30 +100,30 @@ class FunctionConfiguration:
     """Ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds all of
     them, unless its children are simulated."""
     name: str
-    """The file's stem unless given, made valid: `my file.py` gives `my-file`, `h.py` `function-h`; of a directory or a
-    zip whose file is `index.py` its own name; a second one gets `-2`."""
+    """By default the file's stem, made valid: `my file.py` becomes `my-file`, `h.py` `function-h`; for a directory or a
+    zip whose file is `index.py`, its own name; a second one gets `-2`."""
     timeout: int
-    """How long an event may run (433)."""
+    """The time that an event may run (433)."""
     init_timeout: int
-    """How long an init may take (450)."""
+    """The time that an init may take (450)."""
     memory: int | None
     """MB, enforced only where given (434)."""
     description: str
-    """What GetFunction says of it, in 1,000 characters at most."""
+    """The description that GetFunction returns, at most 1,000 characters."""
     runtime: str
-    """Of Python's, the text in `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of a built
+    """For Python, the value of `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of a built
     binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with `bootstrap`;
     another one is for a plugin (`pytest_scf_async_launcher`)."""
     namespace: str
     """Its namespace."""
     async_run: bool
-    """Whether it is executed asynchronously (document 51519)."""
+    """It is executed asynchronously (document 51519)."""
     trace: bool
-    """Whether the status trace is on (document 63967)."""
+    """Its status trace is on (document 63967)."""
     max_instances: int | None
-    """How many events may run at once; one more is `LimitExceeded.Quota`."""
+    """The number of events that may run at once; one more is `LimitExceeded.Quota`."""
     over_quota: str
-    """`"refuse"`, or `"queue"`: one more of `invoke_async` is tried again each simulated minute, for 6 hours."""
+    """`"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6 hours."""
     layers: tuple[str, ...]
     """Directories and zips at `/opt`, later ones over earlier ones."""
     mounts: tuple[tuple[str, str], ...]
@@ -137,10 +138,10 @@ class FunctionConfiguration:
     children: str
     """`"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too (time.md)."""
     background: tuple[str, ...]
-    """Names of programs that do not hold the clock while they live."""
+    """Names of programs that do not hold the clock while they run."""
     idle_ok: tuple[str, ...]
-    """Addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be owed for ever, and holds
-    the clock for one real second only."""
+    """Addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for ever, and
+    holds the clock for one real second only."""
     compute_rate: float
     """Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none."""
     # [end]
@@ -223,7 +224,7 @@ def _handler(given: Given, function: Function) -> str:
     handler = given.value
     if function["runtime"].value not in PYTHON_RUNTIMES:  # the name of a program, or whatever its runtime makes of it
         if not isinstance(handler, str) or not handler or "\0" in handler:
-            given.refuse("it is a text that is not empty, such as the name of the binary, 'main'", BAD_HANDLER)
+            given.refuse("it must be a non-empty string, such as the name of the binary, 'main'", BAD_HANDLER)
         return handler
     if not isinstance(handler, str):
         given.refuse(HANDLER_RULE, BAD_HANDLER)
@@ -270,7 +271,7 @@ def _memory(given: Given, _: Function) -> int | None:
     ):
         too_much = isinstance(memory, int) and memory > MAX_MEMORY
         code = "LimitExceeded.Memory" if too_much else "InvalidParameterValue.MemorySize"
-        given.refuse("it is None, 64, or 128 to 3072 in steps of 128 (MB)", code)
+        given.refuse("it must be None, 64, or 128 to 3072 in steps of 128 (MB)", code)
     return memory
 
 
@@ -310,13 +311,13 @@ def _environment(given: Given, _: Function) -> Mapping[str, str]:
     if not isinstance(environment, Mapping):
         refuse(  # what it says may be a secret
             f"environment of type {type(environment).__name__}{source}",
-            "it is a mapping of names to texts, as in {'BUCKET': 'exports'}",
+            "it must be a mapping of names to str, as in {'BUCKET': 'exports'}",
         )
     size = 0
     for key, text in environment.items():
         if not isinstance(key, str) or _VARIABLE.fullmatch(key) is None:
             refuse_variable(
-                key, f"it has 2 to {MAX_VARIABLE_NAME} letters, digits and underscores, and starts with a letter"
+                key, f"it has 2 to {MAX_VARIABLE_NAME} letters, digits and underscores, and start with a letter"
             )
         for prefix in RESERVED_PREFIXES:
             if key.startswith(prefix):

@@ -37,7 +37,7 @@ def changed_event_invoke(before: EventInvokeConfig, retry_num: object, msg_ttl: 
 
 
 def _checked(name: str, value: object, least: int, most: int) -> int:
-    valid = f"it is a whole number from {least} to {most:,}"
+    valid = f"it must be a whole number from {least} to {most:,}"
     if not isinstance(value, int) or isinstance(value, bool) or value < least:
         raise api_error("InvalidParameterValue.AsyncTriggerConfig", name=name, value=value, valid=valid)
     if value > most:

@@ -24,7 +24,7 @@ class Listed(Protocol[T_co]):
 def check_limit(limit: object, most: int | None = None, code: str = "InvalidParameterValue.Limit") -> None:
     """Raise ScfApiError *code* unless *limit* is a whole number from 1 to *most*."""
     if not _is_whole(limit) or limit < 1 or (most is not None and limit > most):
-        valid = f"it is a whole number{', 1 or more' if most is None else f' from 1 to {most}'}"
+        valid = f"it must be a whole number{', 1 or more' if most is None else f' from 1 to {most}'}"
         raise api_error(code, name="Limit", value=limit, valid=valid)
 
 
@@ -43,7 +43,7 @@ def check_choice(code: str, value: object, valid: Sequence[str], **values: objec
 def check_part(name: str, text: object) -> None:
     """Raise ScfApiError ``InvalidParameterValue`` unless *text*, the parameter *name*, is a text, or None."""
     if text is not None and not isinstance(text, str):
-        raise api_error("InvalidParameterValue", name=name, value=text, valid="it is a text")
+        raise api_error("InvalidParameterValue", name=name, value=text, valid="it must be a string")
 
 
 def check_pairs(code: str, pairs: object) -> None:

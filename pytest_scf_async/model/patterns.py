@@ -16,14 +16,16 @@ SHOWN = 80
 
 
 def line_matcher(pattern: str | re.Pattern[str]) -> tuple[str, Callable[[str], bool]]:
-    """*pattern* for messages, and what says whether a line has it; ``ScfUsageError`` for anything else."""
+    """*pattern* for messages, and what says whether a line contains it; ``ScfUsageError`` for anything else."""
     if pattern == "":
-        raise ScfUsageError("pattern='' is not valid: every line has it; it is a text that the line contains")
+        raise ScfUsageError(
+            "pattern='' is not valid: every line contains it; it must be a non-empty str or a compiled pattern"
+        )
     if isinstance(pattern, str):
         return repr(pattern), lambda line: pattern in line
     if isinstance(getattr(pattern, "pattern", None), str):  # a pattern for bytes finds nothing in a line
         return f"re.compile({pattern.pattern!r})", lambda line: pattern.search(line.removesuffix("\r")) is not None
-    raise ScfUsageError(f"pattern={pattern!r} is not valid: it is a str or a compiled pattern for str")
+    raise ScfUsageError(f"pattern={pattern!r} is not valid: it must be a str or a compiled pattern for str")
 
 
 def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]) -> str | None:
@@ -40,4 +42,4 @@ def is_there_as_a_pattern(pattern: str | re.Pattern[str], log: Iterable[LogLine]
     found = next((match[0] for line in lines if (match := compiled.search(line)) is not None and match[0]), None)
     if found is None or any(pattern in line for line in lines):
         return None
-    return f"a str is searched for literally: pass re.compile({pattern!r}), which matches {found[:SHOWN]!r}"
+    return f"a str is matched literally: pass re.compile({pattern!r}), which matches {found[:SHOWN]!r}"

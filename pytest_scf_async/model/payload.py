@@ -12,7 +12,7 @@ from .codes import api_error
 
 __tracebackhide__ = hidden_from_users
 
-JSON_VALUES: Final = "what json.dumps can write: dict, list, tuple, str, int, float, bool or None"
+JSON_VALUES: Final = "a value that json.dumps can write: dict, list, tuple, str, int, float, bool or None"
 ASYNC_PAYLOAD_LIMIT: Final = 128 * 1024
 """The most UTF-8 bytes of JSON that an async event may carry (document 11637)."""
 SYNC_PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
@@ -53,7 +53,7 @@ def checked_payload_text(text: object, *, name: str, asynchronous: bool) -> str:
     if text is None or text == "":
         return "{}"
     if not isinstance(text, str) or not _is_unicode(text):
-        raise api_error("InvalidParameterValue.Param", name=name, reason="it is no text")
+        raise api_error("InvalidParameterValue.Param", name=name, reason="it must be a string")
     size = len(text.encode())
     limit = ASYNC_PAYLOAD_LIMIT if asynchronous else SYNC_PAYLOAD_LIMIT
     if size > limit:
@@ -74,7 +74,7 @@ def checked_routing_key(text: object) -> dict[str, str] | None:
     """
     if text is None or text == "":
         return None
-    valid = f"it is the JSON of an object of texts, {ROUTING_KEY_LIMIT:,} bytes at most"
+    valid = f"it must be the JSON of an object of strings, {ROUTING_KEY_LIMIT:,} bytes at most"
     shown = text[:100] if isinstance(text, str) else text
     error = api_error("InvalidParameterValue", name="RoutingKey", value=shown, valid=valid)
     if not isinstance(text, str) or not _is_unicode(text) or len(text.encode()) > ROUTING_KEY_LIMIT:
@@ -89,7 +89,7 @@ def checked_routing_key(text: object) -> dict[str, str] | None:
 
 
 def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is no JSON")
+    raise ValueError(f"{constant} is not JSON")
 
 
 SHOWN_STEPS: Final = 20
@@ -114,7 +114,7 @@ def _check(payload: object) -> None:
             continue
         elif isinstance(value, float):
             if not math.isfinite(value):
-                raise _refused(place, f"is {value}, which JSON has no form for; pass a finite number or None")
+                raise _refused(place, f"is {value}, which JSON cannot express; pass a finite number or None")
         elif isinstance(value, (dict, list, tuple)):
             if id(value) in inside:
                 raise _refused(place, "contains itself, so it cannot be written as JSON")
@@ -126,7 +126,7 @@ def _check(payload: object) -> None:
             else:
                 walk.extend([(value[index], (place, index), False) for index in range(len(value) - 1, -1, -1)])
         else:
-            raise _refused(place, f"is {_a(value)}; it has to be {JSON_VALUES}", f"={reprlib.repr(value)}")
+            raise _refused(place, f"is {_a(value)}; it must be {JSON_VALUES}", f"={reprlib.repr(value)}")
 
 
 def _check_keys(value: dict[object, object], place: _Place | None) -> None:

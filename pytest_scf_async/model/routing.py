@@ -65,10 +65,10 @@ def check_routing(routing: RoutingConfig, version: str, check_version: Callable[
     *check_version* raises for a version that is not there.
     """
     if not _is_routing(routing):
-        raise api_error(_CONFIG, value=routing, valid="it is a RoutingConfig")
+        raise api_error(_CONFIG, value=routing, valid="it must be a RoutingConfig")
     additional = routing.versions
     if len(additional) > 1:
-        raise api_error(_CONFIG, value=additional, valid="it has one additional version, by weight or by a rule")
+        raise api_error(_CONFIG, value=additional, valid="it must have one additional version, by weight or by a rule")
     for each in additional:
         check_version(each)
         if each == version:

@@ -170,6 +170,9 @@ class Written(NamedTuple):
     time_us: int
     text: str
     of_platform: bool = False
+    routine: bool = False
+    """It says nothing of how the event went: the platform's report of an init that succeeded, or what a library logs at
+    the level DEBUG. A timeline that explains a failure has one row for all of these."""
 
 
 class Recorded(NamedTuple):

@@ -250,5 +250,5 @@ def _checked_words(code: str, words: Collection[str], valid: Sequence[str]) -> f
 def _check_interval(name: str, interval: Interval | None) -> None:
     if interval is not None and interval[0] > interval[1]:
         start, end = (f"{_EPOCH + timedelta(microseconds=us):%Y-%m-%d %H:%M:%S} UTC" for us in interval)
-        valid = "it begins at its end or before"
+        valid = "it begins at or after its end"
         raise api_error("InvalidParameterValue", name=name, value=f"{start} to {end}", valid=valid)

@@ -22,7 +22,7 @@ LATEST: Final = "$LATEST"
 DEFAULT_ALIAS: Final = "$DEFAULT"
 
 _ALIAS: Final = re.compile(r"[A-Za-z][A-Za-z0-9_-]{0,63}")
-_ALIAS_RULE: Final = "it has 1 to 64 letters, digits, hyphens and underscores, and starts with a letter"
+_ALIAS_RULE: Final = "it must have 1 to 64 letters, digits, hyphens and underscores, and start with a letter"
 
 T = TypeVar("T")
 

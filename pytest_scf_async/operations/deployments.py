@@ -67,7 +67,7 @@ def is_on(name: str, value: object) -> bool:
     """What a switch of the platform says: ``TRUE`` or ``FALSE``; ScfApiError for anything else."""
     if value not in ("TRUE", "FALSE"):
         code = f"InvalidParameterValue.{name}" if name in _SWITCHES else "InvalidParameterValue"
-        raise api_error(code, name=name, value=value, valid="it is TRUE or FALSE")
+        raise api_error(code, name=name, value=value, valid="it must be TRUE or FALSE")
     return value == "TRUE"
 
 
@@ -95,7 +95,7 @@ def code_of(zip_file: object, scratch: str) -> str:
 
 
 def _decoded(text: object) -> bytes:
-    reason = "it is a text in Base64"
+    reason = "it must be a Base64 string"
     if isinstance(text, str):
         try:
             return base64.b64decode("".join(text.split()), validate=True)

@@ -198,7 +198,7 @@ def _checked_filters(filters: Mapping[str, Sequence[str]]) -> dict[str, tuple[st
             valid = f"valid are {', '.join(_FILTERS)}"
             raise api_error("InvalidParameterValue.Filters", value=name, valid=valid)
         if not _is_list(values) or not 1 <= len(values) <= MOST_VALUES:
-            valid = f"it has 1 to {MOST_VALUES} values"
+            valid = f"it must have 1 to {MOST_VALUES} values"
             raise api_error("InvalidParameterValue.Filters", value=name, valid=valid)
     return {name: tuple(values) for name, values in filters.items()}
 

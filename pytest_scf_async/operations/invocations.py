@@ -150,7 +150,7 @@ def _last_bytes(text: str, count: int) -> str:
 def check_request_id(request_id: object) -> None:
     """Raise ScfApiError ``InvalidParameterValue.FunctionRequestId`` for what can be no request's id."""
     if not isinstance(request_id, str) or not request_id:
-        valid = "it is the id of an invocation"
+        valid = "it must be the id of an invocation"
         raise api_error("InvalidParameterValue.FunctionRequestId", value=request_id, valid=valid)
 
 

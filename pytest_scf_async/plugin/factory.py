@@ -51,8 +51,7 @@ class RuntimesOfSession:
     def _resolved(self, settings: ScfSettings | None, start: datetime | None, test: pytest.Item) -> ScfSettings:
         if settings is not None and not isinstance(settings, ScfSettings):
             raise pytest.UsageError(
-                f"{test.nodeid}: {NAME}: settings is a value of type {type(settings).__name__}; it takes "
-                "ScfSettings(...)"
+                f"{test.nodeid}: {NAME}: settings is of type {type(settings).__name__}; it must be ScfSettings(...)"
             )
         resolved = self._configured
         try:

@@ -19,11 +19,9 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
     markers = list(node.iter_markers(MARKER))
     if not markers:
         near = difflib.get_close_matches(MARKER, [each.name for each in node.iter_markers()], 1)
-        what_to_do = (
-            f"it has one named {near[0]!r}: did you mean {MARKER!r}?" if near else f"give it one: {MARKER_FORM}"
-        )
+        what_to_do = f"it has one named {near[0]!r}: did you mean {MARKER!r}?" if near else f"add one: {MARKER_FORM}"
         raise pytest.UsageError(
-            f"{node.nodeid} uses the fixture {fixture} and has no scf_function marker; {what_to_do}"
+            f"{node.nodeid} uses the fixture {fixture} but has no scf_function marker; {what_to_do}"
         )
     options = options_of(Where.DEPLOY)
     valid = [*(option.name for option in options), "payload"]
@@ -34,7 +32,7 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
             if name not in valid:
                 raise pytest.UsageError(
                     f"{node.nodeid}: its scf_function marker has the keyword {name!r}{did_you_mean(name, valid)} "
-                    f"(valid are {', '.join(valid)})"
+                    f"(valid keywords: {', '.join(valid)})"
                 )
         if len(marker.args) > 1 or (marker.args and "code" in keywords):
             more = [*marker.args, *([keywords["code"]] if "code" in keywords else [])]
@@ -50,7 +48,7 @@ def marked(node: pytest.Item, fixture: str) -> dict[str, Any]:
         merged.update(keywords)
     if "code" not in merged:
         raise pytest.UsageError(
-            f"{node.nodeid}: its scf_function marker names no handler; give it one first, as in {MARKER_FORM}"
+            f"{node.nodeid}: its scf_function marker names no handler; give a handler first, as in {MARKER_FORM}"
         )
     return merged
 

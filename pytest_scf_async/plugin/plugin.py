@@ -41,95 +41,94 @@ OPTIONS: Final = {
     # [options: pytest] written by `make options`
     "timeout": "simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones",
     "init_timeout": "simulated seconds that the init of an instance may take",
-    "memory": "MB of a function, beyond which its events end with 434; by default 128 are shown and none is enforced",
-    "real_timeout": (
-        "real seconds without progress after which a blocking call ends with an error, also where an event computes; "
-        "not those in which pytest itself was stopped"
+    "memory": (
+        "MB of a function, beyond which its events end with 434; by default 128 is shown and no limit is enforced"
     ),
-    "real_limit": "real seconds after which a blocking call ends with an error whatever its progress",
+    "real_timeout": (
+        "real seconds without progress after which a blocking call ends with an error, also while an event computes; "
+        "seconds in which pytest itself was stopped do not count"
+    ),
+    "real_limit": "real seconds after which a blocking call ends with an error, whatever its progress",
     "compute_grace": (
         "seconds of its own CPU time after which an instance that does not wait gives up its turn to others"
     ),
     "clock_reads_before_wait": (
-        "reads of the clock at one place of user code, with no wait, I/O or record between them, after which a read "
-        "there counts as a wait of one millisecond"
+        "reads of the clock at one place in user code, with no wait, I/O or record in between, after which each "
+        "further read there counts as a wait of one millisecond"
     ),
     "program_cpus": (
-        "how many CPUs a program on the simulated clock may use, with all that it starts; with more than one, the "
-        "order of what its threads do at one instant differs from run to run"
+        "the number of CPUs that a program on the simulated clock may use, with all that it starts; with more than "
+        "one, the order of what its threads do at one instant differs from run to run"
     ),
     "sandbox": (
-        'what an instance finds on disk: "namespaces", "none" (a TMPDIR only), "auto" (the former where it can be '
-        "had) (auto, namespaces or none)"
+        'the isolation of an instance\'s files: "namespaces", "none" (a TMPDIR only), or "auto" (namespaces if '
+        "available)"
     ),
     "clock": (
-        'what simulates an instance\'s wall clock: "page" (genuine datetime), "freezegun" (its classes), "auto" (page '
-        "if possible) (auto, page or freezegun)"
+        'the implementation of an instance\'s wall clock: "page" (genuine datetime), "freezegun" (its classes) or '
+        '"auto" (page if possible)'
     ),
     "leases": (
-        "whether an instance may move the clock itself while nothing else is due; False only makes sleeps slower "
-        "(true or false)"
+        "an instance may move the clock itself while nothing else is due; False only makes sleeps slower (true or "
+        "false)"
     ),
     "preload": (
-        "installed modules that are imported once, before instances start: names, or a text with commas between them; "
-        "one that starts a thread of Python is refused; those of libraries in C are no obstacle"
+        "installed modules that are imported once, before instances start: names, or a string with commas between "
+        "them; a module that starts a Python thread is refused; threads of C libraries are allowed"
     ),
     "idle_reclaim": "simulated seconds after which an idle instance is reclaimed",
     "start": (
-        "the simulated time at which a runtime starts (aware), in whose zone timelines are; by default now, or the "
-        "time of a freeze_time that is on (2026-01-01T00:00:00+00:00)"
+        "the simulated time (aware) at which a runtime starts; timelines are in its zone; by default now, or the time "
+        "of an active freeze_time (2026-01-01T00:00:00+00:00)"
     ),
     "patched": (
-        "whether a test with scf_runtime is on the simulated clock itself, as within scf_clock.patched() (true or "
-        "false)"
+        "a test with scf_runtime is itself on the simulated clock, as within scf_clock.patched() (true or false)"
     ),
     "graceful_return_status": "the status of an event whose handler returns after SIGTERM: FINISHED or ABORTED",
     "graceful_exit_status": "the status of an event whose process ends after SIGTERM: FAILED or ABORTED",
     "unlistened_signal_line": (
-        "which line a SIGTERM writes that reached a process without a listener (received or failed)"
+        "the platform's line about a SIGTERM that reached a process without a handler: received or failed"
     ),
-    "terminate_without_trace": "whether events of functions without status trace can be terminated (true or false)",
+    "terminate_without_trace": "events of functions without status trace can be terminated (true or false)",
     "api_rate_limits": (
-        "whether the endpoint refuses requests beyond the platform's limits a (simulated) second (true or false)"
+        "the endpoint refuses requests beyond the platform's limits per (simulated) second (true or false)"
     ),
     "official_hosts": (
-        "where the platform's hosts lead while there is an endpoint: those of SCF to it, others of the API nowhere "
-        '("endpoint"), or all where the machine finds them'
+        "the destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts "
+        'of the API are refused ("endpoint"), or the machine resolves all of them ("machine")'
     ),
     "over_quota": (
-        "what becomes of an invocation beyond max_instances: it is refused, or queued and tried again each minute "
+        "the treatment of an invocation beyond max_instances: it is refused, or queued and retried each minute "
         '("queue") (refuse or queue)'
     ),
     "function_states": (
-        'whether a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a '
-        'while ("timed")'
+        'a function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while '
+        '("timed")'
     ),
     "function_state_time": (
         "simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time"
     ),
-    "network": "what code of handlers may connect to: this machine's loopback only, or everything (loopback or all)",
+    "network": "the addresses that handlers may connect to: this machine's loopback only, or all",
     "compute_rate": (
         "simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none"
     ),
     "stop_noise": (
-        "real seconds of computing, children and real waits after a SIGTERM below which assert_stopped_within counts "
-        "none"
+        "if computing, children and real waits after a SIGTERM take fewer real seconds, assert_stopped_within does "
+        "not count them"
     ),
-    "never_run": (
-        "what an event of which no code ever ran does to a test that passed: fail it, warn, or nothing (ignore)"
-    ),
+    "never_run": "the effect on a passing test of an event none of whose code ever ran: fail, warn or ignore",
     "unfinished": (
-        "what an event does to a test that passed, if it still runs and the test read nothing of it after its last "
-        "blocking call: warn, fail or ignore"
+        "the effect on a passing test of an event that is still running, and of which the test read nothing after its "
+        "last blocking call: warn, fail or ignore"
     ),
     "status_reads_limit": (
-        "reads of an event's status without a blocking call in between after which a read is an error"
+        "reads of an event's status without a blocking call in between, after which the next read is an error"
     ),
     # [end]
 }
 """The settings that have an ini option, with their texts: the table of options is imported only where one is given."""
 
-_ARTIFACTS: Final = "directory that keeps the whole log, timeline, records and facts of each event of a failed test"
+_ARTIFACTS: Final = "directory for the whole log, timeline, records and facts of each event of a failed test"
 FLAGS: Final = frozenset({"real_timeout", "sandbox", "start"})
 """The settings that have an option of the command line, too: what one changes for one run. pytest's
 ``-o scf_async_leases=false`` is one for each of the others."""
@@ -138,9 +137,9 @@ _TRACE: Final = (
     "for which tests a trace is written, one HTML file that shows what their events did: off, retain-on-failure (those "
     "that fail; the default) or on (all)"
 )
-_LIVE_LOG: Final = "print the lines of events' logs as they come"
-_REPLAY: Final = "each sweep makes only the run that has this key, and its whole report is printed"
-_SHARD: Final = "each sweep makes one part of its runs, as in 2/5: the second of five"
+_LIVE_LOG: Final = "print log lines of events as they arrive"
+_REPLAY: Final = "make only the run with this key in each sweep, and print its whole report"
+_SHARD: Final = "make only one part of each sweep's runs, as in 2/5: the second of five"
 
 _OF_WORKER: Final = "scf_async_instances"
 """The name under which a worker of xdist reports what instances had."""
@@ -309,7 +308,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
             terminalreporter.write_line(text)
     if config.option.scf_async_replay is not None and not config.stash.get(_REPLAYED, False):
         key = config.option.scf_async_replay
-        terminalreporter.write_line(f"ERROR: no sweep of this session has the run --scf-async-replay={key!r}", red=True)
+        terminalreporter.write_line(f"ERROR: no sweep in this session has the run --scf-async-replay={key!r}", red=True)
         for line in config.stash.get(_NOT_REPLAYED, []):
             terminalreporter.write_line(line)
     for line in config.stash.get(_REPORTED_BY_WORKER, _of_programs(config)):
@@ -446,7 +445,9 @@ def _resolve_artifacts(config: pytest.Config) -> None:
         return
     path = os.path.normpath(os.path.join(base, os.path.expanduser(given)))
     if not given or (os.path.exists(path) and not os.path.isdir(path)):
-        raise pytest.UsageError(f"scf_async_artifacts={given!r} ({source}) is not valid: it is the path of a directory")
+        raise pytest.UsageError(
+            f"scf_async_artifacts={given!r} ({source}) is not valid: it must be the path of a directory"
+        )
     config.option.scf_async_artifacts = path
 
 
@@ -634,8 +635,8 @@ def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Ite
     unmet = endpoint.faults_that_never_happened()
     if unmet and request.node.stash.get(_PASSED, False):
         pytest.fail(
-            f"no request has met what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests that "
-            "came)",
+            f"no request has matched what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests "
+            "that came)",
             pytrace=False,
         )
 

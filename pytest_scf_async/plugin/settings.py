@@ -28,8 +28,8 @@ def with_fixture(configured: ScfSettings, given: object, nodeid: str) -> ScfSett
     """What the fixture ``scf_settings`` gave, on top of the command line and the ini file."""
     if not isinstance(given, ScfSettings):
         raise pytest.UsageError(
-            f"{nodeid}: the fixture scf_settings gave a value of type {type(given).__name__}; "
-            "it returns ScfSettings(...)"
+            f"{nodeid}: the fixture scf_settings returned a value of type {type(given).__name__}; it must return "
+            "ScfSettings(...)"
         )
     return given.on_top_of(configured, FIXTURE_SOURCE)
 

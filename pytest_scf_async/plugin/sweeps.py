@@ -36,7 +36,8 @@ def shard_of(text: str) -> tuple[int, int]:
     found = _SHARD.fullmatch(text)
     if found is None or int(found[1]) > int(found[2]):
         raise pytest.UsageError(
-            f"--scf-async-shard={text!r} is not valid: it is one part of several, as in 2/5, and the last one is 5/5"
+            f"--scf-async-shard={text!r} is not valid: it must be one part of several, as in 2/5, and the last one is "
+            "5/5"
         )
     return int(found[1]), int(found[2])
 
@@ -151,12 +152,12 @@ class SweepsOfTest:
         for given in self._item.ihook.pytest_scf_async_sweep_effects(run=run):
             if not isinstance(given, Mapping):
                 raise ScfUsageError(
-                    f"an implementation of pytest_scf_async_sweep_effects gave {given!r}: it gives a dict of values by "
-                    "name, or None"
+                    f"an implementation of pytest_scf_async_sweep_effects returned {given!r}: it must return a dict of "
+                    "values by name, or None"
                 )
             for name, value in given.items():
                 if not isinstance(name, str) or name in effects:
-                    why = "are given twice" if name in effects else "are no valid name: it is a text"
+                    why = "are given twice" if name in effects else "are not a valid name: it must be a str"
                     raise ScfUsageError(f"pytest_scf_async_sweep_effects: the effects {name!r} {why}")
                 effects[name] = value
         return effects

@@ -20,8 +20,8 @@ TITLE: Final = "scf async: what the instances were doing"
 LOCK_LIMIT: Final = 5.0
 """Real seconds to wait for the test's thread to leave the runtime alone; it ends anyway."""
 _NO_CALL: Final = (
-    "What to do: call event.wait(), which runs the event to its end: neither reading its status nor time.sleep() in "
-    "the test lets simulated time pass, or runs any code of it."
+    "What to do: call event.wait(), which runs the event to its end: neither reading its status nor calling "
+    "time.sleep() in the test lets simulated time pass or runs any of its code."
 )
 
 

@@ -52,14 +52,14 @@ _FIRST_PAGE = 4096
 _NO_TIMEOUT = 1 << 31
 """What is less may be the timeout of ``poll``, and is mostly no address."""
 _WITHOUT_DESCRIPTOR = {
-    "nanosleep": "nanosleep(), a sleep of code in C in real time",
-    "clock_nanosleep": "clock_nanosleep(), a sleep of code in C in real time",
-    "select without descriptors": "select() without descriptors, a sleep of code in C in real time",
-    "lock": "a lock of code in C",
+    "nanosleep": "nanosleep(), a real-time sleep in C code",
+    "clock_nanosleep": "clock_nanosleep(), a real-time sleep in C code",
+    "select without descriptors": "select() without descriptors, a real-time sleep in C code",
+    "lock": "a lock in C code",
     "open": "open()",
     "select": "select()",
     "pause": "pause()",
-    "sigwait": "a wait for signals of code in C",
+    "sigwait": "a wait for signals in C code",
     "fcntl": "fcntl()",
 }
 

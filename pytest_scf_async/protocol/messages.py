@@ -452,6 +452,8 @@ class Note(NamedTuple):
     """The note is of what a program cannot do, or be, under a tracer."""
     flushed: bool = False
     """An unfinished line was flushed."""
+    debug: str | None = None
+    """What a library logs at the level DEBUG, which is written next."""
 
 
 class TracedThread(NamedTuple):
@@ -1155,7 +1157,7 @@ def _as_json(message: Any) -> JsonObject:
 
 def _from_json(message: type[Any], value: Any) -> Any:
     if not isinstance(value, dict):
-        raise TypeError(f"{value!r} is no object")
+        raise TypeError(f"{value!r} is not an object")
     for name in _NESTED.get(message, _NONE):
         found = value[name]
         if name == "gates":
@@ -1211,7 +1213,7 @@ def _unpacker(row: Row) -> Callable[[bytes], Any]:
     def unpack_flat(body: bytes) -> Any:
         value = json.loads(body)
         if not isinstance(value, dict):
-            raise TypeError(f"{value!r} is no object")
+            raise TypeError(f"{value!r} is not an object")
         return message(**value)
 
     return unpack_flat

@@ -50,7 +50,7 @@ def refusal(host: str) -> str:
     """Why *host*, which is none of SCF, is not resolved, and what to do."""
     return (
         f"{host} is refused: the test has an endpoint (scf_endpoint), which answers for the hosts of SCF, and no other "
-        'host of the API is reached then; put a fake in the place of what calls it, or set official_hosts="machine"'
+        'host of the API is reachable then; replace the caller with a fake, or set official_hosts="machine"'
     )
 
 
@@ -58,7 +58,8 @@ def tunnel_refusal(host: str) -> str:
     """Why no proxy is asked for *host*, and what to do."""
     return (
         f"a tunnel through a proxy to {host} is refused: the test has an endpoint (scf_endpoint), which answers for "
-        'that host, and a proxy would reach the real one; give the client no proxy, or set official_hosts="machine"'
+        "that host, and a proxy would reach the real one; configure the client without a proxy, or set "
+        'official_hosts="machine"'
     )
 
 

@@ -12,7 +12,7 @@ def shortened(text: str, head: int, tail: int = 0) -> str:
         return text
     if not tail:
         return f"{text[:head]}… ({left_out:,} more characters)"
-    return f"{text[:head]}\n... {left_out:,} characters are left out here ...\n{text[-tail:]}"
+    return f"{text[:head]}\n... {left_out:,} characters left out ...\n{text[-tail:]}"
 
 
 def real_seconds(number: float) -> str:
@@ -31,7 +31,7 @@ def shortened_lines(text: str, head: int, tail: int) -> str:
     left_out = len(lines) - head - tail
     if left_out <= 1:
         return text
-    return "\n".join((*lines[:head], f"... {left_out:,} lines are left out ...", *lines[-tail:]))
+    return "\n".join((*lines[:head], f"... {left_out:,} lines left out ...", *lines[-tail:]))
 
 
 def shortened_list(names: Sequence[str], most: int) -> str:

@@ -35,15 +35,15 @@ def likely_cause(event: Event) -> str | None:
     if not event.record.state.ended:
         return _while_running(event)
     if event.record.state is State.DROPPED:
-        return "it was queued, and there was no room for it as long as the platform tries again"
+        return "it was queued, and no instance became free for as long as the platform retries"
     by_code = {
         430: _raised,
         433: _timed_out,
         407: _exceeded,
         434: _exceeded,
         437: lambda event: (
-            f"{event.function.code.directory} has no {event.function.code.entry_name}, the file of the handler "
-            f"{event.function.configuration.handler!r}"
+            f"{event.function.code.directory} has no {event.function.code.entry_name}, which handler="
+            f"{event.function.configuration.handler!r} names"
         ),
         439: _process_exited,
         445: lambda event: f"the program could not be started: {_message_line(event)}",
@@ -52,7 +52,7 @@ def likely_cause(event: Event) -> str | None:
         450: lambda event: (
             f"init took longer than the init timeout of {event.function.configuration.init_timeout} s"
             f"{_source(event, 'init_timeout')}"
-            f"{event.function.runtime.init_ends and f': {event.function.runtime.init_ends}'}"
+            f"{event.function.runtime.init_ends and f'; {event.function.runtime.init_ends}'}"
         ),
         499: _aborted,
     }
@@ -73,13 +73,13 @@ def likely_cause(event: Event) -> str | None:
 def _finished_after_signal(event: Event) -> str | None:
     """What became of the last SIGTERM; nothing where its handler returned, and then the function did."""
     if not event.signals or event.signals[-1].disposition != "handler":
-        return _after_signal(event, "the work went on to its end")
+        return _after_signal(event, "the work ran to completion")
     last = event.signals[-1]
     if last.raised is None or last.left_us is None or event.record.end_us is None:
         return None
     passed_us = event.record.end_us - last.left_us
     later = f" {seconds_text(passed_us)} later" if passed_us else ""
-    return f"the handler of SIGTERM raised {last.raised}, something caught it, and the function returned{later}"
+    return f"the SIGTERM handler raised {last.raised}; something caught the exception, and the function returned{later}"
 
 
 def what_to_do(event: Event) -> str | None:
@@ -161,14 +161,14 @@ def _not_ignored(event: Event) -> str:
 def _more_time(event: Event) -> str:
     configuration = event.function.configuration
     if not configuration.async_run:
-        longer = f"remove async_run=False (an async function has up to {DEFAULT_ASYNC_TIMEOUT:,} s)"
+        longer = f"remove async_run=False (an async function may run for up to {DEFAULT_ASYNC_TIMEOUT:,} s)"
         if configuration.timeout >= MAX_SYNC_TIMEOUT:
-            return f"{longer}, or have the function stop in time"
+            return f"{longer}, or make the function stop in time"
         return f"set timeout= (at most {MAX_SYNC_TIMEOUT} s for a sync function); for longer work, {longer}"
     if configuration.timeout >= DEFAULT_ASYNC_TIMEOUT:
-        return "have the function stop in time: no timeout can be longer"
+        return "make the function stop in time: it already has the longest timeout"
     return (
-        f"give the function a longer timeout (timeout=, at most {DEFAULT_ASYNC_TIMEOUT:,} s), or have it stop in time"
+        f"give the function a longer timeout (timeout=, at most {DEFAULT_ASYNC_TIMEOUT:,} s), or make it stop in time"
     )
 
 
@@ -190,7 +190,7 @@ def _of_exception(event: Event) -> str | None:
     if _lacks_handler(event):
         there = [*map(repr, event.function.code.functions())]
         names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
-        return f"name a function of {event.function.code.entry_name}: {names}"
+        return f"set handler= to a function of {event.function.code.entry_name}: {names}"
     missing = _MISSING_MODULE.match(exception)
     return None if missing is None else _deploy_module(event.function, missing["name"])
 
@@ -202,13 +202,13 @@ def _deploy_module(function: FunctionVersion, name: str) -> str:
     found, code = function.layer_below_which(name), function.code
     if found is not None:
         layer, below = found
-        packed = f"name {os.path.join(layer, below)} in layers=" if os.path.isdir(layer) else f"pack {layer} anew"
+        packed = f"name {os.path.join(layer, below)} in layers=" if os.path.isdir(layer) else f"repack {layer}"
         return (
-            f"{packed}, so that {name}, which the layer has in {below}/, lies at its root: SCF unpacks a layer at /opt "
+            f"{packed}, so that {name} is at the root of the layer and not in {below}/: SCF unpacks a layer into /opt "
             f"as it is, and Python looks for modules in /opt itself"
         )
     where = f"the zip {code.archive}" if code.archive else f"the code directory {code.directory}"
-    return f"install the package with the module {name} where the tests run, or put the module into {where}"
+    return f"install the package that provides {name} where the tests run, or put the module into {where}"
 
 
 def _lacks_handler(event: Event) -> bool:
@@ -235,7 +235,7 @@ def _after_handler(event: Event, last: SignalDelivery) -> str | None:
     if event.record.status_code == 439:
         return "stop the work and return from the function: an event is FINISHED only when its function returns"
     if last.raised is not None:
-        return "do not raise in the handler of SIGTERM: set a flag there, check it in the work, and return"
+        return "do not raise in the SIGTERM handler: set a flag there, check it in the work, and return"
     if _waited_through(event, last) is not None:
         return _WAIT_FOR_STOP
     came_to = _came_to(event, last)
@@ -244,64 +244,62 @@ def _after_handler(event: Event, last: SignalDelivery) -> str | None:
     if last.left_us is None:
         return None
     of_pools = f"; {_END_PROCESSES}" if event.function.configuration.children == "simulated" else ""
-    return f"set a flag in the handler of SIGTERM, check it in the work, and return when it is set{of_pools}"
+    return f"set a flag in the SIGTERM handler, check it in the work, and return when it is set{of_pools}"
 
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
 _CHAIN = "call faulthandler.register for SIGTERM with chain=True, or before signal.signal"
-_LISTENER_ARGUMENTS = "give the handler of SIGTERM two arguments, as Python calls it: def stop(signum, frame)"
+_LISTENER_ARGUMENTS = "have the SIGTERM handler take the two arguments that Python passes: def stop(signum, frame)"
 _WAIT_FOR_STOP = (
-    "wait in something that the handler of SIGTERM ends, such as threading.Event.wait(60) with event.set() in the "
+    "wait in something that the SIGTERM handler can end, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
 )
-_END_POOL = "leave the pool with shutdown(cancel_futures=True), and have its tasks read the flag: it waits for them"
-_END_PROCESSES = "leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks"
-_NOT_IGNORED = "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"
-_NOT_IGNORED_SOMEHOW = "have the program install a handler of SIGTERM where it ignores the signal now (SIG_IGN)"
-_NO_RESET = (
-    "remove the call of signal.signal that sets SIGTERM back to signal.SIG_DFL, or make it when the work is done"
-)
-_LISTEN_SOMEHOW = "have the program install a handler of SIGTERM before it serves its first event"
+_END_POOL = "end the pool with shutdown(cancel_futures=True), and have its tasks check the flag: it waits for them"
+_END_PROCESSES = "end a process pool with shutdown(cancel_futures=True): it waits for all its tasks otherwise"
+_NOT_IGNORED = "replace signal.SIG_IGN with a handler in the signal.signal call for SIGTERM"
+_NOT_IGNORED_SOMEHOW = "have the program install a SIGTERM handler where it now ignores the signal (SIG_IGN)"
+_NO_RESET = "remove the signal.signal call that resets SIGTERM to signal.SIG_DFL, or make it once the work is done"
+_LISTEN_SOMEHOW = "have the program install a SIGTERM handler before it serves its first event"
 _LISTEN_FIRST = "in the test, call wait_until_listening() before terminate()"
 _ENDLESS: Mapping[facts.Awaited, str] = {
-    "something": "find out why what this wait is for never came, or give the wait a timeout",
+    "something": "nothing ever completed this wait: check what should have, or add a timeout",
     "lock": (
-        "have the thread or task that holds this lock release it (`with lock:`, `async with lock:`): acquire several "
-        "locks in the same order everywhere"
+        "have the thread or task that holds this lock release it (`with lock:`, `async with lock:`), and acquire "
+        "several locks in the same order everywhere"
     ),
     "own lock": (
-        "no other thread can release this lock: use threading.RLock where one thread acquires it twice, and have each "
+        "no other thread can release this lock: use threading.RLock if one thread acquires it twice, and have each "
         "thread release what it acquires (`with lock:`)"
     ),
     "notice": "have another thread or task call the set(), put(), notify() or release() that ends this wait",
-    "thread": "have the thread that is joined end: where it waits itself, end that wait",
+    "thread": "make the joined thread end: if it is waiting itself, end that wait",
     "answer": "have the other side answer, or give the wait a timeout (settimeout() of a socket, asyncio.timeout())",
 }
 _LISTEN_IN_LOG = (
-    "have the program's handler of SIGTERM write a line, and use assert_logged(), assert_finished() or "
+    "have the program's SIGTERM handler write a line, and use assert_logged(), assert_finished() or "
     "assert_stopped_within()"
 )
 _START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
-_CHECK_IN_FUNCTION = "check in the function, and return or raise there: in an import, sys.exit() ends the process"
+_CHECK_IN_FUNCTION = "check this in the function, and return or raise there: sys.exit() in an import ends the process"
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
 _COMPUTE_LONGER = (
-    "give it longer to come to a wait, by the setting real_timeout (scf_async_real_timeout in the ini file), or have "
-    "time pass while it computes, with compute_rate=1.0 at the deployment"
+    "give it longer to reach a wait with the setting real_timeout (scf_async_real_timeout in the ini file), or let "
+    "time pass while it computes by deploying it with compute_rate=1.0"
 )
-_BY_FORCE = "call assert_terminated(event) if that was meant, or terminate(grace_shutdown=True), which sends SIGTERM"
+_BY_FORCE = "call assert_terminated(event) if that is intended, or terminate(grace_shutdown=True), which sends SIGTERM"
 _CRASHES = frozenset({signal.SIGSEGV, signal.SIGBUS, signal.SIGFPE, signal.SIGILL, signal.SIGABRT})
 _FIND_THE_CRASH = (
-    "call faulthandler.enable() at the top of the module: the log then has the line of Python that called that code"
+    "call faulthandler.enable() at the top of the module: the log then shows the Python line that called that code"
 )
-_TWO_ARGUMENTS = "give the handler two arguments, as the platform calls it: def main_handler(event, context)"
-_ANSWER_WELL = "have the program answer POST /event-invoke with a status of 2xx once the event's work is done"
+_TWO_ARGUMENTS = "have the handler take the two arguments that the platform passes: def main_handler(event, context)"
+_ANSWER_WELL = "have the program answer POST /event-invoke with a 2xx status once the event's work is done"
 _TIME_OF_ZERO = (
-    "if it divides by the time that something took: computing takes no simulated time, unless the function has "
-    "compute_rate=1, say"
+    "if it divides by an elapsed time: computing takes no simulated time unless the function has compute_rate=1, for "
+    "example"
 )
 _RETURN_JSON = f"return {JSON_VALUES}"
 _BY_CODE = {
-    434: "give the function more memory (memory=...), or have it work in smaller pieces",
+    434: "give the function more memory (memory=...), or make it work in smaller pieces",
     407: "write a large result to an object store and return its key",
 }
 
@@ -334,17 +332,17 @@ def why_ended(event: Event) -> str:
     assert event.record.end_us is not None
     after = seconds_text(event.record.end_us - event.record.start_us)
     why, cure = likely_cause(event) or "its function returned", what_to_do(event)
-    return f"it ended {after} after its start: {why}; {cure or 'call a gate before that, such as wait_for_log(...)'}"
+    return f"it ended {after} after its start: {why}; {cure or 'call a gate earlier, such as wait_for_log(...)'}"
 
 
 def late_end_cause(event: Event) -> str | None:
     """One sentence about an end that came too late after the last SIGTERM, or has not come yet."""
     if event.record.state.status is Status.FINISHED:
-        return _after_signal(event, "the work went on")
+        return _after_signal(event, "the work carried on")
     last = event.signals[-1] if event.signals else None
     if not event.record.state.ended and last is not None and event.script is None:
         in_handler = last.disposition == "handler" and last.left_us is None
-        return signal_cause(event) if in_handler else _after_signal(event, "the work went on")
+        return signal_cause(event) if in_handler else _after_signal(event, "the work carried on")
     return likely_cause(event)
 
 
@@ -357,20 +355,20 @@ def signal_cause(event: Event) -> str | None:
     last = event.signals[-1]
     arrived = f"SIGTERM arrived {_after_start(event, last.sent_us)}"
     if (computed := _computed_for(event, "SIGTERM")) is not None:
-        arrived += f", where it had computed for {computed} without a wait"
+        arrived += f", when it had been computing for {computed} without a wait"
     if last.disposition != "handler":
         return f"{arrived}; {_met(event, last)}"
     if last.entered_us is None:
-        return f"{arrived}, and its handler never got to run"
+        return f"{arrived}, but its handler never ran"
     if last.left_us is None:
-        return f"{arrived}; its handler was entered and never left"
-    return f"the handler of SIGTERM {'returned' if last.raised is None else f'raised {last.raised}'}"
+        return f"{arrived}; its handler was entered and never returned"
+    return f"the SIGTERM handler {'returned' if last.raised is None else f'raised {last.raised}'}"
 
 
 def _met(event: Event, last: SignalDelivery) -> str:
     refused = next((entry for entry in reversed(event.timeline) if isinstance(entry, facts.ListenerRefused)), None)
     if last.disposition == "default" and refused is not None:
-        return f"{refused.call} was refused, as only the main thread may call it, so SIGTERM ended the process"
+        return f"Python refused {refused.call}, which only the main thread may call, so SIGTERM ended the process"
     if last.disposition == "default" and _was_reset(event):
         return _MET["reset"]
     if last.disposition == "native" and _was_replaced(event):
@@ -391,26 +389,26 @@ def _was_replaced(event: Event) -> bool:
 
 
 _MET = {
-    "default": "no code had called signal.signal for it by then, so it ended the process",
-    "reset": "user code had set the signal back to its default, so it ended the process",
+    "default": "no SIGTERM handler had been installed by then, so it ended the process",
+    "reset": "user code had reset the signal to its default action, so it ended the process",
     "ignored": "the process ignores it (SIG_IGN)",
     "blocked": "the process has blocked it (pthread_sigmask)",
     "no process": "the event's instance had no process yet",
-    "native": "code outside Python caught it (faulthandler.register, say), and no Python handler was installed",
+    "native": "code outside Python (such as faulthandler.register) caught it, and no Python handler was installed",
     "replaced": (
-        "code outside Python (faulthandler.register) had replaced the handler that signal.signal had installed, and "
-        "caught it"
+        "code outside Python (faulthandler.register) had replaced the handler installed with signal.signal, and caught "
+        "it"
     ),
-    "scripted": "on_terminate of its function says what follows",
-    "unknown": "the program runs free, in real time, and what it does with a signal cannot be seen",
+    "scripted": "on_terminate of its function decides what happens",
+    "unknown": "the program is free-running, in real time, and its response to a signal cannot be seen",
 }
 
 
 _PROGRAM_MET = {
-    "default": "the program had installed no handler of it by then, so it ended the process",
+    "default": "the program had installed no SIGTERM handler by then, so it ended the process",
     "blocked": "the process has blocked it",
     "native": (
-        "the runtime of the program's language (Go, Node.js, Java) catches it, whether the program listens or not"
+        "the runtime of the program's language (Go, Node.js, Java) catches it, with or without a handler in the program"
     ),
 }
 """The same of supervised programs, of which other texts are true."""
@@ -418,15 +416,15 @@ _PROGRAM_MET = {
 
 def _while_running(event: Event) -> str:
     if event.phase == "queued":
-        return "it is queued, and the platform tries it again each simulated minute: wait() lets that time pass"
+        return "it is queued, and the platform retries it each simulated minute: wait() lets that time pass"
     if event.phase == "pending" and event.script is not None:
-        return "its script has not begun yet: wait(), settle() and the gate calls begin it"
+        return "its script has not started yet: wait(), settle() and the gate calls start it"
     if event.phase == "pending":
         return "none of its code has run yet: wait(), settle() and the gate calls run it"
-    runs = "the event still runs, and nothing but a call like wait() lets its time pass"
+    runs = "the event is still running, and only a call such as wait() lets its time pass"
     if event.signals and event.signals[-1].disposition == "handler":
         return f"{signal_cause(event)}; {runs}"
-    return _after_signal(event, "the work goes on") or runs
+    return _after_signal(event, "the work carries on") or runs
 
 
 def _after_signal(event: Event, went_on: str) -> str | None:
@@ -437,14 +435,14 @@ def _after_signal(event: Event, went_on: str) -> str | None:
     if last.disposition != "handler" or last.left_us is None:
         return f"{signal_cause(event)}, and {went_on}"
     if last.raised is not None:
-        return f"the handler of SIGTERM raised {last.raised}, something caught it, and {went_on}"
+        return f"the SIGTERM handler raised {last.raised}; something caught the exception, and {went_on}"
     wait = _waited_through(event, last)
     if wait is not None:
-        return f"the handler of SIGTERM returned, and the work stood in {wait.description} until that wait was over"
+        return f"the SIGTERM handler returned, but the work stayed in {wait.description} until that wait was over"
     came_to = _came_to(event, last)
-    stopped = f", at last in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    stopped = f", last of all in {came_to.description}" if came_to is not None else ": nothing stopped it"
     # Without places its waits are system calls, which do not show what the work has come to.
-    return f"the handler of SIGTERM returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
+    return f"the SIGTERM handler returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
 
 def _came_to(event: Event, last: SignalDelivery) -> facts.Waited | None:
@@ -485,7 +483,7 @@ def _process_exited(event: Event) -> str:
     how = "" if event.exit is None else f" ({exit_text(event.exit)})"
     if event.exit is not None and _has_crashed(event):
         place = _place_of_crash(event)
-        by = f"code in C crashed at {place}, and the process was" if place else "the process was"
+        by = f"C code called at {place} crashed, and the process was" if place else "the process was"
         return f"{by} {exit_text(event.exit)}: the platform reports 439"
     return _process_ended(event, how, "the platform reports 439" + ("" if killed else " whatever the exit code"))
 
@@ -498,7 +496,7 @@ def _process_ended(event: Event, how: str, whatever: str) -> str:
         by = f"{event.untraceable}; the process ended" if event.untraceable else "the process ended by itself"
         if event.phase == "ended in init":
             init_ends = event.function.runtime.init_ends
-            by += " in its init" if event.function.runtime.runs_program else " while the module was imported"
+            by += " during init" if event.function.runtime.runs_program else " while the module was being imported"
             how += f"; {init_ends}" if init_ends and not last_error(event) else ""
         error = last_error(event)
         return f"{by}{how}{f' with {error}' if error else ''}: {whatever}"
@@ -507,13 +505,13 @@ def _process_ended(event: Event, how: str, whatever: str) -> str:
         if last.disposition == "default":
             return str(signal_cause(event))
         if last.disposition in ("native", "unknown") and event.exit == _KILLED_BY_SIGTERM:
-            return f"nothing in the program listened to SIGTERM, which ended it: {whatever}"
-        return f"{signal_cause(event)}, and the process ended later by itself{how}: {whatever}"
+            return f"nothing in the program handled SIGTERM, which ended it: {whatever}"
+        return f"{signal_cause(event)}, and the process later ended by itself{how}: {whatever}"
     if last.left_us is None:
-        return f"the process ended inside its handler of SIGTERM{how}: {whatever}"
+        return f"the process ended inside its SIGTERM handler{how}: {whatever}"
     if last.raised is None:
-        return f"the handler of SIGTERM returned, and the process ended afterwards{how}: {whatever}"
-    return f"the handler of SIGTERM raised {last.raised}, which ended the process{how}: {whatever}"
+        return f"the SIGTERM handler returned, and the process ended afterwards{how}: {whatever}"
+    return f"the SIGTERM handler raised {last.raised}, which ended the process{how}: {whatever}"
 
 
 def last_error(event: Event) -> str:
@@ -553,32 +551,32 @@ def _raised(event: Event) -> str:
     if answered is not None:
         return answered
     if event.ended_by is Fact.RESULT_NOT_JSON and "coroutine" in _exception_line(event):
-        return "the handler is an `async def`: calling it only makes a coroutine, and the platform does not await it"
+        return "the handler is an `async def`: calling it only creates a coroutine, which the platform does not await"
     if event.ended_by is Fact.RESULT_NOT_JSON:
-        return f"the handler returned what cannot be written as JSON: {_exception_line(event)}"
+        return f"the handler returned a value that cannot be written as JSON: {_exception_line(event)}"
     last = event.signals[-1] if event.signals else None
     if last is not None and last.raised is not None:
-        return f"the handler of SIGTERM raised {last.raised}, and nothing in the function caught it"
+        return f"the SIGTERM handler raised {last.raised}, and nothing in the function caught it"
     if last is not None and last.disposition == "handler":
-        return f"the handler of SIGTERM returned, and the function raised {_exception_line(event)} afterwards"
+        return f"the SIGTERM handler returned, and the function then raised {_exception_line(event)}"
     return f"the function raised {_exception_line(event)}"
 
 
 def _timed_out(event: Event) -> str:
     configuration = event.function.configuration
-    timeout = f"its timeout of {configuration.timeout} s{_source(event, 'timeout')}"
+    timeout = f"the {configuration.timeout:,} s timeout{_source(event, 'timeout')}"
     if event.signals:
-        return str(_after_signal(event, f"the work went on until {timeout}"))
+        return str(_after_signal(event, f"the work carried on until {timeout}"))
     if (computed := _computed_for(event, "timeout")) is not None:
-        return f"it computed for more than {computed} without a wait, while {timeout} came due"
+        return f"it computed for more than {computed} without a wait, and {timeout} came due meanwhile"
     wait = _last_wait(event)
     if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
         waited = "" if wait is None else f"; its last wait was {wait.description}"
-        return f"the timeout of a sync function is {configuration.timeout} s unless given{waited}"
+        return f"a sync function times out after {configuration.timeout} s by default{waited}"
     if wait is None:
         return f"it ran until {timeout}"
     if wait.awaits is not None:
-        return f"it waited in {wait.description}, which nothing ended, until {timeout}"
+        return f"it was stuck in {wait.description} until {timeout}"
     return f"it ran until {timeout}; its last wait was {wait.description}"
 
 
@@ -595,7 +593,7 @@ def _exceeded(event: Event) -> str:
         case facts.MemoryExcess():
             return excess_text(event.excess)
         case facts.ResultExcess(size):
-            return f"the result has {size:,} bytes, and {RESULT_LIMIT:,} (6 MB) are the most"
+            return f"the result has {size:,} bytes, and the limit is {RESULT_LIMIT:,} (6 MB)"
     return STATUS_CODES[event.record.status_code].meaning
 
 
@@ -613,7 +611,7 @@ def _aborted(event: Event) -> str:
 
 def _exception_line(event: Event) -> str:
     text = str(event.error.get("stackTrace") or event.error.get("errorMessage") or "")
-    return exception_line(text) if text.strip() else "an exception of which nothing is known"
+    return exception_line(text) if text.strip() else "an unknown exception"
 
 
 def _not_loaded(event: Event) -> str:

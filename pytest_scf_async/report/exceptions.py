@@ -18,21 +18,21 @@ from ..model.tracebacks import exception_line, exception_lines, is_of_errno, las
 
 _OF_ANOTHER_TYPE = ("TypeError: ", "AttributeError: ", "KeyError: ")
 _WRITE_ELSEWHERE = (
-    "write to /tmp, which each instance has for itself, to the test's tmp_path (pass it in the payload or in "
-    "environment=), or to a directory of mounts="
+    "write to /tmp, which is private to each instance, to the test's tmp_path (pass it in the payload or in "
+    "environment=), or to a directory listed in mounts="
 )
-_KEEP = "write what has to survive an instance to an object store, or to a directory of mounts="
+_KEEP = "write what must outlive an instance to an object store, or to a directory listed in mounts="
 
 
 _START_SERVER = (
-    "start a server at that address in the test (nothing listens there on this machine), pass the address of another "
-    "one in environment=, or put a fake in the client's place with before_init="
+    "start a server at that address in the test (nothing listens there on this machine), pass another address in "
+    "environment=, or replace the client with a fake in before_init="
 )
 TAKEN = os.strerror(errno.EADDRINUSE).casefold()
 """The kernel's words where something listens at an address already, as they are written in any language."""
 FREE_ADDRESS = (
-    "end what listens at that address already (another server of the function or of the test, or a program of this "
-    "machine, which `ss -tlnp` names), or listen on another port: 0 is one that is free"
+    "stop what already listens at that address (another server of the function or of the test, or a program on this "
+    "machine: see `ss -tlnp`), or listen on another port: port 0 picks a free one"
 )
 
 
@@ -61,17 +61,18 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
     if key:
         return (
             f"pass {key} in environment={{{key!r}: ...}} of {event.deployed_by}() or of the scf_function marker: the "
-            "function runs in a process of its own, which os.environ and monkeypatch of the test do not reach"
+            "function runs in its own process, which the test's os.environ and monkeypatch do not reach"
         )
     missing = _MISSING_KEY.fullmatch(line)
     if missing is not None and event.payload == "{}":
         return (
-            f"pass a payload, where that is to have {missing['key']!r}: the event was invoked without one, so the "
-            f"handler gets {{}}; invoke_async({{{missing['key']!r}: ...}}), or payload= of the scf_function marker"
+            f"if {missing['key']!r} should come from the payload, pass one: the event was invoked without a payload, "
+            f"so the handler gets {{}}; use invoke_async({{{missing['key']!r}: ...}}), or payload= of the scf_function "
+            "marker"
         )
     name, value = "" if missing is None else missing["key"], json.loads(event.payload)
     if isinstance(value, dict) and name not in value and (near := near_name(name, value)):
-        return f"pass {name!r} in the payload, if the handler reads it there: the payload has {near!r}"
+        return f"if the handler reads {name!r} from the payload, pass it there: the payload has {near!r}"
     refused = any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace))
     if refused or TAKEN in trace.casefold():
         return _START_SERVER if refused else FREE_ADDRESS
@@ -79,8 +80,8 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
 
 
 _NO_JSON_TEXT = (
-    "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and a handler gets a str "
-    "where the payload is one"
+    "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and the handler gets a "
+    "str if the payload is a str"
 )
 
 

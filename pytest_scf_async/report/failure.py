@@ -70,7 +70,7 @@ def failure(event: Event, timeline: str, what: Failure) -> AssertionError:
         lines += [f"--- {title} ---", bounded(text, most)]
     if event.function.runtime.serves_requests:  # the cause has the first line of an image's answer
         answer = function_traceback(event).partition("\n")[2]
-        lines += ["--- the answer goes on ---", bounded(answer, most)] if answer else []
+        lines += ["--- rest of the answer ---", bounded(answer, most)] if answer else []
     elif has_stack:
         of_what = "traceback of the import" if event.record.status_code == 443 else "traceback of the function"
         lines += [f"--- {of_what} ---", shown_traceback(event, most)]
@@ -87,7 +87,7 @@ def timeline_title(event: Event) -> str:
 
 def never_reached(event: Event, gate: str, hint: str | None, timeline: str) -> str:
     """The text about an event that has ended without coming to *gate*; *hint* is what is known of the gate."""
-    ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "runs"
+    ended = f"is {event.shown_status} ({event.record.status_code})" if event.ended else "is running"
     lines = [
         f"event {event.request_id} of {event.function.configuration.name} {ended} and never reached {gate}"
         + (f"; {hint}" if hint else "")
@@ -128,8 +128,8 @@ class Standing(NamedTuple):
     @property
     def text(self) -> str:
         if self.gate:
-            return f"it stands at {self.gate}"
-        return f"it waits in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
+            return f"it is stopped at {self.gate}"
+        return f"it is waiting in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
 
 
 def why_not_status(found: str, expected: str, event: Event | None, standing: Standing | None) -> list[str]:
@@ -138,25 +138,25 @@ def why_not_status(found: str, expected: str, event: Event | None, standing: Sta
     *event* is the one whose status that is, if it is known, and *standing* where it is, if it has begun and still runs.
     """
     if expected not in Status.__members__:
-        return [f"{expected!r} is no status: they are {', '.join(Status)}"]
+        return [f"{expected!r} is not a status; the statuses are {', '.join(Status)}"]
     if event is None:
         return [f"what to do: assert_status(event, {expected!r}) says why it is {found}, and shows its timeline"]
     name = f"event {event.request_id} of {event.function.configuration.name}"
     if found != Status.RUNNING:
         return [f"{name} is {end_text(event)}", *why_lines(event)]
     if standing is None:
-        not_begun = "none of its code has run" if event.script is None else "its script has not begun"
+        not_begun = "none of its code has run" if event.script is None else "its script has not started"
         return [
             f"{name} is RUNNING: {not_begun}, and reading its status lets no simulated time pass",
-            "what to do: call event.wait() before, which runs it to its end",
+            "what to do: call event.wait() first, which runs it to its end",
         ]
     lines = [f"{name} is RUNNING at +{seconds_text(standing.now_us - event.invoked_us)}: {standing.text}"]
     if standing.due_us is None or standing.due_us <= standing.now_us:
-        return [*lines, "what to do: call event.wait() before, which runs it to its end"]
+        return [*lines, "what to do: call event.wait() first, which runs it to its end"]
     advance = f"scf_clock.advance({(standing.due_us - standing.now_us) / 1_000_000:.12g})"
     return [
         f"{lines[0]}, due at +{seconds_text(standing.due_us - event.invoked_us)}",
-        f"what to do: call event.wait() before, which runs it to its end, or {advance}, which ends that wait",
+        f"what to do: call event.wait() first, which runs it to its end, or {advance}, which ends that wait",
     ]
 
 
@@ -173,7 +173,7 @@ def why_not_time(left: datetime, right: datetime, event: Event, now_us: int) -> 
     whose = f"event {event.request_id} of {event.function.configuration.name}"
     now = (_EPOCH + timedelta(microseconds=now_us)).isoformat()
     return [
-        f"{of_event[0].isoformat()} is a time of {whose}: simulated time, which is {now} now; the other is real time",
+        f"{of_event[0].isoformat()} is simulated time, of {whose} (it is {now} now); the other is real time",
         "what to do: compare with scf_clock.now, or call datetime.now() inside scf_clock.patched()",
     ]
 
@@ -209,7 +209,7 @@ def not_handled(event: Event, *, may_raise: bool = False) -> Failure | None:
 
     With *may_raise* it may have raised what the function has caught.
     """
-    expected = "the handler of SIGTERM to run" if may_raise else "the handler of SIGTERM to run and return"
+    expected = "the SIGTERM handler to run" if may_raise else "the SIGTERM handler to run and return"
     if not event.signals:
         return Failure(expected, "no SIGTERM", signal_cause(event), advice=None)
     for number, each in enumerate(event.signals, 1):
@@ -217,22 +217,22 @@ def not_handled(event: Event, *, may_raise: bool = False) -> Failure | None:
         if each.disposition != "handler":
             in_python = event.function.runtime.listens_in_python
             met = {
-                "default": "met no handler",
+                "default": "reached no handler",
                 "ignored": "was ignored by the process",
                 "blocked": "was blocked by the process",
-                "no process": "found no process",
-                "native": "met no Python handler"
+                "no process": "reached no process",
+                "native": "reached no Python handler"
                 if in_python
                 else "was caught by the runtime of the program's language",
-                "unknown": "reached a free-running program, which may have a handler for it",
+                "unknown": "reached a free-running program, which may have a handler",
             }[each.disposition]
-            return Failure(expected, f"{which} {met}", signal_cause(event))
+            return Failure(expected, f"that {which} {met}", signal_cause(event))
         if each.entered_us is None:
-            return Failure(expected, f"{which} never entered its handler", signal_cause(event))
+            return Failure(expected, f"that {which} never entered its handler", signal_cause(event))
         if each.left_us is None:
-            return Failure(expected, f"{which} entered its handler, which never left")
+            return Failure(expected, f"that {which} entered its handler, which never returned")
         if each.raised is not None and not may_raise:
-            return Failure(expected, f"{which} entered its handler, which raised {each.raised}")
+            return Failure(expected, f"that {which} entered its handler, which raised {each.raised}")
     return None
 
 
@@ -241,7 +241,7 @@ def not_stopped_within(event: Event, limit_us: int, now_us: int, noise: float, s
 
     Real costs of less than *noise* seconds, a setting from *source*, do not count.
     """
-    expected = f"an end within {seconds_text(limit_us)} after SIGTERM"
+    expected = f"the event to end within {seconds_text(limit_us)} of SIGTERM"
     if not event.signals:
         return Failure(expected, "no SIGTERM", signal_cause(event), advice=None)
     end, sent, cost = event.record.end_us, event.signals[-1].sent_us, event.signals[-1].cost
@@ -251,10 +251,10 @@ def not_stopped_within(event: Event, limit_us: int, now_us: int, noise: float, s
         return Failure(expected, found, late_end_cause(event) if late else GENERAL, late=late)
     if event.record.status_code in _ENDED_BY_OTHERS:
         why = _ENDED_BY_OTHERS[event.record.status_code]
-        return Failure(f"{expected}, by itself", f"{end_text(event)}: {why} ended it", late_end_cause(event))
+        return Failure(f"{expected} by itself", f"{end_text(event)}: {why} ended it", late_end_cause(event))
     counted = cost.total if cost.total >= noise else 0.0
     if end - sent + counted * 1_000_000 > limit_us:
         cause = late_end_cause(event) if end - sent > limit_us else real_cause(cost)
         passed = passed_text(end - sent, cost, noise, source)
-        return Failure(expected, f"{end_text(event)} {passed} after it", cause)
+        return Failure(expected, f"{end_text(event)}, {passed} after it", cause)
     return None

@@ -41,6 +41,6 @@ def passed_text(simulated_us: int, cost: RealCost, noise: float, source: str) ->
 def real_cause(cost: RealCost) -> str:
     """One sentence about an end that came too late for its real cost."""
     return (
-        f"after SIGTERM it {cost_text(cost) or _largest_part(cost)}: that takes no simulated time here and as much "
-        "time as it takes on the platform, so it counts"
+        f"after SIGTERM it {cost_text(cost) or _largest_part(cost)}: this takes no simulated time here, but it takes "
+        "time on the platform, so it counts"
     )

@@ -19,17 +19,17 @@ def never_run_text(events: Sequence[Event], value: str, source: str) -> str:
     """Why no test should leave *events* whose code never ran: ``never_run`` has *value*, from *source*."""
     return (
         f"no code of {_named(events)} ever ran, so this test has not tested it: wait(), settle() or a gate call such "
-        "as wait_for_log() runs an event; a test that means it says so with assert_status(event, 'RUNNING'), or sets "
+        "as wait_for_log() runs an event; if that is intended, say so with assert_status(event, 'RUNNING'), or set "
         f"never_run='ignore' (it is {value!r}, {source})"
     )
 
 
 def unfinished_text(events: Sequence[Event], value: str, source: str) -> str:
     """Why no test should leave *events* that still run: ``unfinished`` has *value*, from *source*."""
-    runs = "still runs" if len(events) == 1 else "still run"
+    was = "was" if len(events) == 1 else "were"
     return (
-        f"{_named(events)} {runs} at the end of this test, which read nothing of it after its last blocking call: "
-        "wait() runs it to its end; a test that means it reads event.status or event.log last, or sets "
+        f"{_named(events)} {was} still running at the end of this test, which read nothing of it after its last "
+        "blocking call: wait() runs it to its end; if that is intended, read event.status or event.log last, or set "
         f"unfinished='ignore' (it is {value!r}, {source})"
     )
 
@@ -37,17 +37,17 @@ def unfinished_text(events: Sequence[Event], value: str, source: str) -> str:
 def over_memory_text(request_id: str, function: str, used: int, has: int) -> str:
     """Why the platform would have ended an event that no limit has ended here: it *used* bytes, and *has* MB."""
     return (
-        f"event {request_id} of {function} has used {used / MB:.0f} MB, and would be FAILED (434) on the platform, "
-        f"where a function has {has} MB unless given: memory=... (in MB) gives it more, and is a limit here as well"
+        f"event {request_id} of {function} used {used / MB:.0f} MB and would be FAILED (434) on the platform, where a "
+        f"function has {has} MB by default: memory=... (in MB) gives it more, and is then enforced here, too"
     )
 
 
 def unasked_text(functions: Sequence[str]) -> str:
     """Why no test should make sweeps of *functions*, and not ask what they found."""
     return (
-        f"this test has made a sweep of {shortened_list(functions, NAMED)} and never asked what it found, so it has "
-        "tested nothing: sweep.assert_survives() fails where something is lost, and sweep.failures, sweep.runs and "
-        "sweep.report say what was found"
+        f"this test made a sweep of {shortened_list(functions, NAMED)} and never looked at what it found, so it tested "
+        "nothing: sweep.assert_survives() fails if something is lost, and sweep.failures, sweep.runs and sweep.report "
+        "show what was found"
     )
 
 

@@ -14,6 +14,7 @@ from ..model import timeline as facts
 from ..model.tracebacks import place_at_fault
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list
+from .limits import NONE, limits
 
 if TYPE_CHECKING:
     from ..lockstep.real_stretches import RealStretch
@@ -26,9 +27,9 @@ FILES_SHOWN = 3
 """Files that a line of a timeline names."""
 MB = 1 << 20
 _AFTER_COMPUTING: Final[Mapping[facts.AfterComputing, str]] = {
-    "SIGTERM": "SIGTERM comes where it computes",
+    "SIGTERM": "SIGTERM arrives while it computes",
     "returns": "the call that sent SIGTERM returns while it computes",
-    "timeout": "time passes to its timeout, and it stands still",
+    "timeout": "time moves on to its timeout",
     "passes": "time passes while it computes",
 }
 
@@ -55,7 +56,7 @@ def exit_text(how: facts.Exit) -> str:
         known = how.signum in signal.Signals.__members__.values()
         named = f"{signal.Signals(how.signum).name} (signal {how.signum})" if known else f"signal {how.signum}"
         return f"killed by {named}"
-    return "it is unknown how" if how.code is None else f"exit code {how.code}"
+    return "how is unknown" if how.code is None else f"exit code {how.code}"
 
 
 def excess_text(excess: facts.MemoryExcess) -> str:
@@ -63,29 +64,29 @@ def excess_text(excess: facts.MemoryExcess) -> str:
     number = excess.children
     children = f" together with {number} child process{'es' if number > 1 else ''}" if number else ""
     return (
-        f"the instance{children} has used more memory (MemUsage:{excess.used / MB:.2f}MB) "
-        f"than the {excess.limit} MB of the function: memory={excess.limit}"
+        f"the instance{children} used more memory (MemUsage:{excess.used / MB:.2f}MB) "
+        f"than the function's {excess.limit} MB: memory={excess.limit}"
         f"{f' ({excess.source})' if excess.source else ''}"
     )
 
 
 _MET = {
-    "handler": "user code listens",
-    "default": "user code does not listen, so it ends the process",
+    "handler": "user code has a handler for it",
+    "default": "no handler is installed, so it ends the process",
     "ignored": "the process ignores it",
     "blocked": "the process has blocked it",
     "no process": "there is no process yet",
-    "native": "code outside Python catches it, and no handler of Python is called",
-    "by language": "the runtime of the program's language catches it, whether the program listens or not",
+    "native": "code outside Python catches it, and no Python handler is called",
+    "by language": "the runtime of the program's language catches it, with or without a handler in the program",
     "unknown": "the program, or its language's runtime, catches it",
-    "scripted": "its script says what follows",
+    "scripted": "its script decides what happens",
 }
 _LISTENERS = {
-    "handler": "user code listens to SIGTERM",
+    "handler": "user code installed a SIGTERM handler",
     "ignored": "user code ignores SIGTERM (SIG_IGN)",
     "native": "the runtime of the program's language catches SIGTERM",
-    "replaced": "code outside Python replaces user code's handler of SIGTERM",
-    "default": "SIGTERM is set to default",
+    "replaced": "code outside Python replaced user code's SIGTERM handler",
+    "default": "user code reset SIGTERM to its default action",
 }
 
 
@@ -100,15 +101,15 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
             code = f" ({entry.status_code})" if entry.status_code else ""
             return f"{entry.status}{code}: {entry.fact.value}"
         case facts.SignalSent():
-            return f"SIGTERM sent; {_MET['by language' if entry.by_language else entry.disposition]}"
+            return f"SIGTERM sent: {_MET['by language' if entry.by_language else entry.disposition]}"
         case facts.HandlerEntered():
-            return "the handler of SIGTERM entered"
+            return "SIGTERM handler entered"
         case facts.HandlerLeft(raised=None):
-            return "the handler of SIGTERM returned"
+            return "SIGTERM handler returned"
         case facts.HandlerLeft():
-            return f"the handler of SIGTERM raised {entry.raised}"
+            return f"SIGTERM handler raised {entry.raised}"
         case facts.HandlerDeferred():
-            return "the handler of SIGTERM is called after the wait of the main thread"
+            return "SIGTERM handler deferred until the main thread's wait is over"
         case facts.ListenerChanged():
             return _LISTENERS[entry.listener]
         case facts.ListenerRefused():
@@ -117,23 +118,23 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
             fields = (f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
             return entry.name + "".join(fields)
         case facts.Queued():
-            return "queued: all instances that its function may have are in use"
+            return "queued: all instances that its function may have are busy"
         case facts.RetryPlanned():
-            return "the platform tries again in 60 s"
+            return "the platform retries in 60 s"
         case facts.RetryBegan():
             return f"attempt {entry.retry_num + 1} (RetryNum {entry.retry_num})"
         case facts.Dropped():
             return f"dropped: {entry.fact.value}"
         case facts.Started():
             lost = shortened_list(entry.lost_files, FILES_SHOWN)
-            before = f"; the /tmp of the instance before was deleted, with {lost}" if lost else ""
+            before = f"; the previous instance's /tmp was deleted, with {lost}" if lost else ""
             return f"cold start{before}" if entry.cold else "warm start"
         case facts.GateReached():
-            return f"stands at {entry.gate}"
+            return f"stopped at {entry.gate}"
         case facts.GatePassed():
-            return f"stands later than {entry.gate}: not print() nor os.write() has written the line"
+            return f"stopped later than {entry.gate}: the line was not written by print() or os.write()"
         case facts.StoppedBehind():
-            return f"stopped behind {entry.gate}"
+            return f"stopped after {entry.gate}"
         case facts.ProcessEnded():
             return f"the process ended: {exit_text(entry.exit)}"
         case facts.MemoryExceeded():
@@ -143,7 +144,7 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
         case facts.Reclaimed():
             return f"reclaimed: {entry.because}"
         case facts.ComputesInTime():
-            return f"compute_rate={entry.rate:g}: what it computes takes simulated time: not repeatable"
+            return f"compute_rate={entry.rate:g}: computing takes simulated time: not repeatable"
         case facts.Preempted():
             does = "computes" if entry.computes else "sleeps and wakes up in real time"
             return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
@@ -151,7 +152,7 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
             limit = f"{real_seconds(entry.limit)} (real_timeout)"
             return f"has not settled within {limit}: {_AFTER_COMPUTING[entry.then]}: not repeatable"
         case facts.StoppedForMemory():
-            return "stopped in the middle of computing, for its memory: not repeatable"
+            return "stopped while computing, because of its memory: not repeatable"
         case facts.GivenUp():
             return f"{entry.call} gave up on it: it is stopped until a call waits for this event"
 
@@ -196,16 +197,22 @@ def timeline_text(
     Waits that follow each other are shown once each, with how often they were: threads wait by turns, and so does a
     server with its connections. Real time that was spent in *stretches* is shown between the entries, unless all of it
     is less than *noise* seconds. Of more than *most* lines those of the log and waits are left out first, and those of
-    records next.
+    records next. Routine lines (`Written.routine`)
+    are one row, unless *most* is None or the limits are lifted.
     """
     rows: list[_Row] = []
     turns: dict[str, facts.Waited] = {}
     """The waits that have followed each other until now, by what they are."""
     counted = sum(stretch.seconds for stretch in stretches) >= noise
     ours, vital = _own_frames(entries), _vital_lines(entries)
+    folded = _routine_lines(entries) if most is not None and limits.timeline < NONE else []
     # Waits under a lease come late, with the next message of the instance: they are put where they began.
     in_order: list[tuple[int, float, facts.AnyEntry | _Row]] = [
-        *((each.time_us, number, each) for number, each in enumerate(entries) if number not in ours),
+        *(
+            (each.time_us, number, _folded(entries, folded) if [number] == folded[:1] else each)
+            for number, each in enumerate(entries)
+            if number not in ours and number not in folded[1:]
+        ),
         *(
             (each.time_us, each.entries - 0.5, _Row("", "real", stretch_text(each.kind, each.seconds)))
             for each in stretches
@@ -261,14 +268,30 @@ def _vital_lines(entries: Sequence[facts.AnyEntry]) -> set[int]:
     Those with which ``faulthandler`` names frames do, too: from Python 3.14 on those of C code follow them.
     """
     written = [
-        number for number, each in enumerate(entries) if isinstance(each, facts.Written) and not each.of_platform
+        number
+        for number, each in enumerate(entries)
+        if isinstance(each, facts.Written) and not each.of_platform and not each.routine
     ]
     texts = {number: entry_text(entries[number]) for number in written}
     trouble = [at for at, text in texts.items() if _TROUBLE.search(text) or place_at_fault(text) is not None]
     return {*trouble[:3], *trouble[-3:], *[*texts][-5:]}
 
 
-_NAMES = {"log": ("line of the log", "lines of the log"), "wait": ("wait", "waits"), "record": ("record", "records")}
+def _routine_lines(entries: Sequence[facts.AnyEntry]) -> list[int]:
+    """The numbers of the lines that say nothing of how the event went."""
+    return [number for number, each in enumerate(entries) if isinstance(each, facts.Written) and each.routine]
+
+
+def _folded(entries: Sequence[facts.AnyEntry], folded: Sequence[int]) -> _Row:
+    """The row in place of the lines with the numbers *folded*."""
+    of_libraries = sum(1 for number in folded if not getattr(entries[number], "of_platform", False))
+    what = ["Init Report"] if of_libraries < len(folded) else []
+    if of_libraries:
+        what.append(f"{of_libraries:,} DEBUG line{'s' if of_libraries > 1 else ''} of libraries")
+    return _Row("", "…", f"{' and '.join(what)} left out")
+
+
+_NAMES = {"log": ("log line", "log lines"), "wait": ("wait", "waits"), "record": ("record", "records")}
 
 
 def _shortened(rows: list[_Row], most: int) -> list[_Row]:

@@ -60,7 +60,7 @@ def shortened_traceback(trace: str, most: int, directories: Sequence[str]) -> st
 def _instead(lines: Sequence[str], start: int, kept: Collection[int]) -> str:
     """What is shown in place of the lines from *start* on that are not *kept*: of one line, that line."""
     end = next((number for number in range(start, len(lines)) if number in kept), len(lines))
-    return lines[start] if end - start == 1 else f"... {end - start:,} lines are left out ..."
+    return lines[start] if end - start == 1 else f"... {end - start:,} lines left out ..."
 
 
 def _size(count: int, kept: Collection[int]) -> int:

@@ -249,7 +249,7 @@ class Disk:
         self._unnamed.clear()
         too_many = f"{len(self._inodes):,} files" if len(self._inodes) > MOST_FILES else ""
         if too_many or self._writer.size > MOST_BYTES:
-            most = f"a record has {MOST_FILES:,} files and {MOST_BYTES >> 30} GB at most, as each kill makes them anew"
+            most = f"a record has at most {MOST_FILES:,} files and {MOST_BYTES >> 30} GB: each kill recreates them"
             cure = "keep what the handler only reads outside run.path"
             raise _RefusedError(f"run.path has {too_many or 'changes of more than that'}: {most}; {cure}")
 

@@ -76,8 +76,8 @@ MOST_CALLS: Final = 4
 MOST_SAMPLES: Final = 10
 """After so many samples in a row that found a poll a runtime that reads the clock by itself counts as polling it."""
 _HAS_A_TRACER: Final = (
-    "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
-    "processes of a program have one"
+    "tried to trace a process (ptrace) and got EPERM: a process can have only one tracer, and on the simulated clock "
+    "every process of a program already has one"
 )
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
@@ -661,10 +661,10 @@ class Tree:
         self._close_unused(old)
         process.kind = exec_stop.kind_of(process.pid)
         if process.kind.is_32_bit:
-            self._refuse(process, "is a 32-bit program, and these cannot be on the simulated clock")
+            self._refuse(process, "is a 32-bit program, which cannot be on the simulated clock")
             return
         if process.kind.lacks:
-            why = f"is {process.kind.lacks}, and the kernel gives a traced program no rights of its file"
+            why = f"is {process.kind.lacks}, and the kernel grants a traced program no rights of its file"
             self.hooks.untraceable(process, why)
         self._registers.read(thread.tid)
         stack = self._registers.stack

@@ -34,7 +34,7 @@ class Compared:
     """
 
     result: bool
-    """Whether the result is compared."""
+    """The result is compared."""
     files: tuple[str, ...] = ()
     """The files of ``run.path`` that the handler has made, changed or removed, by their relative paths; of a directory
     what is in it, unless it is empty."""

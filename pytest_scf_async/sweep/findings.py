@@ -42,32 +42,32 @@ class SweepRun:
 
     @property
     def key(self) -> str:
-        """What ``--scf-async-replay`` takes to repeat this run alone."""
+        """The value of ``--scf-async-replay`` that repeats this run alone."""
         return self.outcome.plan.key
 
     @property
     def cold(self) -> bool:
-        """Whether its instance, which lived on, was reclaimed before the next event, which has a cold start."""
+        """Its instance, which lived on, was reclaimed before the next event, which has a cold start."""
         return self.outcome.plan.cold
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """What is wrong with it, in the words of the report."""
+        """The kinds of what is wrong with it, in the words of the report."""
         return frozenset(difference.kind for difference in self.differences)
 
     @property
     def alike(self) -> tuple[tuple[str, str, str], ...]:
-        """What all runs of its class share."""
+        """The facts that all runs of its class share."""
         return tuple(sorted({(each.kind.value, each.effect.value, _name_of(each)) for each in self.differences}))
 
     @property
     def came_to(self) -> object:
-        """What is the same whenever the run is made."""
+        """The facts that are the same whenever the run is made."""
         events = [(each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts]
         return self.alike, events
 
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
-        """Whether one of *kinds* is wrong with it."""
+        """True if one of *kinds* is wrong with it."""
         return not self.kinds.isdisjoint(kinds)
 
 
@@ -106,7 +106,7 @@ class FailureClass:
 
     @property
     def kinds(self) -> frozenset[Kind]:
-        """What is wrong with them."""
+        """The kinds of what is wrong with them."""
         return frozenset().union(*(run.kinds for run in self.runs))
 
     @property

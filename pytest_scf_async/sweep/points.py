@@ -47,7 +47,7 @@ class Point:
     seconds: float
     """Simulated seconds after the event was accepted."""
     found: messages.Point = field(repr=False)
-    """What the instance has reported."""
+    """The fact that the instance has reported."""
     text: str = ""
     """The wait, or the line of the log."""
     after: Point | None = None
@@ -59,7 +59,7 @@ class Point:
     cut: int = 0
     """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
-    """What was not synced, where the machine is gone; empty: it is not."""
+    """The files that were not synced, where the machine is gone; empty: it is not."""
     unsynced: Missing | None = field(default=None, compare=False, repr=False)
     """The same as data."""
     function: str = field(default="", compare=False)
@@ -67,12 +67,12 @@ class Point:
 
     @property
     def graceful(self) -> bool:
-        """Whether this Python, or the program, calls the handler of a signal there."""
+        """This Python, or the program, calls the handler of a signal there."""
         return self.kind in ("both", "taken", "wait", "waited", "log") or self.of_program
 
     @property
     def forced(self) -> bool:
-        """Whether a forced termination there differs from one at the points around it."""
+        """A forced termination there differs from one at the points around it."""
         return self.kind in ("line", "both", "wait", "waited", "log") or (self.kind == "effect" and self.is_new)
 
     @property

@@ -123,7 +123,7 @@ class Bench:
 
 
 class Sweep:
-    """What a sweep has found: its points, its runs, and which of them have lost something."""
+    """The findings of a sweep: its points, its runs, and which of them have lost something."""
 
     def __init__(self, swept: Swept, guide: Guide) -> None:
         self._swept = swept

@@ -41,7 +41,7 @@ def test_a_loop_of_a_handler_is_in_the_timeline(deploy, library):
     notes = remarks_of(event, "simulated")
     assert len(notes) == 1
     assert notes[0].endswith(
-        f"runs a loop of {library}, whose sleeps and timeouts are real: no simulated time passes in them"
+        f"runs a loop of {library}, whose sleeps and timeouts run in real time: no simulated time passes in them"
     )
 
 

@@ -26,20 +26,21 @@ def test_an_instance_is_kept_and_reused(scf_runtime: ScfRuntime) -> None:
     assert_reused(first)
     second = function.invoke_async(2)
     with pytest.raises(
-        AssertionError, match=r"expected its instance reused by event .*; found an event that has not st"
+        AssertionError, match=r"expected its instance to be reused by event .*; found an event that has not st"
     ):
         assert_reused(first, by=second)
     second.wait()
     assert_reused(first, by=second)
     with pytest.raises(
-        AssertionError, match=r"^expected its instance reclaimed; found an instance that is frozen, pid \d"
+        AssertionError, match=r"^expected its instance to be reclaimed; found an instance that is frozen, pid \d"
     ):
         assert_reclaimed(first)
     scf_runtime.clock.advance(300)
     assert_reclaimed(second)
     with pytest.raises(
         AssertionError,
-        match=r"found reclaimed \(idle\)\n.*\nlikely cause: its instance was reclaimed, as it had been idle for 300 s "
+        match=r"found reclaimed \(idle\)\n.*\nlikely cause: its instance was reclaimed because it had been idle for "
+        r"300 s "
         r"\(idle_reclaim\)\nwhat to do: start the next event within 300 s of its end\n",
     ):
         assert_reused(second)
@@ -72,7 +73,7 @@ def test_a_status_expires_72_hours_after_the_end(scf_runtime: ScfRuntime) -> Non
     event = scf_runtime.deploy(returns).invoke_async().wait()
     scf_runtime.clock.advance(timedelta(hours=72, seconds=-1))
     with pytest.raises(
-        AssertionError, match=r"found FINISHED \(200\), still kept\n.*\nlikely cause: .* that is 1 s from "
+        AssertionError, match=r"found FINISHED \(200\), still kept\n.*\nlikely cause: .* which is 1 s from "
     ):
         assert_expired(scf_runtime, event.request_id)
     scf_runtime.clock.advance(1)
@@ -81,7 +82,7 @@ def test_a_status_expires_72_hours_after_the_end(scf_runtime: ScfRuntime) -> Non
 
 def test_what_runs_or_was_never_recorded_does_not_expire(scf_runtime: ScfRuntime) -> None:
     running = scf_runtime.deploy(returns).invoke_async()
-    with pytest.raises(AssertionError, match="likely cause: an event that runs does not expire"):
+    with pytest.raises(AssertionError, match="likely cause: a running event does not expire"):
         assert_expired(scf_runtime, running.request_id)
     untraced = scf_runtime.deploy(returns, trace=False).invoke_async().wait()
     with pytest.raises(AssertionError, match="likely cause: the status trace of its function was off"):

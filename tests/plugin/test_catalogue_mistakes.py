@@ -166,7 +166,7 @@ def test_a_time_of_an_event_beside_the_machines(project: pytest.Pytester) -> Non
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
         [
-            "E*2020-01-01T00:00:00+00:00 is a time of event * of echo: simulated time, *; the other is real time",
+            "E*2020-01-01T00:00:00+00:00 is simulated time, of event * of echo (it is * now); the other is real time",
             "E*what to do: compare with scf_clock.now, or call datetime.now() inside scf_clock.patched()",
         ]
     )

@@ -101,7 +101,7 @@ def test_page_makes_that_an_error(refused: pytest.Pytester) -> None:
     result = run_forked(refused, "-oscf_async_clock=page")
     result.assert_outcomes(failed=1)
     error = (
-        "E *ScfUsageError: clock='page' (ini: scf_async_clock) cannot be had on this machine: "
+        "E *ScfUsageError: clock='page' (ini: scf_async_clock) is not available on this machine: "
         f"{WHY}; clock='auto' and 'freezegun' give instances freezegun's classes instead"
     )
     result.stdout.fnmatch_lines([error])

@@ -112,7 +112,7 @@ def test_a_supervised_program_is_not_measured_and_that_is_said(pytester: pytest.
 
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*ScfAsyncWarning: coverage does not measure the program 'python -m http.server 9000': give in_process=True"]
+        ["*ScfAsyncWarning: coverage cannot measure the program 'python -m http.server 9000': give in_process=True"]
     )
 
 
@@ -129,7 +129,5 @@ def test_a_handler_whose_children_are_simulated_is_not_measured_and_that_is_said
     result = run_forked(pytester, "--cov=.")
 
     result.assert_outcomes(passed=1, warnings=1)
-    text = (
-        'coverage does not measure a Python function with children="simulated": leave that out where lines are counted'
-    )
+    text = 'coverage cannot measure a Python function with children="simulated": leave it out where lines are counted'
     result.stdout.fnmatch_lines([f"*ScfAsyncWarning: {text}"])

@@ -33,7 +33,7 @@ def test_a_fault_that_no_request_has_met_fails_a_test_that_passed(project: pytes
     result.stdout.fnmatch_lines(
         [
             "* ERROR at teardown of test_unmet *",
-            "no request has met what the test declared: fail('Invoke', code='InternalError'), drop('Invoke', *",
+            "no request has matched what the test declared: fail('Invoke', code='InternalError'), drop('Invoke', *",
         ]
     )
 
@@ -62,7 +62,7 @@ def test_an_error_of_the_test_that_a_client_received_fails_it(project: pytest.Py
     result.stdout.fnmatch_lines(
         ["*ScfUsageError: by_event (deploy_scripted(...)) of function 'export' raised KeyError*"]
     )
-    result.stdout.no_fnmatch_line("*as it failed itself*")
+    result.stdout.no_fnmatch_line("*endpoint itself failed*")
 
 
 @pytest.mark.parametrize(

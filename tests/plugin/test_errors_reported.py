@@ -65,7 +65,7 @@ def test_a_sigterm_that_only_c_code_catches_ends_nothing(scf_runtime: ScfRuntime
 
 def test_the_platforms_message_stays_as_it_is_beside_a_hint(scf_runtime: ScfRuntime) -> None:
     event = scf_runtime.deploy(returns).invoke_async()
-    why = r"can be terminated\. \(it ended 0 s after its start: its function returned; call a gate before that, such as"
+    why = r"can be terminated\. \(it ended 0 s after its start: its function returned; call a gate earlier, such as"
     with pytest.raises(ScfApiError, match=why) as early:
         event.terminate()
     assert early.value.platform_message.endswith("can be terminated.")
@@ -84,14 +84,14 @@ def test_a_result_that_is_not_there_says_why(scf_runtime: ScfRuntime) -> None:
     with pytest.raises(HandlerError, match=r"has no result yet; call wait\(\) first$"):
         assert event.result is None
     event.wait()
-    with pytest.raises(HandlerError, match=r"\nlikely cause: it ran until its timeout of 60 s .*\nwhat to do: give"):
+    with pytest.raises(HandlerError, match=r"\nlikely cause: it ran until the 60 s timeout .*\nwhat to do: give"):
         assert event.result is None
 
 
 def test_what_is_no_event_of_the_runtime_is_not_waited_for(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(returns)
     with pytest.raises(
-        ScfUsageError, match=r"^wait_all: events has <Function default/\S+ \S+> of type Function; it takes"
+        ScfUsageError, match=r"^wait_all: events has <Function default/\S+ \S+> of type Function; it must be"
     ):
         scf_runtime.wait_all([function])  # type: ignore[list-item]
     with ScfRuntime() as other:
@@ -116,7 +116,7 @@ def test_a_gate_that_is_not_reached_shows_the_ends_of_a_long_log(scf_runtime: Sc
     short = scf_runtime.functions[event.function_name].invoke_async(3)
     with pytest.raises(
         GateNotReachedError,
-        match=r"; a str is searched for literally: pass re\.compile\(.*\), which matches \'number 1\'\n---",
+        match=r"; a str is matched literally: pass re\.compile\(.*\), which matches \'number 1\'\n---",
     ):
         short.wait_for_log(r"number \d$")
 
@@ -129,13 +129,17 @@ def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, k
     function = scf_runtime.deploy(returns)
     with pytest.raises(ScfUsageError) as deploy:
         scf_runtime.deploy(returns, **{keyword: None})  # type: ignore[arg-type]
-    assert str(deploy.value).startswith(f"deploy(...) has no keyword {keyword!r}{hint} (valid are code, handler, ")
+    assert str(deploy.value).startswith(
+        f"deploy(...) has no keyword {keyword!r}{hint} (valid keywords: code, handler, "
+    )
     with pytest.raises(ScfUsageError) as update:
         function.update(**{keyword: None})  # type: ignore[arg-type]
-    assert str(update.value).startswith(f"update(...) has no keyword {keyword!r}{hint} (valid are code, handler, ")
+    assert str(update.value).startswith(
+        f"update(...) has no keyword {keyword!r}{hint} (valid keywords: code, handler, "
+    )
     with pytest.raises(ScfUsageError) as settings:
         ScfSettings(**{keyword: None})  # type: ignore[arg-type]
-    assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid are ")
+    assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid keywords: ")
 
 
 def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_reported_with_the_keywords(
@@ -151,20 +155,19 @@ def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_reported_with_the_k
 
     text = refused(scf_runtime.deploy_image, "dir", command=command)
     assert text.startswith(
-        "deploy_image(...) has command twice, 'dir' without a keyword and ['/bin/true'] with it (the other keywords "
+        "deploy_image(...) has command twice: 'dir' by position and ['/bin/true'] by keyword (the other keywords "
         "are image, cwd, "
     )
     for call, name in ((scf_runtime.deploy, "deploy"), (function.update, "update")):
         text = refused(call, "a.py:b", code="c.py:d")
-        assert text.startswith(f"{name}(...) has code twice, 'a.py:b' without a keyword and 'c.py:d' with it (the ")
+        assert text.startswith(f"{name}(...) has code twice: 'a.py:b' by position and 'c.py:d' by keyword (the ")
         text = refused(call, "directory", "index.main_handler", 5)
         assert text.startswith(
-            f"{name}(...) takes only code without a keyword, and got 'index.main_handler', 5, too (the keywords are "
-            "handler, "
+            f"{name}(...) takes only code by position, and also got 'index.main_handler', 5 (the keywords are handler, "
         )
-    assert refused(scf_runtime.deploy) == "deploy(...) needs code, its value number 1"
-    assert refused(Launch, command) == "Launch needs directory, its value number 2"
+    assert refused(scf_runtime.deploy) == "deploy(...) needs code, its argument number 1"
+    assert refused(Launch, command) == "Launch needs directory, its argument number 2"
     text = refused(Launch, cmd=command)
-    assert text.startswith("Launch has no keyword 'cmd'; did you mean 'command'? (valid are command, directory, ")
+    assert text.startswith("Launch has no keyword 'cmd'; did you mean 'command'? (valid keywords: command, directory, ")
     text = refused(Launch, command, "/", {}, 80, (), "gob", None, None, 1)
-    assert text.endswith(" speaks, script, module without a keyword, and got 1, too")
+    assert text.endswith(" speaks, script, module by position, and also got 1")

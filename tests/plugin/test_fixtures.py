@@ -111,7 +111,7 @@ def test_a_function_without_its_marker_is_a_usage_error(project: pytest.Pytester
     form = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={"rows": 3}, timeout=60)'
     for test, fixture in (("function", "scf_function"), ("event", "async_event")):
         name = f"test_a_function_without_its_marker_is_a_usage_error.py::test_{test}"
-        assert f"\n{name} uses the fixture {fixture} and has no scf_function marker; give it one: {form}\n" in (
+        assert f"\n{name} uses the fixture {fixture} but has no scf_function marker; add one: {form}\n" in (
             result.stdout.str()
         )
     assert "plugin.py" not in result.stdout.str()
@@ -148,8 +148,8 @@ def test_a_payload_that_is_not_json_is_a_usage_error(project: pytest.Pytester) -
     result.assert_outcomes(errors=2)
     result.stdout.fnmatch_lines_random(
         [
-            "*::test_marker: async_event (scf_function marker): payload??when??=* is a set; it has to be *",
-            "*::test_parametrize*: async_event (parametrize of async_event): payload??when??=* is a set; it has *",
+            "*::test_marker: async_event (scf_function marker): payload??when??=* is a set; it must be *",
+            "*::test_parametrize*: async_event (parametrize of async_event): payload??when??=* is a set; it must *",
         ]
     )
 

@@ -51,7 +51,7 @@ TESTS = """
     def test_others(scf_runtime):
         with pytest.raises(ScfUsageError, match="a plugin adds others by the hook pytest_scf_async_launcher"):
             scf_runtime.deploy("node", runtime="Java8")
-        with pytest.raises(ScfUsageError, match="pytest_scf_async_launcher gave 'php' for runtime 'Php8.0'"):
+        with pytest.raises(ScfUsageError, match="pytest_scf_async_launcher returned 'php' for runtime 'Php8.0'"):
             scf_runtime.deploy("node", runtime="Php8.0")
 """
 

@@ -75,11 +75,14 @@ def test_code_may_be_a_function_as_a_keyword(project: pytest.Pytester) -> None:
     [
         (
             '"handlers/echo.py:main_handler", tiemout=5',
-            "its scf_function marker has the keyword 'tiemout'; did you mean 'timeout'? (valid are code, *, payload)",
+            (
+                "its scf_function marker has the keyword 'tiemout'; did you mean 'timeout'? (valid keywords: code, *, "
+                "payload)"
+            ),
         ),
         (
             "timeout=5",
-            'its scf_function marker names no handler; give it one first, as in @pytest.mark.scf_function("handlers/*',
+            'its scf_function marker names no handler; give a handler first, as in @pytest.mark.scf_function("handl*',
         ),
         (
             '"handlers/echo.py:main_handler", "handlers/sleeps.py:main_handler"',

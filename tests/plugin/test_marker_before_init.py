@@ -106,7 +106,7 @@ def test_what_is_not_valid_is_a_usage_error_of_the_marker(with_fakes: pytest.Pyt
     result.stdout.fnmatch_lines(
         [
             "*test_it: its scf_function marker: before_init is 'nowhere.py:install', and there is no *",
-            "*test_network: network='none' (scf_function marker) is not valid: it is 'loop*",
+            "*test_network: network='none' (scf_function marker) is not valid: it must be 'loop*",
         ]
     )
 
@@ -138,4 +138,4 @@ def test_a_wrong_network_ends_the_session(with_fakes: pytest.Pytester) -> None:
     result = with_fakes.runpytest("-oscf_async_network=none")
 
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines(["ERROR: network='none' (ini: scf_async_network) is not valid: it is '*"])
+    result.stderr.fnmatch_lines(["ERROR: network='none' (ini: scf_async_network) is not valid: it must be '*"])

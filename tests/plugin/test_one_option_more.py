@@ -40,7 +40,7 @@ USES = """
         assert (function.configuration.colour, function.configuration.sources["colour"]) == ("red", "update(...)")
         image = scf_runtime.deploy_image(["python", "-m", "http.server"], colour="red")
         assert (image.configuration.colour, image.configuration.sources["colour"]) == ("red", "deploy_image(...)")
-        refused = r"^colour='green' \\(deploy\\(...\\)\\) is not valid: it is 'red' or 'blue'$"
+        refused = r"^colour='green' \\(deploy\\(...\\)\\) is not valid: it must be 'red' or 'blue'$"
         with pytest.raises(ScfUsageError, match=refused):
             scf_runtime.deploy("handlers/echo.py:main_handler", colour="green")
 
@@ -97,7 +97,9 @@ def test_pytest_settings_calls_and_the_marker_have_it(project_of_it: pytest.Pyte
 def test_a_wrong_value_and_help_name_it(project_of_it: pytest.Pytester) -> None:
     project_of_it.makepyfile("def test_it(): pass")
     wrong = project_of_it.runpytest_subprocess("-oscf_async_colour=green")
-    wrong.stderr.fnmatch_lines(["ERROR: colour='green' (ini: scf_async_colour) is not valid: it is 'red' or 'blue'"])
+    wrong.stderr.fnmatch_lines(
+        ["ERROR: colour='green' (ini: scf_async_colour) is not valid: it must be 'red' or 'blue'"]
+    )
     shown = " ".join(project_of_it.runpytest_subprocess("--help").stdout.str().split())
     assert "scf_async_colour (string): the colour of functions (red or blue)" in shown
 

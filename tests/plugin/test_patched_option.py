@@ -108,7 +108,7 @@ def test_a_value_that_is_none(project: pytest.Pytester) -> None:
     project.makepyfile("def test_it(): pass")
     result = project.runpytest("-oscf_async_patched=maybe")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    sentence = "patched='maybe' (ini: scf_async_patched) is not valid: it is True or False"
+    sentence = "patched='maybe' (ini: scf_async_patched) is not valid: it must be True or False"
     result.stderr.fnmatch_lines([f"ERROR: {sentence}"])
 
 

@@ -121,21 +121,27 @@ def test_the_clock_starts_where_the_setting_says(project: pytest.Pytester, text:
     [
         (
             "real_timeout=soon",
-            "real_timeout='soon' ({}) is not valid: it is a number of seconds, more than 0 and * at most",
+            "real_timeout='soon' ({}) is not valid: it must be a number of seconds, more than 0 and * at most",
         ),
-        ("real_limit=-1", "real_limit=-1.0 ({}) is not valid: it is a number of seconds, more than 0*"),
-        ("compute_grace=nan", "compute_grace=nan ({}) is not valid: it is a number of seconds, more than 0*"),
-        ("memory=1.5", "memory='1.5' ({}) is not valid: it is a whole number, 1 or more"),
+        ("real_limit=-1", "real_limit=-1.0 ({}) is not valid: it must be a number of seconds, more than 0*"),
+        ("compute_grace=nan", "compute_grace=nan ({}) is not valid: it must be a number of seconds, more than 0*"),
+        ("memory=1.5", "memory='1.5' ({}) is not valid: it must be a whole number, 1 or more"),
         (
             "start=2026-01-01",
-            "start='2026-01-01' ({}) is not valid: it is a time with its zone, as in 2026-01-01T00:00:00+00:00",
+            "start='2026-01-01' ({}) is not valid: it must be a time with its zone, as in 2026-01-01T00:00:00+00:00",
         ),
-        ("start=now", "start='now' ({}) is not valid: it is a time with its zone, as in 2026-01-01T00:00:00+00:00"),
+        (
+            "start=now",
+            "start='now' ({}) is not valid: it must be a time with its zone, as in 2026-01-01T00:00:00+00:00",
+        ),
         (
             "graceful_return_status=DONE",
-            "graceful_return_status='DONE' ({}) is not valid: it is 'FINISHED' or 'ABORTED'",
+            "graceful_return_status='DONE' ({}) is not valid: it must be 'FINISHED' or 'ABORTED'",
         ),
-        ("terminate_without_trace=maybe", "terminate_without_trace='maybe' ({}) is not valid: it is True or False"),
+        (
+            "terminate_without_trace=maybe",
+            "terminate_without_trace='maybe' ({}) is not valid: it must be True or False",
+        ),
     ],
 )
 @pytest.mark.parametrize("where", ["ini", "command line"])
@@ -171,7 +177,7 @@ def test_what_the_fixture_gives_has_to_be_settings(project: pytest.Pytester) -> 
     )
     result = project.runpytest()
     result.assert_outcomes(errors=1)
-    sentence = "test_wrong.py::test_it: the fixture scf_settings gave a value of type dict; it returns *"
+    sentence = "test_wrong.py::test_it: the fixture scf_settings returned a value of type dict; it must return *"
     result.stdout.fnmatch_lines([sentence])
 
 

@@ -125,8 +125,8 @@ def test_where_it_is_refused_they_are_free_running_and_the_warning_and_a_line_sa
     result.assert_outcomes(passed=1)
     (reported,) = lines(result, "seen: ")
     assert reported == (
-        f"seen: programs cannot be traced on this machine ({why}): its instances are free-running, they see real time, "
-        "and what they wait for takes as long as it takes"
+        f"seen: programs cannot be traced on this machine ({why}): its instances are free-running: they see real time, "
+        "and their waits take as long as they take"
     )
     assert lines(result, "scf-async: programs see") == [
         f"scf-async: programs see real time, as they cannot be traced ({why})"

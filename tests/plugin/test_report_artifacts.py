@@ -152,4 +152,6 @@ def test_what_is_no_directory_ends_the_session_at_once(project: pytest.Pytester,
     project.makepyfile(test_it="def test_it(): pass")
     result = project.runpytest(f"--scf-async-artifacts={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*scf_async_artifacts='{given}' (command line) is not valid: it is the path of a *"])
+    result.stderr.fnmatch_lines(
+        [f"*scf_async_artifacts='{given}' (command line) is not valid: it must be the path of a *"]
+    )

@@ -101,7 +101,7 @@ def test_of_a_long_log_the_beginning_and_the_end_are_shown(project: pytest.Pytes
     timeline = result.outlines[begin + 1 : end]
     assert len(timeline) == 24
     assert timeline[0].endswith("status    RUNNING: accepted")
-    assert len([line for line in timeline if line.endswith(" lines of the log left out")]) == 1
+    assert len([line for line in timeline if line.endswith(" log lines left out")]) == 1
     assert any(line.endswith("status    FINISHED (200): returned") for line in timeline)
     assert timeline[-1].startswith("+0 s  log       Report RequestId:")
 

@@ -246,7 +246,7 @@ def test_a_sweep_is_told_what_the_test_is_told_that_makes_it(project: pytest.Pyt
     [
         (
             "settings={'timeout': 5}",
-            "scf_runtime_factory: settings is a value of type dict; it takes ScfSettings(...)",
+            "scf_runtime_factory: settings is of type dict; it must be ScfSettings(...)",
         ),
         (
             "start=datetime(2026, 1, 1)",

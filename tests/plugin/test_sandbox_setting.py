@@ -84,8 +84,8 @@ def test_without_namespaces_there_is_a_line_and_one_warning_with_the_users_line(
     assert line.startswith(f"scf-async: instances have no mount namespace ({WHY}): each has a TMPDIR of its own, and ")
     assert line.endswith(" a literal /tmp/… is the machine's")
     result.stdout.fnmatch_lines(
-        f"*ScfAsyncWarning: {refused.path}/handlers/literal.py:5 uses '{LITERAL}', which is the machine's "
-        f"and not the instance's own: it has no mount namespace ({WHY}), and its /tmp is where TMPDIR says, /*"
+        f"*ScfAsyncWarning: {refused.path}/handlers/literal.py:5 uses '{LITERAL}', which belongs to the machine and "
+        f"not to the instance: it has no mount namespace ({WHY}), and its own /tmp is in TMPDIR, /*"
     )
 
 
@@ -133,7 +133,7 @@ def test_namespaces_that_cannot_be_had_are_an_error_that_says_why(refused: pytes
     result = run_forked(refused, "--scf-async-sandbox=namespaces")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        "E *ScfUsageError: sandbox='namespaces' (command line: --scf-async-sandbox) cannot be had on this machine: "
+        "E *ScfUsageError: sandbox='namespaces' (command line: --scf-async-sandbox) is not available on this machine: "
         f"{WHY}; sandbox='auto' and 'none' give each instance a TMPDIR of its own instead"
     )
     assert "pytest_scf_async/" not in result.stdout.str()

@@ -53,7 +53,7 @@ def test_it_is_reported_with_its_stack(project: pytest.Pytester) -> None:
     result.assert_outcomes(passed=1)
     result.stdout.re_match_lines(
         [
-            "the process that stands beside the program of export failed, .* bug of pytest-scf-async; it wrote:",
+            "the supervisor of the program of export failed, .* bug of pytest-scf-async; it wrote:",
             r".*File .*fault\.py.*, line 4, in fails",
             "IndexError: list index out of range",
         ]

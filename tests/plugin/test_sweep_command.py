@@ -268,7 +268,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--ignore", "/tmp/a"], "ignore=*: '/tmp/a' is an absolute path, *"),
         (["--ignore", "*"], "sweep: nothing that function 'loses' does is compared: all that it leaves is left out, *"),
         (["--compares-nothing"], "sweep: compares_nothing=True, and something that *: mark, row; leave *"),
-        (["--limit", "0"], "limit=0 is not valid: it is a whole number of runs and resumes, 1 or more"),
+        (["--limit", "0"], "limit=0 is not valid: it must be a whole number of runs and resumes, 1 or more"),
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),

@@ -208,7 +208,7 @@ def test_a_daemon_is_to_run_in_the_foreground(
         ),
         (
             ["sweep", "--done-code=300", "--", "bash", "-c", "exit 1", "{path}"],
-            "done=[300] is not valid: it is a function that gets an event, or exit codes of a job, from 0 to 255",
+            "done=[300] is not valid: it must be a function that gets an event, or exit codes of a job, from 0 to 255",
         ),
         (
             [

@@ -124,7 +124,7 @@ def test_a_key_that_no_sweep_has_is_a_usage_error(sweeps: pytest.Pytester, worke
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stdout.fnmatch_lines(
         [
-            "ERROR: no sweep of this session has the run --scf-async-replay='forced@loses.py:8#2'",
+            "ERROR: no sweep in this session has the run --scf-async-replay='forced@loses.py:8#2'",
             "test_it.py::test_it: sweep: function 'loses' has no run 'forced@loses.py:8#2': *; did you mean '*'?",
         ]
     )
@@ -164,7 +164,9 @@ def test_an_empty_part_fails(sweeps: pytest.Pytester) -> None:
 def test_what_is_no_part_ends_the_session_at_once(sweeps: pytest.Pytester, given: str) -> None:
     result = sweeps.runpytest_inprocess(f"--scf-async-shard={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
-    result.stderr.fnmatch_lines([f"*--scf-async-shard='{given}' is not valid: it is one part of several, as in 2/5, *"])
+    result.stderr.fnmatch_lines(
+        [f"*--scf-async-shard='{given}' is not valid: it must be one part of several, as in 2/5, *"]
+    )
 
 
 # -- what failed the last time -----------------------------------------------------------------------------------------

@@ -40,7 +40,7 @@ def test_a_test_that_never_asks_what_was_found_fails(sweeps: pytest.Pytester, as
     )
     result = sweeps.runpytest_inprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["this test has made a sweep of loses and never asked what it found, so it *"])
+    result.stdout.fnmatch_lines(["this test made a sweep of loses and never looked at what it found, so it *"])
     assert result.stdout.str().count("made a sweep") == 2  # once more in the summary
 
 
@@ -75,7 +75,7 @@ def test_of_several_sweeps_those_are_named_of_which_nobody_asked(sweeps: pytest.
     )
     result = sweeps.runpytest_inprocess()
     result.assert_outcomes(passed=1, errors=1)
-    result.stdout.fnmatch_lines(["this test has made a sweep of test_it and never asked *"])
+    result.stdout.fnmatch_lines(["this test made a sweep of test_it and never looked at *"])
 
 
 def test_a_test_that_fails_anyway_has_one_failure(sweeps: pytest.Pytester) -> None:
@@ -349,10 +349,13 @@ def test_a_conftest_of_other_tests_is_not_asked(project: pytest.Pytester) -> Non
     ("given", "sentence"),
     [
         ("{'store': 1}", "*ScfUsageError: pytest_scf_async_sweep_effects: the effects 'store' are given twice"),
-        ("{1: 1}", "*ScfUsageError: pytest_scf_async_sweep_effects: the effects 1 are no valid name: it is a text"),
+        (
+            "{1: 1}",
+            ("*ScfUsageError: pytest_scf_async_sweep_effects: the effects 1 are not a valid name: it must be a str"),
+        ),
         (
             "[1]",
-            "*ScfUsageError: an implementation of pytest_scf_async_sweep_effects gave [[]1[]]: it gives *",
+            "*ScfUsageError: an implementation of pytest_scf_async_sweep_effects returned [[]1[]]: it must return *",
         ),
     ],
 )

@@ -512,7 +512,7 @@ RUNTIMES: dict[str, Runtime] = {
     ),
     "image, Node.js": Runtime(
         lambda fixture, row: fixture("deploy_image")(_SERVER_IN_NODE, command=["node", "app.py"], **row.options),
-        native=frozenset({"handler", "default"}),  # Node.js catches it, whether the program listens or not
+        native=frozenset({"handler", "default"}),  # Node.js catches it, with or without a handler in the program
         marks=(pytest.mark.nodejs,),
     ),
     "image, free-running": Runtime(

@@ -78,7 +78,9 @@ def test_faulthandler_names_the_line_of_a_crash(deploy) -> None:
     source = "import faulthandler\nfaulthandler.enable()\n" + CRASHES.lstrip()
     text = refusal_of(assert_finished, deploy(source).invoke_async().wait())
 
-    assert "likely cause: code in C crashed at index.py:6, and the process was killed by SIGSEGV (signal 11): " in text
+    assert (
+        "likely cause: C code called at index.py:6 crashed, and the process was killed by SIGSEGV (signal 11): " in text
+    )
     assert "what to do" not in text
     assert "line 6 in main_handler" in text
     assert "pytest_scf_async" not in text
@@ -90,7 +92,9 @@ SLEEPS = "import time\n\ndef main_handler(event, context):\n    time.sleep(3600)
 def test_a_sync_function_that_needs_more_time_becomes_an_async_one(deploy) -> None:
     with pytest.raises(HandlerError, match=r"set timeout= \(at most 900 s for a sync function\); for longer work, "):
         deploy(SLEEPS, async_run=False).run()
-    with pytest.raises(HandlerError, match=r"remove async_run=False \(an async function has up to 86,400 s\), or have"):
+    with pytest.raises(
+        HandlerError, match=r"remove async_run=False \(an async function may run for up to 86,400 s\), or make"
+    ):
         deploy(SLEEPS, async_run=False, timeout=900).run()
 
     deploy(SLEEPS).run()
@@ -122,9 +126,9 @@ def stopped(deploy, body: str, handler: str = "on_sigterm") -> AsyncEvent:
 @pytest.mark.parametrize(
     ("body", "handler", "advice"),
     [
-        ("raise RuntimeError", "on_sigterm", "do not raise in the handler of SIGTERM: set a flag there, check it in"),
-        ("pass", "on_sigterm", "set a flag in the handler of SIGTERM, check it in the work, and return when it is set"),
-        ("pass", "signal.SIG_IGN", "replace signal.SIG_IGN by a handler in the call of signal.signal for SIGTERM"),
+        ("raise RuntimeError", "on_sigterm", "do not raise in the SIGTERM handler: set a flag there, check it in"),
+        ("pass", "on_sigterm", "set a flag in the SIGTERM handler, check it in the work, and return when it is set"),
+        ("pass", "signal.SIG_IGN", "replace signal.SIG_IGN with a handler in the signal.signal call for SIGTERM"),
     ],
     ids=["raises", "goes on", "ignored"],
 )
@@ -184,10 +188,10 @@ def test_faulthandler_lets_the_handler_of_python_be_called(runtime, deploy, befo
     text = refusal_of(assert_signal_handled, stopped(REPLACES))
     assert (
         "likely cause: SIGTERM arrived 1.5 s after the start; code outside Python (faulthandler.register) had replaced "
-        "the handler that signal.signal had installed, and caught it\n" in text
+        "the handler installed with signal.signal, and caught it\n" in text
     )
     assert "what to do: call faulthandler.register for SIGTERM with chain=True, or before signal.signal" in text
-    assert "+0 s  signal    code outside Python replaces user code's handler of SIGTERM" in text
+    assert "+0 s  signal    code outside Python replaced user code's SIGTERM handler" in text
 
     source = REPLACES.replace(before, after)
     if "    stop = []\n    fault" in after:
@@ -211,11 +215,10 @@ def test_a_layer_has_its_modules_at_its_root(runtime, tmp_path: Path, deploy, pa
         return deploy(IMPORTS_ROWS, layers=[layer]).invoke_async().wait()
 
     text = refusal_of(assert_finished, deployed())
-    assert ": SCF unpacks a layer at /opt as it is, and Python looks for modules in /opt itself\n" in text
+    assert ": SCF unpacks a layer into /opt as it is, and Python looks for modules in /opt itself\n" in text
     if packed:
         below = re.search(
-            rf"what to do: pack {layer} anew, so that rows_of_export, which the layer has in (\S+)/, lies at its root",
-            text,
+            rf"what to do: repack {layer}, so that rows_of_export is at the root of the layer and not in (\S+)/: ", text
         )[1]
         with zipfile.ZipFile(layer) as archive:
             files = {name.removeprefix(f"{below}/"): archive.read(name) for name in archive.namelist()}
@@ -224,7 +227,7 @@ def test_a_layer_has_its_modules_at_its_root(runtime, tmp_path: Path, deploy, pa
             for name, content in files.items():
                 archive.writestr(name, content)
     else:
-        layer = Path(re.search(r"what to do: name (\S+) in layers=, so that rows_of_export, which ", text)[1])
+        layer = Path(re.search(r"what to do: name (\S+) in layers=, so that rows_of_export is at the root ", text)[1])
 
     assert_finished(deployed(), 3)
 
@@ -233,8 +236,8 @@ def test_a_payload_that_was_not_given_is_passed(deploy) -> None:
     function = deploy("def main_handler(event, context):\n    return event['rows']\n")
     text = refusal_of(assert_finished, function.invoke_async().wait())
     assert (
-        "what to do: pass a payload, where that is to have 'rows': the event was invoked without one, so the handler "
-        "gets {}; invoke_async({'rows': ...}), or payload= of the scf_function marker\n" in text
+        "what to do: if 'rows' should come from the payload, pass one: the event was invoked without a payload, so "
+        "the handler gets {}; use invoke_async({'rows': ...}), or payload= of the scf_function marker\n" in text
     )
 
     assert_finished(function.invoke_async({"rows": 5}).wait(), 5)
@@ -249,7 +252,7 @@ def test_an_event_is_not_awaited(deploy, call: str) -> None:
         await (event if call == "invoke_async" else getattr(event, call)())
 
     with pytest.raises(
-        ScfUsageError, match=r"was awaited: invoke_async\(\), wait\(\) and all others block; leave out `await`$"
+        ScfUsageError, match=r"was awaited: invoke_async\(\), wait\(\) and the other calls block; remove `await`$"
     ):
         asyncio.run(awaits())
 
@@ -309,9 +312,12 @@ def main_handler(event, context):
 
 def test_a_module_that_exits_checks_in_the_function(deploy) -> None:
     text = refusal_of(assert_finished, deploy(EXITS).invoke_async().wait())
-    assert "likely cause: the process ended by itself while the module was imported (exit code 1): the platform" in text
     assert (
-        "what to do: check in the function, and return or raise there: in an import, sys.exit() ends the process\n"
+        "likely cause: the process ended by itself while the module was being imported (exit code 1): the platform"
+        in text
+    )
+    assert (
+        "what to do: check this in the function, and return or raise there: sys.exit() in an import ends the process\n"
         in text
     )
 
@@ -326,7 +332,7 @@ def test_what_is_to_be_stopped_has_not_ended(deploy) -> None:
     function = deploy(STOPS.replace("BODY", "stop.append(signum)").replace("HANDLER", "on_sigterm"))
     with pytest.raises(
         ScfApiError,
-        match=r"\(it ended 100 s after its start: its function returned; call a gate before that, such as wait_for_l",
+        match=r"\(it ended 100 s after its start: its function returned; call a gate earlier, such as wait_for_l",
     ):
         function.invoke_async().wait().stop()
 
@@ -338,7 +344,9 @@ def test_that_it_has_failed_is_said_first(deploy) -> None:
     failed = function.invoke_async()
     for _ in range(2):  # before its first wait, and later
         with pytest.raises(
-            ScfApiError, match=r"\(it ended 0 s after its start: the function raised KeyError: 'rows'; pass a payload, "
+            ScfApiError,
+            match=r"\(it ended 0 s after its start: the function raised KeyError: 'rows'; if 'rows' should come from "
+            r"the payload, ",
         ):
             failed.stop()
     aborted = function.invoke_async()
@@ -362,8 +370,8 @@ def test_an_address_that_is_taken_is_freed_or_another_one_is_used(deploy) -> Non
         port = server.getsockname()[1]
         text = refusal_of(assert_finished, function.invoke_async(port).wait())
         assert "likely cause: the function raised OSError: [Errno 98] Address already in use" in text
-        assert "what to do: end what listens at that address already (another server of the function or of the" in text
-        assert "or listen on another port: 0 is one that is free\n" in text
+        assert "what to do: stop what already listens at that address (another server of the function or of the" in text
+        assert "or listen on another port: port 0 picks a free one\n" in text
 
         assert_finished(function.invoke_async(0).wait(), "served")
     assert_finished(function.invoke_async(port).wait(), "served")
@@ -380,7 +388,7 @@ servers = [socket.create_server(("0.0.0.0", 9000)) for _ in range(2)]
 )
 def test_of_a_program_that_says_so_in_any_language(deploy_traced, command: tuple[str, ...]) -> None:
     event = deploy_traced(BINDS_TWICE, command=command).invoke_async().wait()
-    assert "what to do: end what listens at that address already" in refusal_of(assert_finished, event)
+    assert "what to do: stop what already listens at that address" in refusal_of(assert_finished, event)
 
 
 POOLED = """
@@ -408,9 +416,9 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
         event.stop(within=12)
     text = str(caught.value)
     assert re.search(
-        r"likely cause: the handler of SIGTERM returned, and the work went on, at last in "
+        r"likely cause: the SIGTERM handler returned, and the work carried on, last of all in "
         r"concurrent\.futures\._base\.__exit__ at index\.py:9\n"
-        r"what to do: leave the pool with shutdown\(cancel_futures=True\), and have its tasks read the flag: ",
+        r"what to do: end the pool with shutdown\(cancel_futures=True\), and have its tasks check the flag: ",
         text,
     ), text
 
@@ -425,7 +433,7 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
 def test_a_key_that_the_payload_has_by_another_name_is_passed(deploy) -> None:
     function = deploy("def main_handler(event, context):\n    return event['parts']\n")
     text = refusal_of(assert_finished, function.invoke_async({"part": 2}).wait())
-    assert "what to do: pass 'parts' in the payload, if the handler reads it there: the payload has 'part'\n" in text
+    assert "what to do: if the handler reads 'parts' from the payload, pass it there: the payload has 'part'\n" in text
     assert "the payload has" not in refusal_of(assert_finished, function.invoke_async({"rows": 2}).wait())
 
     assert_finished(function.invoke_async({"parts": 2}).wait(), 2)
@@ -446,7 +454,7 @@ def test_the_event_of_a_runtime_that_a_fixture_returns_runs_before_that_is_close
 def test_an_event_is_terminated_before_it_has_ended(deploy, runtime) -> None:
     function = deploy("import time\ndef main_handler(event, context):\n    time.sleep(9)\n")
     text = refusal_of(assert_terminated, function.invoke_async().wait())
-    assert "; terminate() without it forces the end of an event that still runs, so before wait() (ABORTED, no" in text
+    assert "; terminate() without it forces the end (ABORTED, no" in text
 
     event = function.invoke_async()
     runtime.clock.advance(1)
@@ -488,8 +496,8 @@ def test_a_pool_of_simulated_processes_is_left_without_its_tasks(runtime, deploy
     with pytest.raises(AssertionError) as caught:
         event.stop(within=31)
     text = str(caught.value)
-    assert "likely cause: the handler of SIGTERM returned, and the work went on\n" in text
-    assert "; leave a pool of processes with shutdown(cancel_futures=True): its end waits for all its tasks\n" in text
+    assert "likely cause: the SIGTERM handler returned, and the work carried on\n" in text
+    assert "; end a process pool with shutdown(cancel_futures=True): it waits for all its tasks otherwise\n" in text
 
     followed = source.replace("END", ENDS_OF_POOLS[end])
     event = deploy(followed, children="simulated").invoke_async().wait_until_listening()
@@ -524,14 +532,13 @@ def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -
     event = deploy(CROSSWISE.replace("ORDER", "(other, one)"), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert (
-        "likely cause: it waited in await Lock.acquire at index.py:7 in here (held by there at index.py:7) and await "
-        "Lock.acquire at index.py:7 in there (held by here at index.py:7), which nothing ended, until its timeout of 60"
-        in text
+        "likely cause: it was stuck in await Lock.acquire at index.py:7 in here (held by there at index.py:7) and "
+        "await Lock.acquire at index.py:7 in there (held by here at index.py:7) until the 60 s timeout" in text
     )
     assert (
         "what to do: have the thread or task that holds this lock release it (`with lock:`, `async with lock:`)" in text
     )
-    assert ": acquire several locks in the same order everywhere\n" in text
+    assert ", and acquire several locks in the same order everywhere\n" in text
 
     assert_finished(deploy(CROSSWISE.replace("ORDER", "(one, other)"), timeout=60).invoke_async().wait(), ["both"] * 2)
 
@@ -611,7 +618,7 @@ HELD = {
     ),
     "lock = asyncio.Semaphore(3); held = [asyncio.create_task(takes(lock), name=f'n{n}') for n in range(5)]; "
     "[await lock.acquire() for _ in range(3)]; await asyncio.gather(*held)": (
-        "it waited in await Semaphore.acquire at index.py:5 in n0 (no task is in an `async with` of it) and await "
+        "it was stuck in await Semaphore.acquire at index.py:5 in n0 (no task is in an `async with` of it) and await "
         "Semaphore.acquire at index.py:5 in n1 (no task is in an `async with` of it) and 3 more"
     ),
     "lock = asyncio.Semaphore(3); [asyncio.create_task(forks(lock), name=f'n{n}') for n in range(3)]; "
@@ -629,4 +636,4 @@ HELD = {
 @pytest.mark.parametrize("body", HELD)
 def test_who_has_the_lock_that_a_task_waits_for_is_named_with_its_place(deploy, body: str) -> None:
     event = deploy(HOLDERS.replace("BODY", body), timeout=60).invoke_async().wait()
-    assert f"{HELD[body]}, which nothing ended, until its timeout of 60 s" in refusal_of(assert_finished, event)
+    assert f"{HELD[body]} until the 60 s timeout" in refusal_of(assert_finished, event)

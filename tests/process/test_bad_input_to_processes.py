@@ -16,7 +16,7 @@ from pytest_scf_async.errors import CannotEndError, HandlerError, ScfApiError, S
 pytestmark = pytest.mark.once
 
 WORKS = "def main_handler(event, context): return event"
-FORMS = 'it takes "path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler"'
+FORMS = 'it must be "path/to/file.py:main_handler", a code directory or a zip with handler="index.main_handler"'
 
 
 def at_top_level(event, context):
@@ -53,7 +53,7 @@ def test_a_path_without_a_function_says_so(runtime, tmp_path):
     text = refusal_of(runtime.deploy, f"{tmp_path}/index.py")
 
     meant = f"(did you mean '{tmp_path}/index.py:main_handler'?)"
-    assert text.startswith(f"code is '{tmp_path}/index.py', which names no function {meant}; it takes ")
+    assert text.startswith(f"code is '{tmp_path}/index.py', which names no function {meant}; it must be ")
 
 
 @pytest.mark.parametrize(
@@ -76,7 +76,7 @@ def test_what_is_no_name_of_a_function_is_named(runtime, tmp_path, function):
 
     text = refusal_of(runtime.deploy, f"{tmp_path}/index.py:{function}")
 
-    assert f"{function!r} is no name of a function" in text
+    assert f"{function!r} is not the name of a function" in text
     assert FORMS in text
 
 
@@ -87,7 +87,7 @@ def test_a_file_that_is_no_python_file_is_named(runtime, tmp_path, name):
 
     text = refusal_of(runtime.deploy, f"{tmp_path}/{name}:main_handler")
 
-    assert f"{tmp_path}/{name} is no Python file" in text
+    assert f"{tmp_path}/{name} is not a Python file" in text
 
 
 @pytest.mark.parametrize("handler", ["index", "", ".main_handler", "index."])
@@ -110,7 +110,7 @@ def test_a_handler_with_a_python_file_is_refused(runtime, tmp_path):
 def test_code_of_another_type_is_named_with_its_type(runtime, code):
     text = refusal_of(runtime.deploy, code)
 
-    assert text.startswith(f"code is {code!r} of type {type(code).__name__}; it takes ")
+    assert text.startswith(f"code is {code!r} of type {type(code).__name__}; it must be ")
 
 
 def test_a_function_that_is_defined_inside_a_test_is_refused(runtime):
@@ -156,7 +156,7 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"timeout": math.nan}, "timeout=nan (deploy(...)) is not valid"),
         ({"timeout": 901, "async_run": False}, "timeout=901 (deploy(...)) is not valid: the timeout of a sync"),
         ({"init_timeout": 2}, "init_timeout=2 (deploy(...)) is not valid"),
-        ({"memory": 100}, "memory=100 (deploy(...)) is not valid: it is None, 64, or 128 to 3072"),
+        ({"memory": 100}, "memory=100 (deploy(...)) is not valid: it must be None, 64, or 128 to 3072"),
         ({"environment": {"1X": "v"}}, "the environment variable '1X' (deploy(...)) is not valid"),
         ({"environment": {"SCF_X": "v"}}, "the environment variable 'SCF_X' (deploy(...)) is not valid: the platform"),
         ({"environment": {"QCLOUD_X": "v"}}, "reserves names that start with QCLOUD_"),
@@ -172,7 +172,7 @@ def test_a_zip_that_reaches_outside_is_refused(runtime, tmp_path):
         ({"runtime": "Java8"}, "runtime='Java8' (deploy(...)) is not valid: its code cannot be run here"),
         ({"runtime": "CustomImage"}, "an image is deployed with deploy_image(command=[...])"),
         ({"max_instances": 0}, "max_instances=0 (deploy(...)) is not valid"),
-        ({"async_run": 1}, "async_run=1 (deploy(...)) is not valid: it is True or False"),
+        ({"async_run": 1}, "async_run=1 (deploy(...)) is not valid: it must be True or False"),
     ],
 )  # fmt: skip
 def test_a_wrong_configuration_names_the_value_its_source_and_what_is_valid(deploy, options, said):
@@ -191,12 +191,12 @@ def test_a_name_that_is_taken_is_refused(deploy):
 @pytest.mark.parametrize(
     ("payload", "said"),
     [
-        (slice(1), "payload=slice(None, 1, None) is a slice; it has to be what json.dumps can write"),
-        ({"rows": [1, {2}]}, 'payload["rows"][1]={2} is a set; it has to be what'),
-        ({"data": b"x"}, "payload[\"data\"]=b'x' is a bytes; it has to be what"),
+        (slice(1), "payload=slice(None, 1, None) is a slice; it must be a value that json.dumps can write"),
+        ({"rows": [1, {2}]}, 'payload["rows"][1]={2} is a set; it must be a value that'),
+        ({"data": b"x"}, "payload[\"data\"]=b'x' is a bytes; it must be a value that"),
         ({1: 2}, "payload has the key 1, which is an int; the keys of a JSON object are str"),
-        ([math.inf], "payload[0] is inf, which JSON has no form for"),
-        ({"x": math.nan}, 'payload["x"] is nan, which JSON has no form for'),
+        ([math.inf], "payload[0] is inf, which JSON cannot express"),
+        ({"x": math.nan}, 'payload["x"] is nan, which JSON cannot express'),
         ("\ud800", "which is not valid Unicode"),
     ],
 )
@@ -296,7 +296,7 @@ def test_a_loop_that_only_asks_how_far_an_event_is_ends_with_an_error(deploy, ru
 
     for _ in range(1000):
         asks(runtime, event)
-    with pytest.raises(CannotEndError, match=r"was read 1,000 times .*or let a loop that polls advance the clock"):
+    with pytest.raises(CannotEndError, match=r"was read 1,000 times .*or have a polling loop advance the clock"):
         asks(runtime, event)
 
 

@@ -327,7 +327,7 @@ def main_handler(event, context):
     pid = event.instance.pid
     (child,) = procfs.descendants_of(pid)
     assert f"is parked in sleep(100) at index.py:10; the child process 'a-long-named-server' (pid {child}) is" in text
-    assert "a child process holds the clock as long as it lives" in text
+    assert "a child process holds the clock for as long as it lives" in text
     assert "deploy(..., background=('a-long-named-server',))" in text
     assert "scf_clock.advance(86400, past_held=True)" in text
     assert "terminate()" in text

@@ -241,13 +241,13 @@ def test_there_are_no_leases(deploy: Deploy, make_runtime: MakeRuntime, leases: 
 @pytest.mark.parametrize(
     ("rate", "sentence"),
     [
-        (0, r"running\(rate\) is 0; it takes a finite number above 0"),
-        (-1.5, r"running\(rate\) is -1.5; it takes a finite number above 0"),
-        (float("inf"), r"running\(rate\) is inf; it takes a finite number above 0"),
-        (float("nan"), r"running\(rate\) is nan; it takes a finite number above 0"),
-        (True, r"running\(rate\) is True of type bool; it takes simulated seconds per real second"),
-        ("60", r"running\(rate\) is '60' of type str; it takes simulated seconds per real second"),
-        (timedelta(seconds=1), r"running\(rate\) is .* of type timedelta; it takes"),
+        (0, r"running\(rate\) is 0; it must be a finite number above 0"),
+        (-1.5, r"running\(rate\) is -1.5; it must be a finite number above 0"),
+        (float("inf"), r"running\(rate\) is inf; it must be a finite number above 0"),
+        (float("nan"), r"running\(rate\) is nan; it must be a finite number above 0"),
+        (True, r"running\(rate\) is True of type bool; it must be simulated seconds per real second"),
+        ("60", r"running\(rate\) is '60' of type str; it must be simulated seconds per real second"),
+        (timedelta(seconds=1), r"running\(rate\) is .* of type timedelta; it must be"),
     ],
 )
 def test_rates_that_are_none(runtime: ScfRuntime, rate: Any, sentence: str) -> None:
@@ -258,7 +258,7 @@ def test_rates_that_are_none(runtime: ScfRuntime, rate: Any, sentence: str) -> N
 def test_time_flows_once(runtime: ScfRuntime, make_runtime: MakeRuntime) -> None:
     other = make_runtime()
     with runtime.clock.running(rate=60):
-        with pytest.raises(ScfUsageError, match=r"running\(rate=5\): time flows already, in running\(rate=60\)"):
+        with pytest.raises(ScfUsageError, match=r"running\(rate=5\): time already flows, in running\(rate=60\)"):
             runtime.clock.running(rate=5).__enter__()
         with other.clock.running(rate=1e-3):  # each runtime has its own clock
             assert eventually(lambda: runtime.clock.now >= START + seconds(1))

@@ -60,7 +60,7 @@ def test_without_it_computing_takes_no_time(deploy):
 
 def test_the_timeline_says_that_it_is_not_repeatable(deploy):
     event = deploy(COMPUTES.format("compute(0.1)"), compute_rate=2).invoke_async().wait()
-    assert "compute_rate=2: what it computes takes simulated time: not repeatable" in event.timeline
+    assert "compute_rate=2: computing takes simulated time: not repeatable" in event.timeline
 
 
 def test_computing_takes_its_processor_time_at_the_rate(deploy):
@@ -202,6 +202,6 @@ def test_a_setting_and_an_update_have_it_too(deploy, make_runtime):
 @pytest.mark.parametrize("value", [-1, True, "1", float("nan"), float("inf"), 1e9])
 def test_what_is_no_rate_is_refused(deploy, value):
     with pytest.raises(
-        ScfUsageError, match=r"compute_rate=.* \(deploy\(\.\.\.\)\) is not valid: it is a number of simulated"
+        ScfUsageError, match=r"compute_rate=.* \(deploy\(\.\.\.\)\) is not valid: it must be a number of simulated"
     ):
         deploy(FOR_EVER, compute_rate=value)

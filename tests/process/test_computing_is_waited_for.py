@@ -198,12 +198,12 @@ def test_a_graceful_termination_sends_its_signal_where_it_computes(computes) -> 
 
     event.terminate(grace_shutdown=True)
 
-    assert "has not settled within 0.3 real seconds (real_timeout): SIGTERM comes where it computes" in event.timeline
+    assert "has not settled within 0.3 real seconds (real_timeout): SIGTERM arrives while it computes" in event.timeline
     with pytest.raises(AssertionError) as caught:
         assert_finished(event)
     text = str(caught.value)
     assert "SIGTERM arrived" in text
-    assert "where it had computed for 0.3 real seconds (real_timeout) without a wait" in text
+    assert "when it had been computing for 0.3 real seconds (real_timeout) without a wait" in text
     assert_user_exit(event)
 
 
@@ -234,8 +234,8 @@ def test_its_own_timeout_comes_where_the_call_goes_past_that(computes, call: str
     with pytest.raises(AssertionError) as caught:
         assert_finished(event)
     text = str(caught.value)
-    assert "it computed for more than 0.3 real seconds (real_timeout) without a wait, while its timeout of 30 s" in text
-    assert "what to do: give it longer to come to a wait, by the setting real_timeout" in text
+    assert "it computed for more than 0.3 real seconds (real_timeout) without a wait, and the 30 s timeout" in text
+    assert "what to do: give it longer to reach a wait with the setting real_timeout" in text
 
 
 def test_where_time_may_pass_what_is_held_it_passes_what_computes(computes) -> None:

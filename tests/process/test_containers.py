@@ -253,8 +253,8 @@ def test_an_image_that_is_not_there(runtime, podman):
 
     text = str(raised.value)
     assert text.startswith(
-        "image='localhost/nothing:1' (deploy_image(...)) is not on this machine, and nothing is pulled: "
-        "podman build or podman pull it before the tests (podman says: "
+        "image='localhost/nothing:1' (deploy_image(...)) is not on this machine, and images are never pulled: run "
+        "podman build or podman pull before the tests (podman says: "
     )
 
 

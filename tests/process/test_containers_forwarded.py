@@ -119,7 +119,7 @@ def test_what_a_container_beside_the_network_of_its_instance_cannot_have(deploy)
         deploy("", ports=[6379]).invoke_async().wait()
 
     assert str(raised.value) == (
-        "ports=[6379] (deploy_image(...)) cannot be had for 'shop/export:1': only podman, run by root, with "
+        "ports=[6379] (deploy_image(...)) is not available for 'shop/export:1': only podman, run by root, with "
         'network="loopback", puts a container into the network of its instance'
     )
 
@@ -146,7 +146,8 @@ def test_without_an_engine(runtime, tmp_path, monkeypatch):
 @pytest.mark.parametrize("image", ["", "--privileged", "shop/export 1", 7])
 def test_what_is_no_name_of_an_image(runtime, docker, image):
     assert refused(runtime, image=image) == (
-        f'image={image!r} (deploy_image(...)) is not valid: it is the name of an image, as in image="shop/export:1"'
+        f"image={image!r} (deploy_image(...)) is not valid: it must be the name of an image, "
+        'as in image="shop/export:1"'
     )
 
 

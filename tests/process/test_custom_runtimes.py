@@ -43,7 +43,7 @@ CALLS = (
     ("POST", "invocation/response"),
     ("POST", "invocation/error"),
 )
-READY = "the program has to say when its init is over, with POST /runtime/init/ready"
+READY = "the program must report the end of its init with POST /runtime/init/ready"
 
 
 @pytest.fixture
@@ -171,14 +171,14 @@ def test_the_first_answer_counts_and_what_is_no_call_is_reported(bootstrap):
 def test_a_push_before_there_is_an_event_is_ignored(bootstrap):
     event = bootstrap("push response 1").invoke_async("push response 2").wait()
     assert event.result == 2
-    assert "was ignored: the program had not asked for an event (GET /runtime/invocation/next)" in event.timeline
+    assert "was ignored: the program had not requested an event (GET /runtime/invocation/next)" in event.timeline
 
 
 def test_a_bootstrap_that_never_says_ready_and_waits_for_an_event_nevertheless(bootstrap):
     """No answer is owed to it, so the clock goes on."""
     event = bootstrap("curl -s $api/invocation/next & sleep 9999", init_timeout=30).invoke_async("").wait()
     assert (event.status, event.status_code, seconds(event)) == ("FAILED", 450, 30)
-    assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)): {READY}"
+    assert likely_cause(event_of(event)) == f"init took longer than the init timeout of 30 s (deploy(...)); {READY}"
 
 
 def test_a_bootstrap_that_never_asks_for_its_event(bootstrap):
@@ -321,7 +321,7 @@ def test_an_update_that_is_refused_leaves_the_code_as_it_was(bootstrap, tmp_path
     for code, words in (
         (str(empty), f"code is {str(empty)!r}, the code of a custom runtime, and there is no {empty}/bootstrap"),
         ("nowhere", "code is 'nowhere', and there is no"),
-        (3, r"code is 3 of type int; it takes a code directory or a zip, as the runtime is 'CustomRuntime'"),
+        (3, r"code is 3 of type int; it must be a code directory or a zip, as the runtime is 'CustomRuntime'"),
     ):
         with pytest.raises(ScfUsageError, match=words):
             function.update(code)

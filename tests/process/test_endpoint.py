@@ -106,9 +106,12 @@ def test_request_ids_are_those_of_the_last_run(scf_settings: ScfSettings) -> Non
 @pytest.mark.parametrize(
     ("language", "message"),
     [
-        ("en-US", "Limit=0 is not valid: it is a whole number from 1 to 100."),
-        ("zh-CN", "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it is a whole number from 1 to 100.)"),
-        (None, "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it is a whole number from 1 to 100.)"),
+        ("en-US", "Limit=0 is not valid: it must be a whole number from 1 to 100."),
+        (
+            "zh-CN",
+            "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it must be a whole number from 1 to 100.)",
+        ),
+        (None, "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it must be a whole number from 1 to 100.)"),
     ],
 )
 def test_the_language_of_messages(scf_runtime: ScfRuntime, scf_client: Any, language: Any, message: str) -> None:
@@ -187,11 +190,11 @@ def test_credentials_of_a_role_expire(scf_runtime: ScfRuntime, scf_endpoint: Scf
 @pytest.mark.parametrize(
     ("credentials", "sentence"),
     [
-        ({"secret_id": ""}, "secret_id is no text, or an empty one"),
-        ({"secret_id": "a/b"}, "secret_id='a/b' has a '/'"),
-        ({"secret_key": 5}, "secret_key is no text"),
-        ({"token": ""}, "token is no text, or an empty one"),
-        ({"expires_at": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "give their token, too"),
+        ({"secret_id": ""}, "secret_id must be a non-empty string"),
+        ({"secret_id": "a/b"}, "secret_id='a/b' contains a '/'"),
+        ({"secret_key": 5}, "secret_key must be a non-empty string"),
+        ({"token": ""}, "token must be a non-empty string"),
+        ({"expires_at": datetime(2026, 1, 1, tzinfo=timezone.utc)}, "pass their token, too"),
     ],
 )
 def test_credentials_that_cannot_be(scf_endpoint: ScfEndpoint, credentials: dict[str, Any], sentence: str) -> None:
@@ -352,9 +355,9 @@ def test_a_delay_is_simulated_time(scf_runtime: ScfRuntime, scf_endpoint: ScfEnd
     ("declare", "sentence"),
     [
         (lambda endpoint: endpoint.fail("ListEvents", code="x"), "did you mean 'ListAsyncEvents'"),
-        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=""), "code is a code of the API"),
-        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="Too many"), "code is a code of the API"),
-        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=429), "code is a code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=""), "code must be an error code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code="Too many"), "code must be an error code of the API"),
+        (lambda endpoint: endpoint.fail("ListAsyncEvents", code=429), "code must be an error code of the API"),
         (lambda endpoint: endpoint.fail("ListAsyncEvents", code="InternalError", message=5), "message=5"),
         (lambda endpoint: endpoint.delay("ListAsyncEvents", -1), "delay"),
         (lambda endpoint: endpoint.drop("ListAsyncEvents", "answer"), "'request' or 'response'"),

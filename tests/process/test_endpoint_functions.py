@@ -374,7 +374,10 @@ def test_what_is_refused(export: Any, action: str, sent: dict[str, Any], code: s
         (
             "ListAsyncEvents",
             {"EndTimeInterval": {"Start": "2026-01-01 09:00:00", "End": "2026-01-01 08:00:00"}},
-            "EndTimeInterval='2026-01-01 01:00:00 UTC to 2026-01-01 00:00:00 UTC' is not valid: it begins at its end",
+            (
+                "EndTimeInterval='2026-01-01 01:00:00 UTC to 2026-01-01 00:00:00 UTC' is not valid: it begins at or "
+                "after its end"
+            ),
         ),
         (
             "CreateAlias",

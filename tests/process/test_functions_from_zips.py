@@ -148,8 +148,8 @@ def test_the_messages_have_the_platforms_names(runtime):
     with pytest.raises(ScfApiError) as refusal:
         runtime.create_function("export", INDEX, memory_size=100)
     assert str(refusal.value) == (
-        "InvalidParameterValue.MemorySize: MemorySize=100 is not valid: "
-        "it is None, 64, or 128 to 3072 in steps of 128 (MB)."
+        "InvalidParameterValue.MemorySize: MemorySize=100 is not valid: it must be None, 64, or 128 to 3072 in steps "
+        "of 128 (MB)."
     )
     with pytest.raises(ScfApiError) as refusal:
         runtime.create_function("export", INDEX, timeout=0)

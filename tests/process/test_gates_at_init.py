@@ -66,7 +66,7 @@ def test_a_warm_instance_has_no_init(deploy):
 def test_another_place_is_a_usage_error(deploy):
     event = deploy(SOURCE).invoke_async()
 
-    with pytest.raises(ScfUsageError, match=r"run_to\('the init'\) is not valid: it takes \"init\", "):
+    with pytest.raises(ScfUsageError, match=r"run_to\('the init'\) is not valid: it must be \"init\", "):
         event.run_to("the init")
 
 
@@ -84,5 +84,5 @@ def test_a_call_on_another_event_that_needs_time_names_the_gate(deploy):
     first, second = function.invoke_async(), function.invoke_async()
     first.run_to("init")
 
-    with pytest.raises(CannotEndError, match=rf"event {first.request_id} stands at run_to\('init'\)"):
+    with pytest.raises(CannotEndError, match=rf"event {first.request_id} is stopped at run_to\('init'\)"):
         second.wait()

@@ -8,6 +8,7 @@ import textwrap
 from datetime import timedelta
 
 import pytest
+from internals import shown_timeline
 from process_support import START, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
@@ -83,10 +84,10 @@ def test_where_it_stands_already_is_no_gate(deploy):
 def test_a_pass_that_is_over_is_a_usage_error(deploy):
     event = deploy(LOOP).invoke_async().run_to(at(LOOP, passes=3))
 
-    with pytest.raises(ScfUsageError, match=r"is past that: it has come there 3 times"):
+    with pytest.raises(ScfUsageError, match=r"is past that: it has been there 3 times"):
         event.run_to(at(LOOP, passes=2))
     event.settle()
-    with pytest.raises(ScfUsageError, match=r"is past that: it has come there 3 times"):
+    with pytest.raises(ScfUsageError, match=r"is past that: it has been there 3 times"):
         event.run_to(at(LOOP, passes=3))
 
     assert event.run_to(at(LOOP, passes=5)).doing == "gated"
@@ -266,7 +267,7 @@ def test_a_numbered_pass_of_an_event_that_has_started_is_a_usage_error_unless_it
     event = deploy(LOOP).invoke_async().settle()
 
     with pytest.raises(
-        ScfUsageError, match=r"has started, and nothing counted its passes of index.py:5 from its first"
+        ScfUsageError, match=r"has already started, and its passes of index.py:5 were not counted from its first"
     ):
         event.run_to(at(LOOP, passes=3))
     event.run_to("save")
@@ -603,13 +604,13 @@ def test_several_gates_at_once_of_several_events(deploy):
 
     first.run_to(at(LOOP, passes=2))
     assert (first.doing, second.doing) == ("gated", "parked")
-    with pytest.raises(ScfUsageError, match="is past that: it has come there once"):
+    with pytest.raises(ScfUsageError, match="is past that: it has been there once"):
         second.run_to(at(LOOP, passes=1))
     second.run_to(at(LOOP, passes=2))
 
     assert (first.doing, second.doing) == ("gated", "gated")
     assert user_lines(first) == user_lines(second) == ["row 0"]
-    with pytest.raises(CannotEndError, match=rf"event {first.request_id} stands at run_to\('index.py:5#2'\)"):
+    with pytest.raises(CannotEndError, match=rf"event {first.request_id} is stopped at run_to\('index.py:5#2'\)"):
         second.run_to(at(LOOP, passes=3))
 
 
@@ -629,7 +630,7 @@ def test_a_gate_that_is_never_reached_is_an_error_at_once_with_the_timeline(depl
 
     text = str(refusal.value)
     assert f"event {event.request_id} of index is FINISHED (200) and never reached run_to('index.py:5#6')" in text
-    assert text.endswith(f"---\n{event.timeline}")
+    assert text.endswith(f"---\n{shown_timeline(event)}")
     with pytest.raises(GateNotReachedError, match=re.escape("never reached run_to('save')")):
         event.run_to("save")
 
@@ -673,7 +674,7 @@ def test_another_event_may_run_while_one_stands_at_a_line_as_long_as_no_time_has
 
     second.settle()
     assert (first.doing, second.doing) == ("gated", "parked")
-    with pytest.raises(CannotEndError, match=r"stands at run_to\('index.py:5'\): call wait\(\), settle\(\)"):
+    with pytest.raises(CannotEndError, match=r"is stopped at run_to\('index.py:5'\): call wait\(\), settle\(\)"):
         second.wait()
 
     first.settle()

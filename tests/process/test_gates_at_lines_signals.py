@@ -138,14 +138,14 @@ def test_the_very_next_lines_are_seen_after_a_handler_has_raised(deploy, mark):
     function = deploy(RAISES)
     other = function.invoke_async().run_to("main_handler")
     event = function.invoke_async("late")
-    with pytest.raises(CannotEndError, match="stands at"):
+    with pytest.raises(CannotEndError, match="is stopped at"):
         event.run_to(at(RAISES, mark))  # counted from the first line on, and no time passes that could bring it
     other.terminate()
 
     event.run_to(at(RAISES, "loop")).terminate(grace_shutdown=True)
 
     assert user_lines(event)[0] == "stopped 0 1 None"
-    with pytest.raises(ScfUsageError, match="is past that: it has come there once"):
+    with pytest.raises(ScfUsageError, match="is past that: it has been there once"):
         event.run_to(at(RAISES, mark, passes=1))
     assert event.wait().status == "FINISHED"
 
@@ -269,7 +269,7 @@ def test_what_the_handler_calls_is_seen_from_its_first_line_on(deploy):
     event = deploy(source).invoke_async().run_to(at(source, "saved", passes=1)).run_to(at(source))
     event.terminate(grace_shutdown=True)
 
-    with pytest.raises(ScfUsageError, match="is past that: it has come there 2 times"):
+    with pytest.raises(ScfUsageError, match="is past that: it has been there 2 times"):
         event.run_to(at(source, "saved", passes=1))
     event.run_to(at(source, "saved", passes=3))
 

@@ -7,6 +7,7 @@ import signal
 from datetime import timedelta
 
 import pytest
+from internals import shown_timeline
 from process_support import START, short_log, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
@@ -180,7 +181,7 @@ def test_an_event_that_never_listens_is_an_error_at_once_with_the_timeline_and_w
         "user code never called signal.signal(signal.SIGTERM, ...) with a handler: call it in the main thread, "
         "at the top of the module or of the function\n--- timeline, in simulated "
     )
-    assert text.endswith(f"---\n{event.timeline}")
+    assert text.endswith(f"---\n{shown_timeline(event)}")
     with pytest.raises(GateNotReachedError, match=re.escape("wait_until_listening(signal.SIGINT)")):
         deploy(NOT_LISTENING).invoke_async().wait_until_listening(signal.SIGINT)
 
@@ -197,7 +198,7 @@ def test_a_thread_that_stands_behind_it_as_long_as_time_must_not_move(deploy):
     first, second = function.invoke_async(), function.invoke_async()
     first.wait_until_listening()
 
-    with pytest.raises(CannotEndError, match=rf"event {first.request_id} stands at wait_until_listening\(\)"):
+    with pytest.raises(CannotEndError, match=rf"event {first.request_id} is stopped at wait_until_listening\(\)"):
         second.wait()
 
     first.settle()
@@ -228,7 +229,7 @@ def test_what_is_no_signal_is_a_usage_error(deploy, signum):
     event = deploy(LISTENS).invoke_async()
 
     with pytest.raises(
-        ScfUsageError, match=r"signum=.* is not valid: it is the number of a signal, such as signal.SIG"
+        ScfUsageError, match=r"signum=.* is not valid: it must be the number of a signal, such as signal.SIG"
     ):
         event.wait_until_listening(signum)
     assert event.doing == "pending"

@@ -7,6 +7,7 @@ import re
 from datetime import timedelta
 
 import pytest
+from internals import shown_timeline
 from process_support import RECEIVED, START, assert_end, assert_reclaimed_for_good, short_log, user_lines
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfUsageError
@@ -76,7 +77,7 @@ def test_nothing_runs_between_the_line_and_what_the_test_does_next(deploy, tmp_p
 
 
 REAL_WAITS = {
-    "a sleep of code in C": "libc.usleep(number % 7 * 300)",
+    "a real-time sleep in C code": "libc.usleep(number % 7 * 300)",
     "a pipe of its own": "os.write(ends[1], b'x'), os.read(ends[0], 1)",
     "a child": "subprocess.run(['true'])",
     "a connection": "ours.sendall(b'x'), ours.recv(1)",
@@ -254,7 +255,9 @@ def test_a_line_of_a_child_or_of_a_file_object_is_met_at_the_next_settling(deplo
     event.wait_for_log("marker")
 
     assert event.doing == "parked"
-    assert "stands later than wait_for_log('marker'): not print() nor os.write() has written the line" in event.timeline
+    assert (
+        "stopped later than wait_for_log('marker'): the line was not written by print() or os.write()" in event.timeline
+    )
     assert runtime.clock.now == START
     assert event.wait().status == "FINISHED"
 
@@ -267,7 +270,7 @@ def test_a_gate_that_is_never_reached_is_an_error_with_the_timeline(deploy):
 
     text = str(refusal.value)
     assert f"event {event.request_id} of index is FINISHED (200) and never reached wait_for_log('row 7')" in text
-    assert text.endswith(f"---\n{event.timeline}")
+    assert text.endswith(f"---\n{shown_timeline(event)}")
     assert "row 4" in text
 
 
@@ -284,11 +287,11 @@ def test_a_gate_of_an_event_that_fails_on_the_way_is_an_error_with_the_stack(dep
 @pytest.mark.parametrize(
     ("pattern", "count", "why"),
     [
-        ("row", 9, "5 lines have it"),
-        ("row 4", 2, "1 line has it"),
-        ("rows 4", 1, "no line has it (a str is searched for literally); the closest are 'row 0', 'row 1', 'row 4'"),
-        (re.compile("^column"), 1, "no line has it"),
-        (r"row \d", 1, r"a str is searched for literally: pass re.compile('row \\d'), which matches 'row 0'"),
+        ("row", 9, "5 lines contain it"),
+        ("row 4", 2, "1 line contains it"),
+        ("rows 4", 1, "no line contains it (a str is matched literally); the closest are 'row 0', 'row 1', 'row 4'"),
+        (re.compile("^column"), 1, "no line contains it"),
+        (r"row \d", 1, r"a str is matched literally: pass re.compile('row \\d'), which matches 'row 0'"),
     ],
 )
 def test_why_a_gate_of_the_log_is_never_reached(deploy, pattern, count, why):
@@ -311,7 +314,7 @@ def test_a_gate_on_an_event_that_has_ended_is_an_error_at_once(deploy):
 def test_a_count_that_is_none_is_a_usage_error(deploy, count):
     event = deploy(SLEEPER).invoke_async()
 
-    with pytest.raises(ScfUsageError, match=re.escape(f"count={count!r} is not valid: it is a whole number")):
+    with pytest.raises(ScfUsageError, match=re.escape(f"count={count!r} is not valid: it must be a whole number")):
         event.wait_for_log("row", count=count)
 
 
@@ -319,7 +322,7 @@ def test_a_count_that_is_none_is_a_usage_error(deploy, count):
 def test_a_pattern_that_is_no_text_is_a_usage_error(deploy, pattern):
     event = deploy(SLEEPER).invoke_async()
 
-    with pytest.raises(ScfUsageError, match="is not valid: it is a str or a compiled pattern for str"):
+    with pytest.raises(ScfUsageError, match="is not valid: it must be a str or a compiled pattern for str"):
         event.wait_for_log(pattern)
 
 
@@ -343,7 +346,7 @@ def test_a_call_on_another_event_that_needs_time_names_the_closed_gate(deploy, r
         second.wait()
 
     assert str(refusal.value) == (
-        f"wait() on event {second.request_id} needs simulated time to pass, but event {first.request_id} stands at "
+        f"wait() on event {second.request_id} needs simulated time to pass, but event {first.request_id} is stopped at "
         "wait_for_log('row 0'): call wait(), settle() or another gate call on that event first, or terminate it"
     )
     assert runtime.clock.now == START

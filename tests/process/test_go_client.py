@@ -300,7 +300,7 @@ def test_a_result_that_is_not_json_is_reported_as_such(talk, program, text):
 
 def test_bytes_that_are_no_text_are_no_json(talk, program):
     answer = asked(talk, do="bytes")
-    assert answer == messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are no UTF-8")
+    assert answer == messages.Result("RESULT_NOT_JSON", trace="the result is not JSON: its bytes are not UTF-8")
 
 
 def test_a_program_without_invoke_says_so(talk, start):

@@ -183,10 +183,8 @@ def test_a_program_that_ends_before_it_listens(runtime):
     event = function.invoke_async({"do": "pid"}).wait()
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert_reclaimed_for_good(event, "process exited")
-    never = (
-        "that ends once the program has called cloudfunction.Start(handler), which func main does last: the platform"
-    )
-    with pytest.raises(AssertionError, match=rf"ended by itself in its init \(exit code \d\); {re.escape(never)}"):
+    never = "init ends when the program calls cloudfunction.Start(handler), the last step of func main: the platform"
+    with pytest.raises(AssertionError, match=rf"ended by itself during init \(exit code \d\); {re.escape(never)}"):
         assert_finished(event)
 
 
@@ -197,9 +195,7 @@ def test_a_program_that_never_listens(runtime):
     assert event.duration == timedelta(seconds=3)
     assert user_lines(event) == ["beginning"]
     assert_reclaimed_for_good(event, "init timed out")
-    with pytest.raises(
-        AssertionError, match=r"timeout of 3 s .*: that ends once the program has called cloudfunction\."
-    ):
+    with pytest.raises(AssertionError, match=r"timeout of 3 s .*; init ends when the program calls cloudfunction\."):
         assert_finished(event)
 
 
@@ -213,7 +209,7 @@ def test_a_result_over_six_megabytes(function):
 
 @pytest.mark.parametrize(
     ("payload", "why"),
-    [({"do": "raw", "text": "{x"}, "'{x'"), ({"do": "raw", "text": "NaN"}, "NaN"), ({"do": "bytes"}, "no UTF-8")],
+    [({"do": "raw", "text": "{x"}, "'{x'"), ({"do": "raw", "text": "NaN"}, "NaN"), ({"do": "bytes"}, "not UTF-8")],
 )
 def test_a_result_that_is_no_json(function, payload, why):
     event = function.invoke_async(payload).wait()
@@ -258,9 +254,7 @@ def test_a_graceful_termination_that_nothing_listens_to(function):
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert words(event) == cold("working", RECEIVED, "ERROR 439")
     assert "SIGTERM" in event.timeline
-    with pytest.raises(
-        AssertionError, match="nothing in the program listened to SIGTERM, which ended it: the platform"
-    ):
+    with pytest.raises(AssertionError, match="nothing in the program handled SIGTERM, which ended it: the platform"):
         assert_finished(event)
 
 
@@ -489,14 +483,14 @@ def test_what_cannot_be_known_of_a_program_says_what_to_use_instead(function):
     with pytest.raises(ScfUsageError) as caught:
         event.wait_until_listening()
     assert str(caught.value) == (
-        f"wait_until_listening(): event {event.request_id} runs in a Go program, of which that cannot be "
-        "known; have the program write a line once it listens, and use wait_for_log()"
+        f"wait_until_listening(): event {event.request_id} runs in a Go program, where that cannot be known; "
+        "have the program write a line once its handler is installed, and use wait_for_log()"
     )
     with pytest.raises(ScfUsageError) as caught:
         event.run_to("main.go:42")
     assert str(caught.value) == (
-        f"run_to('main.go:42'): event {event.request_id} runs in a Go program, of which that cannot "
-        "be known; use run_to('init'), or wait_for_log() on a line that it writes there"
+        f"run_to('main.go:42'): event {event.request_id} runs in a Go program, where that cannot be known; "
+        "use run_to('init'), or wait_for_log() on a line that it writes there"
     )
     event.terminate()
 

@@ -105,7 +105,7 @@ GARBAGE = {
     "a length that nothing has": (b"\xff" * 64).hex(),
     "a short PARKED": frame(FromInstance.PARKED, b"x"),
     "no JSON": frame(FromInstance.NOTE, b"\xff\xfe"),
-    "JSON that is no object": frame(FromInstance.NOTE, b"[1]"),
+    "JSON that is not an object": frame(FromInstance.NOTE, b"[1]"),
     "a RESULT without its words": frame(FromInstance.RESULT, b"{}"),
     "a RESULT of no fact": frame(FromInstance.RESULT, json.dumps({"fact": "NO_SUCH_FACT", "rss": 1}).encode()),
     "an INIT_DONE of no fact": frame(FromInstance.INIT_DONE, json.dumps({"fact": "NO_SUCH_FACT", "rss": 1}).encode()),
@@ -124,7 +124,7 @@ def test_garbage_on_the_channel_is_reported_with_the_instances_name(deploy, runt
         event.wait()
 
     assert re.match(
-        r"instance \d+ \(pid \d+\) of scribbler sent what is no message \(.+\) and was ended", str(caught.value)
+        r"instance \d+ \(pid \d+\) of scribbler sent an invalid message \(.+\) and was ended", str(caught.value)
     )
     assert event.status == "FAILED"
     another = deploy("def main_handler(event, context): return 1")

@@ -79,7 +79,7 @@ def test_without_it_the_subscription_holds_the_clock_and_the_error_proposes_it(
 
     assert f"thread 'listener' is in recv() on a connection to {address}, most" in str(caught.value)
     assert (
-        f"What to do: {address} has not answered: have it answer; deploy(..., idle_ok=['{address}']) lets simulated "
+        f"What to do: {address} has not answered: make it answer; deploy(..., idle_ok=['{address}']) lets simulated "
         "time pass while the connection is silent; "
     ) in str(caught.value)
 
@@ -310,7 +310,7 @@ def main_handler(event, context):
     event.wait()
 
     assert (event.status_code, event.duration) == (433, timedelta(seconds=60))
-    with pytest.raises(HandlerError, match=rf"it waited in recv on a connection to {address} at index\.py:12, which"):
+    with pytest.raises(HandlerError, match=rf"it was stuck in recv on a connection to {address} at index\.py:12 until"):
         event.result  # noqa: B018
 
 
@@ -388,7 +388,7 @@ NO_ADDRESSES: list[object] = [
 @pytest.mark.parametrize("value", NO_ADDRESSES)
 def test_what_is_no_address_is_refused(deploy, value: object) -> None:
     with pytest.raises(
-        ScfUsageError, match=r"idle_ok=.* \(deploy\(...\)\) is not valid: it is a sequence of addresses"
+        ScfUsageError, match=r"idle_ok=.* \(deploy\(...\)\) is not valid: it must be a sequence of addresses"
     ):
         deploy(SUBSCRIBER, idle_ok=value)
 

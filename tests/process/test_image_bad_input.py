@@ -13,7 +13,7 @@ from pytest_scf_async.errors import ScfApiError, ScfUsageError
 # once: what the platform does with a program is the same, whatever Python it runs on
 pytestmark = pytest.mark.once
 
-FORM = 'it is a list of words, the program first, as in command=["python", "app.py"]'
+FORM = 'it must be a list of words, the program first, as in command=["python", "app.py"]'
 PORTS = "it is a list of the ports of the test's own servers, as in ports=[6379]"
 OWN = "the port on which the image's program listens itself (port=9000)"
 GIVE_IMAGE = "give it as image=, and command=[...] is a program of this machine"
@@ -71,8 +71,8 @@ def test_a_port_that_is_none(runtime, port):
             "6379",
             f"ports='6379' (deploy_image(...)) is not valid: {PORTS}",
         ),
-        ([6379, "1"], f"ports=[6379, '1'] (deploy_image(...)) is not valid: '1' is no port; {PORT}"),
-        ([0], f"ports=[0] (deploy_image(...)) is not valid: 0 is no port; {PORT}"),
+        ([6379, "1"], f"ports=[6379, '1'] (deploy_image(...)) is not valid: '1' is not a port; {PORT}"),
+        ([0], f"ports=[0] (deploy_image(...)) is not valid: 0 is not a port; {PORT}"),
         (
             [6379, 9000],
             f"ports=[6379, 9000] (deploy_image(...)) is not valid: 9000 is {OWN}",
@@ -86,7 +86,7 @@ def test_ports_that_are_none(runtime, ports, said):
 def test_a_directory_that_is_not_there(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path / "nowhere")
 
-    assert text == f"cwd='{tmp_path}/nowhere' (deploy_image(...)) is no directory: there is no {tmp_path}/nowhere"
+    assert text == f"cwd='{tmp_path}/nowhere' (deploy_image(...)) is not a directory: there is no {tmp_path}/nowhere"
 
 
 def test_a_directory_that_is_a_file(runtime, tmp_path):
@@ -94,13 +94,13 @@ def test_a_directory_that_is_a_file(runtime, tmp_path):
 
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=tmp_path / "file")
 
-    assert text == f"cwd='{tmp_path}/file' (deploy_image(...)) is no directory: {tmp_path}/file is a file"
+    assert text == f"cwd='{tmp_path}/file' (deploy_image(...)) is not a directory: {tmp_path}/file is a file"
 
 
 def test_a_relative_directory_is_looked_up_as_code_is(runtime):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd="nowhere")
 
-    assert text.startswith("cwd='nowhere' (deploy_image(...)) is no directory: there is no /")
+    assert text.startswith("cwd='nowhere' (deploy_image(...)) is not a directory: there is no /")
     assert text.count("/nowhere") == 2
     assert " and no " in text
 
@@ -119,7 +119,7 @@ def test_a_program_that_is_not_there(runtime, tmp_path):
 
     assert text == (
         f"command=['no-such-program', 'x'] (deploy_image(...)): there is no program 'no-such-program' in "
-        f"{os.path.dirname(sys.executable)} nor on the PATH; install it, or give its path"
+        f"{os.path.dirname(sys.executable)} nor on the PATH; install it, or pass its path"
     )
 
 
@@ -149,7 +149,8 @@ def test_a_directory_that_is_no_path(runtime, directory):
     text = refused(runtime.deploy_image, ["python", "app.py"], cwd=directory)
 
     assert text == (
-        f"cwd={directory!r} (deploy_image(...)) of type {type(directory).__name__} is not valid: it is the path of a "
+        f"cwd={directory!r} (deploy_image(...)) of type {type(directory).__name__} is not valid: it must be the path "
+        "of a "
         'directory, a str or a path, as in cwd="image"'
     )
 
@@ -190,7 +191,7 @@ def test_a_program_that_the_instance_cannot_run_itself(runtime, tmp_path, comman
 
 def test_in_process_that_is_no_switch(runtime, tmp_path):
     text = refused(runtime.deploy_image, ["sleep", "1"], cwd=tmp_path, in_process="yes")
-    assert text == "in_process='yes' (deploy_image(...)) is not valid: it is True or False"
+    assert text == "in_process='yes' (deploy_image(...)) is not valid: it must be True or False"
 
 
 def test_a_keyword_that_is_none(runtime, tmp_path):

@@ -58,12 +58,12 @@ def test_a_body_that_is_no_text_is_the_result_as_bytes(deploy_image):
     assert event.result == b"\x89PNG"
     assert_end(event, "FINISHED", 200, log=[*COLD, 'RESPONSE "�PNG"', "END", "REPORT 0ms"])
     assert_finished(event, result=b"\x89PNG")
-    for wanted, shown in ((b"\x88PNG", r"the result of 4 bytes that are no text: b'\x88PNG'"), ("�PNG", '"�PNG"')):
+    for wanted, shown in ((b"\x88PNG", r"the result of 4 bytes that are not text: b'\x88PNG'"), ("�PNG", '"�PNG"')):
         with pytest.raises(AssertionError) as failure:
             assert_finished(event, result=wanted)
         expected, found = str(failure.value).split("\n")[:2]
         assert shown in expected + found
-        assert r"the result of 4 bytes that are no text: b'\x89PNG'" in expected + found
+        assert r"the result of 4 bytes that are not text: b'\x89PNG'" in expected + found
 
 
 @pytest.mark.parametrize(
@@ -109,12 +109,12 @@ while True:
     [
         pytest.param(
             'connection.sendall(b"hello\\n")',
-            "the program's answer to POST /event-invoke is no whole HTTP answer (BadStatusLine: hello",
+            "the program's answer to POST /event-invoke is not a complete HTTP response (BadStatusLine: hello",
             id="no HTTP",
         ),
         pytest.param(
             'connection.sendall(b"HTTP/1.1 200 OK\\r\\nContent-Length: 10\\r\\n\\r\\nhalf")',
-            "the program's answer to POST /event-invoke is no whole HTTP answer (IncompleteRead: ",
+            "the program's answer to POST /event-invoke is not a complete HTTP response (IncompleteRead: ",
             id="half of it",
         ),
         pytest.param("pass", "the program closed the connection of POST /event-invoke without an answer", id="nothing"),

@@ -109,7 +109,7 @@ def test_a_program_that_listens_on_127_0_0_1_only_is_reported(deploy_free, addre
 
     assert event.status_code == 446
     assert re.fullmatch(
-        r"the program listens on 127\.0\.0\.1:\d+ only, where the platform cannot reach it: it has to listen on "
+        r"the program listens on 127\.0\.0\.1:\d+ only, where the platform cannot reach it: it must listen on "
         r"0\.0\.0\.0:\d+ \(document 56051\)",
         event.error["errorMessage"],
     )
@@ -143,11 +143,11 @@ def test_a_program_that_hangs_up_and_lives_is_430(deploy_free):
         ),
         pytest.param(
             "\x7fELFnothing",
-            "Exec format error: it is no program for this machine, nor a script with a #! line",
+            "Exec format error: it is neither a program for this machine nor a script with a #! line",
             id="ELF",
         ),
         pytest.param(
-            "", "Exec format error: it is no program for this machine, nor a script with a #! line", id="empty"
+            "", "Exec format error: it is neither a program for this machine nor a script with a #! line", id="empty"
         ),
     ],
 )
@@ -271,9 +271,7 @@ def test_run_to_init_stands_before_it_is_started(deploy_free):
 def test_what_cannot_be_known_of_it_says_what_to_use_instead(deploy_free):
     event = deploy_free(program(WORKS)).invoke_async()
 
-    with pytest.raises(
-        ScfUsageError, match=r"a free-running program, of which that cannot be known; have the program "
-    ):
+    with pytest.raises(ScfUsageError, match=r"a free-running program, where that cannot be known; have the program "):
         event.wait_until_listening()
     with pytest.raises(ScfUsageError, match=r"run_to\('app\.py:3'\).*use run_to\('init'\), or wait_for_log"):
         event.run_to("app.py:3")
@@ -301,8 +299,8 @@ def test_a_call_that_cannot_end_says_that_it_is_free_running(deploy_free, runtim
 
     text = str(raised.value)
     assert f"event {event.request_id} of app is free-running" in text
-    assert "sees real time: what it does there cannot be seen from outside" in text
-    assert "What to do: scf_clock.advance(86400) takes it to its timeout, at once; terminate() ends it." in text
+    assert "sees real time: its waits cannot be seen from outside" in text
+    assert "What to do: scf_clock.advance(86400) takes it to its timeout at once; terminate() ends it." in text
     event.terminate()
 
 
@@ -508,8 +506,8 @@ def test_that_it_is_free_running_is_said_once(deploy_image, tmp_path, monkeypatc
 
     (warning,) = reported
     assert str(warning.message) == (
-        f"programs cannot be traced on this machine ({tmp_path}): its instances are free-running, they see real time, "
-        "and what they wait for takes as long as it takes; in_process=True puts a Python program of one process on "
+        f"programs cannot be traced on this machine ({tmp_path}): its instances are free-running: they see real time, "
+        "and their waits take as long as they take; in_process=True puts a Python program of one process on "
         "simulated time"
     )
     assert warning.filename == __file__.replace("test_image_free_running", "conftest")

@@ -195,8 +195,8 @@ def test_the_code_of_an_image_cannot_be_updated(deploy_image, tmp_path):
         function.update(code=f"{tmp_path}/image1/app.py:main_handler")
 
     assert str(raised.value) == (
-        "update(...) changes the code of code packages, and 'app' is an image function: delete() it and deploy_image "
-        "the other"
+        "update(...) changes the code of code packages, and 'app' is an image function: delete() it and call "
+        "deploy_image() again"
     )
 
 

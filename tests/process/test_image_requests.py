@@ -29,7 +29,7 @@ def test_what_would_leave_the_machine_is_refused_in_the_words_of_images(deploy_i
         """)
     )
 
-    assert "Put a fake in its place with deploy_image(..., before_init=...), or let it out with " in function.run()
+    assert "Replace it with a fake in deploy_image(..., before_init=...), or allow it with " in function.run()
 
 
 def the_headers(event, function, **changed):

@@ -292,7 +292,7 @@ def test_flask_on_127_0_0_1_as_is_its_default(deploy_image):
     event = deploy_image(source).invoke_async().wait()
 
     assert event.status_code == 446
-    assert "it has to listen on 0.0.0.0:9000" in event.error["errorMessage"]
+    assert "it must listen on 0.0.0.0:9000" in event.error["errorMessage"]
 
 
 def test_ten_minutes_of_idle_polling_beside_the_work_are_no_time(deploy_image):

@@ -19,7 +19,7 @@ ANSWER_1 = "def handle(event, request): return 1"
 
 def only(host: str, port: int = 9000) -> str:
     return (
-        f"the program listens on {host}:{port} only, where the platform cannot reach it: it has to listen on "
+        f"the program listens on {host}:{port} only, where the platform cannot reach it: it must listen on "
         f"0.0.0.0:{port} (document 56051)"
     )
 
@@ -236,7 +236,7 @@ def test_a_module_that_is_not_there_is_439_in_pythons_words(deploy_in_process):
     with pytest.raises(AssertionError) as failure:
         assert_finished(event)
     assert (
-        "\nlikely cause: the process ended by itself in its init (exit code 1) with ImportError: No module named "
+        "\nlikely cause: the process ended by itself during init (exit code 1) with ImportError: No module named "
         "no_such_module_here: the platform reports 439 whatever the exit code\n"
     ) in str(failure.value)
 

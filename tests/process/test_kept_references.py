@@ -123,8 +123,8 @@ def test_a_sleep_that_such_code_keeps_in_an_object_is_real_and_reported(deploy, 
     event.settle()
 
     call = "clock_nanosleep()" if sys.version_info >= (3, 11) else "select() without descriptors"
-    reported = remarks_of(event, "real time")
-    assert reported == [f"in {call}, a sleep of code in C in real time: no simulated time passes in it"]
+    reported = remarks_of(event, "real-time")
+    assert reported == [f"in {call}, a real-time sleep in C code: no simulated time passes in it"]
 
 
 def test_a_preloaded_module_and_before_init_keep_simulated_functions(

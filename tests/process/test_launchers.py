@@ -178,7 +178,7 @@ def known() -> list[str]:
 @pytest.mark.parametrize("given", ["node", ["node", "index.js"], {"command": ["node"]}, 0])
 def test_what_is_no_launch(runtime_with, code, given):
     assert refused(runtime_with(lambda _: given), code) == (
-        f"pytest_scf_async_launcher gave {given!r} for runtime 'Nodejs18.15'; it gives a Launch, or None"
+        f"pytest_scf_async_launcher returned {given!r} for runtime 'Nodejs18.15'; it must return a Launch or None"
     )
 
 
@@ -204,29 +204,29 @@ def test_code_that_is_no_directory(runtime_with, code):
     [
         (
             {"command": "node index.js"},
-            "command='node index.js' is not valid: it is a list of words, the program first",
+            "command='node index.js' is not valid: it must be a list of words, the program first",
         ),
-        ({"command": []}, "command=[] is not valid: it is a list of words, the program first"),
-        ({"command": [sys.executable, 1]}, "is not valid: it is a list of words, the program first"),
+        ({"command": []}, "command=[] is not valid: it must be a list of words, the program first"),
+        ({"command": [sys.executable, 1]}, "is not valid: it must be a list of words, the program first"),
         (
             {"command": ["node"]},
-            "command[0]='node' is not valid: it is the absolute path of a program, as shutil.which(...) gives it",
+            "command[0]='node' is not valid: it must be the absolute path of a program, as shutil.which(...) gives it",
         ),
-        ({"command": ["/no/such/node"]}, "command[0]='/no/such/node' is not valid: it is the absolute path of"),
-        ({"directory": "export"}, "directory='export' is not valid: it is the absolute path of a directory"),
-        ({"directory": "/no/such"}, "directory='/no/such' is not valid: it is the absolute path of a directory"),
-        ({"ports": [80, 9000]}, "ports=[80, 9000] is not valid: 9000 is where the program listens itself"),
-        ({"script": "serve.py"}, "script='serve.py' is not valid: it is the absolute path of a Python file"),
-        ({"script": "/no/such.py"}, "script='/no/such.py' is not valid: it is the absolute path of a Python file"),
+        ({"command": ["/no/such/node"]}, "command[0]='/no/such/node' is not valid: it must be the absolute path of"),
+        ({"directory": "export"}, "directory='export' is not valid: it must be the absolute path of a directory"),
+        ({"directory": "/no/such"}, "directory='/no/such' is not valid: it must be the absolute path of a directory"),
+        ({"ports": [80, 9000]}, "ports=[80, 9000] is not valid: 9000 is the program's own port"),
+        ({"script": "serve.py"}, "script='serve.py' is not valid: it must be the absolute path of a Python file"),
+        ({"script": "/no/such.py"}, "script='/no/such.py' is not valid: it must be the absolute path of a Python file"),
         (
             {"script": __file__, "module": "http.server"},
-            f"script={__file__!r} and module='http.server': a program is one or the other",
+            f"script={__file__!r} and module='http.server': give only one of them",
         ),
         ({"port": 0}, "port=0 is not valid: a port is a whole number from 1 to 65535"),
         ({"port": True}, "port=True is not valid: a port is"),
         ({"ports": [8080, 70_000]}, "ports=70000 is not valid: a port is a whole number from 1 to 65535"),
-        ({"speaks": "http"}, "speaks='http' is not valid: valid are 'event-invoke', 'gob', 'runtime-api'"),
-        ({"environment": {"A": 1}}, "environment is not valid: its names and values are texts"),
+        ({"speaks": "http"}, "speaks='http' is not valid; valid are 'event-invoke', 'gob', 'runtime-api'"),
+        ({"environment": {"A": 1}}, "environment is not valid: its names and values must be str"),
     ],
 )
 def test_a_launch_that_cannot_be(wrong, why):

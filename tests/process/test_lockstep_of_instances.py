@@ -387,7 +387,10 @@ def test_a_thread_whose_answer_comes_of_what_a_younger_one_does_is_overtaken_whi
     lines = user_lines(event)
     assert lines.index("0 0") >= 8  # the last line of each of the others may come after it, as it asked first
     assert sorted(lines) == [f"{turn} {number}" for turn in range(3) for number in range(5)]
-    assert event.timeline.count("goes on before another thread, which waits for an answer as well: not repeatable") == 1
+    assert (
+        event.timeline.count("continues before another thread, which is also waiting for an answer: not repeatable")
+        == 1
+    )
 
 
 def test_an_event_that_goes_on_before_one_that_asked_first_says_so_once(deploy, runtime: ScfRuntime) -> None:
@@ -411,10 +414,10 @@ def test_an_event_that_goes_on_before_one_that_asked_first_says_so_once(deploy, 
         ]
         runtime.wait_all(events)
 
-    said = [event.timeline.count("goes on before") for event in events]
+    said = [event.timeline.count("continues before") for event in events]
     assert said == [0, 1]
     assert (
-        f"goes on before event {events[0].request_id}, which waits for an answer as well: not repeatable"
+        f"continues before event {events[0].request_id}, which is also waiting for an answer: not repeatable"
         in events[1].timeline
     )
 
@@ -453,7 +456,7 @@ def test_an_event_that_serves_another_one_waits_for_nobody_which_its_timeline_sa
         runtime.wait_all([serves, asks])
 
     assert said == ["?"]
-    assert serves.timeline.count("goes on before event") == 1
+    assert serves.timeline.count("continues before event") == 1
     assert "not repeatable" not in asks.timeline
 
 
@@ -474,7 +477,7 @@ def test_programs_that_wait_for_answers_at_one_instant_say_that_they_go_on_in_re
         events = [function.invoke_async({"port": port, "name": name}) for name in "ab"]
         runtime.wait_all(events)
 
-    said = [event.timeline.count("goes on by itself beside event") for event in events]
+    said = [event.timeline.count("continues by itself alongside event") for event in events]
     assert sum(said) >= 1, "\n".join(event.timeline for event in events)
     assert max(said) == 1
 
@@ -504,7 +507,7 @@ def test_code_in_c_that_waits_beside_another_event_says_that_it_goes_on_in_real_
     runtime.wait_all(events)
     thread.join()
 
-    said = [event.timeline.count("goes on by itself beside event") for event in events]
+    said = [event.timeline.count("continues by itself alongside event") for event in events]
     assert said in ([1, 0], [1, 1], [0, 1]), "\n".join(event.timeline for event in events)
 
 

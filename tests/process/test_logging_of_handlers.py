@@ -5,6 +5,8 @@ from __future__ import annotations
 import pytest
 from process_support import OF_ASYNCIO, user_lines
 
+from pytest_scf_async import assert_finished
+
 pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
 
 
@@ -51,6 +53,30 @@ def test_libraries_write_their_debug_records_too(deploy):
     """).invoke_async()
 
     assert OF_ASYNCIO in str(event.wait().log)
+
+
+def test_what_libraries_log_at_debug_is_left_out_of_a_failure_and_user_code_is_not(deploy):
+    event = deploy("""
+        import asyncio, logging
+        async def run():
+            logging.getLogger("asyncio").debug("from user code\\nin two lines")
+            logging.getLogger("asyncio").info("Using selector: none")
+        def main_handler(event, context):
+            asyncio.run(run())
+            asyncio.run(run())
+    """).invoke_async()
+
+    with pytest.raises(AssertionError) as failure:
+        assert_finished(event.wait(), result=1)
+    text = str(failure.value)
+    assert "+0 s  …         Init Report and 2 DEBUG lines of libraries left out\n" in text
+    assert [text.count(line) for line in (OF_ASYNCIO, "from user code", "in two lines", "Using selector: none")] == [
+        0,
+        2,
+        2,
+        2,
+    ]
+    assert event.timeline.count(OF_ASYNCIO) == str(event.log).count(OF_ASYNCIO) == 2
 
 
 def test_basic_config_does_nothing_unless_it_is_forced(deploy):

@@ -38,7 +38,7 @@ def assert_434(event, source: str = r"deploy(...)", limit: int = 128) -> None:
     __tracebackhide__ = True
     assert (event.status, event.status_code) == ("FAILED", 434), str(event.log)
     assert_body(event, errorCode=-1, errorMessage="MemoryLimitReached")
-    assert f" than the {limit} MB of the function: memory={limit} ({source})" in event.timeline
+    assert f" than the function's {limit} MB: memory={limit} ({source})" in event.timeline
     assert_reclaimed_for_good(event, "memory exceeded")
     assert mem_usage(event) > limit
 
@@ -182,7 +182,7 @@ def test_a_child_process_counts(deploy):
     """, memory=128).invoke_async().wait()  # fmt: skip
 
     assert_434(event)
-    assert "the instance together with 1 child process has used more memory (" in event.timeline
+    assert "the instance together with 1 child process used more memory (" in event.timeline
 
 
 def test_a_grandchild_counts_while_the_handler_waits_for_it(deploy):
@@ -243,7 +243,7 @@ def test_a_child_that_is_gone_does_not_count(deploy):
 def test_the_cause_names_the_limit(deploy):
     event = deploy(EATER, memory=128).invoke_async({"mb": 300}).wait()
 
-    with pytest.raises(AssertionError, match=r"likely cause: the instance has used more memory \(MemUsage:3.*128 MB"):
+    with pytest.raises(AssertionError, match=r"likely cause: the instance used more memory \(MemUsage:3.*128 MB"):
         assert_finished(event)
     assert_failed(event, code=434)
 

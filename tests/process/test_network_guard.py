@@ -225,13 +225,21 @@ def test_the_setting_is_the_default_and_deploy_wins(make_runtime, deploy):
 
 @pytest.mark.parametrize("value", ["none", "LOOPBACK", True, 1])
 def test_a_wrong_value_is_refused(deploy, value):
-    with pytest.raises(ScfUsageError, match=r"network=.* \(deploy\(...\)\) is not valid: it is 'loopback' or 'all'"):
+    with pytest.raises(
+        ScfUsageError,
+        match=r"network=.* \(deploy\(...\)\) is not valid: it must be 'loopback' or "
+        r"'all'",
+    ):
         deploy(IMPORTS, network=value)
 
 
 @pytest.mark.parametrize("value", ["redis-server", ["/usr/bin/redis-server"], [""], [5], 5])
 def test_wrong_names_of_background_programs_are_refused(deploy, value):
-    with pytest.raises(ScfUsageError, match=r"background=.* \(deploy\(...\)\) is not valid: it is a sequence of names"):
+    with pytest.raises(
+        ScfUsageError,
+        match=r"background=.* \(deploy\(...\)\) is not valid: it must be a sequence of "
+        r"names",
+    ):
         deploy(IMPORTS, background=value)
 
 
@@ -287,7 +295,7 @@ def main_handler(event, context):
 
     assert (name, number) == ("OSError", errno.EADDRNOTAVAIL)
     assert f"listening on {NOWHERE}:8000 refused at " in text
-    assert "an instance listens on this machine's loopback only; bind to '' or '127.0.0.1'" in text
+    assert "an instance may listen on this machine's loopback only; bind to '' or '127.0.0.1'" in text
 
 
 def test_where_nothing_listens_the_timeline_names_the_address_once(deploy):

@@ -58,7 +58,7 @@ def test_its_instances_find_what_it_says(function):
 )
 def test_what_is_not_known_of_it_cannot_be_asked(function, ask, shown):
     event = function.invoke_async()
-    with pytest.raises(ScfUsageError, match="runs in a new runtime, of which that cannot be known") as raised:
+    with pytest.raises(ScfUsageError, match="runs in a new runtime, where that cannot be known") as raised:
         ask(event)
     assert str(raised.value).startswith(shown)
     event.run_to("init")

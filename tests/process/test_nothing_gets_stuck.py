@@ -209,7 +209,7 @@ def stuck_with_another(deploy, make_runtime, latch, handler: str, **settings: fl
 def test_after_a_failed_wait_everything_else_goes_on(deploy, make_runtime, latch, handler: str) -> None:
     runtime, stuck, other, error = stuck_with_another(deploy, make_runtime, latch, handler, compute_grace=0.1)
 
-    assert f"go on without {stuck.request_id}: it stays stopped until a call waits for it" in error
+    assert f"carry on without {stuck.request_id}: it stays stopped until a call waits for it" in error
     assert other.wait().result == "slept"
     runtime.clock.advance(3)
     assert runtime.clock.now == START + timedelta(seconds=63)
@@ -284,7 +284,7 @@ def test_all_that_a_call_gave_up_on_goes_on_when_all_are_waited_for(deploy, make
         runtime.wait_all()
 
     assert "real_timeout" in str(refusal.value)
-    assert f"go on without {stuck.request_id}: it stays" in str(refusal.value)
+    assert f"carry on without {stuck.request_id}: it stays" in str(refusal.value)
     assert other.status == "RUNNING"
     assert other.wait().result == "slept"
 
@@ -309,7 +309,7 @@ def test_an_error_recommends_nothing_for_what_only_waits_for_time_beside_what_ho
     assert "is parked in sleep(60)" in error
     (advice,) = (line for line in error.splitlines() if line.startswith("What to do"))
     assert advice.endswith(
-        "advance(86400, past_held=True) lets time pass it, up to the timeout of the event; terminate() ends it."
+        "advance(86400, past_held=True) lets time pass regardless, up to the event's timeout; terminate() ends it."
     )
 
 
@@ -383,5 +383,9 @@ def test_the_error_at_the_real_limit_waits_until_it_has_received_the_waits(deplo
     )
     event = function.invoke_async()
 
-    with pytest.raises(CannotEndError, match=r"goes on: it has waited most often in sleep\(0\.001\) at index\.py:3"):
+    with pytest.raises(
+        CannotEndError,
+        match=r"is making progress: its most frequent wait is sleep\(0\.001\) at "
+        r"index\.py:3",
+    ):
         event.wait()

@@ -69,7 +69,7 @@ def test_the_timeline_begins_with_the_invocation(queues):
     second = queues.invoke_async({"seconds": 0}).wait()
 
     first_lines = [" ".join(line.split()) for line in second.timeline.splitlines()[:3]]
-    assert first_lines[0] == "+0 s instance queued: all instances that its function may have are in use"
+    assert first_lines[0] == "+0 s instance queued: all instances that its function may have are busy"
     assert first_lines[1] == "+60 s status RUNNING: accepted"
 
 
@@ -83,8 +83,8 @@ def test_after_6_hours_it_is_dropped_and_wait_says_so(queues, runtime):
     assert runtime.clock.now == START + timedelta(hours=6)
     assert str(refusal.value) == (
         f"wait() on event {second.request_id}: event {second.request_id} of export was dropped: for 6 hours of "
-        "simulated time all instances that its function may have (max_instances=1) were in use, each time that "
-        "the platform tried"
+        "simulated time all instances that its function may have (max_instances=1) were busy each time the platform "
+        "tried"
     )
     assert (second.doing, second.ended) == ("ended", True)
     assert refused(lambda: second.status) == "ResourceNotFound.AsyncEvent"
@@ -192,7 +192,7 @@ def test_it_can_be_a_setting(deploy, make_runtime):
 def test_an_unknown_value_is_refused(deploy):
     with pytest.raises(ScfUsageError) as refusal:
         deploy(SLEEPS, over_quota="wait")
-    assert str(refusal.value) == "over_quota='wait' (deploy(...)) is not valid: it is 'refuse' or 'queue'"
+    assert str(refusal.value) == "over_quota='wait' (deploy(...)) is not valid: it must be 'refuse' or 'queue'"
 
 
 def test_the_refusal_names_the_queue(deploy):

@@ -77,7 +77,7 @@ def test_what_is_not_preloaded_is_imported_by_the_handler(deploy, make_runtime, 
     ("module", "why"),
     [
         ("broken", "cannot be imported: ModuleNotFoundError: No module named 'nothing_of_this_name'"),
-        ("threaded", "starts a thread when it is imported, and instances are forks, which have no threads"),
+        ("threaded", "starts a thread when it is imported, and instances are forks, which have no such thread"),
     ],
 )
 def test_a_module_that_cannot_be_preloaded(deploy, make_runtime, module, why, sandbox) -> None:

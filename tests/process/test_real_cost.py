@@ -84,7 +84,8 @@ def test_computing_counts_with_its_processor_time(stopped):
     with pytest.raises(AssertionError) as failure:
         assert_stopped_within(event, seconds=0.5)
     assert re.match(
-        r"expected an end within 0\.5 s after SIGTERM; found FINISHED \(200.*\) 5 s of simulated time, in which it "
+        r"expected the event to end within 0\.5 s of SIGTERM; found FINISHED \(200.*\), 5 s of simulated time, in "
+        r"which it "
         r"computed \d+\.\d+ real s.*, after it\n",
         str(failure.value),
     )
@@ -207,7 +208,7 @@ def test_what_the_handler_of_the_signal_computes_counts_in_whatever_call_it_runs
     if not event.ended:
         event.wait()
     assert event.status_code == 439
-    with pytest.raises(AssertionError, match=r"found FAILED \(439.*\) 0 s of simulated time, in which it computed"):
+    with pytest.raises(AssertionError, match=r"found FAILED \(439.*\), 0 s of simulated time, in which it computed"):
         assert_stopped_within(event, seconds=0.01)
 
 

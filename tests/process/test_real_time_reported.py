@@ -38,7 +38,7 @@ def test_a_sleep_of_code_in_c_is_in_the_timeline_once(deploy) -> None:
     event = deploy(listens + CLOCK_NANOSLEEP.replace("    return", "    sleep_in_c(event)\n    return")).invoke_async(
         1000
     )
-    reported = ["in clock_nanosleep(), a sleep of code in C in real time: no simulated time passes in it"]
+    reported = ["in clock_nanosleep(), a real-time sleep in C code: no simulated time passes in it"]
 
     event.settle()
 
@@ -57,13 +57,10 @@ def test_a_call_that_cannot_end_for_a_sleep_of_code_in_c_names_it(deploy, runtim
         event.wait()
 
     text = str(caught.value)
-    assert (
-        "thread 'MainThread' is in clock_nanosleep(), a sleep of code in C in real time, most recent call first:"
-        in text
-    )
+    assert "thread 'MainThread' is in clock_nanosleep(), a real-time sleep in C code, most recent call first:" in text
     assert "index.py:10 in sleep_in_c" in text
     assert (
-        'What to do: a wait of code in C takes real time: deploy(..., children="simulated") has all that the function '
+        'What to do: a wait in C code takes real time: deploy(..., children="simulated") has all that the function '
         "does wait on simulated time." in text
     )
 
@@ -122,7 +119,7 @@ def test_a_timer_of_the_kernel_is_in_the_timeline(deploy) -> None:
 
     assert event.wait().result == 0
     assert notes(event) == [
-        "timerfd_create at index.py:7 makes a timer of the kernel, which is real: no simulated time passes in it"
+        "timerfd_create at index.py:7 makes a kernel timer, which runs in real time: no simulated time passes in it"
     ] * hasattr(os, "timerfd_create")
 
 
@@ -159,7 +156,10 @@ def test_a_loop_of_uvloop_is_in_the_timeline_of_each_event_that_runs_it(deploy, 
         event = function.invoke_async(0.001)
         assert event.wait().result == 0
         assert notes(event) == [
-            f"{where} runs a loop of uvloop, whose sleeps and timeouts are real: no simulated time passes in them"
+            (
+                f"{where} runs a loop of uvloop, whose sleeps and timeouts run in real time: no simulated time "
+                "passes in them"
+            )
         ]
 
 
@@ -189,6 +189,6 @@ def test_a_call_that_cannot_end_for_a_loop_of_uvloop_says_what_to_do(deploy, run
         event.wait()
 
     assert (
-        'What to do: a wait of code in C takes real time: deploy(..., children="simulated") has all that the function '
+        'What to do: a wait in C code takes real time: deploy(..., children="simulated") has all that the function '
         "does wait on simulated time." in str(caught.value)
     )

@@ -205,8 +205,8 @@ def test_an_instance_without_layers_has_none_of_anothers(deploy, layers):
     [
         (["no such layer"], "layers has 'no such layer', and there is no "),
         (["{tmp}/text"], "{tmp}/text is neither a directory nor a zip"),
-        ("{tmp}/text", "layers='{tmp}/text' is not valid: it is a list of directories and zips"),
-        ([3], "layers has 3 of type int; it takes paths"),
+        ("{tmp}/text", "layers='{tmp}/text' is not valid: it must be a list of directories and zips"),
+        ([3], "layers has 3 of type int; it must be paths"),
         (["{tmp}/evil.zip"], "evil.zip has the member '../evil.py', which lies outside the layer directory"),
         (["{tmp}/absolute.zip"], "absolute.zip has the member '/evil.py', which lies outside the layer directory"),
     ],
@@ -265,12 +265,12 @@ def test_a_layer_that_is_gone_when_an_instance_starts_is_one_sentence(deploy, tm
     ("given", "said"),
     [
         (["no such directory"], "mounts has 'no such directory', and there is no "),
-        ([__file__], "is no directory"),
-        ("/tmp", "mounts='/tmp' is not valid: it is a list of directories"),
+        ([__file__], "is not a directory"),
+        ("/tmp", "mounts='/tmp' is not valid: it must be a list of directories"),
         (["/tmp"], "mounts has '/tmp', and an instance has a /tmp of its own"),
         ([("/usr", "/opt")], "an instance has a /opt of its own"),
-        ([("/usr", "relative")], "'relative' is no absolute path"),
-        ([("/usr", 3)], "3 is no absolute path"),
+        ([("/usr", "relative")], "'relative' is not an absolute path"),
+        ([("/usr", 3)], "3 is not an absolute path"),
     ],
 )
 def test_a_mount_that_cannot_be_is_refused_at_deploy(deploy, given, said):

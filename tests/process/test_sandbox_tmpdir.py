@@ -65,8 +65,8 @@ def test_a_literal_tmp_is_one_warning_with_the_users_line(deploy, literal, way, 
     assert [warning.category for warning in caught] == [ScfAsyncWarning]
     text = str(caught[0].message)
     file = re.escape(version_of(function).code.entry)
-    assert re.match(rf"{file}:{line} uses '{literal}', which is the machine's and not the instance's own: ", text)
-    assert "it has no mount namespace (sandbox='none', ScfSettings(...)), and its /tmp is where TMPDIR says, " in text
+    assert re.match(rf"{file}:{line} uses '{literal}', which belongs to the machine and not to the instance: ", text)
+    assert "it has no mount namespace (sandbox='none', ScfSettings(...)), and its own /tmp is in TMPDIR, " in text
 
 
 def test_the_timeline_has_it_too(deploy, literal):
@@ -80,7 +80,7 @@ def test_a_warning_that_is_an_error_comes_out_of_the_call_and_the_event_can_go_o
     event = deploy(READS).invoke_async({"path": literal, "way": "open"})
     with warnings.catch_warnings():
         warnings.simplefilter("error")
-        with pytest.raises(ScfAsyncWarning, match="which is the machine's"):
+        with pytest.raises(ScfAsyncWarning, match="which belongs to the machine"):
             event.wait()
     assert event.wait().result == "done"
 

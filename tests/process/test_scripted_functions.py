@@ -360,7 +360,7 @@ def test_it_stands_behind_the_line_that_the_test_waits_for(runtime):
 def test_a_gate_holds_the_clock_and_advance_opens_it(export, runtime):
     rows = runtime.deploy_scripted("rows", ROWS).invoke_async()
     rows.wait_for_log("row 1")
-    with pytest.raises(CannotEndError, match=rf"event {rows.request_id} stands at wait_for_log\('row 1'\)"):
+    with pytest.raises(CannotEndError, match=rf"event {rows.request_id} is stopped at wait_for_log\('row 1'\)"):
         export.invoke_async().wait()
     runtime.clock.advance(5)
     assert custom(rows)[1:] == [(5, "row 2"), (10, "row 3")]
@@ -373,7 +373,7 @@ def test_an_instance_does_not_move_the_clock_past_a_gate(runtime, deploy):
     start = runtime.clock.now
     rows = rows.invoke_async().wait_for_log("row 1")
     event = sleeps.invoke_async()
-    with pytest.raises(CannotEndError, match=rf"event {rows.request_id} stands at wait_for_log\('row 1'\)"):
+    with pytest.raises(CannotEndError, match=rf"event {rows.request_id} is stopped at wait_for_log\('row 1'\)"):
         event.wait()
     assert runtime.clock.now == start
     rows.settle()
@@ -640,8 +640,8 @@ def test_where_a_call_cannot_end_its_script_is_named(export, runtime):
 @pytest.mark.parametrize(
     ("assertion", "cause"),
     [
-        (assert_finished, "its script has not begun yet: wait(), settle() and the gate calls"),
-        (lambda event: assert_finished(event.settle()), "the event still runs, and nothing but a call like wait()"),
+        (assert_finished, "its script has not started yet: wait(), settle() and the gate calls"),
+        (lambda event: assert_finished(event.settle()), "the event is still running, and only a call such as wait()"),
         (lambda event: assert_failed(event.wait()), "SIGTERM"),
         (lambda event: assert_status(event.wait(), "ABORTED"), "its script says so: finished({'rows': 20})"),
     ],

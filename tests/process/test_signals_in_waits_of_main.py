@@ -698,7 +698,7 @@ def test_a_signal_after_the_interpreters_last_look_is_not_lost(
     event = deploy(LATE.replace("OWN_WAKEUP", own_wakeup)).invoke_async()
     event.settle()
     pid = event.instance.pid
-    assert eventually(lambda: state_of(pid) == "S")  # in pause(): it waits in nothing else before
+    assert eventually(lambda: state_of(pid) == "S")  # in pause(): it is waiting in nothing else before
 
     event.terminate(grace_shutdown=True)
 

@@ -21,7 +21,7 @@ def main_handler(event, context):
     time.sleep(3)
     time.sleep(60)
 """
-WAIT = "what to do: call event.wait() before, which runs it to its end"
+WAIT = "what to do: call event.wait() first, which runs it to its end"
 
 
 def shown(event: AsyncEvent, expected: str = "FINISHED") -> list[str]:
@@ -36,7 +36,7 @@ def test_the_advance_that_it_names_ends_the_wait(deploy, runtime):
     runtime.clock.advance(5)
 
     assert shown(event) == [
-        "event ID of index is RUNNING at +5 s: it waits in sleep(60) at index.py:5, due at +63 s",
+        "event ID of index is RUNNING at +5 s: it is waiting in sleep(60) at index.py:5, due at +63 s",
         f"{WAIT}, or scf_clock.advance(58), which ends that wait",
     ]
 
@@ -56,7 +56,7 @@ def test_an_event_of_which_no_code_has_run(deploy):
 def test_an_event_at_a_gate(deploy):
     event = deploy(SLEEPS).invoke_async().run_to("index.py:5")
 
-    assert shown(event)[0] == "event ID of index is RUNNING at +3 s: it stands at run_to('index.py:5')"
+    assert shown(event)[0] == "event ID of index is RUNNING at +3 s: it is stopped at run_to('index.py:5')"
 
 
 def test_a_wait_that_nothing_ends_is_due_at_no_time(deploy):
@@ -64,7 +64,7 @@ def test_a_wait_that_nothing_ends_is_due_at_no_time(deploy):
     event.settle()
 
     first, advice = shown(event)
-    assert first.startswith("event ID of index is RUNNING at +0 s: it waits in ")
+    assert first.startswith("event ID of index is RUNNING at +0 s: it is waiting in ")
     assert ", due at " not in first
     assert advice == WAIT
 
@@ -82,7 +82,7 @@ def test_an_event_that_is_tried_again_has_begun(deploy, runtime):
 
 def test_a_scripted_event(runtime):
     event = runtime.deploy_scripted("export", [running_for(60), finished(1)]).invoke_async()
-    assert shown(event)[0].startswith("event ID of export is RUNNING: its script has not begun, ")
+    assert shown(event)[0].startswith("event ID of export is RUNNING: its script has not started, ")
     runtime.clock.advance(5)
 
     assert shown(event)[0] == "event ID of export is RUNNING at +5 s: it is parked, due at +60 s"

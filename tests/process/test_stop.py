@@ -98,7 +98,7 @@ def test_just_in_time(work, within):
 
 def test_too_late(work):
     found = refusal(work(handler()), 4.9)
-    assert found == "expected an end within 4.9 s after SIGTERM; found FINISHED (200) 5 s after it"
+    assert found == "expected the event to end within 4.9 s of SIGTERM; found FINISHED (200), 5 s after it"
 
 
 def test_code_that_does_not_listen(work):
@@ -107,8 +107,8 @@ def test_code_that_does_not_listen(work):
 
 def test_code_that_ignores_the_signal_and_finishes_by_itself(work):
     found = refusal(work(handler(install="signal.signal(signal.SIGTERM, signal.SIG_IGN)")))
-    assert found.startswith("expected the handler of SIGTERM to run; ")
-    assert found.endswith("; found SIGTERM was ignored by the process")
+    assert found.startswith("expected the SIGTERM handler to run; ")
+    assert found.endswith("; found that SIGTERM was ignored by the process")
 
 
 def test_a_listener_that_raises_what_the_handler_catches(work):
@@ -141,7 +141,9 @@ def advice(event, *arguments: object, **keywords: object) -> list[str]:
 
 def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
     cause, cure = advice(work(handler()), within=4)
-    assert cause.endswith("SIGTERM returned, and the work stood in sleep(10) at index.py:14 until that wait was over")
+    assert cause.endswith(
+        "SIGTERM handler returned, but the work stayed in sleep(10) at index.py:14 until that wait was over"
+    )
     assert "such as threading.Event.wait(60) with event.set() in the handler, or allow more time" in cure
     assert work(handler()).stop(within=5).result == "stopped"
 
@@ -151,14 +153,17 @@ def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
 
 def test_work_that_goes_on_after_the_handler_has_returned(work):
     cause, cure = advice(work(handler("stopping = False")), within=14)
-    assert cause.endswith("the handler of SIGTERM returned, and the work went on: nothing stopped it")
-    assert cure.startswith("what to do: set a flag in the handler of SIGTERM, check it in the work")
+    assert cause.endswith("the SIGTERM handler returned, and the work carried on: nothing stopped it")
+    assert cure.startswith("what to do: set a flag in the SIGTERM handler, check it in the work")
 
 
 def test_a_listener_that_takes_no_arguments(work):
     cause, cure = advice(work(handler().replace("def listener(signum, frame)", "def listener()")))
     assert "raised TypeError: listener() takes 0 positional arguments but 2 were given" in cause
-    assert cure == "what to do: give the handler of SIGTERM two arguments, as Python calls it: def stop(signum, frame)"
+    assert (
+        cure
+        == "what to do: have the SIGTERM handler take the two arguments that Python passes: def stop(signum, frame)"
+    )
 
 
 def test_a_listener_that_another_thread_was_to_install(work):
@@ -166,7 +171,7 @@ def test_a_listener_that_another_thread_was_to_install(work):
     install += "thread = threading.Thread(target=load, name='loader'); thread.start(); thread.join()"
     event = work(handler(install=install))
     cause, cure = advice(event)
-    assert "signal.signal at index.py:11 in loader was refused, as only the main thread may call it" in cause
+    assert "Python refused signal.signal at index.py:11 in loader, which only the main thread may call" in cause
     assert "so SIGTERM ended the process" in cause
     assert "in the main thread" in cure
     assert "in loader was refused: only the main thread may call it" in event.timeline
@@ -175,7 +180,7 @@ def test_a_listener_that_another_thread_was_to_install(work):
 def test_an_exit_that_comes_too_late(work):
     found = refusal(work(handler("time.sleep(31); os._exit(0)")), exit_ok=True)
     end = EXITED.partition("; ")[2]
-    assert found == f"expected an end within 30 s after SIGTERM; {end} 31 s after it"
+    assert found == f"expected the event to end within 30 s of SIGTERM; {end}, 31 s after it"
 
 
 def test_other_failures_are_wrong_with_exit_ok_too(work):

@@ -203,7 +203,7 @@ def test_what_another_event_raises_meanwhile_is_raised_once_the_instance_is_gone
     event = deploy(HANDS_THE_TURN_ON).invoke_async()
     garbles = deploy(GARBLES, name="garbles").invoke_async()
 
-    with pytest.raises(HarnessError, match="of garbles sent what is no message"):
+    with pytest.raises(HarnessError, match="of garbles sent an invalid message"):
         event.terminate()
 
     assert_aborted(event, after=0, log=["START", "INIT 0ms", "row 1"])
@@ -214,7 +214,7 @@ def test_what_another_event_raises_meanwhile_is_raised_once_the_instance_is_gone
 def test_its_own_error_is_raised_and_no_other(deploy):
     event = deploy(GARBLES).invoke_async()
 
-    with pytest.raises(HarnessError, match="sent what is no message"):
+    with pytest.raises(HarnessError, match="sent an invalid message"):
         event.terminate()
 
     assert event.ended

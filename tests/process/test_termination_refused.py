@@ -62,7 +62,7 @@ def test_an_event_without_a_trace_may_be_set_to_be_refused(deploy, make_runtime)
 def test_a_moment_that_does_not_exist_is_a_usage_error(deploy):
     event = deploy(SLEEPER).invoke_async()
 
-    with pytest.raises(ScfUsageError, match="when='soon' is not valid: it is 'settled' or 'now'"):
+    with pytest.raises(ScfUsageError, match="when='soon' is not valid: it must be 'settled' or 'now'"):
         event.terminate(when="soon")
 
 

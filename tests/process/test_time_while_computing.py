@@ -82,6 +82,6 @@ def test_what_a_handler_does_that_time_has_passed_has_the_time_that_it_sees(depl
     assert user_lines(event) == ["computes", str(at.timestamp())]
     assert [line.time for line in event.log if line.text == str(at.timestamp())] == [at]
     assert [record.time for record in event.records] == [at]
-    (line,) = [line for line in event.timeline.splitlines() if "user code listens to SIGTERM" in line]
+    (line,) = [line for line in event.timeline.splitlines() if "user code installed a SIGTERM handler" in line]
     assert line.split()[0] == "+60"
     assert event.wait().ended_at == at + timedelta(seconds=10)

@@ -120,7 +120,7 @@ def test_a_call_in_the_very_moment_ends_with_that_error_or_as_if_nothing_were(ru
         assert event_of(event).ended  # without a look, which may find the zygote's end only now
     except CannotEndError as error:  # its process had been forked ahead, and waits while the first event is gated
         assert call == "another event"
-        assert "stands at wait_for_log('started')" in str(error)  # noqa: PT017  (as above)
+        assert "is stopped at wait_for_log('started')" in str(error)  # noqa: PT017  (as above)
     assert eventually(lambda: all(map(is_gone, [zygote, *pids])))
     runtime.close()
 

@@ -171,7 +171,7 @@ def test_too_many_files_are_said_with_what_to_do(recorded: Records, tmp_path: Pa
     for number in range(10_000):
         (tmp_path / "run" / str(number)).touch()
     record = recorded("def main_handler(event, context): return 'done'")
-    most = "a record has 10,000 files and 1 GB at most, as each kill makes them anew"
+    most = "a record has at most 10,000 files and 1 GB: each kill recreates them"
     assert record.problems == [f"run.path has 10,001 files: {most}; keep what the handler only reads outside run.path"]
 
 

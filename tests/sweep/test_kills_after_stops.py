@@ -124,7 +124,7 @@ def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:
     key = "graceful>forced@wait#1>effect#99"
     result = pytester.runpytest_inprocess("-p", "no:cacheprovider", "-p", "no:asyncio", f"--scf-async-replay={key}")
     assert result.ret != 0
-    result.stdout.fnmatch_lines(["ERROR: no sweep of this session has the run *effect#99'"])
+    result.stdout.fnmatch_lines(["ERROR: no sweep in this session has the run *effect#99'"])
 
 
 def test_a_check_is_asked_of_each_with_its_log(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

@@ -288,7 +288,7 @@ def test_a_handler_without_a_listener_has_nothing_to_mutate(scf_runtime: ScfRunt
 
 def test_mutate_is_a_truth_value_and_goes_with_sigterm(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(JOBS)
-    with pytest.raises(ScfUsageError, match="mutate='yes' is not valid: it is True or False"):
+    with pytest.raises(ScfUsageError, match="mutate='yes' is not valid: it must be True or False"):
         scf_runtime.sweep(function, mutate="yes")  # type: ignore[arg-type]
     with pytest.raises(ScfUsageError, match="mutate=True is not valid: it goes with how='graceful'"):
         scf_runtime.sweep(function, how=("forced", "timeout"), mutate=True)

@@ -405,7 +405,7 @@ def test_an_exception_of_each_run(scf_runtime: ScfRuntime, deployed: Deploy, wor
 
 @pytest.mark.parametrize("workers", [0, -1, True, 1.5, "2"])
 def test_what_is_no_number_of_workers(scf_runtime: ScfRuntime, deployed: Deploy, workers: Any) -> None:
-    with pytest.raises(ScfUsageError, match=rf"^workers={workers!r} is not valid: it is a whole number of proc"):
+    with pytest.raises(ScfUsageError, match=rf"^workers={workers!r} is not valid: it must be a whole number of proc"):
         scf_runtime.sweep(deployed(KILLED), each_run=each_run, workers=workers)
 
 

@@ -145,7 +145,7 @@ def test_a_language_is_one_of_two():
     error = refusal(post(x_tc_language="de"))
 
     assert error.code == "InvalidParameterValue"
-    assert error.platform_message == "X-TC-Language='de' is not valid: it is zh-CN or en-US."
+    assert error.platform_message == "X-TC-Language='de' is not valid: it must be zh-CN or en-US."
     read_request(post(x_tc_language=""))  # the SDK of Go sends an empty one
 
 
@@ -175,7 +175,7 @@ def test_any_other_method_is_refused(method):
     error = refusal(dataclasses.replace(post(), method=method))
 
     assert error.code == "UnsupportedProtocol"
-    assert error.platform_message == f"The HTTP method {method!r} is not supported: it is GET and POST."
+    assert error.platform_message == f"The HTTP method {method!r} is not supported: it must be GET or POST."
 
 
 @pytest.mark.parametrize("content_type", [None, "", "text/plain", "application/x-www-form-urlencoded", "json"])
@@ -183,7 +183,7 @@ def test_a_post_with_common_headers_is_json(content_type):
     error = refusal(post(content_type=content_type))
 
     assert error.code == "UnsupportedProtocol"
-    assert error.platform_message.endswith("is not supported: it is application/json.")
+    assert error.platform_message.endswith("is not supported: it must be application/json.")
 
 
 @pytest.mark.parametrize("headers", [{}, {"x_tc_action": None}])
@@ -229,10 +229,10 @@ def test_a_request_has_a_largest_size(limit, make, code):
         (b'{"b": {"a": 1, "a": 1}}', "JSON whose objects have each name once"),
         (b'{"a": "\xff"}', "JSON in UTF-8"),
         ('{"a": "x"}'.encode("utf-16"), "JSON in UTF-8"),
-        (rb'{"a": ["\ud800"]}', "JSON whose texts are Unicode"),
-        (rb'{"\udfff": 1}', "JSON whose texts are Unicode"),
+        (rb'{"a": ["\ud800"]}', "JSON whose strings are Unicode"),
+        (rb'{"\udfff": 1}', "JSON whose strings are Unicode"),
         (b'{"a": "\xed\xa0\x80"}', "JSON in UTF-8"),
-        (rb'{"a": {"b": "x\u0000"}}', "JSON whose texts have no NUL"),
+        (rb'{"a": {"b": "x\u0000"}}', "JSON whose strings have no NUL"),
         (b'{"a": "x\0"}', "JSON, and nothing else"),
     ],
 )
@@ -240,7 +240,7 @@ def test_a_body_that_is_no_json_object_of_the_api_is_refused(body, valid):
     error = refusal(post(body))
 
     assert error.code == "InvalidParameter"
-    assert error.platform_message.startswith(f"the body is not valid: it is {valid}")
+    assert error.platform_message.startswith(f"the body is not valid: it must be {valid}")
 
 
 @pytest.mark.interpreter
@@ -313,7 +313,7 @@ def test_a_form_that_cannot_be_read_is_refused(query, name):
     error = refusal(get(query))
 
     assert error.code == "InvalidParameter"
-    assert error.platform_message.startswith(f"{name} is not valid: it is ")
+    assert error.platform_message.startswith(f"{name} is not valid: it must be ")
 
 
 def test_a_query_that_is_not_escaped_is_read_as_its_bytes():

@@ -238,11 +238,11 @@ def test_a_wrong_signature_is_answered_with_what_should_have_been_signed():
         ("TC3-HMAC-SHA256 Credential=/b/c/tc3_request, SignedHeaders=host, Signature=aa", "SecretId/Date/Service"),
         (
             "TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=host, Signature=aa",
-            "has to have content-type",
+            "must include content-type",
         ),
         (
             "TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=content-type;host;x-no, Signature=aa",
-            "'x-no', which is no header",
+            "'x-no', which is not a header",
         ),
         (
             (
@@ -253,7 +253,7 @@ def test_a_wrong_signature_is_answered_with_what_should_have_been_signed():
         ),
         (
             "TC3-HMAC-SHA256 Credential=a/b/c/tc3_request, SignedHeaders=Content-Type;Host, Signature=aa",
-            "has to have content-type",
+            "must include content-type",
         ),
         ("SKIP", "it is SKIP"),
     ],

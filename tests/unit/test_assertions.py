@@ -212,29 +212,30 @@ def test_the_first_line_says_expected_and_found() -> None:
 @pytest.mark.parametrize(
     ("story", "sentence"),
     [
-        (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; no code had called "
-          "signal.signal for it by then, so it ended the process")),
-        (Story().handles(Raised("SystemExit", "0")).exits(), ("the handler of SIGTERM raised SystemExit: 0, which "
+        (Story().after(3).gets("default").exits(), ("SIGTERM arrived 3 s after the start; no SIGTERM handler had been "
+        "installed by then, so it ended the process")),
+        (Story().handles(Raised("SystemExit", "0")).exits(), ("the SIGTERM handler raised SystemExit: 0, which "
           "ended the process (exit code 0): the platform reports 439 whatever the exit code")),
         (Story().exits(signum=signal.SIGSEGV),
           "the process was killed by SIGSEGV (signal 11): the platform reports 439"),
-        (Story().says(*FAULT).exits(signum=signal.SIGSEGV), ("code in C crashed at export.py:3, and the process was "
+        (Story().says(*FAULT).exits(signum=signal.SIGSEGV), ("C code called at export.py:3 crashed, and the process "
+        "was "
           "killed by SIGSEGV (signal 11): the platform reports 439")),
         (Story().exits(signum=signal.SIGKILL),
           "the process was killed by SIGKILL (signal 9): the platform reports 439"),
-        (Story().handles(Raised("ValueError", "no")).ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM raised "
+        (Story().handles(Raised("ValueError", "no")).ends(Fact.RAISED, trace=TRACE), ("the SIGTERM handler raised "
           "ValueError: no, and nothing in the function caught it")),
-        (Story().handles().ends(Fact.RAISED, trace=TRACE), ("the handler of SIGTERM returned, and the function raised "
-          "ValueError: boom afterwards")),
-        (Story().handles().exits(3), ("the handler of SIGTERM returned, and the process ended afterwards "
+        (Story().handles().ends(Fact.RAISED, trace=TRACE), ("the SIGTERM handler returned, and the function then "
+        "raised ValueError: boom")),
+        (Story().handles().exits(3), ("the SIGTERM handler returned, and the process ended afterwards "
           "(exit code 3): the platform reports 439 whatever the exit code")),
-        (Story(timeout=60).handles().after(60).ends(Fact.TIMED_OUT), ("the handler of SIGTERM returned, and the work "
-          "went on until its timeout of 60 s (deploy(...)): nothing stopped it")),
+        (Story(timeout=60).handles().after(60).ends(Fact.TIMED_OUT), ("the SIGTERM handler returned, and the work "
+        "carried on until the 60 s timeout (deploy(...)): nothing stopped it")),
         (Story(timeout=60).gets("ignored").after(60).ends(Fact.TIMED_OUT), ("SIGTERM arrived 0 s after the start; the "
-          "process ignores it (SIG_IGN), and the work went on until its timeout of 60 s (deploy(...))")),
-        (Story().handles(), ("the handler of SIGTERM returned; the event still runs, and nothing but a call like "
-          "wait() lets its time pass")),
-        (RUNNING(), "the event still runs, and nothing but a call like wait() lets its time pass"),
+          "process ignores it (SIG_IGN), and the work carried on until the 60 s timeout (deploy(...))")),
+        (Story().handles(), ("the SIGTERM handler returned; the event is still running, and only a call such as "
+        "wait() lets its time pass")),
+        (RUNNING(), "the event is still running, and only a call such as wait() lets its time pass"),
         (RAISED(), "the function raised ValueError: boom"),
         (EXITED(), "the process ended by itself (exit code 7): the platform reports 439 whatever the exit code"),
         (Story().says(*TRACE.splitlines()).exits(1), ("the process ended by itself (exit code 1) with "
@@ -246,18 +247,18 @@ def test_the_first_line_says_expected_and_found() -> None:
         (Story().says(*TRACE.splitlines()).exits(0),
           "the process ended by itself (exit code 0): the platform reports 439 whatever the exit code"),
         (Story().exceeds(MemoryExcess(150 << 20, 128, 2, "deploy(...)")), ("the instance together with 2 child "
-          "processes has used more memory (MemUsage:150.00MB) than the 128 MB of the function: memory=128 (deploy(...))"
+          "processes used more memory (MemUsage:150.00MB) than the function's 128 MB: memory=128 (deploy(...))"
           )),
         (Story().ends(Fact.MEMORY_EXCEEDED), "the instance used more memory than it has"),
         (TERMINATED(), "terminate() ended it by force, before it could end by itself"),
         (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
-        (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "the timeout of a sync function is 3 s unless given"),
-        (Story(async_run=False).waits("time.sleep(100)").after(3).ends(Fact.TIMED_OUT), ("the timeout of a sync "
-          "function is 3 s unless given; its last wait was time.sleep(100)")),
-        (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until its timeout of 60 s "
+        (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "a sync function times out after 3 s by default"),
+        (Story(async_run=False).waits("time.sleep(100)").after(3).ends(Fact.TIMED_OUT), ("a sync function times out "
+        "after 3 s by default; its last wait was time.sleep(100)")),
+        (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until the 60 s timeout "
           "(deploy(...)); its last wait was time.sleep(100)")),
         (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"),
-          "the handler returned what cannot be written as JSON: TypeError: a set"),
+          "the handler returned a value that cannot be written as JSON: TypeError: a set"),
         (Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'nope'"),
          "the code could not be loaded: ModuleNotFoundError: No module named 'nope'"),
         (Story().ends(Fact.RESULT_TOO_LARGE), "the result is over 6 MB"),
@@ -279,7 +280,8 @@ def test_a_pending_event_has_not_run() -> None:
 def test_a_handler_that_was_taken_away_again_is_not_one_that_comes_too_late() -> None:
     text = failure(assert_signal_handled, Story().sets("default").gets("default").exits().event)
     assert cause(text) == (
-        "SIGTERM arrived 0 s after the start; user code had set the signal back to its default, so it ended the process"
+        "SIGTERM arrived 0 s after the start; user code had reset the signal to its default action, so it ended the "
+        "process"
     )
 
 
@@ -290,24 +292,24 @@ def test_a_handler_that_was_taken_away_again_is_not_one_that_comes_too_late() ->
     ("story", "found"),
     [
         (Story(), "no SIGTERM"),
-        (Story().gets("default").exits(), "SIGTERM met no handler"),
-        (Story().gets("ignored"), "SIGTERM was ignored by the process"),
-        (Story().gets("blocked"), "SIGTERM was blocked by the process"),
-        (Story().gets("no process"), "SIGTERM found no process"),
-        (Story().gets("handler"), "SIGTERM never entered its handler"),
-        (Story().handles(Raised("OSError", "full")), "SIGTERM entered its handler, which raised OSError: full"),
-        (Story().handles().gets("ignored"), "SIGTERM 2 of 2 was ignored by the process"),
+        (Story().gets("default").exits(), "that SIGTERM reached no handler"),
+        (Story().gets("ignored"), "that SIGTERM was ignored by the process"),
+        (Story().gets("blocked"), "that SIGTERM was blocked by the process"),
+        (Story().gets("no process"), "that SIGTERM reached no process"),
+        (Story().gets("handler"), "that SIGTERM never entered its handler"),
+        (Story().handles(Raised("OSError", "full")), "that SIGTERM entered its handler, which raised OSError: full"),
+        (Story().handles().gets("ignored"), "that SIGTERM 2 of 2 was ignored by the process"),
     ],
 )
 def test_why_a_signal_was_not_handled(story: Story, found: str) -> None:
     first = failure(assert_signal_handled, story.event).splitlines()[0]
-    assert first == f"expected the handler of SIGTERM to run and return; found {found}"
+    assert first == f"expected the SIGTERM handler to run and return; found {found}"
 
 
 def test_a_handler_that_never_leaves() -> None:
     story = Story().gets("handler")
     story.inside.handler_entered()
-    assert "which never left" in failure(assert_signal_handled, story.event)
+    assert "which never returned" in failure(assert_signal_handled, story.event)
 
 
 def test_no_signal_says_how_many_and_when() -> None:
@@ -321,13 +323,13 @@ def test_stopped_within_counts_from_the_last_sigterm() -> None:
     assert_stopped_within(event, 10)
     assert_stopped_within(event, timedelta(seconds=10))
     text = failure(assert_stopped_within, event, 9.999)
-    assert text.startswith("expected an end within 9.999 s after SIGTERM; found FINISHED (200) 10 s after it\n")
-    assert cause(text) == "the handler of SIGTERM returned, and the work went on: nothing stopped it"
+    assert text.startswith("expected the event to end within 9.999 s of SIGTERM; found FINISHED (200), 10 s after it\n")
+    assert cause(text) == "the SIGTERM handler returned, and the work carried on: nothing stopped it"
 
 
 def test_stopped_within_says_how_long_an_event_has_run_since() -> None:
     text = failure(assert_stopped_within, Story().handles().after(40).event, 30)
-    assert text.startswith("expected an end within 30 s after SIGTERM; found RUNNING, 40 s after it\n")
+    assert text.startswith("expected the event to end within 30 s of SIGTERM; found RUNNING, 40 s after it\n")
 
 
 @pytest.mark.parametrize(
@@ -342,7 +344,7 @@ def test_stopped_within_says_how_long_an_event_has_run_since() -> None:
 def test_what_somebody_else_ended_did_not_stop_however_soon_that_was(fact: Fact, ended: str, who: str) -> None:
     event = Story().after(3).handles().after(1).ends(fact).event
     text = failure(assert_stopped_within, event, 30)
-    assert text.startswith(f"expected an end within 30 s after SIGTERM, by itself; found {ended}"), text
+    assert text.startswith(f"expected the event to end within 30 s of SIGTERM by itself; found {ended}"), text
     assert f": {who} ended it\n" in text
 
 
@@ -404,7 +406,7 @@ def test_a_missing_line_shows_the_closest_ones() -> None:
     event = Story().says("row 1 ", "checkpoint written to disk", "something else", "Checkpoint Written").event
     text = failure(assert_logged, event, "checkpoint writen")
     nearest = "the closest are 'checkpoint written to disk', 'Checkpoint Written'"
-    assert text.startswith(f"expected a log line with 'checkpoint writen'; found none in 4 lines; {nearest}\n")
+    assert text.startswith(f"expected a log line containing 'checkpoint writen'; found none in 4 lines; {nearest}\n")
 
 
 def test_a_line_that_is_like_none_shows_none() -> None:
@@ -416,8 +418,8 @@ def test_log_order_takes_a_line_for_each_pattern() -> None:
     text = failure(assert_log_order, event, ["three", "one"])
     assert "found 'one' in line 1, before 'three' in line 2\n" in text
     assert "found 'two' in line 1, as is 'one'\n" in failure(assert_log_order, event, ["one", "two"])
-    assert "found no line with 'four'\n" in failure(assert_log_order, event, ["three", "four"])
-    assert "found no line with 'threee'; the closest is 'three'\n" in failure(assert_log_order, event, ["threee"])
+    assert "found no line containing 'four'\n" in failure(assert_log_order, event, ["three", "four"])
+    assert "found no line containing 'threee'; the closest is 'three'\n" in failure(assert_log_order, event, ["threee"])
 
 
 # -- wrong use -------------------------------------------------------------------------------------------------------
@@ -432,13 +434,25 @@ def test_log_order_takes_a_line_for_each_pattern() -> None:
         ),
         (
             lambda event: assert_transitions(event, "RUNNING"),
-            "expected='RUNNING' is not valid: it is a list of statuses",
+            "expected='RUNNING' is not valid: it must be a list of statuses",
         ),
         (lambda event: assert_failed(event, code=431), "code=431 is not valid: the platform's codes are 200, 202, "),
-        (lambda event: assert_logged(event, b"bytes"), "pattern=b'bytes' is not valid: it is a str or a compiled "),
-        (lambda event: assert_logged(event, ""), "pattern='' is not valid: every line has it; it is a text that "),
-        (lambda event: assert_log_order(event, "text"), "patterns='text' is not valid: it is a list of texts or "),
-        (lambda event: assert_log_order(event, []), "patterns=[] is not valid: it is a list of texts or "),
+        (
+            lambda event: assert_logged(event, b"bytes"),
+            "pattern=b'bytes' is not valid: it must be a str or a compiled ",
+        ),
+        (
+            lambda event: assert_logged(event, ""),
+            "pattern='' is not valid: every line contains it; it must be a non-",
+        ),
+        (
+            lambda event: assert_log_order(event, "text"),
+            ("patterns='text' is not valid: it must be a list of at least one str or "),
+        ),
+        (
+            lambda event: assert_log_order(event, []),
+            ("patterns=[] is not valid: it must be a list of at least one str or "),
+        ),
         (lambda event: assert_stopped_within(event, -1), "assert_stopped_within(seconds) is -1, which is negative"),
         (lambda _: assert_finished("FINISHED"), "event is 'FINISHED' of type str; the helper takes an AsyncEvent"),
     ],
@@ -449,5 +463,5 @@ def test_wrong_use_is_a_usage_error(use: Callable[[AsyncEvent], None], sentence:
 
 
 def test_a_result_that_json_cannot_say_is_a_usage_error() -> None:
-    with pytest.raises(ScfUsageError, match=r"^result=\{1, 2\} is not valid: it is what JSON can say "):
+    with pytest.raises(ScfUsageError, match=r"^result=\{1, 2\} is not valid: it must be a JSON value "):
         assert_finished(FINISHED().event, {1, 2})

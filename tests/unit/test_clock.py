@@ -153,7 +153,7 @@ def test_move_to_takes_a_subclass_of_datetime(clock: SimulatedClock) -> None:
     assert clock.now == START + timedelta(days=1)
 
 
-NOT_A_DURATION = "it takes seconds (int or float) or a timedelta"
+NOT_A_DURATION = "it must be seconds (int or float) or a timedelta"
 
 
 @pytest.mark.parametrize(
@@ -168,9 +168,9 @@ NOT_A_DURATION = "it takes seconds (int or float) or a timedelta"
                 "simulated time moves only forward"
             ),
         ),
-        (float("nan"), "advance(duration) is nan; it takes a finite number of seconds"),
-        (float("inf"), "advance(duration) is inf; it takes a finite number of seconds"),
-        (float("-inf"), "advance(duration) is -inf; it takes a finite number of seconds"),
+        (float("nan"), "advance(duration) is nan; it must be a finite number of seconds"),
+        (float("inf"), "advance(duration) is inf; it must be a finite number of seconds"),
+        (float("-inf"), "advance(duration) is -inf; it must be a finite number of seconds"),
         (True, f"advance(duration) is True of type bool; {NOT_A_DURATION}"),
         ("5", f"advance(duration) is '5' of type str; {NOT_A_DURATION}"),
         (None, f"advance(duration) is None of type NoneType; {NOT_A_DURATION}"),
@@ -226,10 +226,10 @@ def test_a_duration_that_leaves_the_calendar_is_refused_and_the_clock_stays(
                 "2026-01-01T00:00:00+00:00; simulated time moves only forward"
             ),
         ),
-        (3_600, "move_to(when) is 3600 of type int; it takes an aware datetime"),
-        ("2026-01-02", "move_to(when) is '2026-01-02' of type str; it takes an aware datetime"),
-        (None, "move_to(when) is None of type NoneType; it takes an aware datetime"),
-        (START.date(), "move_to(when) is datetime.date(2026, 1, 1) of type date; it takes an aware datetime"),
+        (3_600, "move_to(when) is 3600 of type int; it must be an aware datetime"),
+        ("2026-01-02", "move_to(when) is '2026-01-02' of type str; it must be an aware datetime"),
+        (None, "move_to(when) is None of type NoneType; it must be an aware datetime"),
+        (START.date(), "move_to(when) is datetime.date(2026, 1, 1) of type date; it must be an aware datetime"),
         (
             datetime(9999, 12, 31, 23, tzinfo=timezone(timedelta(hours=-14))),
             "move_to(when) is 9999-12-31T23:00:00-14:00, which is after the year 9999 in UTC",

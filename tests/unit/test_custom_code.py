@@ -29,7 +29,7 @@ def test_a_bootstrap_that_is_not_there(tmp_path: Path) -> None:
     )
     (tmp_path / "bootstrap").mkdir()
     assert refused(tmp_path) == (
-        f"{what}, and {tmp_path}/bootstrap is no file: it is the program that the platform starts"
+        f"{what}, and {tmp_path}/bootstrap is not a file: it is the program that the platform starts"
     )
 
 
@@ -37,13 +37,13 @@ def test_a_bootstrap_without_its_x_bit(tmp_path: Path) -> None:
     path = tmp_path / "bootstrap"
     path.write_text("#!/bin/sh\n")
     path.chmod(0o644)
-    assert refused(tmp_path).endswith(f"{path} is not executable, which the platform wants too: chmod 755 {path}")
+    assert refused(tmp_path).endswith(f"{path} is not executable, which the platform requires, too: chmod 755 {path}")
 
 
 @pytest.mark.parametrize(
     ("content", "why"),
     [
-        (b"echo hello\n", "is no program (no ELF file)"),
+        (b"echo hello\n", "is not a program (not an ELF file)"),
         (b"MZ\x90", "is a program for Windows"),
         (ELF_32, "is a program for 32-bit x86 (GOARCH=386), and this machine is 64-bit x86-64 (GOARCH=amd64)"),
     ],
@@ -57,8 +57,8 @@ def test_a_bootstrap_that_is_no_program_of_this_machine(
     path.write_bytes(content)
     path.chmod(0o755)
     assert refused(tmp_path).endswith(
-        f"{path} {why}; it is a program for this machine, or a script whose first line names its interpreter, as in "
-        "#!/bin/bash"
+        f"{path} {why}; it must be a program for this machine, or a script whose first line names its interpreter, as "
+        "in #!/bin/bash"
     )
 
 
@@ -83,6 +83,6 @@ def test_a_machine_without_node(tmp_path: Path, monkeypatch: pytest.MonkeyPatch)
 @pytest.mark.parametrize("handler", ["main_handler", ".main", "index.", "index.2nd"])
 def test_a_handler_of_node_that_cannot_be(tmp_path: Path, handler: str) -> None:
     assert refused(tmp_path, runtime="Nodejs18.15", handler=handler) == (
-        f"handler={handler!r} (deploy(...)) is not valid: it is the file without .js, a dot and the name that it "
-        "exports, as in 'index.main_handler'"
+        f"handler={handler!r} (deploy(...)) is not valid: it must be the file without .js, a dot and the exported "
+        "name, as in 'index.main_handler'"
     )

@@ -70,7 +70,7 @@ def test_a_handler_that_is_no_name_of_a_file(code, scratch, handler):
 def test_code_that_is_no_directory(code, scratch):
     file = written(code / "main", OWN)
     assert refused(file, scratch, given="./main") == (
-        f"code is './main', and {file} is no directory; a Go function's code is one"
+        f"code is './main', and {file} is not a directory; the code of a Go function is one"
     )
 
 
@@ -88,20 +88,20 @@ def test_a_binary_with_another_name_is_named(code, scratch):
 
 def test_a_binary_that_is_a_directory(code, scratch):
     (code / "main").mkdir()
-    assert f"{code}/main, which the handler names, is no file; build it with" in refused(code, scratch)
+    assert f"{code}/main, which the handler names, is not a file; build it with" in refused(code, scratch)
 
 
 def test_a_binary_that_is_not_executable(code, scratch):
     binary = written(code / "main", OWN, 0o644)
     assert refused(code, scratch).endswith(
-        f"and {binary} is not executable, which the platform wants too: chmod 755 main"
+        f"and {binary} is not executable, which the platform requires, too: chmod 755 main"
     )
 
 
 @pytest.mark.parametrize("content", [b"", b"#!/bin/sh\necho\n", b"\x7fELF"])
 def test_a_binary_that_is_no_program(code, scratch, content):
     binary = written(code / "main", content)
-    assert f"and {binary} is no program (no ELF file); build it with" in refused(code, scratch)
+    assert f"and {binary} is not a program (not an ELF file); build it with" in refused(code, scratch)
 
 
 @pytest.mark.parametrize(
@@ -128,7 +128,7 @@ def test_a_binary_for_another_architecture(code, scratch, content, architecture,
     monkeypatch.setattr(binary_files, "OWN_EXECUTABLE", str(own))
     assert refused(code, scratch) == (
         f"code is '{code}', and {binary} is a program for {architecture}, and this machine is 64-bit x86-64 "
-        "(GOARCH=amd64): build it for this one, or name the directory of the Go package"
+        "(GOARCH=amd64): build it for this machine, or name the directory of the Go package"
     )
 
 

@@ -71,5 +71,5 @@ def test_another_environment_of_the_same_interpreter_is_another(project, other: 
     script.write_text(f"#!{project}/{other}\n")
     script.chmod(0o755)
 
-    with pytest.raises(ScfUsageError, match="no Python program of the test's own interpreter"):
+    with pytest.raises(ScfUsageError, match="not a Python program of the test's own interpreter"):
         in_process(project, "./serve")

@@ -90,8 +90,8 @@ def test_every_api_error_is_a_sentence_with_its_values(code):
 
 
 def test_an_api_error_shows_the_value_as_python_writes_it():
-    error = api_error("InvalidParameterValue.Limit", value=101, valid="it is a whole number from 1 to 100")
-    assert error.platform_message == "Limit=101 is not valid: it is a whole number from 1 to 100."
+    error = api_error("InvalidParameterValue.Limit", value=101, valid="it must be a whole number from 1 to 100")
+    assert error.platform_message == "Limit=101 is not valid: it must be a whole number from 1 to 100."
 
 
 def test_an_api_error_without_its_value_is_our_fault():

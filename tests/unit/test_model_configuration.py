@@ -157,7 +157,7 @@ def test_memory_is_64_or_a_multiple_of_128_up_to_3072():
 
 @pytest.mark.parametrize("value", [True, 128.0, "128", math.nan])
 def test_memory_that_is_no_whole_number_is_refused(value):
-    assert refusal(memory=value).endswith("it is None, 64, or 128 to 3072 in steps of 128 (MB)")
+    assert refusal(memory=value).endswith("it must be None, 64, or 128 to 3072 in steps of 128 (MB)")
 
 
 @pytest.mark.parametrize("value", [1, 2, 1000, None])
@@ -173,7 +173,7 @@ def test_any_other_limit_of_instances_is_refused(value):
 @pytest.mark.parametrize("name", ["async_run", "trace"])
 @pytest.mark.parametrize("value", [1, 0, None, "TRUE"])
 def test_a_switch_is_a_bool(name, value):
-    assert refusal(**{name: value}) == f"{name}={value!r} is not valid: it is True or False"
+    assert refusal(**{name: value}) == f"{name}={value!r} is not valid: it must be True or False"
 
 
 def test_an_environment_is_copied_and_cannot_be_changed():
@@ -198,7 +198,7 @@ def test_an_environment_name_has_2_to_64_bytes(key):
 
 def test_the_refusal_of_an_environment_name_says_how_long_it_is():
     assert refusal(environment={"A" * 65: "x"}).endswith(
-        "it has 2 to 64 letters, digits and underscores, and starts with a letter"
+        "it has 2 to 64 letters, digits and underscores, and start with a letter"
     )
 
 
@@ -230,7 +230,7 @@ def test_a_refusal_of_an_environment_does_not_tell_its_values(value):
 
 @pytest.mark.parametrize("value", [["A=1"], "A=1", 1])
 def test_an_environment_that_is_no_mapping_is_refused(value):
-    assert "a mapping of names to texts" in refusal(environment=value)
+    assert "a mapping of names to str" in refusal(environment=value)
 
 
 @pytest.mark.parametrize(("value", "character"), [("x" * 4094, "x"), ("é" * 2047, "é")])

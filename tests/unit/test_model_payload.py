@@ -65,7 +65,7 @@ def test_what_the_json_module_writes_is_taken(payload, text):
     assert payload_text(payload) == text
 
 
-VALID = "it has to be what json.dumps can write: dict, list, tuple, str, int, float, bool or None"
+VALID = "it must be a value that json.dumps can write: dict, list, tuple, str, int, float, bool or None"
 
 
 @pytest.mark.parametrize(
@@ -78,9 +78,9 @@ VALID = "it has to be what json.dumps can write: dict, list, tuple, str, int, fl
         ([Decimal(1)], f"payload[0]=Decimal('1') is a Decimal; {VALID}"),
         ([slice(1)], f"payload[0]=slice(None, 1, None) is a slice; {VALID}"),
         ({'a"b': {1}}, 'payload["a\\"b"]={1} is a set'),
-        ([1, math.nan], "payload[1] is nan, which JSON has no form for"),
-        ({"x": math.inf}, 'payload["x"] is inf, which JSON has no form for'),
-        ({"x": -math.inf}, 'payload["x"] is -inf, which JSON has no form for'),
+        ([1, math.nan], "payload[1] is nan, which JSON cannot express"),
+        ({"x": math.inf}, 'payload["x"] is inf, which JSON cannot express'),
+        ({"x": -math.inf}, 'payload["x"] is -inf, which JSON cannot express'),
         ({1: "a"}, "payload has the key 1, which is an int; the keys of a JSON object are str"),
         ([{None: "a"}], "payload[0] has the key None, which is a NoneType"),
         ({"a": {True: 1}}, 'payload["a"] has the key True, which is a bool'),

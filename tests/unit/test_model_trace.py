@@ -226,7 +226,7 @@ def test_a_limit_is_one_to_a_hundred(bench, limit):
 def test_any_other_limit_is_refused(bench, limit):
     assert refusal(bench, limit=limit) == (
         "InvalidParameterValue.Limit",
-        f"Limit={limit!r} is not valid: it is a whole number from 1 to 100.",
+        f"Limit={limit!r} is not valid: it must be a whole number from 1 to 100.",
     )
 
 
@@ -239,7 +239,7 @@ def test_a_bad_offset_is_refused(bench, offset):
 def test_a_bad_order_is_refused(bench, order):
     assert refusal(bench, order=order) == (
         "InvalidParameterValue.Order",
-        f"Order={order!r} is not valid: valid are ASC, DESC.",
+        f"Order={order!r} is not valid; valid are ASC, DESC.",
     )
 
 
@@ -247,7 +247,7 @@ def test_a_bad_order_is_refused(bench, order):
 def test_a_bad_order_by_is_refused_as_an_order(bench, order_by):
     assert refusal(bench, order_by=order_by) == (
         "InvalidParameterValue.Order",
-        f"Orderby={order_by!r} is not valid: valid are StartTime, EndTime.",
+        f"Orderby={order_by!r} is not valid; valid are StartTime, EndTime.",
     )
 
 
@@ -270,7 +270,7 @@ def test_an_interval_that_ends_before_it_starts_is_refused(bench, name):
     code, message = refusal(bench, **{name: (1_767_225_600_000_000, 1_767_222_000_000_000)})
     assert code == "InvalidParameterValue"
     assert message.endswith(
-        "Interval='2026-01-01 00:00:00 UTC to 2025-12-31 23:00:00 UTC' is not valid: it begins at its end or before."
+        "Interval='2026-01-01 00:00:00 UTC to 2025-12-31 23:00:00 UTC' is not valid: it begins at or after its end."
     )
 
 

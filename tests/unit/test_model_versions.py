@@ -89,7 +89,7 @@ def test_a_valid_name_of_an_alias_is_taken(versions, name):
 
 @pytest.mark.parametrize("name", ["", "1", "1a", "-a", "$PROD", LATEST, "a b", "a\n", "a" * 65, "正式", None, 7, ["a"]])
 def test_an_invalid_name_of_an_alias_is_refused_with_the_rule(versions, name):
-    with pytest.raises(ScfApiError, match="it has 1 to 64 letters") as refusal:
+    with pytest.raises(ScfApiError, match="it must have 1 to 64 letters") as refusal:
         versions.create_alias(name, "1")
     assert refusal.value.code == "InvalidParameterValue.Name"
 

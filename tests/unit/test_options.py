@@ -168,14 +168,14 @@ def test_a_text_of_the_command_line_is_read_by_the_rule(option: Option) -> None:
         assert [getattr(settings_of({option.name: (word, source)}), option.name) for word in words] == words
         assert option.type == "str" or list(typing.get_args(eval(option.type, vars(typing)))) == words  # noqa: S307
     with pytest.raises(
-        pytest.UsageError, match=rf"^{option.name}='no such value, \?' \({source}\) is not valid: it is "
+        pytest.UsageError, match=rf"^{option.name}='no such value, \?' \({source}\) is not valid: it must be "
     ):
         settings_of({option.name: ("no such value, ?", source)})
 
 
 @pytest.mark.parametrize("source", ["command line: --scf-async-start", "ini: scf_async_start", "in any words"])
 def test_a_text_does_not_name_values_that_it_cannot_have(source: str) -> None:
-    for name, form in (("real_limit", "or such a timedelta"), ("start", "it is None, or an aware datetime")):
+    for name, form in (("real_limit", "or such a timedelta"), ("start", "it must be None, or an aware datetime")):
         with pytest.raises(ScfUsageError, match=form):
             ScfSettings().replace("scf_settings", **{name: "soon"})
         with pytest.raises(pytest.UsageError) as refused:
@@ -185,5 +185,5 @@ def test_a_text_does_not_name_values_that_it_cannot_have(source: str) -> None:
 
 @pytest.mark.parametrize("option", options_of(Where.SETTINGS), ids=lambda option: option.name)
 def test_a_refusal_names_the_value_and_its_source(option: Option) -> None:
-    with pytest.raises(ScfUsageError, match=rf"^{option.name}.*\(my source\) is not valid: it is "):
+    with pytest.raises(ScfUsageError, match=rf"^{option.name}.*\(my source\) is not valid: it must be "):
         ScfSettings().replace("my source", **{option.name: object()})

@@ -92,7 +92,7 @@ def test_no_member_is_written_through_a_link(zip_of, tmp_path):
         link(archive, "a", str(tmp_path))
         archive.writestr(member("a/written"), "outside")
 
-    assert "has the member 'a/written', and 'a', which is no directory" in refusal(zip_of(fill))
+    assert "has the member 'a/written', and 'a', which is not a directory" in refusal(zip_of(fill))
     assert not (tmp_path / "written").exists()
 
 

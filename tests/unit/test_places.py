@@ -166,14 +166,14 @@ def test_what_is_of_no_form_is_a_usage_error(directory, text):
         place(directory, text)
 
     assert str(refusal.value) == (
-        f'run_to({text!r}) is not valid: it takes "init", "export.py:42", "function_name" or "Class.method", '
-        'the last three with "#3" for the third pass'
+        f'run_to({text!r}) is not valid: it must be "init", "export.py:42", "function_name" or "Class.method", '
+        'the last three also with "#3" for the third pass'
     )
 
 
 @pytest.mark.parametrize("value", [None, 12, b"export.py:12", Path("export.py")])
 def test_what_is_no_text_is_a_usage_error(directory, value):
-    with pytest.raises(ScfUsageError, match=re.escape(f"run_to({value!r}) is not valid: it takes")):
+    with pytest.raises(ScfUsageError, match=re.escape(f"run_to({value!r}) is not valid: it must be")):
         place(directory, value)
 
 
@@ -182,9 +182,9 @@ def test_what_is_no_text_is_a_usage_error(directory, value):
     [
         ("export.py:12#0", "run_to('export.py:12#0') is not valid: passes are counted from 1"),
         ("main_handler#-1", "run_to('main_handler#-1') is not valid: passes are counted from 1"),
-        ("export.py:12#", "run_to('export.py:12#') is not valid: '' is no number of a pass; it takes"),
-        ("export.py:12#two", "run_to('export.py:12#two') is not valid: 'two' is no number of a pass; it takes"),
-        ("export.py:12#1.5", "run_to('export.py:12#1.5') is not valid: '1.5' is no number of a pass; it takes"),
+        ("export.py:12#", "run_to('export.py:12#') is not valid: '' is not the number of a pass; it must be"),
+        ("export.py:12#two", "run_to('export.py:12#two') is not valid: 'two' is not the number of a pass; it must be"),
+        ("export.py:12#1.5", "run_to('export.py:12#1.5') is not valid: '1.5' is not the number of a pass; it must be"),
         ("nothere.py:1", "has no file nothere.py; it has broken.py, export.py, pkg/__init__.py, pkg/table.py, "),
         ("exports.py:1", "has no file exports.py; did you mean export.py?"),
         ("other/cell.py:1", "has no file other/cell.py; did you mean pkg/deep/cell.py?"),
@@ -217,7 +217,7 @@ def test_a_name_that_several_files_have_is_not_clear_unless_one_is_the_entry_or_
         place(directory, "table.py:1")
 
     assert str(refusal.value) == (
-        f"run_to('table.py:1') is not clear: the code directory {directory} has pkg/table.py, pkg/deep/table.py; "
+        f"run_to('table.py:1') is ambiguous: the code directory {directory} has pkg/table.py, pkg/deep/table.py; "
         "give its path"
     )
     (directory / "table.py").write_text("first = 1\n")

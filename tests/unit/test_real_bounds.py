@@ -121,8 +121,8 @@ def test_a_call_that_has_passed_time_says_how_much_and_what_to_raise(watch: Stop
         "in which 26,292.4 simulated seconds passed."
     )
     assert lines[:3] == [
-        "event 1 of export goes on: it has waited most often in b, 4,000 times",
-        "event 2 of export goes on",
+        "event 1 of export is making progress: its most frequent wait is b, 4,000 times",
+        "event 2 of export is making progress",
         "event 3 of export is parked in acquire()",
     ]
     assert len(lines) == 4

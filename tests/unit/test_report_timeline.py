@@ -7,7 +7,7 @@ from types import SimpleNamespace
 from zoneinfo import ZoneInfo
 
 import pytest
-from internals import Remark, SimulatedClock, Waited, Written, shown_time, timeline_text
+from internals import Remark, SimulatedClock, Waited, Written, limits, shown_time, timeline_text
 
 # once: texts
 pytestmark = pytest.mark.once
@@ -47,6 +47,26 @@ def test_lines_that_say_what_is_wrong_and_the_last_ones_are_never_left_out() -> 
     assert [line for line in lines if line in kept] == kept
     assert "ERROR: three" not in lines
     assert len(lines) <= 24
+
+
+def test_routine_lines_are_one_row_of_a_failure() -> None:
+    entries = [
+        Written(0, "START", of_platform=True),
+        Written(0, "Init Report", of_platform=True, routine=True),
+        Written(1 * S, "Using selector", routine=True),
+        Written(2 * S, "row 1"),
+        Written(3 * S, "Starting a connection", routine=True),
+    ]
+    shown = ["+0 s  log       START", "+0 s  …         Init Report and 2 DEBUG lines of libraries left out"]
+    assert timeline_text(entries, 0, most=24).splitlines() == [*shown, "+2 s  log       row 1"]
+    assert timeline_text(entries[:2], 0, most=24).splitlines()[1] == "+0 s  …         Init Report left out"
+    assert timeline_text(entries[2:3], 0, most=24) == "+1 s  …         1 DEBUG line of libraries left out"
+    assert len(timeline_text(entries, 0).splitlines()) == len(entries)
+    limits.lift()
+    try:
+        assert "Using selector" in timeline_text(entries, 0, most=24)
+    finally:
+        limits.restore()
 
 
 def test_the_frames_that_faulthandler_names_are_kept_before_those_of_c_code() -> None:

@@ -41,10 +41,10 @@ TRACE = "\n".join(
 
 def test_frames_of_the_code_directory_and_the_exception_are_kept_and_the_rest_is_counted() -> None:
     assert shortened_traceback(TRACE, 7, [CODE]).splitlines() == [
-        "... 9 lines are left out ...",
+        "... 9 lines left out ...",
         *MAIN,
         *FETCH,
-        "... 61 lines are left out ...",
+        "... 61 lines left out ...",
         LAST,
     ]
 
@@ -52,12 +52,12 @@ def test_frames_of_the_code_directory_and_the_exception_are_kept_and_the_rest_is
 def test_where_there_is_room_the_exception_before_is_kept_next() -> None:
     lines = shortened_traceback(TRACE, 9, [CODE]).splitlines()
     assert lines == [
-        "... 4 lines are left out ...",
+        "... 4 lines left out ...",
         REFUSED,
-        "... 4 lines are left out ...",
+        "... 4 lines left out ...",
         *MAIN,
         *FETCH,
-        "... 61 lines are left out ...",
+        "... 61 lines left out ...",
         LAST,
     ]
 
@@ -77,7 +77,7 @@ def test_an_innermost_frame_of_the_user_is_kept_before_the_outer_ones() -> None:
     deep = [[f'  File "{CODE}/export.py", line {number}, in step', f"    step({number})"] for number in range(50)]
     trace = "\n".join(("Traceback (most recent call last):", *(line for frame in deep for line in frame), LAST))
     assert shortened_traceback(trace, 6, [CODE]).splitlines() == [
-        "... 97 lines are left out ...",
+        "... 97 lines left out ...",
         *deep[48],
         *deep[49],
         LAST,

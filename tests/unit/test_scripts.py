@@ -40,14 +40,14 @@ def test_a_step_is_shown_as_it_is_written(step: object, shown: str) -> None:
     ("make", "sentence"),
     [
         (lambda: running_for(-5), "running_for(duration) is -5, which is negative; simulated time moves only forward"),
-        (lambda: running_for("5"), "running_for(duration) is '5' of type str; it takes seconds (int or float) or a"),
+        (lambda: running_for("5"), "running_for(duration) is '5' of type str; it must be seconds (int or float) or a"),
         (lambda: after(-1), "after(duration) is -1, which is negative"),
         (
             lambda: after(5, running_for(5)),
-            "after(5, running_for(5)): then=running_for(5) is not valid: it is finished",
+            "after(5, running_for(5)): then=running_for(5) is not valid: it must be finished",
         ),
         (lambda: after(5, timed_out()), "after(5, timed_out()): then=timed_out() is not valid"),
-        (lambda: logged(5), "logged(text) is 5 of type int; it takes a str"),
+        (lambda: logged(5), "logged(text) is 5 of type int; it must be a str"),
         (lambda: finished({1, 2}), "finished(result) is {1, 2}, which JSON cannot write: Object of type set is not"),
         (lambda: finished("\ud800"), "which JSON cannot write"),
         (
@@ -61,10 +61,13 @@ def test_a_step_is_shown_as_it_is_written(step: object, shown: str) -> None:
             lambda: failed(433),
             "status_code=433 is not valid: an event that reaches the function's timeout is timed_out()",
         ),
-        (lambda: failed(499), "status_code=499 is not valid: an event is ABORTED by a termination by force, which no"),
+        (
+            lambda: failed(499),
+            ("status_code=499 is not valid: an event becomes ABORTED by a forced termination, which is not"),
+        ),
         (lambda: failed(432), "ResourceLimitReached refuses an invocation, and then there is no event; an event ends"),
         (lambda: failed(443, error_type="OSError"), "error_type is the type of an exception, which is 430 and not 443"),
-        (lambda: failed(message=""), "failed(message=''): message='' is not valid: it is a text that is not empty"),
+        (lambda: failed(message=""), "failed(message=''): message='' is not valid: it must be a non-empty string"),
     ],
 )
 def test_what_a_step_refuses(make, sentence: str) -> None:
@@ -78,7 +81,7 @@ def test_the_largest_result() -> None:
     assert finished("x" * 6_291_454) is not None
 
 
-RULES = "and its last step has to end the event: finished(), failed(430), exited() or timed_out()"
+RULES = "and its last step must end the event: finished(), failed(430), exited() or timed_out()"
 
 
 @pytest.mark.parametrize(
@@ -89,9 +92,15 @@ RULES = "and its last step has to end the event: finished(), failed(430), exited
             {"script": [running_for(60)]},
             f"script=[running_for(60)] (deploy_scripted(...)) is not valid: it ends with running_for(60), {RULES}",
         ),
-        ({"script": "finished"}, "script='finished' (deploy_scripted(...)) is not valid: it is a list of steps, as in"),
-        ({"script": finished()}, "script=finished() (deploy_scripted(...)) is not valid: it is a list of steps, as in"),
-        ({"script": {finished()}}, "is not valid: it is a list of steps, as in [running_for(60), finished()]"),
+        (
+            {"script": "finished"},
+            "script='finished' (deploy_scripted(...)) is not valid: it must be a list of steps, as in",
+        ),
+        (
+            {"script": finished()},
+            "script=finished() (deploy_scripted(...)) is not valid: it must be a list of steps, as in",
+        ),
+        ({"script": {finished()}}, "is not valid: it must be a list of steps, as in [running_for(60), finished()]"),
         (
             {"script": [running_for(60), finished]},
             "script[1] (deploy_scripted(...)) is the function finished, not a step: call it, as in finished()",
@@ -102,9 +111,12 @@ RULES = "and its last step has to end the event: finished(), failed(430), exited
         ),
         (
             {"script": [60, finished()]},
-            "script[0]=60 (deploy_scripted(...)) is not valid: it is a step, as running_for",
+            "script[0]=60 (deploy_scripted(...)) is not valid: it must be a step, such as running_for",
         ),
-        ({"script": [after(60), finished()]}, "script[0]=after(60) (deploy_scripted(...)) is not valid: it is a step"),
+        (
+            {"script": [after(60), finished()]},
+            "script[0]=after(60) (deploy_scripted(...)) is not valid: it must be a step",
+        ),
         (
             {"script": [finished(), running_for(5)]},
             "script[1]=running_for(5) (deploy_scripted(...)) is not valid: it comes after finished(), which ends the",
@@ -112,19 +124,19 @@ RULES = "and its last step has to end the event: finished(), failed(430), exited
         ({"script": [timed_out(), finished()]}, "script[1]=finished() (deploy_scripted(...)) is not valid: it comes"),
         (
             {"on_terminate": "honor"},
-            "on_terminate='honor' (deploy_scripted(...)) is not valid: it is 'honour', 'ignore'",
+            "on_terminate='honor' (deploy_scripted(...)) is not valid: it must be 'honour', 'ignore'",
         ),
         (
             {"on_terminate": 60},
-            "on_terminate=60 (deploy_scripted(...)) is not valid: it is 'honour', 'ignore' or after(",
+            "on_terminate=60 (deploy_scripted(...)) is not valid: it must be 'honour', 'ignore' or after(",
         ),
         (
             {"by_event": [[finished()]]},
-            "is not valid: it is None, or a mapping of indexes in function.events to scripts",
+            "is not valid: it must be None, or a mapping of indexes in function.events to scripts",
         ),
         (
             {"by_event": {"0": [finished()]}},
-            "by_event has the key '0' (deploy_scripted(...)), which is not valid: it is",
+            "by_event has the key '0' (deploy_scripted(...)), which is not valid: it must be",
         ),
         ({"by_event": {-1: [finished()]}}, "by_event has the key -1 (deploy_scripted(...)), which is not valid"),
         (
@@ -134,7 +146,7 @@ RULES = "and its last step has to end the event: finished(), failed(430), exited
         ({"timeout": -1}, "timeout=-1 (deploy_scripted(...)) is not valid"),
         (
             {"memory": 128},
-            "deploy_scripted(...) has no keyword 'memory' (valid are name, script, on_terminate, by_event",
+            "deploy_scripted(...) has no keyword 'memory' (valid keywords: name, script, on_terminate, by_event",
         ),
         ({"name": "2"}, "name='2' (deploy_scripted(...)) is not valid"),
     ],

@@ -182,7 +182,7 @@ def test_a_duration_is_seconds_or_a_timedelta(name, value):
 )
 def test_any_other_duration_is_refused(name, value):
     message = refusal(**{name: value})
-    assert message.startswith(f"{name}={value!r} (ini) is not valid: it is ")
+    assert message.startswith(f"{name}={value!r} (ini) is not valid: it must be ")
     assert "a number of seconds, " in message
     assert ("None, or " in message) == (name == "timeout")
 
@@ -205,20 +205,20 @@ def test_a_count_is_a_whole_number_from_one(name, value):
 @pytest.mark.parametrize("name", SWITCHES)
 @pytest.mark.parametrize("value", [0, 1, "TRUE", None])
 def test_a_switch_is_a_bool(name, value):
-    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it is True or False"
+    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it must be True or False"
 
 
 @pytest.mark.parametrize("name", TEXTS)
 @pytest.mark.parametrize("value", ["", None, 1, b"x"])
 def test_a_text_is_not_empty(name, value):
-    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it is a text that is not empty"
+    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it must be a non-empty string"
 
 
 @pytest.mark.parametrize("name", CHOICES)
 @pytest.mark.parametrize("value", ["", "finished", "RUNNING", None, True])
 def test_a_choice_is_one_of_a_few_words(name, value):
     words = " or ".join(map(repr, CHOICES[name]))
-    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it is {words}"
+    assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it must be {words}"
 
 
 @pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"timeout", "memory", "start", "environment"}))
@@ -243,7 +243,7 @@ class Nowhere(tzinfo):
 )
 def test_a_start_without_a_zone_is_refused(value):
     message = refusal(start=value)
-    assert message.startswith(f"start={value!r} (ini) is not valid: it is None, or an aware datetime")
+    assert message.startswith(f"start={value!r} (ini) is not valid: it must be None, or an aware datetime")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +310,7 @@ def test_modules_are_given_as_a_text_or_as_names(given):
 @pytest.mark.parametrize("given", ["json,", "no-module", [1], 1, "a..b"])
 def test_what_names_no_module_is_refused(given):
     assert refusal(preload=given) == (
-        f"preload={given!r} (ini) is not valid: it is names of modules, as in 'requests,qcloud_cos' or "
+        f"preload={given!r} (ini) is not valid: it must be names of modules, as in 'requests,qcloud_cos' or "
         "['requests', 'qcloud_cos']"
     )
 

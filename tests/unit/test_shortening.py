@@ -12,7 +12,7 @@ from internals import shortened, shortened_line, shortened_lines, shortened_list
         ("abcd", (3,), "abc… (1 more characters)"),
         ("x" * 5_000, (2,), "xx… (4,998 more characters)"),
         ("abcde", (3, 2), "abcde"),
-        ("abc--de", (3, 2), "abc\n... 2 characters are left out here ...\nde"),
+        ("abc--de", (3, 2), "abc\n... 2 characters left out ...\nde"),
     ],
 )
 def test_a_text_has_its_first_and_its_last_characters(text, given, shown):
@@ -32,7 +32,7 @@ def test_lines_of_which_one_at_most_would_be_left_out_are_all_shown(number):
 
 def test_more_lines_are_the_first_and_the_last_ones():
     text = "\n".join(map(str, range(2_000)))
-    assert shortened_lines(text, 2, 1) == "0\n1\n... 1,997 lines are left out ...\n1999"
+    assert shortened_lines(text, 2, 1) == "0\n1\n... 1,997 lines left out ...\n1999"
 
 
 @pytest.mark.parametrize(

@@ -84,8 +84,11 @@ def test_sdk_for_nodejs(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, meth
 @pytest.mark.parametrize(
     ("language", "message"),
     [
-        ("en-US", "Limit=0 is not valid: it is a whole number from 1 to 100."),
-        ("zh-CN", "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it is a whole number from 1 to 100.)"),
+        ("en-US", "Limit=0 is not valid: it must be a whole number from 1 to 100."),
+        (
+            "zh-CN",
+            "Limit取值与规范不符，请修正后再试。(Limit=0 is not valid: it must be a whole number from 1 to 100.)",
+        ),
     ],
     ids=["English", "Chinese"],
 )

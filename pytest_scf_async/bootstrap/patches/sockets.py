@@ -125,8 +125,8 @@ def _refuse(description: str, error: Callable[[str], OSError]) -> OSError:
     where = _users_line()
     records.note(f'{description} refused{where} (network="loopback")')
     return error(
-        f'{description} refused{where}: this function has network="loopback". Put a fake in its place with '
-        f'{_guarded}(..., before_init=...), or let it out with network="all"'
+        f'{description} refused{where}: this function has network="loopback". Replace it with a fake in '
+        f'{_guarded}(..., before_init=...), or allow it with network="all"'
     )
 
 
@@ -224,7 +224,7 @@ def _on_loopback(sock: Any, address: Any) -> Any:
         return address
     where = _users_line()
     records.note(f"listening on {_shown(address)} refused{where}")
-    text = f"listening on {_shown(address)} refused{where}: an instance listens on this machine's loopback only"
+    text = f"listening on {_shown(address)} refused{where}: an instance may listen on this machine's loopback only"
     raise OSError(errno.EADDRNOTAVAIL, f"{text}; bind to '' or '127.0.0.1'")
 
 

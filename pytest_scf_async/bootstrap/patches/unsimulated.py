@@ -38,7 +38,7 @@ def _watch(module: Any) -> None:
 
     def run(*args: Any, **kwargs: Any) -> Any:
         where = describe_caller(f"{loop.library}.{loop.owner}.{loop.method}")
-        text = f"a loop of {loop.library}, whose sleeps and timeouts are real: no simulated time passes in them"
+        text = f"a loop of {loop.library}, whose sleeps and timeouts run in real time: no simulated time passes in them"
         _note(loop.library, f"{where} runs {text}")
         return real(*args, **kwargs)
 
@@ -56,7 +56,7 @@ def _noting(real: Any) -> Any:
     def timerfd_create(*args: Any, **kwargs: Any) -> Any:
         made = real(*args, **kwargs)
         where = describe_caller("timerfd_create")
-        _note("timerfd", f"{where} makes a timer of the kernel, which is real: no simulated time passes in it")
+        _note("timerfd", f"{where} makes a kernel timer, which runs in real time: no simulated time passes in it")
         return made
 
     return timerfd_create

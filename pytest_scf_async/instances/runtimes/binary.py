@@ -36,7 +36,7 @@ def why_foreign(path: str) -> tuple[str, bool]:
         if found.startswith(magic):
             return f"is a program for {system}", False
     if not found.startswith(b"\x7fELF") or len(found) < ELF_BYTES:
-        return "is no program (no ELF file)", False
+        return "is not a program (not an ELF file)", False
     if _architecture(found) != _architecture(own):
         return f"is a program for {_architecture(found)}, and this machine is {_architecture(own)}", True
     return "", False

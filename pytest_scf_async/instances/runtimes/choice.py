@@ -79,7 +79,7 @@ class Builder:
             return self._of_program(directory, stem, found, handler)
         if found is not None:
             raise ScfUsageError(
-                f"pytest_scf_async_launcher gave {found!r} for runtime {kind!r}; it gives a Launch, or None"
+                f"pytest_scf_async_launcher returned {found!r} for runtime {kind!r}; it must return a Launch or None"
             )
         if kind == CUSTOM_RUNTIME:
             return self._of_program(directory, stem, custom_launch(directory, code), handler)
@@ -106,12 +106,12 @@ class Builder:
         if before.runtime == IMAGE_RUNTIME:
             raise ScfUsageError(
                 f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
-                "and deploy_image the other"
+                "and call deploy_image() again"
             )
         if not python.runs_code:
             raise ScfUsageError(
                 f"update(...) changes code, and {before.name!r} is a scripted function, which has none: delete() it "
-                "and deploy_scripted the other"
+                "and call deploy_scripted() again"
             )
         if before.runtime in PYTHON_RUNTIMES:
             resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)
@@ -130,8 +130,8 @@ class Builder:
         if kind not in PYTHON_RUNTIMES:
             if simulated:
                 raise ScfUsageError(
-                    f"{given} is for Python functions, and the runtime is {kind!r}: leave it out, what a program "
-                    "starts is on the clock that it sees itself"
+                    f"{given} is for Python functions, and the runtime is {kind!r}: leave it out; what a program "
+                    "starts is on the program's own clock"
                 )
             return None
         if not simulated:
@@ -139,8 +139,8 @@ class Builder:
         why = self.why_untraced()
         if why:
             raise ScfUsageError(
-                f"{given} needs programs to be traced, and they cannot be on this machine ({why}): leave it out, and "
-                "children take their real time while the clock stands"
+                f"{given} needs traced programs, and they cannot be traced on this machine ({why}): leave it out, and "
+                "children take real time while the clock stands still"
             )
         return handler_with_children()
 

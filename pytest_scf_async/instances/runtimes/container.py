@@ -132,7 +132,7 @@ def container_image(
     name, cwd = given["image"], given["cwd"]
     named = f"image={name!r} ({source})"
     if not isinstance(name, str) or not re.fullmatch(r"[\w.:/@-]+", name, re.ASCII) or name.startswith("-"):
-        raise ScfUsageError(f'{named} is not valid: it is the name of an image, as in image="shop/export:1"')
+        raise ScfUsageError(f'{named} is not valid: it must be the name of an image, as in image="shop/export:1"')
     if cwd is not None:
         raise ScfUsageError(
             f"cwd={cwd!r} ({source}) is not valid with image=, which has a directory of its own (WORKDIR)"
@@ -175,8 +175,8 @@ def _find(name: str, named: str) -> tuple[Engine, Mapping[str, Any]]:
         answers += [f"{engine.name} says: {line}" for line in answer.stderr.splitlines()[-1:]]
     first = engines[0].name
     raise ScfUsageError(
-        f"{named} is not on this machine, and nothing is pulled: {first} build or {first} pull it before the tests "
-        f"({'; '.join(answers)})"
+        f"{named} is not on this machine, and images are never pulled: run {first} build or {first} pull before the "
+        f"tests ({'; '.join(answers)})"
     )
 
 
@@ -336,7 +336,7 @@ class Container(StartedProgram):
         if ports and not self._joins(site):
             source = site.configuration.sources["ports"]
             raise ScfUsageError(
-                f"ports={list(ports)!r} ({source}) cannot be had for {self.image!r}: only podman, "
+                f"ports={list(ports)!r} ({source}) is not available for {self.image!r}: only podman, "
                 'run by root, with network="loopback", puts a container into the network of its instance'
             )
         options = [
@@ -366,7 +366,7 @@ class FreeRunningContainer(Container, FreeRunning):
 
     @property
     def unseen(self) -> str:
-        return f"the container of {self.image!r} sees real time: what it does there cannot be seen from outside"
+        return f"the container of {self.image!r} sees real time: its waits cannot be seen from outside"
 
     def user_process(self, instance: Process) -> UserProcess:
         return ContainerProcess(instance)

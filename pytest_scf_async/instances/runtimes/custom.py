@@ -26,7 +26,7 @@ class SpeaksRuntimeApi(Program):
 
     serves_requests = False
     own_port = None
-    init_ends = "the program has to say when its init is over, with POST /runtime/init/ready"
+    init_ends = "the program must report the end of its init with POST /runtime/init/ready"
 
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (the program listens nowhere)
         return None
@@ -73,14 +73,14 @@ def custom_launch(code_path: str, given: object) -> Launch:
             "top of the code"
         )
     if not os.path.isfile(path):
-        raise ScfUsageError(f"{what}, and {path} is no file: it is the program that the platform starts")
+        raise ScfUsageError(f"{what}, and {path} is not a file: it is the program that the platform starts")
     if not os.access(path, os.X_OK):
-        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform wants too: chmod 755 {path}")
+        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform requires, too: chmod 755 {path}")
     if not beginning(path).startswith(b"#!"):
         why, _ = why_foreign(path)
         if why:
             raise ScfUsageError(
-                f"{what}, and {path} {why}; it is a program for this machine, or a script whose first line names its "
-                "interpreter, as in #!/bin/bash"
+                f"{what}, and {path} {why}; it must be a program for this machine, or a script whose first line names "
+                "its interpreter, as in #!/bin/bash"
             )
     return Launch([path], directory, speaks="runtime-api")

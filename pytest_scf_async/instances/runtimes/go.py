@@ -45,7 +45,7 @@ class _SpeaksGob(Program):
     """A program that is spoken to as the platform's Go library is."""
 
     serves_requests = False
-    init_ends = "that ends once the program has called cloudfunction.Start(handler), which func main does last"
+    init_ends = "init ends when the program calls cloudfunction.Start(handler), the last step of func main"
     own_port = _PORT
 
     @property
@@ -108,7 +108,7 @@ def go_program(code_path: str, handler: object, scratch: Callable[[], str], give
         )
     directory = os.path.realpath(code_path)
     if not os.path.isdir(directory):
-        raise ScfUsageError(f"{what}, and {directory} is no directory; a Go function's code is one")
+        raise ScfUsageError(f"{what}, and {directory} is not a directory; the code of a Go function is one")
     check_readable(directory, f"{what}, and {directory}")
     files = _go_files(directory)
     if files:
@@ -205,12 +205,12 @@ def _check_binary(path: str, what: str) -> None:
             f"{how}, or name the directory of a Go package"
         )
     if not os.path.isfile(path):
-        raise ScfUsageError(f"{what}, and {path}, which the handler names, is no file; {how}")
+        raise ScfUsageError(f"{what}, and {path}, which the handler names, is not a file; {how}")
     if not os.access(path, os.X_OK):
-        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform wants too: chmod 755 {name}")
+        raise ScfUsageError(f"{what}, and {path} is not executable, which the platform requires, too: chmod 755 {name}")
     why, is_other_machine = why_foreign(path)
     if why:
-        how = "build it for this one, or name the directory of the Go package" if is_other_machine else how
+        how = "build it for this machine, or name the directory of the Go package" if is_other_machine else how
         raise ScfUsageError(f"{what}, and {path} {why}{': ' if is_other_machine else '; '}{how}")
 
 

@@ -55,38 +55,40 @@ class Launch:
 
     def __post_init__(self) -> None:
         if isinstance(self.command, str) or not self.command or not all(isinstance(word, str) for word in self.command):
-            raise ScfUsageError(f"command={self.command!r} is not valid: it is a list of words, the program first")
+            raise ScfUsageError(f"command={self.command!r} is not valid: it must be a list of words, the program first")
         if not self.in_process and not (os.path.isabs(self.command[0]) and os.path.isfile(self.command[0])):
             raise ScfUsageError(
-                f"command[0]={self.command[0]!r} is not valid: it is the absolute path of a program, as "
+                f"command[0]={self.command[0]!r} is not valid: it must be the absolute path of a program, as "
                 "shutil.which(...) gives it"
             )
         if not (os.path.isabs(self.directory) and os.path.isdir(self.directory)):
-            raise ScfUsageError(f"directory={self.directory!r} is not valid: it is the absolute path of a directory")
+            raise ScfUsageError(
+                f"directory={self.directory!r} is not valid: it must be the absolute path of a directory"
+            )
         if self.script is not None and not (os.path.isabs(self.script) and os.path.isfile(self.script)):
-            raise ScfUsageError(f"script={self.script!r} is not valid: it is the absolute path of a Python file")
+            raise ScfUsageError(f"script={self.script!r} is not valid: it must be the absolute path of a Python file")
         if self.script is not None and self.module is not None:
-            raise ScfUsageError(f"script={self.script!r} and module={self.module!r}: a program is one or the other")
+            raise ScfUsageError(f"script={self.script!r} and module={self.module!r}: give only one of them")
         for name, port in (("port", self.port), *(("ports", port) for port in self.ports)):
             if type(port) is not int or not 0 < port < 65_536:
                 raise ScfUsageError(f"{name}={port!r} is not valid: a port is a whole number from 1 to 65535")
         if self.port in self.ports:
-            raise ScfUsageError(f"ports={self.ports!r} is not valid: {self.port} is where the program listens itself")
+            raise ScfUsageError(f"ports={self.ports!r} is not valid: {self.port} is the program's own port")
         if self.speaks not in _SPOKEN:
-            raise ScfUsageError(f"speaks={self.speaks!r} is not valid: valid are {', '.join(map(repr, _SPOKEN))}")
+            raise ScfUsageError(f"speaks={self.speaks!r} is not valid; valid are {', '.join(map(repr, _SPOKEN))}")
         if not all(isinstance(text, str) for pair in self.environment.items() for text in pair):
-            raise ScfUsageError("environment is not valid: its names and values are texts")
+            raise ScfUsageError("environment is not valid: its names and values must be str")
         object.__setattr__(self, "command", tuple(self.command))
         object.__setattr__(self, "ports", tuple(self.ports))
 
     @property
     def in_process(self) -> bool:
-        """Whether an instance runs it itself, instead of starting it as a program that is supervised."""
+        """The instance runs it itself, instead of starting it as a program that is supervised."""
         return self.script is not None or self.module is not None
 
     @property
     def directories(self) -> tuple[str, ...]:
-        """Where what it starts lies."""
+        """The directories of what it starts."""
         return tuple(dict.fromkeys([self.directory, os.path.dirname(self.command[0])]))
 
     def moved(self, before: Code, after: Code) -> Launch:

@@ -49,8 +49,8 @@ server in one, so that the init seems to end although nothing accepts connection
 
 
 CLOSED: Final = (
-    "code in it has closed a descriptor that it did not open (os.closerange, os.close), by which its process speaks to "
-    "pytest: close those that it has opened"
+    "its code closed a descriptor that it did not open (os.closerange, os.close) and through which its process talks "
+    "to pytest: close only what it has opened"
 )
 
 

@@ -21,7 +21,7 @@ _HANDLER: Final = re.compile(r"[^\s.][^\0]*\.[A-Za-z_$][\w$]*")
 
 
 class _OfNode(SpeaksRuntimeApi):
-    init_ends = "that ends once the module of the handler has been loaded"
+    init_ends = "init ends once the handler's module has been loaded"
 
     @property
     def directories(self) -> tuple[str, ...]:
@@ -43,7 +43,7 @@ class FreeRunningNodeFunction(_OfNode, FreeRunning):
 def node_launch(directory: str, handler: str, kind: str, source: str) -> Launch:
     """How a function of the runtime *kind* is launched whose code is in *directory*. Raises ``ScfUsageError``."""
     if not _HANDLER.fullmatch(handler):
-        rule = "it is the file without .js, a dot and the name that it exports, as in 'index.main_handler'"
+        rule = "it must be the file without .js, a dot and the exported name, as in 'index.main_handler'"
         Given("handler", handler, source).refuse(rule)
     node = shutil.which("node")
     if node is None:

@@ -53,9 +53,7 @@ _SHEBANG_BYTES: Final = 256
 _CWD_IS: Final = "cwd= is the directory in which the program is started"
 
 
-REAL_TIME_MEANS: Final = (
-    "its instances are free-running, they see real time, and what they wait for takes as long as it takes"
-)
+REAL_TIME_MEANS: Final = "its instances are free-running: they see real time, and their waits take as long as they take"
 JOB_PORT: Final = -1
 """The port of a job image (document 94320)."""
 RUN_PATH: Final = "{path}"
@@ -255,7 +253,7 @@ class FreeRunning(StartedProgram):
 
     @property
     def unseen(self) -> str:
-        return f"{self.launch.command[0]} sees real time: what it does there cannot be seen from outside"
+        return f"{self.launch.command[0]} sees real time: its waits cannot be seen from outside"
 
     def _caught(self, *, listens: bool) -> Disposition:  # noqa: ARG002
         return "unknown"
@@ -397,7 +395,7 @@ def checked_words(command: object, source: str) -> list[str]:
     texts = [word for word in words if isinstance(word, str) and word and "\0" not in word]
     if not texts or len(texts) != len(words):
         raise ScfUsageError(
-            f"command={command!r} ({source}) is not valid: it is a list of words, the program first, as in "
+            f"command={command!r} ({source}) is not valid: it must be a list of words, the program first, as in "
             f"{COMMAND_FORM}{_no_engine(command)}"
         )
     return texts
@@ -415,16 +413,17 @@ def _directory(value: object, lookup: tuple[str, ...], source: str) -> str:
     given = os.fspath(value) if isinstance(value, os.PathLike) else value
     if not isinstance(given, str):
         raise ScfUsageError(
-            f"cwd={value!r} ({source}) of type {type(value).__name__} is not valid: it is the path of a directory, a "
+            f"cwd={value!r} ({source}) of type {type(value).__name__} is not valid: it must be the path of a "
+            "directory, a "
             'str or a path, as in cwd="image"'
         )
     candidates = [given] if os.path.isabs(given) else [os.path.join(each, given) for each in lookup]
     named = f"cwd={given!r} ({source})"
     found = existing(candidates, named)
     if found is None:
-        raise ScfUsageError(f"{named} is no directory: there is no {' and no '.join(absolute(candidates))}")
+        raise ScfUsageError(f"{named} is not a directory: there is no {' and no '.join(absolute(candidates))}")
     if not os.path.isdir(found):
-        raise ScfUsageError(f"{named} is no directory: {found} is a file")
+        raise ScfUsageError(f"{named} is not a directory: {found} is a file")
     return found
 
 
@@ -450,7 +449,7 @@ def _program(name: str, directory: str, given: str) -> str:
     if found is None:
         raise ScfUsageError(
             f"{given}: there is no program {name!r} in {beside} nor on the PATH"
-            f"{_no_engine(name) or '; install it, or give its path'}"
+            f"{_no_engine(name) or '; install it, or pass its path'}"
         )
     return os.path.abspath(found)
 
@@ -482,13 +481,13 @@ def _as_python(path: str, words: list[str], directory: str, given: str) -> _Pyth
     if not _is_own_python(path):
         interpreter = _interpreter_of(path)
         if interpreter is None or not _is_own_python(interpreter):
-            return f"{words[0]} is no Python program of the test's own interpreter, {sys.executable}"
+            return f"{words[0]} is not a Python program of the test's own interpreter, {sys.executable}"
         return path, None, [path, *words[1:]]
     rest = words[1:]
     while rest and rest[0] in _HARMLESS:
         rest.pop(0)
     if not rest or rest[0] in ("-", "-c") or (rest[0].startswith("-") and rest[0] != "-m"):
-        return f"{' '.join(words)!r} is no script or module that the interpreter of the tests can run itself"
+        return f"{' '.join(words)!r} is not a script or module that the interpreter of the tests can run itself"
     if rest[0] == "-m":
         if len(rest) == 1:
             raise ScfUsageError(f"{given} is not valid: -m takes the name of a module")

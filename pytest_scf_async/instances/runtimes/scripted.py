@@ -55,4 +55,4 @@ class Scripted(Runtime):
         )
 
     def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
-        raise HarnessError(f"{site.configuration.name!r} is a scripted function, of which there are no instances")
+        raise HarnessError(f"{site.configuration.name!r} is a scripted function, which has no instances")

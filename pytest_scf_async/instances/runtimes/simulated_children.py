@@ -38,7 +38,7 @@ main()
 class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
     """A Python function on simulated time, with all that it starts."""
 
-    init_ends = "that ends once the module of the handler has been loaded"
+    init_ends = "init ends once the handler's module has been loaded"
 
     @property
     def name(self) -> str:

@@ -60,5 +60,5 @@ def test_the_next_program_gets_the_next_ones(monkeypatch, usable, most, given):
 
 @pytest.mark.parametrize("wrong", [0, -1, 1.5, True, "two"])
 def test_what_is_no_number_of_cpus_is_refused(wrong):
-    with pytest.raises(ScfUsageError, match=r"^program_cpus=.* is not valid: it is a whole number, 1 or more$"):
+    with pytest.raises(ScfUsageError, match=r"^program_cpus=.* is not valid: it must be a whole number, 1 or more$"):
         ScfSettings(program_cpus=wrong)

@@ -107,7 +107,7 @@ def test_a_handler_of_a_child_is_none_of_the_program(deploy_image):
     assert event.signals[0].disposition == "default"
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert user_lines(event) == ["row 1", "row 2"]
-    assert "user code listens" not in event.timeline
+    assert "user code has a handler for it" not in event.timeline
 
 
 def test_an_exec_takes_the_handler_away(deploy_image):
@@ -120,7 +120,7 @@ def test_an_exec_takes_the_handler_away(deploy_image):
 
     assert event.signals[0].disposition == "default"
     assert (event.status_code, user_lines(event)) == (439, ["listens", "row 1", "row 2"])
-    assert "SIGTERM is set to default" in event.timeline
+    assert "user code reset SIGTERM to its default action" in event.timeline
 
 
 def test_a_program_that_ignores_it_ignores_it_after_an_exec(deploy_image):
@@ -138,8 +138,8 @@ def test_a_program_that_ignores_it_ignores_it_after_an_exec(deploy_image):
 
 def refused(event, name: str) -> str:
     return (
-        f"wait_until_listening(): event {event.request_id} runs in {name!r}, of which that cannot be known; have the "
-        "program write a line once it listens, and use wait_for_log()"
+        f"wait_until_listening(): event {event.request_id} runs in {name!r}, where that cannot be known; have the "
+        "program write a line once its handler is installed, and use wait_for_log()"
     )
 
 

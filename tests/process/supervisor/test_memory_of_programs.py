@@ -48,7 +48,7 @@ def test_a_program_that_uses_too_much_ends_at_its_wait(deploy_image, forks):
     assert (event.status, event.status_code) == ("FAILED", 434)
     assert event.ended_at == event.started_at
     assert user_lines(event) == ["eaten"]
-    assert "than the 128 MB of the function: memory=128" in event.timeline
+    assert "than the function's 128 MB: memory=128" in event.timeline
     assert ("together with 1 child process" in event.timeline) == forks
     assert 200 < mem_usage(event) < 260
 

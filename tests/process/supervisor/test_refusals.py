@@ -74,7 +74,7 @@ def thirty_two(tmp_path):
 # -- 32-bit programs ---------------------------------------------------------------------------------------------------
 
 
-OF_32_BIT = "'thirty-two' is a 32-bit program, and these cannot be on the simulated clock: it was ended"
+OF_32_BIT = "'thirty-two' is a 32-bit program, which cannot be on the simulated clock: it was ended"
 
 
 def test_a_32_bit_program_is_445_and_the_cause_says_so(serve, thirty_two):
@@ -151,10 +151,10 @@ def test_its_own_sigsys_is_the_programs(serve):
             "#!/no/such/interpreter\n",
             "No such file or directory, though the file is there: the interpreter that it names is not",
         ),
-        ("no program", "Exec format error: it is no program for this machine, nor a script with a #! line"),
+        ("no program", "Exec format error: it is neither a program for this machine nor a script with a #! line"),
         (
             b"\x7fELF\x02\x01\x01" + bytes(9) + struct.pack("<HHI", 2, 183, 1) + bytes(200),
-            "Exec format error: it is no program for this machine, nor a script with a #! line",
+            "Exec format error: it is neither a program for this machine nor a script with a #! line",
         ),
     ],
     ids=["no interpreter", "text", "arm64"],
@@ -182,8 +182,8 @@ def test_what_may_not_be_executed_is_445(serve, tmp_path):
 
 
 TRACES = (
-    "asked to trace a process (ptrace) and got EPERM: a process has one tracer at most, and on the simulated clock all "
-    "processes of a program have one"
+    "tried to trace a process (ptrace) and got EPERM: a process can have only one tracer, and on the simulated clock "
+    "every process of a program already has one"
 )
 PTRACE = """
 import ctypes, os, sys
@@ -224,13 +224,13 @@ def test_a_tracer_ends_by_itself_and_the_cause_says_why(serve, tracer):
 
     assert (event.status, event.status_code) == ("FAILED", 439)
     assert warned == [f"{words[0]!r} {TRACES}"]
-    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended in its init (")
+    assert likely_cause(event_of(event)).startswith(f"{words[0]!r} {TRACES}; the process ended during init (")
 
 
 # -- programs with rights of their own ---------------------------------------------------------------------------------
 
 
-LACKS = "and the kernel gives a traced program no rights of its file"
+LACKS = "and the kernel grants a traced program no rights of its file"
 
 
 @pytest.mark.root

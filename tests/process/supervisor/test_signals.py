@@ -70,7 +70,7 @@ def test_a_handler_that_returned_and_the_work_went_on(deploy_image, runtime):
 
     assert event.wait().result == 20
     assert event.ended_at == seconds(20)
-    with pytest.raises(AssertionError, match=r"likely cause: the handler of SIGTERM returned, and the work went on\n"):
+    with pytest.raises(AssertionError, match=r"likely cause: the SIGTERM handler returned, and the work carried on\n"):
         assert_stopped_within(event, 5)
 
 
@@ -104,7 +104,7 @@ def test_one_that_was_blocked_enters_the_handler_when_it_is_let_in(deploy_image,
     runtime.clock.advance(1.5)
     event.terminate(grace_shutdown=True)
     assert (event.signals[0].disposition, event.signals[0].entered_at) == ("blocked", None)
-    assert "SIGTERM sent; the process has blocked it" in event.timeline
+    assert "SIGTERM sent: the process has blocked it" in event.timeline
 
     event.wait()
 
@@ -177,7 +177,7 @@ def test_a_handler_that_ends_the_process_is_never_left(deploy_image, runtime):
     event.terminate(grace_shutdown=True)
 
     assert (event.status_code, event.signals[0].left_at) == (439, None)
-    with pytest.raises(AssertionError, match=r"the process ended inside its handler of SIGTERM \(exit code 0\)"):
+    with pytest.raises(AssertionError, match=r"the process ended inside its SIGTERM handler \(exit code 0\)"):
         assert_signal_handled(event)
 
 
@@ -370,8 +370,8 @@ def assert_native(event, runtime) -> None:
     assert (event.doing, user_lines(event)[-2:]) == ("parked", ["row 4", "signal"])
     with pytest.raises(AssertionError) as failure:
         assert_signal_handled(event)
-    assert "found SIGTERM was caught by the runtime of the program's language" in str(failure.value)
-    assert "handler of SIGTERM write a line, and use assert_logged()" in str(failure.value)
+    assert "found that SIGTERM was caught by the runtime of the program's language" in str(failure.value)
+    assert "SIGTERM handler write a line, and use assert_logged()" in str(failure.value)
     event.wait()
     assert (event.status, event.ended_at) == ("FINISHED", seconds(5))
     assert_stopped_within(event, 1)
@@ -395,7 +395,7 @@ def test_a_program_in_node_that_does_not_listen(deploy_image, runtime):
     event.terminate(grace_shutdown=True)
 
     assert (event.status_code, event.signals[0].disposition) == (439, "native")
-    with pytest.raises(AssertionError, match="nothing in the program listened to SIGTERM, which ended it"):
+    with pytest.raises(AssertionError, match="nothing in the program handled SIGTERM, which ended it"):
         assert_finished(event)
 
 

@@ -404,7 +404,7 @@ def test_the_time_zone_is_utc_unless_the_function_has_another(simulated, variabl
 @once
 @pytest.mark.parametrize("value", ["Simulated", "", None, True, 1, ["simulated"]])
 def test_a_value_that_is_none_is_refused(deploy, value):
-    valid = "children={!r} ({}) is not valid: it is 'real' or 'simulated'"
+    valid = "children={!r} ({}) is not valid: it must be 'real' or 'simulated'"
     with pytest.raises(ScfUsageError) as refused:
         deploy(SAME["success"], children=value)
     assert str(refused.value) == valid.format(value, "deploy(...)")
@@ -471,9 +471,7 @@ def test_an_update_of_the_code(simulated, tmp_path):
 def test_gates_at_lines_are_refused(simulated):
     event = simulated(calls("pass")).invoke_async()
     for place in ("main_handler", "index.py:4"):
-        with pytest.raises(
-            ScfUsageError, match=r'children="simulated", of which that .* leave out children="simulated"'
-        ):
+        with pytest.raises(ScfUsageError, match=r'children="simulated", where that .* leave out children="simulated"'):
             event.run_to(place)
     event.run_to("init")
     event.wait()
@@ -502,7 +500,10 @@ def test_before_init_is_refused(deploy, tmp_path):
         ("import pdb; pdb.set_trace()", 'a debugger in a handler has no terminal with children="simulated"'),
         (
             "from pytest_scf_async.inside import record; record('rows', count=3)",
-            "record('rows', ...): a handler with children=\"simulated\" has no records: have it print, or leave out",
+            (
+                "record('rows', ...): a handler with children=\"simulated\" cannot make records: have it print, or "
+                "leave out"
+            ),
         ),
     ],
 )

@@ -64,9 +64,9 @@ def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtim
     of_sleep = "clock_nanosleep" if sys.version_info >= (3, 11) else "pselect6"  # what `time.sleep` calls
 
     assert lines_of(what_instances_do(lockstep_of(runtime).snapshot())) == [
-        "'python' (pid N) waits in wait4() on the child process N",
-        f"'python' (pid N), thread N waits in {of_sleep}(), for 3,590 more simulated seconds",
-        "'cat' (pid N) waits in read() on a pipe",
+        "'python' (pid N) is waiting in wait4() on the child process N",
+        f"'python' (pid N), thread N is waiting in {of_sleep}(), for 3,590 more simulated seconds",
+        "'cat' (pid N) is waiting in read() on a pipe",
     ]
     event.terminate()
 
@@ -79,7 +79,7 @@ def test_a_program_that_computes_is_named(deploy_image, make_runtime):
     with pytest.raises(CannotEndError) as raised:
         event.wait()
 
-    assert lines_of(str(raised.value)) == ["'python' (pid N) computes"]
+    assert lines_of(str(raised.value)) == ["'python' (pid N) is computing"]
     event.terminate()
 
 
@@ -93,8 +93,8 @@ def test_the_connection_that_holds_the_clock_is_named_with_what_to_do(deploy_ima
         event.wait()
 
     assert lines_of(str(raised.value)) == [
-        f"'python' (pid N) waits in recvfrom() on a connection to 127.0.0.1:{silent_server}",
-        f"the program waits for an answer on a connection to 127.0.0.1:{silent_server}",
+        f"'python' (pid N) is waiting in recvfrom() on a connection to 127.0.0.1:{silent_server}",
+        f"the program is waiting for an answer on a connection to 127.0.0.1:{silent_server}",
     ]
     assert f"idle_ok=['127.0.0.1:{silent_server}']" in str(raised.value)
     event.terminate()
