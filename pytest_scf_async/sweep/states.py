@@ -246,8 +246,8 @@ class State(NamedTuple):
 
 
 OF_A_DAEMON: Final = (
-    "what a process writes that is left when the first one has ended, as a daemon is: have it run in the foreground "
-    "(--foreground, --no-daemon, -D or the like), or wait for it"
+    "what a process writes that outlives the first one, such as a daemon: run it in the foreground (--foreground, "
+    "--no-daemon, -D or the like), or wait for it"
 )
 
 

@@ -7,7 +7,6 @@ rows name them by number, so that a file with 10,000 waits has less than a megab
 from __future__ import annotations
 
 import os
-import re
 from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
@@ -46,8 +45,6 @@ MOST_FILES: Final = 1_000
 """Files of an instance's ``/tmp``."""
 NAMED: Final = 3
 """Events that the headline of a passed test has."""
-_DEBUG: Final = re.compile(r"\bDEBUG\b")
-"""What libraries write before a line that nobody reads unless it is looked for."""
 
 Facts = dict[str, Any]
 """What JSON has."""
@@ -286,7 +283,7 @@ class _Tables:
             "signals": of_event.signals,
             "waits": waits,
             "entries": rows,
-            "fold": folded(rows),
+            "fold": _folded(of_event.routine),
             "why": why,
             "holders": of_event.holders,
         }
@@ -321,6 +318,8 @@ class _OfEvent:
         self.signals: list[Facts] = []
         self.waits: list[Row] = []
         self.entries: list[Row] = []
+        self.routine: list[str] = []
+        """What each of them is one of, where it says nothing of how the event went; else empty."""
         self.holders: list[list[str]] = []
         self._now: dict[int, list[int]] = {}
         """By the lane of a thread: the rows of the wait in which it is, one for each of its tasks that are named."""
@@ -367,6 +366,7 @@ class _OfEvent:
     def _add(self, time: int, entry: entries.AnyEntry | str) -> None:
         if isinstance(entry, str):
             self.entries.append([time, "real", entry, None, None])
+            self.routine.append("")
         elif isinstance(entry, entries.Waited):
             self._wait(time, entry.description, entry.times, entry.last_us - self._tables.origin, entry.awaits)
         elif isinstance(entry, entries.WaitedForOthers):
@@ -381,6 +381,7 @@ class _OfEvent:
             elif isinstance(entry, entries.ListenerRefused):
                 lane, place = self._lane_and_place(self._tables.read(entry.call)[0])
             self.entries.append([time, _kind(entry), self._tables.bounded(entry_text(entry)), lane, place])
+            self.routine.append(_routine(entry))
 
     def _lane_and_place(self, wait: Wait) -> tuple[int, int | None]:
         lane = self._tables._thread(wait, self._event, self._instance, self._number)
@@ -466,14 +467,14 @@ def _kind(entry: entries.AnyEntry) -> str:
     return entry_kind(entry)
 
 
-def folded(rows: Sequence[Row]) -> list[Row]:
-    """The runs of *rows* that are folded at first: lines of the platform, and lines of the log for debugging.
+def _folded(routine: Sequence[str]) -> list[Row]:
+    """The runs of entries that are folded at first, by what each of them is one of.
 
     A single line is not folded, as what stands for it takes as much room.
     """
     found: list[Row] = []
     at = 0
-    for kind, run in groupby(rows, key=_fold_kind):
+    for kind, run in groupby(routine):
         count = len(list(run))
         if kind and count > 1:
             found.append([at, at + count - 1, f"{count:,} {kind}"])
@@ -481,10 +482,10 @@ def folded(rows: Sequence[Row]) -> list[Row]:
     return found
 
 
-def _fold_kind(row: Row) -> str:
-    if row[1] == "platform":
-        return "lines of the platform"
-    return "DEBUG lines" if row[1] == "log" and _DEBUG.search(row[2]) is not None else ""
+def _routine(entry: entries.AnyEntry) -> str:
+    if not isinstance(entry, entries.Written):
+        return ""
+    return "lines of the platform" if entry.of_platform else "DEBUG lines of libraries" * entry.routine
 
 
 def _files_of(instance: Instance) -> list[Row] | None:
