@@ -144,8 +144,8 @@ def test_a_python_program_has_lines_unless_it_is_traced(
 
 
 IS_LEFT = (
-    "has left run.path as it was, and a sweep does not see what a process writes that is left when the first one has "
-    "ended, as a daemon is: have it run in the foreground (--foreground, --no-daemon, -D or the like), or wait for it\n"
+    "has left run.path as it was, and a sweep does not see what a process writes that outlives the first one, such as a "
+    "daemon: run it in the foreground (--foreground, --no-daemon, -D or the like), or wait for it\n"
 )
 DAEMON = """
 import os, pathlib, sys, time
@@ -179,7 +179,7 @@ def test_a_daemon_is_to_run_in_the_foreground(
     assert IS_LEFT in capsys.readouterr().err
     assert main([*command, "works"]) == 0
     (head,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("not tried: ")]
-    assert head.startswith("not tried: what a process writes that is left when the first one has ended, as a daemon is")
+    assert head.startswith("Not tried: what a process writes that outlives the first one, such as a daemon: run it in")
     project.path.joinpath("job.py").write_text(TRACKS)
     assert main(command) == 0
     assert "not tried: power failures" in capsys.readouterr().out
