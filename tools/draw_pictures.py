@@ -1,41 +1,39 @@
 """Draw ``docs/trace.png``, the trace in the README, with the machine's Chromium (``make pictures``).
 
-It shows the hand-made trace of ``tests/plugin/trace_samples.py`` that the README's failure has, or that of a file::
+It runs the README's failing test and shows the trace that this leaves, or that of a file::
 
     python tools/draw_pictures.py [trace.html]
 """
 
 from __future__ import annotations
 
+import subprocess
 import sys
 import tempfile
 from pathlib import Path
+
+from playwright.sync_api import sync_playwright
 
 TREE = Path(__file__).resolve().parent.parent
 PICTURE = TREE / "docs" / "trace.png"
 LIMIT = 150_000
 """Bytes: everyone who clones the project gets each picture that it ever had."""
+FILES = ("handlers/backup.py", "test_backup.py")
 
+sys.path[:0] = [str(TREE / "tests" / "plugin")]
 
-sys.path[:0] = [str(TREE), str(TREE / "tests" / "plugin")]
-
-import trace_samples  # noqa: E402  (of the tests)
-from playwright.sync_api import sync_playwright  # noqa: E402
-
-from pytest_scf_async.trace.page import page as page_of  # noqa: E402
+from docs_support import blocks  # noqa: E402  (of the tests)
+from trace_samples import browsers  # noqa: E402
 
 
 def main(arguments: list[str]) -> int:
-    browsers = trace_samples.browsers()
-    if not browsers:
+    if not browsers():
         print("draw_pictures: Chromium is not installed (Debian and Ubuntu: apt-get install chromium)", file=sys.stderr)
         return 1
     with tempfile.TemporaryDirectory() as directory, sync_playwright() as playwright:
-        file = Path(arguments[0]).resolve() if arguments else Path(directory, "trace.html")
-        if not arguments:
-            file.write_text(page_of(trace_samples.stop()), encoding="utf-8")
-        browser = playwright.chromium.launch(executable_path=browsers[0], args=["--no-sandbox"])
-        page = browser.new_page(viewport={"width": 1100, "height": 560}, color_scheme="light")
+        file = Path(arguments[0]).resolve() if arguments else trace_of_readme(Path(directory))
+        browser = playwright.chromium.launch(executable_path=browsers()[0], args=["--no-sandbox"])
+        page = browser.new_page(viewport={"width": 1100, "height": 600}, color_scheme="light")
         page.goto(file.as_uri())
         page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
         picture = page.screenshot()
@@ -45,6 +43,20 @@ def main(arguments: list[str]) -> int:
         return 1
     PICTURE.write_bytes(picture)
     return 0
+
+
+def trace_of_readme(directory: Path) -> Path:
+    """The trace of the README's test, which fails on purpose."""
+    found = {block.name: block.text for block in reversed([*blocks("README.md")])}
+    for name in FILES:
+        file = directory / "tests" / name
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(found[name], encoding="utf-8")
+    options = ["--scf-async-start=2026-01-01T00:00:00+00:00", f"--scf-async-artifacts={directory}"]
+    run = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
+    subprocess.run(run, cwd=directory / "tests", check=False, stdout=subprocess.DEVNULL)
+    (trace,) = directory.glob("*/trace.html")
+    return trace
 
 
 if __name__ == "__main__":
