@@ -89,7 +89,7 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[S
         "origin_us": origin,
         "zone_minutes": minutes,
         "zone": zone,
-        "real_seconds": tested.real_seconds,
+        "real_seconds": None if tested.real_seconds is None else round(tested.real_seconds, 3),
         "files": tables.sources.files(),
         "texts": list(tables.texts),
         "places": tables.place_rows,

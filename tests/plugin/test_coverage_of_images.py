@@ -112,7 +112,7 @@ def test_a_supervised_program_is_not_measured_and_that_is_said(pytester: pytest.
 
     result.assert_outcomes(passed=1, warnings=1)
     result.stdout.fnmatch_lines(
-        ["*ScfAsyncWarning: coverage cannot measure the program 'python -m http.server 9000': give in_process=True"]
+        ["*ScfAsyncWarning: coverage cannot measure the program 'python -m http.server 9000': use in_process=True"]
     )
 
 

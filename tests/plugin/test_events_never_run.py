@@ -135,7 +135,7 @@ def test_an_event_that_is_left_running_is_a_warning(of_test, call: str) -> None:
     result.stdout.fnmatch_lines(
         [
             "test_it.py:*",
-            "*ScfAsyncWarning: event ????????-* of sleeps still runs *, *unfinished='ignore' (it is 'warn', default)",
+            "*ScfAsyncWarning: event ????????-* of sleeps was still running *, *unfinished='ignore' (it is 'warn', default)",
         ]
     )
 
@@ -183,7 +183,7 @@ def test_unfinished_is_a_setting(of_test, option: str, outcome: dict[str, int]) 
     result.assert_outcomes(passed=1, **outcome)
     if outcome:
         result.stdout.fnmatch_lines(
-            ["*event * of sleeps still runs *unfinished='ignore' (it is '*', ini: scf_async_unfinished)"]
+            ["*event * of sleeps was still running *unfinished='ignore' (it is '*', ini: scf_async_unfinished)"]
         )
 
 
@@ -247,9 +247,7 @@ def test_more_memory_than_the_function_has_is_a_warning_for_each_function(
     result.assert_outcomes(**outcome)
     text = result.stdout.str()
     for name in ("test_it", "other"):
-        said = (
-            f" of {name} has used 3\\d\\d MB, and would be FAILED \\(434\\) on the platform, where a function has 128"
-        )
+        said = f" of {name} used 3\\d\\d MB and would be FAILED \\(434\\) on the platform, where a function has 128"
         assert len(re.findall(said, text)) == (not memory and "ignore" not in options[0]), text
 
 

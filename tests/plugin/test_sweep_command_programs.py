@@ -179,7 +179,9 @@ def test_a_daemon_is_to_run_in_the_foreground(
     assert IS_LEFT in capsys.readouterr().err
     assert main([*command, "works"]) == 0
     (head,) = [line for line in capsys.readouterr().out.splitlines() if line.startswith("  Not tried: ")]
-    assert head.startswith("  Not tried: what a process writes that outlives the first one, such as a daemon: run it in")
+    assert head.startswith(
+        "  Not tried: what a process writes that outlives the first one, such as a daemon: run it in"
+    )
     project.path.joinpath("job.py").write_text(TRACKS)
     assert main(command) == 0
     assert "Power loss not tried." in capsys.readouterr().out

@@ -411,7 +411,7 @@ def test_each_action_has_its_own_limit(scf_settings: ScfSettings, action: str, l
         for _ in range(limit):
             limits.count(ACTIONS[action])
 
-        with pytest.raises(ScfApiError, match=f"^RequestLimitExceeded: {action} has had its {limit} requests"):
+        with pytest.raises(ScfApiError, match=f"^RequestLimitExceeded: {action} has already had its {limit} requests"):
             limits.count(ACTIONS[action])
         limits.count(ACTIONS["ListFunctions"])
 

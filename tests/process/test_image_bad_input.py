@@ -14,7 +14,7 @@ from pytest_scf_async.errors import ScfApiError, ScfUsageError
 pytestmark = pytest.mark.once
 
 FORM = 'it must be a list of words, the program first, as in command=["python", "app.py"]'
-PORTS = "it is a list of the ports of the test's own servers, as in ports=[6379]"
+PORTS = "it must be a list of the ports of the test's own servers, as in ports=[6379]"
 OWN = "the port on which the image's program listens itself (port=9000)"
 GIVE_IMAGE = "give it as image=, and command=[...] is a program of this machine"
 NO_PYTHON_PROCESS = (

@@ -288,10 +288,13 @@ def test_an_update_that_is_refused_changes_nothing(function):
         ({"memory": 100}, r"memory=100 \(update\(...\)\) is not valid"),
         ({"code": "nowhere.py:main_handler"}, "code is 'nowhere.py:main_handler', and there is no"),
         ({"handler": "index"}, "handler='index' is not valid"),
-        ({"async_run": False}, r"update\(async_run=...\): async_run is locked .*document 51519"),
-        ({"runtime": "Python3.9"}, "runtime is locked"),
-        ({"namespace": "other"}, "namespace is locked"),
-        ({"name": "other"}, "name is locked"),
+        (
+            {"async_run": False},
+            r"update\(async_run=...\): async_run is fixed once a function is deployed .*document 51519",
+        ),
+        ({"runtime": "Python3.9"}, "runtime is fixed once"),
+        ({"namespace": "other"}, "namespace is fixed once"),
+        ({"name": "other"}, "name is fixed once"),
     ):
         with pytest.raises(ScfUsageError, match=words):
             function.update(**changes)

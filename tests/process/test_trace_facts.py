@@ -182,7 +182,7 @@ def test_the_attempts_of_a_sync_function_are_in_one_event(runtime: ScfRuntime, d
     runtime.clock.advance(200)
     facts = facts_of(event)
     texts = [row[2] for row in facts["events"][0]["entries"] if row[1] == "instance"]
-    assert texts.count("the platform tries again in 60 s") == facts["events"][0]["retry_num"] == 2
+    assert texts.count("the platform retries in 60 s") == facts["events"][0]["retry_num"] == 2
     failed = [row for row in facts["events"][0]["entries"] if row[2].startswith("FAILED (430)")]
     assert {source_at(facts, *facts["places"][row[4]][:2]) for row in failed} == {"raise ValueError('again')"}
 

@@ -46,7 +46,7 @@ def timeline(run: Any) -> list[str]:
     """
     lines = re.sub("MemUsage:.*", "", run.outcome.timeline).splitlines() if run.differences else []
     written = r"log +(START|Init Report|\[PLATFORM\]|ERROR|END|Report) "
-    of_platform = rf"\+\S+ s  (status|signal|instance  (?!stands)|{written})"
+    of_platform = rf"\+\S+ s  (status|signal|instance  (?!stopped at)|{written})"
     return [line for line in lines if re.match(of_platform, line)]
 
 

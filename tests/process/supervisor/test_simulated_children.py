@@ -418,7 +418,7 @@ def test_a_value_that_is_none_is_refused(deploy, value):
 def test_only_python_functions_have_it(runtime, tmp_path):
     (tmp_path / "bootstrap").write_text("#!/bin/sh\n")
     (tmp_path / "bootstrap").chmod(0o755)
-    text = "is for Python functions, and the runtime is '{}': leave it out, what a program starts is on the clock"
+    text = "is for Python functions, and the runtime is '{}': leave it out; what a program starts is on the program's own clock"
     with pytest.raises(ScfUsageError, match=re.escape(text.format("CustomRuntime"))):
         runtime.deploy(tmp_path, runtime="CustomRuntime", children="simulated")
     function = runtime.deploy(tmp_path, runtime="CustomRuntime", children="real")
@@ -432,7 +432,9 @@ def test_only_python_functions_have_it(runtime, tmp_path):
 @once
 def test_it_is_refused_where_programs_cannot_be_traced(deploy, monkeypatch):
     monkeypatch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
-    with pytest.raises(ScfUsageError, match=r"cannot be on this machine \(a test says so\): leave it out") as refused:
+    with pytest.raises(
+        ScfUsageError, match=r"they cannot be traced on this machine \(a test says so\): leave it out"
+    ) as refused:
         deploy(SAME["success"], children="simulated")
     assert str(refused.value).startswith("children='simulated' (deploy(...))")
     function = deploy(SAME["success"])
