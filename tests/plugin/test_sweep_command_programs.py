@@ -144,8 +144,8 @@ def test_a_python_program_has_lines_unless_it_is_traced(
 
 
 IS_LEFT = (
-    "has left run.path as it was, and a sweep does not see what a process writes that outlives the first one, such as a "
-    "daemon: run it in the foreground (--foreground, --no-daemon, -D or the like), or wait for it\n"
+    "has left run.path as it was, and a sweep does not see what a process writes that outlives the first one, such as "
+    "a daemon: run it in the foreground (--foreground, --no-daemon, -D or the like), or wait for it\n"
 )
 DAEMON = """
 import os, pathlib, sys, time

@@ -418,7 +418,9 @@ def test_a_value_that_is_none_is_refused(deploy, value):
 def test_only_python_functions_have_it(runtime, tmp_path):
     (tmp_path / "bootstrap").write_text("#!/bin/sh\n")
     (tmp_path / "bootstrap").chmod(0o755)
-    text = "is for Python functions, and the runtime is '{}': leave it out; what a program starts is on the program's own clock"
+    text = (
+        "is for Python functions, and the runtime is '{}': leave it out; what a program starts is on the program's own"
+    )
     with pytest.raises(ScfUsageError, match=re.escape(text.format("CustomRuntime"))):
         runtime.deploy(tmp_path, runtime="CustomRuntime", children="simulated")
     function = runtime.deploy(tmp_path, runtime="CustomRuntime", children="real")
