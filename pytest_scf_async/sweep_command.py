@@ -382,14 +382,14 @@ def _json_of(text: str) -> Any:
         return json.loads(text)
     except ValueError as error:
         raise ScfUsageError(
-            f"--payload {text!r} is not valid: it is JSON, as in '{{\"rows\": 20}}' ({error})"
+            f"--payload {text!r} is not valid: it must be JSON, as in '{{\"rows\": 20}}' ({error})"
         ) from None
 
 
 def _variable(text: str) -> tuple[str, str]:
     name, separator, value = text.partition("=")
     if not (name and separator):
-        raise ScfUsageError(f"--env {text!r} is not valid: it is NAME=VALUE, as in OUT={RUN_PATH}")
+        raise ScfUsageError(f"--env {text!r} is not valid: it must be NAME=VALUE, as in OUT={RUN_PATH}")
     return name, value
 
 
@@ -419,7 +419,7 @@ def _interruption(text: str) -> Interruption:
         valid = (
             f"{', '.join(KINDS)}, graceful,again=SECONDS, graceful,forced=SECONDS, fault,{_FAULTS}, or power,{_SYSTEMS}"
         )
-        raise ScfUsageError(f"--how {text!r} is not valid: it is {valid}")
+        raise ScfUsageError(f"--how {text!r} is not valid: it must be {valid}")
     again, forced = (None if value is None else float(value) for value in found.group("again", "forced"))
     then: Literal["forced"] | None = None if forced is None else "forced"
     return graceful(again=again, then=then, after=forced)

@@ -461,7 +461,7 @@ def _resolve_trace(config: pytest.Config) -> None:
         return
     if given not in _TRACED:
         valid = f"{', '.join(map(repr, _TRACED[:-1]))} or {_TRACED[-1]!r}"
-        raise pytest.UsageError(f"scf_async_trace={given!r} ({source}) is not valid: it is {valid}")
+        raise pytest.UsageError(f"scf_async_trace={given!r} ({source}) is not valid: it must be {valid}")
     config.option.scf_async_trace = given
 
 

@@ -132,6 +132,6 @@ class Agenda:
 def no_workers(count: int, why: str) -> str:
     """Why a sweep cannot have so many workers."""
     return (
-        f"workers={count} cannot be had: a worker has a directory of its own at the path of all runs, by a mount "
-        f"namespace, and here is none ({why}); leave workers= out, and runs are made one after the other"
+        f"workers={count} is not possible here: each worker needs its own directory at the path of all runs, and that "
+        f"needs a mount namespace ({why}); leave workers= out to make the runs one after the other"
     )

@@ -76,7 +76,7 @@ def graceful(
     ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for other values.
     """
     if then not in (None, "forced"):
-        raise ScfUsageError(f"graceful(then={then!r}) is not valid: it is 'forced'")
+        raise ScfUsageError(f"graceful(then={then!r}) is not valid: it must be 'forced'")
     if (then is None) != (after is None):
         raise ScfUsageError("graceful(then='forced', after=seconds) takes both or neither of its keywords")
     return Interruption(
@@ -99,7 +99,7 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another failure.
     """
     if failure not in FAULTS:
-        raise ScfUsageError(f"fault({failure!r}) is not valid: it is {' or '.join(map(repr, FAULTS))}")
+        raise ScfUsageError(f"fault({failure!r}) is not valid: it must be {' or '.join(map(repr, FAULTS))}")
     return Interruption("fault", failure=failure, lasting=bool(lasting))
 
 
@@ -119,7 +119,7 @@ def power(file_system: FileSystem) -> Interruption:
     ``"posix"`` for a job. For ``how=`` of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another file system.
     """
     if file_system not in FILE_SYSTEMS:
-        raise ScfUsageError(f"power({file_system!r}) is not valid: it is {' or '.join(map(repr, FILE_SYSTEMS))}")
+        raise ScfUsageError(f"power({file_system!r}) is not valid: it must be {' or '.join(map(repr, FILE_SYSTEMS))}")
     return Interruption("power", file_system=file_system)
 
 

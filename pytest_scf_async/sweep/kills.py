@@ -150,7 +150,7 @@ class Kills:
         for point in self._places:
             if point.label == label:
                 return point
-        raise NotReachedError(f"{label} is no effect that leaves something else than the ones before it")
+        raise NotReachedError(f"{label} is not an effect that leaves something different from those before it")
 
     def _all(self, points: Sequence[Point], known: Set[LeftBy]) -> Iterator[tuple[Point, _Place]]:
         digests = {state.key: digest for state, digest in self._record.digests()}
@@ -274,7 +274,7 @@ class PowerFailures(Kills):
     def remarks(self) -> Iterator[str]:
         """What was not tried, and what is good to know of that, a sentence each."""
         if self._record.spoke_at <= len(self._record.effects):
-            yield "power loss after the first connect, as no record has what others were told"
+            yield "power loss after the first connect, as no record contains what others were told"
 
     @property
     def is_thinned(self) -> bool:

@@ -349,7 +349,8 @@ def _what_was_tried(swept: Swept) -> Iterator[str]:
         yield f"  CPython does not check for signals at {number} of these, so SIGTERM cannot be delivered there."
     cold = sum(run.cold for run in swept.runs)
     if cold:
-        yield f"  {cold:,} graceful stop{'s were' if cold != 1 else ' was'} tried again with a new instance after it."
+        stops, them = ("stops were", "them") if cold > 1 else ("stop was", "it")
+        yield f"  {cold:,} graceful {stops} tried again with a cold start after {them}."
     yield from _notes(swept)
     if swept.not_reached:
         runs = f"any of {swept.collected:,} runs that collected lines"

@@ -140,7 +140,7 @@ def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.Pat
     try:
         target.mkdir(parents=True)
     except FileExistsError:
-        raise ScfUsageError(f"write_repro({os.fspath(directory)!r}): {target} is there already") from None
+        raise ScfUsageError(f"write_repro({os.fspath(directory)!r}): {target} already exists") from None
     except OSError as error:
         raise ScfUsageError(f"write_repro({os.fspath(directory)!r}): {error.strerror or error}") from None
     try:
@@ -178,7 +178,7 @@ def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:
     """Why *run* can have no repro."""
     yield from _why_never(evidence, run)
     if _has_path(evidence, evidence.states.get(run.key)):
-        yield "the path of the run's directory is in what it writes, and a repro has another one"
+        yield "what it writes contains the path of the run's directory, which is another one in a repro"
 
 
 def _why_never(evidence: Evidence, run: SweepRun) -> Iterator[str]:
@@ -188,20 +188,20 @@ def _why_never(evidence: Evidence, run: SweepRun) -> Iterator[str]:
     state = evidence.states.get(run.key)
     if state is None:
         yield (
-            "no directory is kept of it: one is of each of the first 8 classes of a sweep that came to its end, where "
-            "it has 256 MiB at most and the run came to the same when it was made again"
+            "its directory was not kept: a sweep that runs to its end keeps one for each of its first 8 classes, of up "
+            "to 256 MiB, where the run came to the same when it was made again"
         )
     elif not state.is_dir():
-        yield "what the sweep has kept is gone with its runtime"
+        yield "what the sweep kept was deleted with its runtime"
     if not _shown_by(run.differences):
         yield f"what is wrong is not in the files: {'; '.join(run_difference_lines(run.differences[0]))}"
     if evidence.spoke_to:
-        yield f"it speaks to another process ({evidence.spoke_to}), and what that knows is in no directory"
+        yield f"it talks to another process ({evidence.spoke_to}), whose state is not in the directory"
     for name in ("done", "retry"):
         if getattr(question, name) is not None:
-            yield f"{name}= of the test takes part"
+            yield f"{name}= of the test is involved"
     if run.outcome.done and len(attempts) == 1:
-        yield "it says that its work is done, so nobody starts it again, and no start on the directory can fail"
+        yield "it reports that its work is done, so nobody starts it again, and no start can fail"
 
 
 def _has_path(evidence: Evidence, state: Path | None) -> bool:
@@ -354,7 +354,7 @@ class _Repro:
             expected.rmdir()
             compared.rename(expected)
         code, text = self._ran("undisturbed")
-        return f"without a platform it does not leave the same each time: {_last_line(text, -2)}" if code else ""
+        return f"without a platform it does not leave the same files each time: {_last_line(text, -2)}" if code else ""
 
     def _try_state(self) -> str:
         """Run it on what the interruption has left, where the same has to be wrong as in the sweep."""
@@ -362,13 +362,13 @@ class _Repro:
         wanted = _shown_by(self._run.differences)
         is_done = (self._target / "compared").is_dir()
         if code == 0:
-            return "a start on what it has left does not fail, so that more than the files takes part"
+            return "it does not fail when it is started on the files that are left, so more than the files is involved"
         if any(effect in _NOT_DONE for _, effect, _ in wanted):
             is_same = not is_done
         else:
             is_same = is_done and wanted <= _shown_by(self._differences(self._target / "result"))
         if code != 1 or not is_same:
-            return f"a start on what it has left fails in another way than in the sweep: {_last_line(text)}"
+            return f"started on the files that are left, it fails differently than in the sweep: {_last_line(text)}"
         return ""
 
     def _differences(self, result: Path) -> list[Difference]:

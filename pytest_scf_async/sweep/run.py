@@ -132,7 +132,7 @@ class Run:
         long as before.
         """
         if self.resume_by is None:
-            raise ScfUsageError("run.resume() belongs into check=: there the interrupted event has ended")
+            raise ScfUsageError("run.resume() belongs in check=, where the interrupted event has ended")
         return self.resume_by()
 
     def __repr__(self) -> str:
@@ -311,8 +311,8 @@ def done_codes(done: object, function: FunctionVersion) -> tuple[int, ...]:
         Given("done", done).has_to_be("a function that gets an event, or exit codes of a job, from 0 to 255")
     if not function.runtime.is_job:
         raise ScfUsageError(
-            f"sweep(done={done!r}): it has exit codes, and function {function.configuration.name!r} is no job "
-            "(deploy_image(..., port=-1)), which alone has some"
+            f"sweep(done={done!r}): only a job (deploy_image(..., port=-1)) has exit codes, and function "
+            f"{function.configuration.name!r} is not one"
         )
     return tuple(valid)
 
@@ -567,7 +567,7 @@ class Runner:
                 return _failure_text(error)
             if isinstance(error, FileNotFoundError) and str(error.filename).startswith(f"{run.path}/"):
                 raise ScfUsageError(
-                    f"check=: {error.filename} is not there after the undisturbed run: {_TELL}"
+                    f"check=: {error.filename} does not exist after the undisturbed run: {_TELL}"
                 ) from None
             raise
         finally:
@@ -575,7 +575,7 @@ class Runner:
         if returned is not None:
             raise ScfUsageError(
                 f"check= returned {returned!r} at {run.point or 'the end of the undisturbed run'}, and nothing reads "
-                "what it returns: it has to assert, as in def check(run): assert run.event.status == 'FINISHED'"
+                "what it returns: it must assert, as in def check(run): assert run.event.status == 'FINISHED'"
             )
         return ""
 
@@ -791,17 +791,18 @@ class entered(AbstractContextManager["entered"]):
         generator: Any = self._each_run(self._run)
         if not isinstance(generator, Generator):
             raise ScfUsageError(
-                f"each_run returned {type(generator).__name__}: it is a function with a yield, which gives the "
+                f"each_run returned {type(generator).__name__}: it must be a function with a yield, which gives the "
                 "environment of the run's handler: yield {'OUT': str(run.path)}"
             )
         self._generator = generator
         try:
             environment = next(generator)
         except StopIteration:
-            raise ScfUsageError("each_run returned without a yield: it yields the environment of the handler") from None
+            said = "each_run returned without a yield: it must yield the environment of the handler"
+            raise ScfUsageError(said) from None
         if environment is not None and not isinstance(environment, Mapping):
             generator.close()
-            raise ScfUsageError(f"each_run yields {environment!r}: it is a dict of variables, or None")
+            raise ScfUsageError(f"each_run yields {environment!r}: it must be a dict of variables, or None")
         self.environment = dict(environment or {})
         return self
 
@@ -814,7 +815,7 @@ class entered(AbstractContextManager["entered"]):
         except StopIteration:
             return
         self._generator.close()
-        raise ScfUsageError("each_run yields more than once: it yields the environment of the run's handler, once")
+        raise ScfUsageError("each_run yields more than once: it must yield once, the environment of the run's handler")
 
     def __exit__(self, *exception: object) -> None:
         if self._generator is not None:

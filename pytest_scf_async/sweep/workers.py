@@ -272,7 +272,7 @@ class Workers(Generic[_Job, _Made]):
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return (
             f"sweep: worker {worker.number + 1} of {self._count} {how} while it made the run {self._shown(job)!r}; if "
-            "the machine has no room for so many, fewer workers need less, and without workers= there are none"
+            "the machine has too little memory for so many, use fewer, or leave workers= out"
         )
 
     def _end(self) -> None:

@@ -256,12 +256,12 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
 @pytest.mark.parametrize(
     ("options", "sentence"),
     [
-        (["--payload", "{"], "--payload '{' is not valid: it is JSON, as in '{\"rows\": 20}' (*"),
-        (["--env", "OUT"], "--env 'OUT' is not valid: it is NAME=VALUE, as in OUT={path}"),
+        (["--payload", "{"], "--payload '{' is not valid: it must be JSON, as in '{\"rows\": 20}' (*"),
+        (["--env", "OUT"], "--env 'OUT' is not valid: it must be NAME=VALUE, as in OUT={path}"),
         (["--env", "=a"], "--env '=a' is not valid: *"),
         (
             ["--how", "gently"],
-            "--how 'gently' is not valid: it is graceful, forced, timeout, power, graceful,again=SECONDS, *",
+            "--how 'gently' is not valid: it must be graceful, forced, timeout, power, graceful,again=SECONDS, *",
         ),
         (["--how", "graceful,again=x"], "--how 'graceful,again=x' is not valid: *"),
         (["--mutate"], "mutate=True *: it goes with how='graceful', *"),

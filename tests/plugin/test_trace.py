@@ -114,7 +114,7 @@ def test_another_word_ends_the_session_at_once(project: pytest.Pytester, given: 
     result = project.runpytest_inprocess(f"--scf-async-trace={given}")
     assert result.ret == pytest.ExitCode.USAGE_ERROR
     result.stderr.fnmatch_lines(
-        [f"*scf_async_trace='{given}' (command line) is not valid: it is 'off', 'retain-on-failure' or 'on'"]
+        [f"*scf_async_trace='{given}' (command line) is not valid: it must be 'off', 'retain-on-failure' or 'on'"]
     )
 
 

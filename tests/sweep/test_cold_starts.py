@@ -242,7 +242,7 @@ def test_what_is_kept_where_the_next_instance_finds_it_survives(scf_runtime: Scf
     sweep.assert_exactly_once()
     assert [run.outcome.attempts[1].cold for run in cold(sweep)] == [True] * len(cold(sweep))
     assert f"\n  {len(cold(sweep))} graceful stop" in sweep.report
-    assert re.search(r" graceful stops? (was|were) tried again with a new instance after it\.\n", sweep.report)
+    assert re.search(r" graceful (stop was|stops were) tried again with a cold start after (it|them)\.\n", sweep.report)
 
 
 @pytest.mark.parametrize("kind", RIGHT)

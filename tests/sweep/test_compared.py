@@ -181,7 +181,7 @@ def test_a_check_that_returns_something_is_refused(scf_runtime: ScfRuntime, depl
     text = refusal_of(lambda: scf_runtime.sweep(function, check=lambda _: returned))
 
     assert text.startswith(f"check= returned {returned!r} at the end of the undisturbed run, and nothing reads what")
-    assert "it has to assert" in text
+    assert "it must assert" in text
 
 
 def test_a_check_that_returns_something_later_is_refused_there(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

@@ -275,7 +275,7 @@ def test_power_failures_end_where_others_were_spoken_to(scf_runtime: ScfRuntime,
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, how=power("posix"))
     assert {run.point.missing for run in sweep.runs} == {"first is never synced", "the name first is never synced"}
-    reason = "power loss after the first connect, as no record has what others were told"
+    reason = "power loss after the first connect, as no record contains what others were told"
     assert f"  Not tried: {reason}." in sweep.report.splitlines()
 
 
@@ -342,6 +342,6 @@ def test_without_a_record_it_is_refused(
 
 
 def test_what_is_no_file_system_is_refused() -> None:
-    with pytest.raises(ScfUsageError, match=r"power\('zfs'\) is not valid: it is 'posix' or 'ext4' or 'nfs'"):
+    with pytest.raises(ScfUsageError, match=r"power\('zfs'\) is not valid: it must be 'posix' or 'ext4' or 'nfs'"):
         power("zfs")  # type: ignore[arg-type]
     assert power("ext4") != fault("eio")

@@ -287,15 +287,15 @@ def test_none_where_it_speaks_to_another_process(scf_runtime: ScfRuntime, deploy
             yield {"OUT": str(run.path), "PORT": str(server.getsockname()[1])}
 
         sweep = scf_runtime.sweep(deployed(SPEAKS), each_run=with_port, how="forced")
-        refused(sweep, tmp_path, f"it speaks to another process (127.0.0.1:{server.getsockname()[1]}), and what")
+        refused(sweep, tmp_path, f"it talks to another process (127.0.0.1:{server.getsockname()[1]}), whose state")
 
 
 @pytest.mark.parametrize(
     ("source", "why"),
     [
-        (KEEPS_ITS_PATH, "the path of the run's directory is in what it writes, and a repro has another one"),
+        (KEEPS_ITS_PATH, "what it writes contains the path of the run's directory, which is another one in a repro"),
         (NEEDS_US, "ImportError: a repro has nothing of pytest_scf_async"),
-        (IN_GLOBALS, "so nobody starts it again, and no start on the directory can fail"),
+        (IN_GLOBALS, "so nobody starts it again, and no start can fail"),
     ],
 )
 def test_none_of_a_handler_where_the_files_are_not_all(
@@ -319,10 +319,10 @@ def test_none_where_the_test_itself_says_what_is_wrong_or_done(
 def test_none_where_its_place_is_taken_or_the_runtime_is_closed(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     function = job(scf_runtime, tmp_path, IN_PLACE)
     (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
-    with pytest.raises(ScfUsageError, match=r"write_repro\('.*'\): .* is there already"):
+    with pytest.raises(ScfUsageError, match=r"write_repro\('.*'\): .* already exists"):
         lost.write_repro(tmp_path)
     scf_runtime.close()
-    with pytest.raises(ScfUsageError, match=r"what the sweep has kept is gone with its runtime"):
+    with pytest.raises(ScfUsageError, match=r"what the sweep kept was deleted with its runtime"):
         lost.write_repro(tmp_path / "repro")
 
 

@@ -345,7 +345,7 @@ def test_a_connection_is_reset_for_both_of_its_ends(scf_runtime: ScfRuntime, dep
 
 
 def test_a_fault_that_is_none_is_refused() -> None:
-    with pytest.raises(ScfUsageError, match=r"fault\('full'\) is not valid: it is 'enospc' or 'eio' or 'reset'"):
+    with pytest.raises(ScfUsageError, match=r"fault\('full'\) is not valid: it must be 'enospc' or 'eio' or 'reset'"):
         fault("full")  # type: ignore[arg-type]
 
 
@@ -800,7 +800,7 @@ def test_mounts_are_refused(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
         ({"attempts": 0}, "attempts=0 is not valid: it must be a whole number of invocations, 1 or more"),
         ({"include": 3}, "include=3 is not valid: it must be a pattern of files"),
         ({"within": -1}, "within"),
-        ({"each_run": lambda _: {}}, "each_run returned dict: it is a function with a yield"),
+        ({"each_run": lambda _: {}}, "each_run returned dict: it must be a function with a yield"),
         ({"hows": "graceful"}, "has no keyword 'hows'; did you mean 'how'?"),
     ],
 )
@@ -873,7 +873,7 @@ def test_a_file_that_the_undisturbed_run_did_not_leave_needs_an_each_run(
         assert run.point or (run.path / "rows").read_text() == "row"
 
     with pytest.raises(
-        ScfUsageError, match=r"^check=: \S+/rows is not there after the undisturbed run: have each_run "
+        ScfUsageError, match=r"^check=: \S+/rows does not exist after the undisturbed run: have each_run "
     ):
         scf_runtime.sweep(function, check=check)
     with pytest.raises(FileNotFoundError, match="/nowhere"):
