@@ -69,7 +69,9 @@ class EndpointClock:
     def __init__(self, url: str) -> None:
         self._url = url.rstrip("/")
         if not self._url.startswith("http://"):
-            raise ScfUsageError(f"--clock {url} is no address of a clock, as http://127.0.0.1:40001/_scf/clock is")
+            raise ScfUsageError(
+                f"--clock {url} is not the address of a clock, such as http://127.0.0.1:40001/_scf/clock"
+            )
 
     def now(self) -> datetime:
         """The simulated time."""
@@ -109,7 +111,7 @@ def address_of(environment: Mapping[str, str]) -> Address:
     if not separator:
         scheme = "http" if _is_of_loopback(host) else "https"
     if scheme not in ("http", "https") or not host or "/" in host:
-        raise ScfUsageError(f"SCF_ENDPOINT is {given!r}; it is a host, as in {OFFICIAL} or http://127.0.0.1:40001")
+        raise ScfUsageError(f"SCF_ENDPOINT is {given!r}; it must be a host, as in {OFFICIAL} or http://127.0.0.1:40001")
     return Address(scheme, host, environment.get("TENCENTCLOUD_REGION", ""))
 
 

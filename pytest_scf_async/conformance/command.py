@@ -45,9 +45,9 @@ def add_conformance(commands: Any) -> None:
         "conformance",
         help="ask an SCF endpoint what the documents leave open",
         description="Ask an SCF endpoint, the platform's own or another one, what the documents leave open, and say "
-        "which reading holds. It creates functions and deletes them. TENCENTCLOUD_SECRET_ID, TENCENTCLOUD_SECRET_KEY "
-        "(and TENCENTCLOUD_TOKEN) and TENCENTCLOUD_REGION say who asks, SCF_ENDPOINT where, unless it is the official "
-        "address. Exit code 1: some case could not be decided.",
+        "which reading holds. It creates functions and deletes them. The account is that of TENCENTCLOUD_SECRET_ID, "
+        "TENCENTCLOUD_SECRET_KEY (and TENCENTCLOUD_TOKEN) and TENCENTCLOUD_REGION, the host that of SCF_ENDPOINT (the "
+        "official one by default). The exit code is 1 if a case could not be decided.",
     )
     parser.add_argument(
         "phase",
@@ -56,31 +56,34 @@ def add_conformance(commands: Any) -> None:
         default="run",
         help="; ".join(f"{name}: {phase.text}" for name, phase in PHASES.items()) + " (default: run)",
     )
-    parser.add_argument("--dry-run", action="store_true", help="say what it creates and costs, and do nothing")
+    parser.add_argument(
+        "--dry-run", action="store_true", help="print what would be created and its cost, and do nothing"
+    )
     parser.add_argument(
         "--state",
         type=Path,
         default=Path("scf-conformance.json"),
         metavar="FILE",
-        help="what was created and found (default: scf-conformance.json)",
+        help="file that keeps what was created and found (default: scf-conformance.json)",
     )
     parser.add_argument(
-        "--case", action="append", default=[], metavar="ID", help="ask this one only; may be given several times"
+        "--case", action="append", default=[], metavar="ID", help="ask only this case; may be given several times"
     )
-    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="of the report (default: text)")
-    parser.add_argument("--output", type=Path, metavar="FILE", help="of the report (default: the standard output)")
+    parser.add_argument("--format", choices=tuple(FORMATS), default="text", help="format of the report (default: text)")
+    parser.add_argument("--output", type=Path, metavar="FILE", help="file for the report (default: standard output)")
     parser.add_argument(
         "--begin",
         type=float,
         default=BEGIN_SECONDS,
         metavar="SECONDS",
-        help="what an event gets to start, its cold start included, before it is terminated "
+        help="seconds that an event has to start, its cold start included, before it is terminated "
         f"(default: {BEGIN_SECONDS:g})",
     )
     parser.add_argument(
         "--clock",
         metavar="URL",
-        help="of an endpoint on simulated time, as in http://127.0.0.1:40001/_scf/clock: advance it instead of waiting",
+        help="clock of an endpoint on simulated time, such as http://127.0.0.1:40001/_scf/clock: it is advanced, and "
+        "nothing waits",
     )
 
 
@@ -128,7 +131,7 @@ def _chosen(ids: Sequence[str]) -> list[Case]:
     known = {case.id: case for case in CASES}
     for id_ in ids:
         if id_ not in known:
-            raise ScfUsageError(f"--case {id_} is no case{did_you_mean(id_, known)}; {', '.join(known)}")
+            raise ScfUsageError(f"--case {id_} is not a case{did_you_mean(id_, known)}; {', '.join(known)}")
     return [case for case in CASES if not ids or case.id in ids]
 
 

@@ -94,4 +94,4 @@ def read_state(path: Path) -> State:
     except OSError as error:
         raise ScfUsageError(f"{path} cannot be read: {error.strerror or error}") from None
     except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise ScfUsageError(f"{path} is no state file of this command: {error}") from None
+        raise ScfUsageError(f"{path} is not a state file of this command: {error}") from None

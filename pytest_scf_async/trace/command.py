@@ -43,7 +43,7 @@ def run_trace(given: argparse.Namespace) -> int:
     try:
         text = path.read_text(encoding="utf-8")
     except (OSError, UnicodeDecodeError) as error:
-        why = error.strerror if isinstance(error, OSError) else "it is no text"
+        why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ScfUsageError(f"{given.file} cannot be read: {why}") from None
     trace = _Trace(facts_in(text, given.file))
     sys.stdout.writelines(f"{_plain(line)}\n" for line in _LISTS[given.list](trace))
