@@ -139,7 +139,7 @@ def test_of_many_waits_those_that_are_equal_are_one_line(tmp_path: Path, capsys:
     ("text", "why"),
     [
         (None, "cannot be read: No such file or directory"),
-        (b"\xff\xfe", "cannot be read: it is no text"),
+        (b"\xff\xfe", "cannot be read: it is not text"),
         (b"<html></html>", "is not a trace of pytest-scf-async: --scf-async-trace writes files called trace.html"),
         (
             b'<script type="application/json" id="trace">{"format": "other"}</script>',

@@ -291,7 +291,7 @@ def test_no_event_outlives_its_case(asked: Callable[..., Asked]) -> None:
     [
         (("--case=list-limit",), "--case list-limit is not a case; did you mean 'list-limit-zero'?"),
         (("check",), "scf-conformance.json cannot be read: No such file or directory"),
-        (("cleanup", "--state=foreign.json"), "foreign.json is not a state file of this command: a name in it does not"),
+        (("cleanup", "--state=foreign.json"), "foreign.json is not a state file of this command: a name in it"),
         (("cleanup", "--state=broken.json"), "broken.json is not a state file of this command"),
         (("cleanup", "--state=elsewhere.json"), "elsewhere.json belongs to scf.tencentcloudapi.com"),
         (("--clock=nowhere",), "--clock nowhere is not the address of a clock"),
