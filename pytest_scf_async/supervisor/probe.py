@@ -133,11 +133,11 @@ class _Trial:
         until = clock.real_monotonic() + LIMIT
         while tree.threads:
             if clock.real_monotonic() > until:
-                return f"a program that was traced did not come to its end in {LIMIT:g} s"
+                return f"a traced program did not end within {LIMIT:g} s"
             if tree.step():
                 continue
             if any(thread.stopped for thread in tree.threads.values()):
-                return "a program that was traced was stopped by a signal"
+                return "a traced program was stopped by a signal"
             due = tree.first()
             if due is not None and tree.settled():
                 self._now = max(due.due_ns, self._now)
@@ -150,18 +150,16 @@ class _Trial:
     def _compare(self, said: str) -> str:
         if self._status != 0:
             shown = said.strip().rpartition("\n")[2]
-            return f"a program that was traced ended with the wait status {self._status}" + (
-                f": {shown}" if shown else ""
-            )
+            return f"a traced program ended with the wait status {self._status}" + (f": {shown}" if shown else "")
         try:
             before, after, lasted = map(int, said.split())
         except ValueError:
-            return f"a program that was traced wrote {said.strip()[:200]!r} where it had to write what its clocks show"
+            return f"a traced program wrote {said.strip()[:200]!r} where it had to write what its clocks show"
         if before != _SET_NS:
-            return f"a program that was traced read {before / NS:.3f} on a clock that stood at {_SET_NS / NS:.3f}"
+            return f"a traced program read {before / NS:.3f} on a clock that stood at {_SET_NS / NS:.3f}"
         for name, ns in (("clock", after - before), ("monotonic clock", lasted)):
             if not 0 <= ns - _SLEEP * NS <= _ROUGHLY_NS:
-                return f"in a sleep of {_SLEEP} s the {name} of a program that was traced went on by {ns / NS:.9f} s"
+                return f"in a sleep of {_SLEEP} s the {name} of a traced program advanced by {ns / NS:.9f} s"
         return ""
 
 

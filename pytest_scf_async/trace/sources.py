@@ -44,7 +44,7 @@ class Sources:
     def find(self, directory: str, name: str, line: int) -> Source:
         """The file below *directory* with the base name *name*, of which *line* is wanted."""
         if not os.path.isdir(directory):
-            return Source(None, f"{directory} is not there any more")
+            return Source(None, f"{directory} no longer exists")
         if directory not in self._below:
             self._below[directory] = _by_name(directory)
         found = self._below[directory].get(name, [])

@@ -76,17 +76,17 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
     [
         pytest.param(
             "probe._PROGRAM = 'import sys; sys.exit(\"no room\")'",
-            "a program that was traced ended with the wait status 256: no room",
+            "a traced program ended with the wait status 256: no room",
             id="it fails",
         ),
         pytest.param(
             "probe._PROGRAM = 'print(1)'",
-            "a program that was traced wrote '1' where it had to write what its clocks show",
+            "a traced program wrote '1' where it had to write what its clocks show",
             id="it says something else",
         ),
         pytest.param(
             "probe.LIMIT = 0.5; tree.Tree.wake = lambda self, due: None",
-            "a program that was traced did not come to its end in 0.5 s",
+            "a traced program did not come to its end in 0.5 s",
             id="no sleep ends",
         ),
         pytest.param(
@@ -95,7 +95,7 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
                 "waits.begin = lambda *arguments, **keywords: None; probe._SLEEP = 3600; "
                 "probe._UPTIME_NS = 0; probe._PROGRAM = probe._PROGRAM.replace('30', '1')"
             ),
-            "in a sleep of 3600 s the clock of a program that was traced went on by 0.000000000 s",
+            "in a sleep of 3600 s the clock of a traced program went on by 0.000000000 s",
             id="a sleep is real",
         ),
     ],
@@ -135,8 +135,8 @@ def test_a_signal_to_the_program_is_no_answer_of_the_kernel(signum, when):
     ("signum", "when", "why"),
     [
         ("SIGKILL", "before it begins", "a program could not be traced to its end (No such process)"),
-        ("SIGKILL", "while it runs", "a program that was traced ended with the wait status 9"),
-        ("SIGSTOP", "while it runs", "a program that was traced was stopped by a signal"),
+        ("SIGKILL", "while it runs", "a traced program ended with the wait status 9"),
+        ("SIGSTOP", "while it runs", "a traced program was stopped by a signal"),
     ],
 )
 def test_a_signal_that_comes_each_time_is_one(signum, when, why):
@@ -145,7 +145,7 @@ def test_a_signal_that_comes_each_time_is_one(signum, when, why):
 
 def test_it_sees_a_clock_that_is_not_the_one_that_was_set():
     said = answer("exec.give_clock = lambda *arguments: None")
-    assert said.startswith("a program that was traced read 1")
+    assert said.startswith("a traced program read 1")
     assert said.endswith(f" on a clock that stood at 2000000000.000{AGAIN}")
 
 
