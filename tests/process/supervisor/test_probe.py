@@ -86,7 +86,7 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
         ),
         pytest.param(
             "probe.LIMIT = 0.5; tree.Tree.wake = lambda self, due: None",
-            "a traced program did not come to its end in 0.5 s",
+            "a traced program did not end within 0.5 s",
             id="no sleep ends",
         ),
         pytest.param(
@@ -95,7 +95,7 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
                 "waits.begin = lambda *arguments, **keywords: None; probe._SLEEP = 3600; "
                 "probe._UPTIME_NS = 0; probe._PROGRAM = probe._PROGRAM.replace('30', '1')"
             ),
-            "in a sleep of 3600 s the clock of a traced program went on by 0.000000000 s",
+            "in a sleep of 3600 s the clock of a traced program advanced by 0.000000000 s",
             id="a sleep is real",
         ),
     ],
