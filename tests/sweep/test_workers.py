@@ -415,7 +415,7 @@ def test_without_mount_namespaces_there_are_none(tmp_path: Path) -> None:
     path.write_text(textwrap.dedent(KILLED))
     with ScfRuntime(ScfSettings(sandbox="none"), lookup=["/"]) as runtime:
         function: Function = runtime.deploy(f"{path}:main_handler")
-        with pytest.raises(ScfUsageError, match=r"^workers=2 cannot be had: .*sandbox='none'.*; leave workers= out, "):
+        with pytest.raises(ScfUsageError, match=r"^workers=2 is not possible here: .*sandbox='none'.*; leave "):
             runtime.sweep(function, each_run=each_run, workers=2)
 
 
@@ -426,5 +426,5 @@ def test_a_worker_without_a_mount_namespace(
         raise OSError(28, "No space left on device (see /proc/sys/user/max_user_namespaces)")
 
     monkeypatch.setattr("pytest_scf_async.sweep.workers.find_at", refused)
-    with pytest.raises(ScfUsageError, match=r"^workers=2 cannot be had: .*max_user_namespaces.*; leave workers= out"):
+    with pytest.raises(ScfUsageError, match=r"^workers=2 is not possible here: .*max_user_namespaces.*; leave "):
         scf_runtime.sweep(deployed(KILLED), each_run=each_run, workers=2)
