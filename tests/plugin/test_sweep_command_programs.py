@@ -289,5 +289,5 @@ def test_a_repro_of_the_one_run_that_is_repeated(project: pytest.Pytester, capsy
 
 def test_why_a_finding_has_no_repro(project: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert swept(project, EXITS_TOO_WELL, "--how=graceful", "--repro=out") == 1
-    assert "it says that its work is done, so nobody starts it again" in capsys.readouterr().out
+    assert "it reports that its work is done, so nobody starts it again" in capsys.readouterr().out
     assert not os.path.exists("out")
