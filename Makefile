@@ -121,7 +121,7 @@ runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each 
 	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/test_repeatable_runs.py tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py tests/process/supervisor/test_waits_for_others_of_programs.py $(ARGS)
 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; 300 of each program whose effects are recorded; and 100 of each job
-	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py $(ARGS)
+	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py tests/sweep/test_kills_from_record.py $(ARGS)
 	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_jobs_against_bare.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 

@@ -21,7 +21,7 @@ from pytest_scf_async.api.endpoint import Endpoint
 from pytest_scf_async.api.http_request import HttpRequest
 from pytest_scf_async.api.parameters import BOOLEAN, FLOAT, INTEGER, ListOf, Scalar, Struct
 
-COUNT = int(os.environ.get("SCF_FUZZ", "1000"))
+COUNT = int(os.environ.get("SCF_FUZZ", "400"))
 """Examples of each of the two tests; `SCF_FUZZ=50000` is a long run."""
 COMMON = """
     ActionOffline AuthFailure.InvalidAuthorization AuthFailure.InvalidSecretId AuthFailure.MFAFailure
@@ -167,7 +167,7 @@ def fuzz(test: Callable[..., None]) -> Callable[..., None]:
         max_examples=COUNT,
         deadline=None,
         database=None,
-        derandomize=COUNT == 1000,
+        derandomize="SCF_FUZZ" not in os.environ,
         phases=[Phase.generate, Phase.shrink],
         suppress_health_check=list(HealthCheck),
     )

@@ -19,7 +19,7 @@ import hashlib
 from dataclasses import dataclass
 from pathlib import Path
 
-__all__ = ["SEARCHED", "SEEDED", "Seeded", "digest_of", "path_of", "windows"]
+__all__ = ["ON_EVERY_PYTHON", "SEARCHED", "SEEDED", "Seeded", "digest_of", "path_of", "windows"]
 
 FOLDER = Path(__file__).parent / "seeded"
 SEARCHED = Path(__file__).parent / "searched.json"
@@ -133,6 +133,9 @@ SEEDED = [
     Seeded("seen_in_a_global", {"orders": 2}, "what was seen is in a global", how=COLD, exactly_once=True),
     Seeded("transaction_in_a_global", {"rows": 2}, "a transaction is left open in a connection", how=COLD),
 ]
+
+ON_EVERY_PYTHON = ("checkpoint_in_listener", "counted_twice", "exit_interrupted", "listener_reentered")
+"""Those that are swept on every Python."""
 
 
 def path_of(name: str) -> Path:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -21,6 +22,8 @@ SOME = (
     *("appended_without_key", "checkpoint_first", "counted_twice", "flushed_after_checkpoint", "generator_not_closed"),
     *("buffer_not_flushed", "exit_in_listener", "except_eats_stop"),
 )
+EACH = 1 if "SCF_KILLS" in os.environ else 3
+"""Of which places one is tried with a real kill: every third, and with `make kills` all."""
 IN_PLACE = """
     import json, os, pathlib, time
 
@@ -80,13 +83,17 @@ def are_like_real_ones(
     monkeypatch.setattr("pytest_scf_async.sweep.sweep._Sweeper._follows_stops", False)
     recorded = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how=how))
     monkeypatch.setattr(
-        Kills, "points", property(lambda self: [each for each in self._places if each.kind != "effect"])
+        Kills, "points", property(lambda self: [each for each in self._places if each.kind != "effect"][::EACH])
     )
     monkeypatch.setattr(Kills, "has", lambda *_: False)
     real = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how=how))
-    assert len(real) > 10
+    assert len(real) > 10 / EACH
+    cold = [outcome for key, outcome in recorded.items() if key.endswith(" cold")]
     for key, outcome in real.items():
-        assert recorded[key] == outcome, key
+        if key.endswith(" cold") and key not in recorded:  # one is made for each end, at the place that met it first
+            assert outcome in cold, key
+        else:
+            assert recorded[key] == outcome, key
 
 
 def test_a_sigterm_that_nobody_listens_to_is_a_kill_from_the_record(

@@ -6,19 +6,13 @@ from typing import Any
 
 import pytest
 from internals import sweep_of_function
-from seeded_set import SEEDED, Seeded, path_of, windows
+from seeded_set import ON_EVERY_PYTHON, SEEDED, Seeded, path_of, windows
 from sweeping import each_run
 
 from pytest_scf_async import ScfRuntime
 
 SEVEREST = ("never finishes", "lost", "diverged", "late", "doubled", "left behind")
 """A run is of one class in the source of a handler: of the first of these that it is of."""
-ON_EVERY_PYTHON = (
-    "checkpoint_in_listener",
-    "counted_twice",
-    "exit_interrupted",
-    "listener_reentered",
-)
 ONLY_WARM = ("global_checkpoint", "state_in_tmp")
 """At some stops of these all is well if the next event finds the same instance, and not otherwise."""
 BOTH = [(seeded, twin) for seeded in SEEDED for twin in ("", "_fixed")]

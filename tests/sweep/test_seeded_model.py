@@ -9,7 +9,7 @@ import pytest
 import search_windows
 from model import lines_passed, lines_traced
 from search_windows import wrong_in
-from seeded_set import FOLDER, SEARCHED, SEEDED, Seeded, digest_of, path_of, windows
+from seeded_set import FOLDER, ON_EVERY_PYTHON, SEARCHED, SEEDED, Seeded, digest_of, path_of, windows
 
 CLASSES = {"lost", "doubled", "diverged", "late", "never finishes", "left behind"}
 NAMES = [seeded.name for seeded in SEEDED]
@@ -49,8 +49,18 @@ def test_a_search_tells_a_window_that_is_not_marked(monkeypatch: pytest.MonkeyPa
     assert f"not marked [({line}, {how!r}, {outcome!r})]" in wrong_in(seeded, seeded.name)
 
 
-@pytest.mark.interpreter
-@pytest.mark.parametrize(("seeded", "name"), BOTH)
+# interpreter: some, as the sweep is tried with these on every Python; once: the others
+@pytest.mark.parametrize(
+    ("seeded", "name"),
+    [
+        pytest.param(
+            *each.values,
+            id=each.id,
+            marks=pytest.mark.interpreter if each.values[0].name in ON_EVERY_PYTHON else pytest.mark.once,
+        )
+        for each in BOTH
+    ],
+)
 def test_the_model_passes_the_lines_that_python_traces(seeded: Seeded, name: str) -> None:
     lines = lines_passed(path_of(name), seeded.payload)
     assert lines == lines_traced(path_of(name), seeded.payload)

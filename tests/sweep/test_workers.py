@@ -49,7 +49,7 @@ SAVES = """
         out = pathlib.Path(os.environ["OUT"])
         saved = out / "state.json"
         state = json.loads(saved.read_text()) if saved.exists() else {"done": 0}
-        for number in range(state["done"], 3):
+        for number in range(state["done"], 2):
             if stopping:
                 saved.write_text(json.dumps(state))
                 return state
@@ -83,7 +83,7 @@ READS_THE_CLOCK = """
         if not began.exists():
             began.write_text("")
         time.sleep(1)
-        for _ in range(5):
+        for _ in range(2):
             time.sleep(1)
             time.time()
         began.write_text("done")
