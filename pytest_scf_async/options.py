@@ -394,7 +394,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         Where.IMAGE,
         "the instance itself runs the program, which must be a single Python process: for gates at its lines, "
         "`breakpoint()`, "
-        "the lines at which it waits, `before_init` and coverage ([time.md](time.md#programs-in-process))",
+        "the lines at which it waits, `before_init` and coverage ([programs.md](programs.md#in-process))",
         default=False,
     ),
     Option(

@@ -333,7 +333,7 @@ class ScfRuntime:
                 nowhere
             ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`
             in_process: the instance itself runs the program, which must be a single Python process: for gates at its
-                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (time.md)
+                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (programs.md)
             name: by default the name of the script, module or program; a second one gets `-2`
             timeout: the time that an event may run (433)
             init_timeout: the time that the start may take (450), 90 s by default; 30 s with the port closed are 446
