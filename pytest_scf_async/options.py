@@ -346,7 +346,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _ANYTHING,
         Where.IMAGE,
         'an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a container of '
-        "its own ([how-to.md](how-to.md#in-a-container))",
+        "its own ([how-to-languages.md](how-to-languages.md#in-a-container))",
     ),
     Option(
         "handler",

@@ -326,7 +326,7 @@ class ScfRuntime:
 
         Args:
             image: an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a
-                container of its own (how-to.md)
+                container of its own (how-to-languages.md)
             cwd: the directory that it is started in, by default the test's; a relative one is looked up as code is;
                 what it writes there belongs to its instance (fidelity.md)
             port: the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens
