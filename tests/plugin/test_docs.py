@@ -28,6 +28,7 @@ NOT_RUN = {
     "docs/how-to-languages.md": 4,
     "docs/install.md": 2,
     "docs/jobs.md": 1,
+    "docs/recipes.md": 1,
     "docs/sweep.md": 3,
     "docs/trace.md": 1,
 }
