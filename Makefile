@@ -27,7 +27,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check options states pictures format repeat runs kills windows differential soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -80,10 +80,17 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
 	@$(BIN)/python tools/write_options.py --check
+	@$(BIN)/python tools/write_messages.py --check
 	@$(BIN)/python tools/draw_states.py --check
+
+docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
+	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
 	@$(BIN)/python tools/write_options.py
+
+messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md
+	@$(BIN)/python tools/write_messages.py
 
 states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
 	@$(BIN)/python tools/draw_states.py

@@ -222,6 +222,11 @@ NEEDS = {
     ),
     "redis_server": package("redis-server", "redis-server", command("redis-server")),
     "root": Need("the rights of root", "run it as root", lambda: os.geteuid() == 0),
+    "sphinx": Need(
+        "Sphinx and what the site is built with",
+        "make venv EXTRA=dev",
+        lambda: all(find_spec(name) is not None for name in ("sphinx", "furo", "myst_parser", "sphinx_llm")),
+    ),
     "strace": package("strace", "strace", command("strace")),
     "tmpfs": Need(
         "a mount namespace with a tmpfs",

@@ -346,7 +346,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         _ANYTHING,
         Where.IMAGE,
         'an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a container of '
-        "its own ([how-to.md](how-to.md#in-a-container))",
+        "its own ([how-to-languages.md](how-to-languages.md#in-a-container))",
     ),
     Option(
         "handler",
@@ -394,7 +394,7 @@ OPTIONS: Final[tuple[Option, ...]] = (
         Where.IMAGE,
         "the instance itself runs the program, which must be a single Python process: for gates at its lines, "
         "`breakpoint()`, "
-        "the lines at which it waits, `before_init` and coverage ([time.md](time.md#programs-in-process))",
+        "the lines at which it waits, `before_init` and coverage ([programs.md](programs.md#in-process))",
         default=False,
     ),
     Option(

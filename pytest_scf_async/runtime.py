@@ -326,14 +326,14 @@ class ScfRuntime:
 
         Args:
             image: an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a
-                container of its own (how-to.md)
+                container of its own (how-to-languages.md)
             cwd: the directory that it is started in, by default the test's; a relative one is looked up as code is;
                 what it writes there belongs to its instance (fidelity.md)
             port: the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens
                 nowhere
             ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`
             in_process: the instance itself runs the program, which must be a single Python process: for gates at its
-                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (time.md)
+                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (programs.md)
             name: by default the name of the script, module or program; a second one gets `-2`
             timeout: the time that an event may run (433)
             init_timeout: the time that the start may take (450), 90 s by default; 30 s with the port closed are 446

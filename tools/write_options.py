@@ -1,7 +1,7 @@
 """Writes from the table of options, pytest_scf_async/options.py, what has to stand in other files as text.
 
 It writes between ``# [options: NAME]`` and ``# [end]``, below ``Args:`` in the docstrings of deploy and deploy_image,
-and the tables of docs/reference.md.
+and the tables of docs/reference.md and docs/tuning.md.
 Run: make options, or python tools/write_options.py [--check] [the project's directory]
 """
 
@@ -20,6 +20,33 @@ from typing import Any
 HERE = Path(__file__).resolve().parent.parent
 WIDTH = 120
 PACKAGE = "pytest_scf_async"
+TUNING = (
+    "real_limit", "compute_grace", "clock_reads_before_wait", "program_cpus", "clock", "leases", "preload",
+    "idle_reclaim", "compute_rate", "stop_noise", "status_reads_limit",
+)  # fmt: skip
+"""Settings that docs/tuning.md has: most projects change none of them."""
+SETTINGS = {
+    "Limits, and where instances run": (
+        "timeout", "init_timeout", "memory", "real_timeout", "sandbox", "network", "environment", "start", "patched",
+    ),
+    "What a test has to look at": ("never_run", "unfinished"),
+    "Where the platform's documents leave something open": (
+        "graceful_return_status", "graceful_exit_status", "unlistened_signal_line", "terminate_without_trace",
+        "api_rate_limits", "over_quota", "function_states", "function_state_time",
+    ),
+}  # fmt: skip
+"""The other settings by group; those that are in none come last."""
+KEYWORDS = {
+    "What is run": (
+        "code", "handler", "command", "image", "cwd", "port", "in_process", "runtime", "layers", "mounts",
+        "before_init", "before_init_args",
+    ),
+    "Its name": ("name", "namespace", "description"),
+    "Its limits": ("timeout", "init_timeout", "memory", "max_instances", "over_quota", "async_run", "trace"),
+    "What it finds": ("environment", "network", "ports"),
+    "What holds the clock": ("children", "background", "idle_ok", "compute_rate"),
+}  # fmt: skip
+"""The keywords of deploy and deploy_image by group; those that are in none come last."""
 
 
 def plain(text: str) -> str:
@@ -36,6 +63,10 @@ def phrase(text: str) -> str:
 def sentence(text: str) -> str:
     """A part of a sentence as one of its own."""
     return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
+Names = tuple[str, ...]
+Groups = dict[str, Names]
 
 
 class Views:
@@ -62,11 +93,12 @@ class Views:
             },
             f"{PACKAGE}/function.py": {"update": lambda: self.parameters(where.UPDATE)},
             "docs/reference.md": {
-                "## Settings": self.table_of_settings,
-                "## Keywords of `deploy`": lambda: self.table_of_keywords(where.DEPLOY),
-                "## Keywords of `deploy_image`": lambda: self.table_of_keywords(where.IMAGE),
-                "## Keywords of `deploy_scripted`": lambda: self.table_of_keywords(where.SCRIPTED),
+                "## Settings": lambda: self.table_of_settings(SETTINGS, besides=TUNING),
+                "## Keywords of `deploy`": lambda: self.table_of_keywords(where.DEPLOY, KEYWORDS),
+                "## Keywords of `deploy_image`": lambda: self.table_of_keywords(where.IMAGE, KEYWORDS),
+                "## Keywords of `deploy_scripted`": lambda: self.table_of_keywords(where.SCRIPTED, {}),
             },
+            "docs/tuning.md": {"## Settings": lambda: self.table_of_settings({"": TUNING}, only=TUNING)},
         }
 
     # -- Python ------------------------------------------------------------------------------------------------------
@@ -140,21 +172,32 @@ class Views:
         """What a keyword is, as a part of a sentence."""
         return (option.image if where is self.where.IMAGE else "") or option.deploy or phrase(option.text)
 
-    # -- docs/reference.md -------------------------------------------------------------------------------------------
+    # -- docs/reference.md and docs/tuning.md ------------------------------------------------------------------------
 
-    def table_of_settings(self) -> list[str]:
-        rows = ["| setting | default | option | what it is |", "|---|---|---|---|"]
+    def table_of_settings(self, groups: Groups, *, only: Names = (), besides: Names = ()) -> list[str]:
+        rows: dict[str, str] = {}
         for option in self.options.options_of(self.where.SETTINGS):
+            if option.name in besides or (only and option.name not in only):
+                continue
             value = dict(option.default) if isinstance(option.default, MappingProxyType) else option.default
             shown = str(value) if isinstance(value, tzinfo) else f"`{value!r}`"
             given = "yes" if self.where.PYTEST in option.where else "no"
-            rows.append(f"| `{option.name}` | {shown} | {given} | {option.text} |")
-        return rows
+            rows[option.name] = f"| `{option.name}` | {shown} | {given} | {option.text} |"
+        return ["| setting | default | option | what it is |", "|---|---|---|---|", *grouped(rows, groups, " | | |")]
 
-    def table_of_keywords(self, where: Any) -> list[str]:
+    def table_of_keywords(self, where: Any, groups: Groups) -> list[str]:
         options = self.options.options_of(where)
-        rows = [f"| `{option.name}` | {self.keyword(option, where)} |" for option in options]
-        return ["| keyword | what it is |", "|---|---|", *rows]
+        rows = {option.name: f"| `{option.name}` | {self.keyword(option, where)} |" for option in options}
+        return ["| keyword | what it is |", "|---|---|", *grouped(rows, groups, " |")]
+
+
+def grouped(rows: dict[str, str], groups: Groups, end: str) -> list[str]:
+    """*rows*, by name, below the names of their *groups*; those that are in none come last."""
+    left, found = dict(rows), []
+    for title, names in groups.items():
+        of_group = [left.pop(name) for name in names if name in left]
+        found += [f"| **{title}** |{end}", *of_group] if title and of_group else of_group
+    return [*found, *([f"| **Others** |{end}"] if groups and left else ()), *left.values()]
 
 
 def plain_code(text: str) -> str:
@@ -189,7 +232,9 @@ def written(page: str, name: str, lines: Iterable[str]) -> str:
     if name.startswith("#"):
         start = _after(old, lambda line: line.startswith("|"), _after(old, lambda line: line == name))
         start, indent = start - 1, ""
-        ends = (number for number in range(start, len(old) + 1) if not old[number].startswith("|"))
+        ends = (
+            number for number in range(start, len(old) + 1) if not "".join(old[number : number + 1]).startswith("|")
+        )
     elif name.startswith("Args: "):
         of = f"    def {name.removeprefix('Args: ')}("
         start = _after(old, lambda line: line == "        Args:", _after(old, lambda line: line == of))

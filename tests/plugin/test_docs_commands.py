@@ -169,10 +169,13 @@ def extras() -> dict[str, set[str]]:
 
 
 def by_pip(words: list[str], command: Command) -> None:
+    if words == ["wheel", "--no-deps", "--wheel-dir", "dist", "."]:
+        return  # tools/try_wheel.py builds one in a clean environment, and installs it
     require(words[:1] == ["install"] and len(words) > 1, "pip installs")
     others = set().union(*extras().values()) - {"pytest-scf-async"}
     for word in words[1:]:
-        clone = re.fullmatch(r"\.(?:\[(\w+)\])?", word)
+        wheel = f"dist/pytest_scf_async-{metadata.version('pytest-scf-async')}-py3-none-any.whl"
+        clone = re.fullmatch(rf"(?:\.|{re.escape(wheel)})(?:\[(\w+)\])?", word)
         require(clone or word.lower() in others, f"{word} is neither this clone nor a requirement of this project")
         require(not clone or (clone[1] or "") in extras(), f"this project has no extra {word}")
 

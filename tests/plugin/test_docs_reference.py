@@ -24,15 +24,17 @@ from pytest_scf_async import (
 )
 from pytest_scf_async.plugin import plugin
 
-PAGE = (Path(__file__).resolve().parents[2] / "docs" / "reference.md").read_text(encoding="utf-8")
+DOCS = Path(__file__).resolve().parents[2] / "docs"
+PAGE = (DOCS / "reference.md").read_text(encoding="utf-8")
+TUNING = (DOCS / "tuning.md").read_text(encoding="utf-8")
 PUBLIC = pytest_scf_async.__all__
 OF_THE_RUNTIME = {"time_of", "attach", "call_at", "detach", "pop_due", "next_due_us", "jump"}
 """Methods of the clock that its runtime uses: no user needs them."""
 
 
-def rows(title: str) -> list[list[str]]:
-    """The rows of the tables below the heading *title*."""
-    section = PAGE.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
+def rows(title: str, page: str = PAGE) -> list[list[str]]:
+    """The rows of the tables below the heading *title*; groups of rows have a name of their own, in bold."""
+    section = page.partition(f"\n## {title}\n")[2].partition("\n## ")[0]
     assert section, f"there is no section {title}"
     found = [re.split(r" (?<!\\)\| ", line.strip("| ")) for line in section.splitlines() if line.startswith("| `")]
     assert found, f"the section {title} has no table"
@@ -50,8 +52,9 @@ def members(of: type, besides: Iterable[str] = ()) -> set[str]:
 
 
 def test_the_settings_with_their_defaults_and_options() -> None:
-    table = {row[0].strip("`"): row[1:] for row in rows("Settings") if not row[0].startswith("`--")}
-    assert list(table) == list(ScfSettings.names())
+    found = [row for row in (*rows("Settings"), *rows("Settings", TUNING)) if not row[0].startswith("`--")]
+    table = {row[0].strip("`"): row[1:] for row in found}
+    assert sorted(row[0].strip("`") for row in found) == sorted(ScfSettings.names())
     defaults = ScfSettings()
     for name, (default, option, _) in table.items():
         value: Any = getattr(defaults, name)
@@ -80,16 +83,21 @@ def test_the_fixtures() -> None:
         assert row[2].strip("`") in (returned, returned.removeprefix("Iterator[").removesuffix("]"))
 
 
-def test_the_keywords_of_deploy() -> None:
-    assert names("Keywords of `deploy`") == [
-        name for name in inspect.signature(ScfRuntime.deploy).parameters if name != "self"
-    ]
+@pytest.mark.parametrize("call", ["deploy", "deploy_image"])
+def test_the_keywords_of(call: str) -> None:
+    parameters = inspect.signature(getattr(ScfRuntime, call)).parameters
+    assert sorted(names(f"Keywords of `{call}`")) == sorted(name for name in parameters if name != "self")
 
 
-def test_the_keywords_of_deploy_image() -> None:
-    assert names("Keywords of `deploy_image`") == [
-        name for name in inspect.signature(ScfRuntime.deploy_image).parameters if name != "self"
-    ]
+def test_what_to_begin_with_is_there() -> None:
+    settings, calls = (table for table in PAGE.partition("\n## Begin with these\n")[2].split("\n\n")[:2])
+    named = re.findall(r"^\| `(\w+)` ", settings, re.MULTILINE)
+    assert len(named) == 5
+    assert set(named) <= set(ScfSettings.names())
+    of = {"scf_runtime": ScfRuntime, "function": Function, "event": AsyncEvent, "scf_clock": SimulatedClock}
+    shown = re.findall(r"`(\w+)\.(\w+)\(", calls)
+    assert len(shown) == 11
+    assert all(hasattr(of[owner], name) for owner, name in shown)
 
 
 def test_the_keywords_of_deploy_scripted() -> None:

@@ -72,7 +72,8 @@ def changed(tmp_path_factory: pytest.TempPathFactory) -> Path:
     for name in ("pytest_scf_async", "tools"):
         shutil.copytree(PROJECT / name, copy / name)  # with the bytecode, which holds for all that is the same
     (copy / "docs").mkdir()
-    shutil.copy(PROJECT / "docs" / "reference.md", copy / "docs")
+    for page in ("reference.md", "tuning.md"):
+        shutil.copy(PROJECT / "docs" / page, copy / "docs")
     table = copy / "pytest_scf_async" / "options.py"
     before, end, after = table.read_text(encoding="utf-8").partition(')\n"""All of them, in the order')
     assert end

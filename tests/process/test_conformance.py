@@ -1,6 +1,6 @@
 """Every wait of tests/process/waits_table.py, on each thread, with and without SIGTERM: one test for each cell.
 
-``SCF_CONFORMANCE=write`` writes what is found into the table of docs/time.md; else the page must have it already.
+``SCF_CONFORMANCE=write`` writes what is found into the table of docs/waits.md; else the page must have it already.
 """
 
 from __future__ import annotations

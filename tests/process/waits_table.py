@@ -1,7 +1,7 @@
 """The waits of a handler that the conformance tests run: one row each, with what its code is and when it ends.
 
 A row's code runs in an instance, in a function of its own, with the helpers of waits_handler.py. What each test finds
-is compared with the row's own words and with the table of docs/time.md, which ``SCF_CONFORMANCE=write`` writes.
+is compared with the row's own words and with the table of docs/waits.md, which ``SCF_CONFORMANCE=write`` writes.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from pathlib import Path
 
 WRITE = os.environ.get("SCF_CONFORMANCE") == "write"
 HANDLER = Path(__file__).with_name("waits_handler.py")
-PAGE = Path(__file__).resolve().parents[2] / "docs" / "time.md"
+PAGE = Path(__file__).resolve().parents[2] / "docs" / "waits.md"
 SECOND = 1_000_000
 
 MAIN, OTHER, RETURNS, RAISES, ABSENT, HOLDS = COLUMNS = (

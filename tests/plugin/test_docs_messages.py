@@ -1,0 +1,97 @@
+"""docs/troubleshooting.md has each message: those of the sources, and those of the catalogue of failures."""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import sys
+from functools import cache
+from pathlib import Path
+
+import pytest
+from catalogue_support import TEXTS
+from docs_support import TREE
+
+# once: reads pages, sources and stored texts
+pytestmark = pytest.mark.once
+
+PAGE = TREE / "docs" / "troubleshooting.md"
+OURS = re.compile(
+    r"(?:^E +(?:pytest_scf_async\.\w+|AssertionError): "
+    r"|^(?:test_export\.py::)?(?=\w+.*(?:scf_function|never checked|parametrize)))(?P<text>.+)$",
+    re.MULTILINE,
+)
+"""The first line of a failure, in a stored text."""
+PYTHONS = ("assert 'RUNNING' == 'FINISHED'", "assert 'FAILED' == 'FINISHED'")
+"""Comparisons that a test makes itself, and pytest reports."""
+
+
+@cache
+def patterns() -> dict[str, re.Pattern[str]]:
+    """What each row of the page matches: where it has a gap, anything."""
+    rows = re.findall(r"^\| (?:`` (.+?) ``|`(.+?)`) \|", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+    texts = [(one or other).replace("\\|", "|") for one, other in rows]
+    return {text: re.compile(".*".join(map(re.escape, text.split("…")))) for text in texts}
+
+
+def found(message: str) -> list[str]:
+    """The rows in which a reader finds *message*: at its beginning, or where a row has a gap there."""
+    return [text for text, pattern in patterns().items() if pattern.search(message)]
+
+
+def first_message(stored: str) -> str:
+    """The first message of ours in a stored text; empty where it has none."""
+    match = OURS.search(stored)
+    return "" if match is None else match["text"]
+
+
+MESSAGES = {path.stem: first_message(path.read_text(encoding="utf-8")) for path in sorted(TEXTS.glob("*.txt"))}
+
+
+@pytest.mark.parametrize("name", [name for name, text in MESSAGES.items() if text and text not in PYTHONS])
+def test_a_failure_of_the_catalogue_is_on_the_page(name: str) -> None:
+    rows = found(MESSAGES[name])
+    assert rows, MESSAGES[name]
+    assert len(rows) < 6, rows  # a row that everything matches is none
+
+
+def test_all_of_the_catalogue_has_a_message() -> None:
+    assert [name for name, text in MESSAGES.items() if not text] == []
+    assert len(MESSAGES) > 100
+
+
+def test_a_message_that_is_nowhere_is_not_found() -> None:
+    assert found("the handler is not valid because of the weather") == []
+
+
+def checked(tree: Path) -> subprocess.CompletedProcess[str]:
+    command = (sys.executable, TREE / "tools" / "write_messages.py", "--check", tree)
+    return subprocess.run(command, capture_output=True, text=True, check=False)
+
+
+def test_the_messages_of_the_sources_are_on_the_page(tmp_path: Path) -> None:
+    shutil.copytree(TREE / "pytest_scf_async", tmp_path / "pytest_scf_async", ignore=shutil.ignore_patterns("*.pyc"))
+    (tmp_path / "docs").mkdir()
+    shutil.copy(PAGE, tmp_path / "docs")
+    done = checked(tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+
+    clock = tmp_path / "pytest_scf_async" / "clock.py"
+    clock.write_text(
+        clock.read_text(encoding="utf-8").replace("simulated time moves only forward", "time cannot go back"),
+        encoding="utf-8",
+    )
+    assert checked(tmp_path).returncode == 1
+
+
+def test_a_message_of_a_new_file_needs_a_group(tmp_path: Path) -> None:
+    package = tmp_path / "pytest_scf_async"
+    (package / "report").mkdir(parents=True)
+    (package / "report" / "teardown.py").touch()
+    (package / "weather.py").write_text('raise ScfUsageError("it must not rain today")\n', encoding="utf-8")
+    (tmp_path / "docs").mkdir()
+    shutil.copy(PAGE, tmp_path / "docs")
+    done = checked(tmp_path)
+    assert done.returncode != 0
+    assert "weather.py: its messages are in no group of tools/write_messages.py" in done.stderr
