@@ -137,8 +137,8 @@ soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor des
 wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python ONLY=newest)
 	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST)) $(if $(ONLY),--only $(ONLY))
 
-release-check: $(STAMP) ## what would be released: metadata, types, the same wheel of the sdist, and tests on it without the sources (TAG=v1.2.3 TESTS=examples NEWEST=python)
-	@$(BIN)/python tools/release_check.py $(if $(TAG),--tag $(TAG)) $(if $(TESTS),--tests $(TESTS)) $(if $(NEWEST),--newest $(NEWEST)) -- $(ARGS)
+release-check: $(STAMP) ## what would be released: metadata, types, the same wheel of the sdist, and tests on it without the sources (TAG=v1.2.3 TESTS=examples OUT=dist NEWEST=python)
+	@$(BIN)/python tools/release_check.py $(if $(TAG),--tag $(TAG)) $(if $(TESTS),--tests $(TESTS)) $(if $(OUT),--out $(OUT)) $(if $(NEWEST),--newest $(NEWEST)) -- $(ARGS)
 
 bench: $(STAMP) ## each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -124,6 +124,7 @@ LONG = {
         "tests/process/test_time_multiprocessing.py",
     ),
     "runs of whole checkers and of other tools": (
+        "tests/plugin/test_action.py",
         "tests/plugin/test_coverage.py",
         "tests/plugin/test_debugging.py",
         "tests/plugin/test_editors.py",

@@ -3,7 +3,7 @@
 What is checked: the wheel of the sdist is byte for byte that of the tree; name, version, licence, addresses and the
 long description are what an index takes and shows, with no link or picture that leads nowhere; the package has its
 types, which mypy finds; a tag is the version with a v before it.
-Run: make release-check [TAG=v1.2.3] [TESTS=examples] [NEWEST=python] [ARGS='what pytest gets']
+Run: make release-check [TAG=v1.2.3] [TESTS=examples] [OUT=dist] [NEWEST=python] [ARGS='what pytest gets']
 """
 
 from __future__ import annotations
@@ -180,6 +180,7 @@ def main() -> None:
     parser.add_argument("--tag", default="", help="the tag that the release is to have")
     parser.add_argument("--newest", default=sys.executable, metavar="PYTHON", help="what the tests run on")
     parser.add_argument("--tests", choices=("suite", "examples"), default="suite", help="what runs on the wheel")
+    parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="put what was checked there, to be published")
     parser.add_argument("arguments", nargs="*", help="what pytest gets, of the suite")
     arguments = parser.parse_args()
     start = time.monotonic()
@@ -202,6 +203,8 @@ def main() -> None:
             print(f"tests: {run_suite(arguments.newest, wheel, scratch / 'suite', arguments.arguments)}")
             installed = scratch / "suite" / "environment" / "bin" / "python"
         check_types(building, installed, scratch)
+        if arguments.out:
+            shutil.copytree(scratch / "dist", arguments.out)
     print(f"the wheel has its types and passes the {arguments.tests} ({time.monotonic() - start:.0f} s)")
 
 
