@@ -11,6 +11,9 @@ RUNS ?= 50
 KILLS ?= 170
 SEEDS ?= 108
 EXTRA ?= dev
+TAG ?=
+TESTS ?=
+OUT ?=
 LEG ?= --list
 
 BIN := $(VENV)/bin
