@@ -11,6 +11,9 @@ RUNS ?= 50
 KILLS ?= 170
 SEEDS ?= 108
 EXTRA ?= dev
+TAG ?=
+TESTS ?=
+OUT ?=
 LEG ?= --list
 
 BIN := $(VENV)/bin
@@ -27,12 +30,12 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel bench ci-leg clean
+.PHONY: help venv demo examples test test-all libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  \1 \2/p' $(firstword $(MAKEFILE_LIST)) | \
-	  while read -r name text; do printf '  %-9s %s\n' "$$name" "$$text"; done
+	  while read -r name text; do printf '  %-13s %s\n' "$$name" "$$text"; done
 
 venv: $(STAMP) ## the virtual environment with the project (editable) and its tools
 
@@ -143,6 +146,9 @@ soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor des
 
 wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python ONLY=newest)
 	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST)) $(if $(ONLY),--only $(ONLY))
+
+release-check: $(STAMP) ## what would be released: metadata, types, the same wheel of the sdist, and tests on it without the sources (TAG=v1.2.3 TESTS=examples OUT=dist NEWEST=python)
+	@$(BIN)/python tools/release_check.py $(if $(TAG),--tag $(TAG)) $(if $(TESTS),--tests $(TESTS)) $(if $(OUT),--out $(OUT)) $(if $(NEWEST),--newest $(NEWEST)) -- $(ARGS)
 
 bench: $(STAMP) ## each figure beside its floor
 	@$(BIN)/python -m benchmarks $(ARGS)

@@ -124,8 +124,10 @@ LONG = {
         "tests/process/test_time_multiprocessing.py",
     ),
     "runs of whole checkers and of other tools": (
+        "tests/plugin/test_action.py",
         "tests/plugin/test_coverage.py",
         "tests/plugin/test_debugging.py",
+        "tests/plugin/test_editors.py",
         "tests/plugin/test_elsewhere.py",
         "tests/plugin/test_events_never_run.py",
         "tests/plugin/test_one_option_more.py",

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from .function import Function
     from .instances.runtimes.launcher import CodePackage, Launch
     from .lockstep.event import Record
+    from .marker import scf_function
     from .model.statuses import Status
     from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
@@ -115,6 +116,7 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "fault",
     "graceful",
     "power",
+    "scf_function",
 ]
 
 _HOMES = {
@@ -128,6 +130,7 @@ _HOMES = {
     "function": ("Function",),
     "instances.runtimes.launcher": ("CodePackage", "Launch"),
     "lockstep.event": ("Record",),
+    "marker": ("scf_function",),
     "model.statuses": ("Status",),
     "runtime": ("ScfRuntime", "ScfRuntimeFactory"),
     "options": ("ScfSettings",),

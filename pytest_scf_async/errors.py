@@ -146,7 +146,7 @@ _Result = TypeVar("_Result")
 def keywords_named(
     call: str, unnamed: tuple[str, ...] = (), *, notes: Mapping[str, str] = MappingProxyType({})
 ) -> Callable[[Callable[_Parameters, _Result]], Callable[_Parameters, _Result]]:
-    """Have a method refuse, as *call*, what Python would refuse without the valid keywords (``ScfUsageError``).
+    """Have a method or function refuse, as *call*, what Python would refuse without valid keywords (``ScfUsageError``).
 
     That is a keyword that it does not have, for which a near one is named, one that is given twice, one that is
     missing, and too many values without a keyword. A method with ``**`` deals with keywords that it does not have
@@ -156,8 +156,9 @@ def keywords_named(
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
         code = function.__code__
-        names = code.co_varnames[1 : code.co_argcount + code.co_kwonlyargcount]
-        in_order = names[: code.co_argcount - 1]
+        bound = int(code.co_varnames[:1] == ("self",))
+        names = code.co_varnames[bound : code.co_argcount + code.co_kwonlyargcount]
+        in_order = names[: code.co_argcount - bound]
         required = in_order[: len(in_order) - len(function.__defaults__ or ())]
         takes_others = bool(code.co_flags & inspect.CO_VARKEYWORDS)
         valid = [each for each in names if each not in unnamed]
@@ -189,7 +190,7 @@ def keywords_named(
         @functools.wraps(function)
         def checked(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
             __tracebackhide__ = hidden_from_users
-            why = why_refused(args[1:], keywords)
+            why = why_refused(args[bound:], keywords)
             if why:
                 raise ScfUsageError(f"{call} {why}")
             return function(*args, **keywords)

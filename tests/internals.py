@@ -81,7 +81,7 @@ from pytest_scf_async.model.timeline import (
     Written,
 )
 from pytest_scf_async.model.versions import Versions
-from pytest_scf_async.options import OPTIONS
+from pytest_scf_async.options import OPTIONS, Where, options_of
 from pytest_scf_async.protocol import (
     disk_record,
     freezegun_classes,

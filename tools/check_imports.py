@@ -47,6 +47,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
     "function": FACADE | {"async_event", "operations"},
+    "marker": frozenset({"errors", "options", "deployment", "async_event"}),
     "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
     "runtime": FACADE | {"operations", "async_event", "function", "sweep", "session"},
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
@@ -69,7 +70,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "sweep_command": FACADE | {"function", "runtime", "sweep"},
     "command_line": frozenset({"api", "conformance", "sweep_command", "trace", "errors"}),
     "__main__": frozenset({"command_line"}),
-    "root": FACADE | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep"},
+    "root": FACADE
+    | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep", "marker"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

@@ -18,6 +18,7 @@ import sys
 import tempfile
 import time
 import zipfile
+from email.message import Message
 from pathlib import Path
 
 TREE = Path(__file__).resolve().parents[1]
@@ -45,11 +46,11 @@ print(", ".join(f"{name} {importlib.metadata.version(name)}" for name in names))
 """
 
 
-def run(*command: str | os.PathLike[str], cwd: Path) -> str:
+def run(*command: str | os.PathLike[str], cwd: Path, limit: float | None = LIMIT) -> str:
     """Run *command* in *cwd* with nothing of this environment's Python settings; its output, or the end of us."""
     barred = ("PYTEST_", "PYTHON", "VIRTUAL_ENV", "COV_")
     environment = {name: value for name, value in os.environ.items() if not name.startswith(barred)}
-    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=LIMIT, check=False)
+    done = subprocess.run(command, cwd=cwd, env=environment, text=True, capture_output=True, timeout=limit, check=False)
     if done.returncode != 0:
         sys.exit(f"{' '.join(map(str, command))} ended with {done.returncode}:\n{done.stdout}{done.stderr}")
     return done.stdout
@@ -68,20 +69,29 @@ def pip(python: Path, *arguments: str | os.PathLike[str]) -> None:
     run(*install, *arguments, cwd=python.parent)
 
 
-def build(scratch: Path) -> Path:
-    """The wheel, made from the sdist, as ``pip install`` of the sdist would make it."""
+def build(scratch: Path, *besides: str) -> Path:
+    """The wheel, made from the sdist, as ``pip install`` of the sdist would make it; the sdist is beside it.
+
+    What builds it, and the packages *besides*, are in the environment ``building``.
+    """
     python = clean_environment(sys.executable, scratch / "building")
-    pip(python, "build[uv]" if UV else "build")
+    pip(python, "build[uv]" if UV else "build", *besides)
     run(python, "-m", "build", *(("--installer", "uv") if UV else ()), "--outdir", scratch / "dist", TREE, cwd=scratch)
     (wheel,) = (scratch / "dist").glob("*.whl")
     return wheel
 
 
+def metadata_of(wheel: Path) -> Message:
+    """The metadata of *wheel*: its headers, and the long description behind them."""
+    with zipfile.ZipFile(wheel) as archive:
+        (name,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
+        return email.parser.Parser().parsestr(archive.read(name).decode())
+
+
 def lower_bounds(wheel: Path) -> list[str]:
     """What the wheel needs, each in the oldest version that it allows."""
+    headers = metadata_of(wheel)
     with zipfile.ZipFile(wheel) as archive:
-        (metadata,) = (name for name in archive.namelist() if name.endswith(".dist-info/METADATA"))
-        headers = email.parser.Parser().parsestr(archive.read(metadata).decode())
         names = set(archive.namelist())
     files = [path for ending in ("*.py", "*.js", "*.css") for path in (TREE / PACKAGE).rglob(ending)]
     files.append(TREE / PACKAGE / "py.typed")

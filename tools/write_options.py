@@ -1,6 +1,6 @@
 """Writes from the table of options, pytest_scf_async/options.py, what has to stand in other files as text.
 
-It writes between ``# [options: NAME]`` and ``# [end]``, below ``Args:`` in the docstrings of deploy and deploy_image,
+It writes between ``# [options: NAME]`` and ``# [end]``, below ``Args:`` in the docstrings of the calls that take them,
 and the tables of docs/reference.md and docs/tuning.md.
 Run: make options, or python tools/write_options.py [--check] [the project's directory]
 """
@@ -47,6 +47,8 @@ KEYWORDS = {
     "What holds the clock": ("children", "background", "idle_ok", "compute_rate"),
 }  # fmt: skip
 """The keywords of deploy and deploy_image by group; those that are in none come last."""
+PAYLOAD = "payload: the data of the event that `async_event` is, of JSON"
+"""The one keyword of the marker that ``deploy`` has not."""
 
 
 def plain(text: str) -> str:
@@ -90,6 +92,10 @@ class Views:
                 "Args: deploy": lambda: self.docstring(where.DEPLOY),
                 "Args: deploy_image": lambda: self.docstring(where.IMAGE),
                 "Args: deploy_scripted": lambda: self.docstring(where.SCRIPTED),
+            },
+            f"{PACKAGE}/marker.py": {
+                "scf_function": self.parameters_of_marker,
+                "Args: scf_function": lambda: [PAYLOAD, *self.docstring(where.DEPLOY, indent=8)],
             },
             f"{PACKAGE}/function.py": {"update": lambda: self.parameters(where.UPDATE)},
             "docs/reference.md": {
@@ -142,6 +148,16 @@ class Views:
         named = [self.parameter(option, where) for option in options if not option.first]
         return [*(self.parameter(option, where) for option in options if option.first), "*,", *named]
 
+    def parameters_of_marker(self) -> list[str]:
+        """The parameters of the marker: those of ``deploy``, none of them required, and the payload."""
+        lines: list[str] = []
+        for option in self.options.options_of(self.where.DEPLOY):
+            none = " | None" if self.parameter(option, self.where.DEPLOY).endswith(" | None = None,") else ""
+            lines.append(f"{option.name}: {option.type}{none} = NOT_GIVEN,")
+            if option.first:
+                lines += ["*,", "payload: Json = NOT_GIVEN,"]
+        return lines
+
     def parameter(self, option: Any, where: Any) -> str:
         if where is self.where.UPDATE:
             if option.none_is_unchanged:
@@ -154,13 +170,13 @@ class Views:
             return f"{option.name}: {option.type} | None = None,"
         return f"{option.name}: {option.type} = {self.default(option)},"
 
-    def docstring(self, where: Any) -> list[str]:
+    def docstring(self, where: Any, indent: int = 12) -> list[str]:
         """The part of a docstring that says what each keyword is."""
         lines: list[str] = []
         for option in self.options.options_of(where):
             if not option.first:
                 text = f"{option.name}: {plain_code(self.keyword(option, where))}"
-                lines += textwrap.wrap(text, WIDTH - 12, subsequent_indent="    ", break_on_hyphens=False)
+                lines += textwrap.wrap(text, WIDTH - indent, subsequent_indent="    ", break_on_hyphens=False)
         return lines
 
     def default(self, option: Any) -> str:
@@ -236,9 +252,9 @@ def written(page: str, name: str, lines: Iterable[str]) -> str:
             number for number in range(start, len(old) + 1) if not "".join(old[number : number + 1]).startswith("|")
         )
     elif name.startswith("Args: "):
-        of = f"    def {name.removeprefix('Args: ')}("
-        start = _after(old, lambda line: line == "        Args:", _after(old, lambda line: line == of))
-        indent = " " * 12
+        start = _after(old, lambda line: line.lstrip() == f"def {name.removeprefix('Args: ')}(")
+        start = _after(old, lambda line: line.lstrip() == "Args:", start)
+        indent = f"{old[start - 1].partition('A')[0]}    "
         ends = (number for number in range(start, len(old)) if old[number].strip() in ("", '"""'))
     else:
         start = _after(old, lambda line: line.lstrip().startswith(f"# [options: {name}]"))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
+
+from pytest_scf_async import ScfUsageError, scf_function
 
 
 def test_the_closest_marker_wins_and_keywords_of_farther_ones_are_kept(project: pytest.Pytester) -> None:
@@ -68,6 +72,38 @@ def test_code_may_be_a_function_as_a_keyword(project: pytest.Pytester) -> None:
         """
     )
     project.runpytest().assert_outcomes(passed=1)
+
+
+def test_the_typed_call_makes_the_same_marker(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        """
+        from pytest_scf_async import scf_function
+
+        def main_handler(event, context):
+            return event
+
+        pytestmark = scf_function(main_handler, payload="far", timeout=7, memory=256)
+
+        def test_module(async_event):
+            assert async_event.wait().result == "far"
+
+        @scf_function(payload=None, timeout=None)
+        def test_none_takes_back_what_a_farther_marker_says(scf_function, async_event):
+            assert async_event.wait().result == {}
+            assert scf_function.configuration.timeout == 86_400
+            assert scf_function.configuration.memory == 256
+            assert scf_function.configuration.sources["memory"] == "scf_function marker"
+        """
+    )
+    project.runpytest().assert_outcomes(passed=2)
+
+
+def test_the_typed_call_refuses_a_keyword_where_it_is_written() -> None:
+    refused = re.escape("scf_function(...) has no keyword 'tiemout'; did you mean 'timeout'? (valid keywords: code, ")
+    with pytest.raises(ScfUsageError, match=refused):
+        scf_function("handlers/echo.py:main_handler", tiemout=5)  # type: ignore[call-arg]
+    with pytest.raises(ScfUsageError, match=r"scf_function\(\.\.\.\) takes only code by position, and also got 5 "):
+        scf_function("handlers/echo.py:main_handler", 5)  # type: ignore[misc]
 
 
 @pytest.mark.parametrize(

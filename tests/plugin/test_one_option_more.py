@@ -27,7 +27,7 @@ ROW = """    Option(
 """
 USES = """
     import pytest
-    from pytest_scf_async import ScfSettings, ScfUsageError
+    from pytest_scf_async import ScfSettings, ScfUsageError, scf_function
 
     def test_settings(scf_runtime):
         assert ScfSettings().colour == "red"
@@ -47,9 +47,13 @@ USES = """
     @pytest.mark.scf_function("handlers/echo.py:main_handler", colour="red")
     def test_marker(scf_function):
         assert scf_function.configuration.sources["colour"] == "scf_function marker"
+
+    @scf_function("handlers/echo.py:main_handler", colour="red")
+    def test_typed_marker(scf_function):
+        assert scf_function.configuration.sources["colour"] == "scf_function marker"
 """
 TYPES = """
-from pytest_scf_async import Function, ScfRuntime, ScfSettings
+from pytest_scf_async import Function, ScfRuntime, ScfSettings, scf_function
 
 def right(runtime: ScfRuntime, function: Function) -> str:
     runtime.deploy("a.py:b", colour="blue")
@@ -62,6 +66,7 @@ def wrong(runtime: ScfRuntime, function: Function) -> None:
     runtime.deploy_image(["a"], colour=1)
     function.update(colour=None)
     ScfSettings(colour="green")
+    scf_function("a.py:b", colour="green")
 """
 
 
@@ -92,7 +97,7 @@ def project_of_it(project: pytest.Pytester, changed: Path, monkeypatch: pytest.M
 
 def test_pytest_settings_calls_and_the_marker_have_it(project_of_it: pytest.Pytester) -> None:
     project_of_it.makepyfile(USES.replace("SETTING", "('blue', 'ini: scf_async_colour')"))
-    project_of_it.runpytest_subprocess("-oscf_async_colour=blue").assert_outcomes(passed=3)
+    project_of_it.runpytest_subprocess("-oscf_async_colour=blue").assert_outcomes(passed=4)
 
 
 def test_a_wrong_value_and_help_name_it(project_of_it: pytest.Pytester) -> None:
@@ -122,4 +127,4 @@ def test_type_checkers_know_its_type(changed: Path) -> None:
         check=False,
     )
     lines = sorted(int(line.split(":")[1]) for line in found.stdout.splitlines() if ": error: " in line)
-    assert lines == [11, 12, 13, 14], found.stdout
+    assert lines == [11, 12, 13, 14, 15], found.stdout

@@ -16,7 +16,7 @@ from pytest_scf_async import assertions, scripted
 
 PROJECT = Path(__file__).with_name("typed_project")
 UNTYPED = """
-from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_status
+from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_status, scf_function
 from pytest_scf_async.scripted import finished
 
 def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
@@ -25,9 +25,10 @@ def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     assert_finished("FINISHED")
     event.terminate(when="later")
     runtime.deploy_scripted("a", [finished], on_terminate="honor")
+    scf_function("a.py:b", timeout="5")
 """
 FILES = ("test_typed.py", "export.py", "wrong.py")
-WRONG = {("wrong.py", line) for line in (6, 7, 8, 9, 10)}
+WRONG = {("wrong.py", line) for line in (6, 7, 8, 9, 10, 11)}
 
 
 def check(*command: str, where: Path) -> subprocess.CompletedProcess[str]:
@@ -54,7 +55,7 @@ def test_it_passes(project: pytest.Pytester) -> None:
 
 @pytest.fixture
 def both(tmp_path: Path) -> Path:
-    """The project, and beside it a module in which lines 6 to 10 are wrong."""
+    """The project, and beside it a module in which lines 6 to 11 are wrong."""
     shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
     return tmp_path

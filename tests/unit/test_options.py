@@ -13,7 +13,7 @@ from types import ModuleType
 
 import pytest
 
-from pytest_scf_async import Function, ScfRuntime, ScfSettings
+from pytest_scf_async import Function, ScfRuntime, ScfSettings, scf_function
 from pytest_scf_async.errors import ScfUsageError
 from pytest_scf_async.model.configuration import LIMITS, FunctionConfiguration
 from pytest_scf_async.options import OPTIONS, Option, Where, keywords_of, option_named, options_of
@@ -128,6 +128,16 @@ def test_the_keywords_of_a_call_are_those_of_the_table(where: Where) -> None:
         assert (given.kind is inspect.Parameter.KEYWORD_ONLY) is not option.first
         if where is not Where.UPDATE and not option.first:
             assert given.default == (None if Where.SETTINGS in option.where else option.default)
+
+
+def test_the_typed_marker_takes_the_keywords_of_deploy_and_says_which_were_given() -> None:
+    of_deploy, of_marker = parameters(Where.DEPLOY), dict(inspect.signature(scf_function).parameters)
+    assert of_marker.pop("payload").annotation == "Json"
+    assert {name: each.annotation for name, each in of_marker.items()} == {
+        name: each.annotation for name, each in of_deploy.items()
+    }
+    assert {each.default for each in of_marker.values()} == {...}
+    assert scf_function("a.py:b", memory=None, payload=None).mark.kwargs == {"memory": None, "payload": None}
 
 
 def test_a_call_gets_what_it_was_given_by_name() -> None:

@@ -67,6 +67,7 @@ from pytest_scf_async import (
     fault,
     graceful,
     power,
+    scf_function,
 )
 from pytest_scf_async.scripted import (
     After,
@@ -92,7 +93,7 @@ def scf_settings() -> ScfSettings:
     return ScfSettings(start=START, timeout=timedelta(minutes=5).total_seconds(), environment={"ROWS": "3"})
 
 
-@pytest.mark.scf_function(EXPORT, payload={"rows": 3}, timeout=timedelta(minutes=1))
+@scf_function(EXPORT, payload={"rows": 3}, timeout=timedelta(minutes=1))
 def test_a_finished_event(async_event: AsyncEvent, scf_function: Function, scf_clock: SimulatedClock) -> None:
     ended: AsyncEvent = async_event.wait()
     assert_status(ended, Status.FINISHED)
