@@ -43,6 +43,8 @@ class Rule(NamedTuple):
     """Makes a value of a text of the command line or the ini file; what is none stays a text, which `check` refuses."""
     form: str = ""
     """How it is written there, for `pytest --help`."""
+    type: str = "str"
+    """What a type checker takes for the value."""
 
 
 class TextSource(str):
@@ -85,7 +87,7 @@ def _duration(zero: bool) -> Rule:
             given.has_to_be(f"a number of seconds, {least} and {LONGEST_DURATION:,} at most{timedeltas}")
         return seconds
 
-    return Rule(check, read=_number(float))
+    return Rule(check, read=_number(float), type="float")
 
 
 def _check_rate(given: Given) -> float:
@@ -117,7 +119,8 @@ def _choice(*words: str) -> Rule:
             given.has_to_be(" or ".join(map(repr, words)))
         return words[words.index(given.value)]
 
-    return Rule(check, form=f"{', '.join(words[:-1])} or {words[-1]}")
+    quoted = ", ".join(f'"{word}"' for word in words)
+    return Rule(check, form=f"{', '.join(words[:-1])} or {words[-1]}", type=f"Literal[{quoted}]")
 
 
 def _check_start(given: Given) -> datetime:
@@ -228,17 +231,17 @@ def _check_ports(given: Given) -> tuple[int, ...]:
 
 _DURATION: Final = _duration(zero=False)
 _DURATION_OR_ZERO: Final = _duration(zero=True)
-_RATE: Final = Rule(_check_rate, read=_number(float))
-_COUNT: Final = Rule(_check_count, read=_number(int))
-_SWITCH: Final = Rule(_check_switch, read=_read_switch, form="true or false")
-_START: Final = Rule(_check_start, read=_read_time, form=_WRITTEN_TIME)
-_ZONE: Final = Rule(_check_zone)
-_ENVIRONMENT: Final = Rule(_check_environment)
-_MODULES: Final = Rule(_check_modules)
+_RATE: Final = Rule(_check_rate, read=_number(float), type="float")
+_COUNT: Final = Rule(_check_count, read=_number(int), type="int")
+_SWITCH: Final = Rule(_check_switch, read=_read_switch, form="true or false", type="bool")
+_START: Final = Rule(_check_start, read=_read_time, form=_WRITTEN_TIME, type="datetime")
+_ZONE: Final = Rule(_check_zone, type="tzinfo")
+_ENVIRONMENT: Final = Rule(_check_environment, type="Mapping[str, str]")
+_MODULES: Final = Rule(_check_modules, type="Sequence[str]")
 _TEXT: Final = Rule(_check_text)
-_PROGRAMS: Final = Rule(_check_programs)
-_ADDRESSES: Final = Rule(_check_addresses)
-_PORTS: Final = Rule(_check_ports)
+_PROGRAMS: Final = Rule(_check_programs, type="Sequence[str]")
+_ADDRESSES: Final = Rule(_check_addresses, type="Sequence[str]")
+_PORTS: Final = Rule(_check_ports, type="Sequence[int]")
 _ANYTHING: Final = Rule(lambda given: given.value)
 """What the call that takes it checks itself: code, and what has to be found on disk."""
 
@@ -274,12 +277,12 @@ class Option(NamedTuple):
     """One row: a setting, a keyword, or both. A keyword that is a setting, too, has its default from the settings."""
 
     name: str
-    type: str
-    """What a type checker takes for it, None aside."""
     rule: Rule
-    where: Where
     text: str
     """What it is, for the reference and `pytest --help`, in Markdown: of a setting as a sentence."""
+    where: Where = _PYTEST
+    of_type: str = ""
+    """What a type checker takes for it, None aside, where that is not what it takes for a value of the rule."""
     default: object = None
     none: bool = False
     """Whether None is a value: no limit, or nothing."""
@@ -306,6 +309,11 @@ class Option(NamedTuple):
     goes_with: str = ""
     """The keyword that it belongs to: a closer marker that has that one drops it."""
 
+    @property
+    def type(self) -> str:
+        """What a type checker takes for it, None aside."""
+        return self.of_type or self.rule.type
+
     def check(self, given: Given) -> object:
         """The value in its final form; raises ``ScfUsageError`` when it is not valid."""
         if given.value is None and self.none:
@@ -322,128 +330,122 @@ _NO_FIELD: Final = "UpdateFunctionConfiguration has no such field"
 OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "code",
-        "str | os.PathLike[str] | Callable[..., object]",
         _ANYTHING,
-        Where.DEPLOY | Where.UPDATE,
         '`"path/to/file.py:main_handler"`, where the code is the directory of the file, a code directory or zip (with '
         "`handler`), or a function of an importable module or test file",
+        Where.DEPLOY | Where.UPDATE,
+        of_type="str | os.PathLike[str] | Callable[..., object]",
         first=True,
         none_is_unchanged=True,
     ),
     Option(
         "command",
-        "Sequence[str | os.PathLike[str]]",
         _ANYTHING,
-        Where.IMAGE,
         'the program that the image starts and its arguments, a list: `["python", "app.py"]`; with `image` what its '
         "container starts instead of the image's own",
+        Where.IMAGE,
+        of_type="Sequence[str | os.PathLike[str]]",
         none=True,
         first=True,
     ),
     Option(
         "image",
-        "str",
         _ANYTHING,
-        Where.IMAGE,
         'an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a container of '
         "its own ([how-to-languages.md](how-to-languages.md#in-a-container))",
+        Where.IMAGE,
     ),
     Option(
         "handler",
-        "str",
         _TEXT,
-        Where.DEPLOY | Where.UPDATE,
         '`"index.main_handler"`, for a directory or a zip; of a Go function the name of its binary, `"main"` unless '
         "given",
+        Where.DEPLOY | Where.UPDATE,
         kept="str",
         none_is_unchanged=True,
         goes_with="code",
     ),
     Option(
         "cwd",
-        "str | os.PathLike[str]",
         _ANYTHING,
-        Where.IMAGE,
         "the directory that it is started in, by default the test's; a relative one is looked up as code is; what it "
         "writes there belongs to its instance ([fidelity.md](fidelity.md#where-an-instance-differs))",
+        Where.IMAGE,
+        of_type="str | os.PathLike[str]",
     ),
     Option(
         "port",
-        "int",
         _ANYTHING,
-        Where.IMAGE,
         "the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens nowhere",
+        Where.IMAGE,
+        of_type="int",
         default=9000,
         written_default="IMAGE_PORT",
     ),
     Option(
         "ports",
-        "Sequence[int]",
         _PORTS,
-        _FUNCTIONS,
         "ports of the test's own servers that it finds on its loopback, as in `[6379]`; a Python handler finds all of "
         "them, unless its children are simulated",
+        _FUNCTIONS,
         default=(),
         image="ports of the test's own servers that it finds on its loopback, as in `[6379]`",
         kept="tuple[int, ...]",
     ),
     Option(
         "in_process",
-        "bool",
         _SWITCH,
-        Where.IMAGE,
         "the instance itself runs the program, which must be a single Python process: for gates at its lines, "
         "`breakpoint()`, "
         "the lines at which it waits, `before_init` and coverage ([programs.md](programs.md#in-process))",
+        Where.IMAGE,
         default=False,
     ),
     Option(
         "on_terminate",
-        "OnTerminate",
         _ANYTHING,
-        Where.SCRIPTED,
         'the effect of a graceful termination: `"honour"`, the event is FINISHED at once, with the result null; '
-        '`"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0, exited())`, it ends at '
-        "once with 439, like code without a SIGTERM handler",
+        '`"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0, exited())`, it ends '
+        "at once with 439, like code without a SIGTERM handler",
+        Where.SCRIPTED,
+        of_type="OnTerminate",
         default="honour",
     ),
     Option(
         "by_event",
-        "ByEvent",
         _ANYTHING,
+        "other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a function "
+        "of the payload that returns a script, or None for `script`",
         Where.SCRIPTED,
-        "other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a function of "
-        "the payload that returns a script, or None for `script`",
+        of_type="ByEvent",
         none=True,
     ),
     Option(
         "name",
-        "str",
         _TEXT,
-        _MADE,
         "by default the file's stem, made valid: `my file.py` becomes `my-file`, `h.py` `function-h`; for a directory "
-        "or "
-        "a zip whose file is `index.py`, its own name; a second one gets `-2`",
+        "or a zip whose file is `index.py`, its own name; a second one gets `-2`",
+        _MADE,
         image="by default the name of the script, module or program; a second one gets `-2`",
         kept="str",
         locked=_NO_FIELD,
     ),
     Option(
         "timeout",
-        "float | timedelta",
         _DURATION,
-        _PYTEST | _ALL,
         "Simulated seconds that an event may run; by default 86,400 for async functions, 3 for sync ones.",
+        _PYTEST | _ALL,
+        of_type="float | timedelta",
         none=True,
         deploy="the time that an event may run (433)",
         kept="int",
     ),
     Option(
         "init_timeout",
-        "float | timedelta",
         _DURATION,
-        _PYTEST | _FUNCTIONS,
         "Simulated seconds that the init of an instance may take.",
+        _PYTEST | _FUNCTIONS,
+        of_type="float | timedelta",
         default=65,
         deploy="the time that an init may take (450)",
         image="the time that the start may take (450), 90 s by default; 30 s with the port closed are 446",
@@ -451,219 +453,172 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "memory",
-        "int",
         _COUNT,
-        _PYTEST | _FUNCTIONS,
         "MB of a function, beyond which its events end with 434; by default 128 is shown and no limit is enforced.",
+        _PYTEST | _FUNCTIONS,
         none=True,
         deploy="MB, enforced only where given (434)",
         kept="int | None",
     ),
     Option(
         "description",
-        "str",
         _ANYTHING,
-        _FUNCTIONS,
         "the description that GetFunction returns, at most 1,000 characters",
+        _FUNCTIONS,
         default="",
         kept="str",
     ),
     Option(
         "real_timeout",
-        "float",
         _DURATION,
-        _PYTEST,
         "Real seconds without progress after which a blocking call ends with an error, also while an event computes; "
         "seconds in which pytest itself was stopped do not count.",
         default=10.0,
     ),
     Option(
         "real_limit",
-        "float",
         _DURATION,
-        _PYTEST,
         "Real seconds after which a blocking call ends with an error, whatever its progress.",
         default=120.0,
     ),
     Option(
         "compute_grace",
-        "float",
         _DURATION,
-        _PYTEST,
         "Seconds of its own CPU time after which an instance that does not wait gives up its turn to others.",
         default=1.0,
     ),
     Option(
         "clock_reads_before_wait",
-        "int",
         _COUNT,
-        _PYTEST,
         "Reads of the clock at one place in user code, with no wait, I/O or record in between, after which each "
-        "further "
-        "read there counts as a wait of one millisecond.",
+        "further read there counts as a wait of one millisecond.",
         default=1000,
     ),
     Option(
         "program_cpus",
-        "int",
         _COUNT,
-        _PYTEST,
         "The number of CPUs that a program on the simulated clock may use, with all that it starts. With more than "
-        "one, "
-        "the order of what its threads do at one instant differs from run to run.",
+        "one, the order of what its threads do at one instant differs from run to run.",
         default=1,
     ),
     Option(
         "sandbox",
-        "str",
         _choice("auto", "namespaces", "none"),
-        _PYTEST,
         'The isolation of an instance\'s files: "namespaces", "none" (a TMPDIR only), or "auto" (namespaces if '
         "available).",
+        of_type="str",
         default="auto",
     ),
     Option(
         "clock",
-        "str",
         _choice("auto", "page", "freezegun"),
-        _PYTEST,
         'The implementation of an instance\'s wall clock: "page" ([genuine `datetime`](time.md#genuine-classes)), '
         '"freezegun" (its classes) or "auto" (page if possible).',
+        of_type="str",
         default="auto",
     ),
     Option(
         "leases",
-        "bool",
         _SWITCH,
-        _PYTEST,
         "An instance may move the clock itself while nothing else is due; False only makes sleeps slower.",
         default=True,
     ),
     Option(
         "preload",
-        "Sequence[str]",
         _MODULES,
-        _PYTEST,
         "Installed modules that are imported once, before instances start: names, or a string with commas between "
-        "them. "
-        "A module that starts a Python thread is refused; threads of C libraries are allowed.",
+        "them. A module that starts a Python thread is refused; threads of C libraries are allowed.",
         default=(),
     ),
     Option(
         "idle_reclaim",
-        "float",
         _DURATION_OR_ZERO,
-        _PYTEST,
         "Simulated seconds after which an idle instance is reclaimed.",
         default=300.0,
     ),
     Option(
         "start",
-        "datetime",
         _START,
-        _PYTEST,
         "The simulated time (aware) at which a runtime starts; timelines are in its zone; by default now, or the time "
-        "of "
-        "an active `freeze_time`.",
+        "of an active `freeze_time`.",
         none=True,
     ),
     Option(
         "patched",
-        "bool",
         _SWITCH,
-        _PYTEST,
         "A test with `scf_runtime` is itself on the simulated clock, as within `scf_clock.patched()`.",
         default=False,
     ),
     Option(
         "time_zone",
-        "tzinfo",
         _ZONE,
-        Where.SETTINGS,
         "The zone of times on the wire.",
+        Where.SETTINGS,
         default=timezone(timedelta(hours=8)),
         written_default="timezone(timedelta(hours=8))",
     ),
     Option(
         "graceful_return_status",
-        "str",
         _choice("FINISHED", "ABORTED"),
-        _PYTEST,
         "The status of an event whose handler returns after SIGTERM: FINISHED or ABORTED.",
+        of_type="str",
         default="FINISHED",
     ),
     Option(
         "graceful_exit_status",
-        "str",
         _choice("FAILED", "ABORTED"),
-        _PYTEST,
         "The status of an event whose process ends after SIGTERM: FAILED or ABORTED.",
+        of_type="str",
         default="FAILED",
     ),
     Option(
         "unlistened_signal_line",
-        'Literal["received", "failed"]',
         _choice("received", "failed"),
-        _PYTEST,
         "The platform's line about a SIGTERM that reached a process without a handler: received or failed.",
         default="received",
     ),
     Option(
         "terminate_without_trace",
-        "bool",
         _SWITCH,
-        _PYTEST,
         "Events of functions without status trace can be terminated.",
         default=True,
     ),
     Option(
         "api_rate_limits",
-        "bool",
         _SWITCH,
-        _PYTEST,
         "The endpoint refuses requests beyond the platform's limits per (simulated) second.",
         default=False,
     ),
     Option(
         "official_hosts",
-        'Literal["endpoint", "machine"]',
         _choice("endpoint", "machine"),
-        _PYTEST,
         "The destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts "
-        "of the "
-        'API are refused ("endpoint"), or the machine resolves all of them ("machine").',
+        'of the API are refused ("endpoint"), or the machine resolves all of them ("machine").',
         default="endpoint",
     ),
-    Option(
-        "region",
-        "str",
-        _TEXT,
-        Where.SETTINGS,
-        "The region in contexts and environments.",
-        default="ap-guangzhou",
-    ),
-    Option("appid", "str", _TEXT, Where.SETTINGS, "The account's AppId there.", default="1250000000"),
-    Option("uin", "str", _TEXT, Where.SETTINGS, "The account's Uin there.", default="100000000000"),
+    Option("region", _TEXT, "The region in contexts and environments.", Where.SETTINGS, default="ap-guangzhou"),
+    Option("appid", _TEXT, "The account's AppId there.", Where.SETTINGS, default="1250000000"),
+    Option("uin", _TEXT, "The account's Uin there.", Where.SETTINGS, default="100000000000"),
     Option(
         "runtime",
-        "str",
         _TEXT,
-        Where.SETTINGS | Where.DEPLOY,
         "The runtime of code packages; for Python it is only the value of SCF_RUNTIME: the interpreter is the test's "
         "own.",
+        Where.SETTINGS | Where.DEPLOY,
         default="Python3.10",
-        deploy='for Python, the value of `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of '
-        'a built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or with '
-        "`bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)",
+        deploy=(
+            'for Python, the value of `SCF_RUNTIME`; `"Go1"`: `code` is the directory or zip of a Go package or of a '
+            'built binary; `"Nodejs18.15"` and the others of Node.js, `"CustomRuntime"`: that with `index.js`, or '
+            "with `bootstrap`; another one is for a plugin (`pytest_scf_async_launcher`)"
+        ),
         kept="str",
         locked=_NO_FIELD,
     ),
     Option(
         "namespace",
-        "str",
         _TEXT,
-        Where.SETTINGS | _MADE | Where.SCRIPTED,
         "The default namespace of functions.",
+        Where.SETTINGS | _MADE | Where.SCRIPTED,
         default="default",
         deploy="its namespace",
         kept="str",
@@ -671,10 +626,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "async_run",
-        "bool",
         _SWITCH,
-        Where.SETTINGS | _MADE | Where.SCRIPTED,
         "Functions run asynchronously by default.",
+        Where.SETTINGS | _MADE | Where.SCRIPTED,
         default=True,
         deploy="it is executed asynchronously (document 51519)",
         kept="bool",
@@ -682,10 +636,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "trace",
-        "bool",
         _SWITCH,
-        Where.SETTINGS | _ALL,
         "The status trace of functions is on by default.",
+        Where.SETTINGS | _ALL,
         default=True,
         deploy="its status trace is on (document 63967)",
         kept="bool",
@@ -693,21 +646,19 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "max_instances",
-        "int",
         _COUNT,
-        _ALL,
         "the number of events that may run at once; one more is `LimitExceeded.Quota`",
+        _ALL,
         none=True,
         kept="int | None",
         of_function=True,
     ),
     Option(
         "over_quota",
-        'Literal["refuse", "queue"]',
         _choice("refuse", "queue"),
-        _PYTEST | _ALL,
         "The treatment of an invocation beyond `max_instances`: it is refused, or queued and retried each minute "
         '("queue").',
+        _PYTEST | _ALL,
         default="refuse",
         deploy='`"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6 hours',
         kept="str",
@@ -715,46 +666,41 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "function_states",
-        'Literal["immediate", "timed"]',
         _choice("immediate", "timed"),
-        _PYTEST,
         'A function is Active at once ("immediate"), or after it was Creating, Updating or Publishing for a while '
         '("timed").',
         default="immediate",
     ),
     Option(
         "function_state_time",
-        "float",
         _DURATION,
-        _PYTEST,
         "Simulated seconds for which a function is Creating, Updating, Publishing or Deleting where that takes time.",
         default=2.0,
     ),
     Option(
         "layers",
-        "Sequence[str | os.PathLike[str]]",
         _ANYTHING,
-        Where.DEPLOY | Where.UPDATE,
         "directories and zips at `/opt`, later ones over earlier ones",
+        Where.DEPLOY | Where.UPDATE,
+        of_type="Sequence[str | os.PathLike[str]]",
         default=(),
         kept="tuple[str, ...]",
     ),
     Option(
         "mounts",
-        "Mounts",
         _ANYTHING,
-        _FUNCTIONS,
         "directories that handlers may write, each at its own path or a pair with its path in an instance",
+        _FUNCTIONS,
+        of_type="Mounts",
         default=(),
         image="directories that the program may write, each at its own path or a pair with its path in an instance",
         kept="tuple[tuple[str, str], ...]",
     ),
     Option(
         "network",
-        'Literal["loopback", "all"]',
         _choice("loopback", "all"),
-        _PYTEST | _FUNCTIONS,
         "The addresses that handlers may connect to: this machine's loopback only, or all.",
+        _PYTEST | _FUNCTIONS,
         default="loopback",
         deploy='`"loopback"`: connections to other machines are refused; or `"all"`',
         image='`"loopback"`: a network of its own; `"all"`: the machine\'s, with its port',
@@ -762,10 +708,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "environment",
-        "Mapping[str, str]",
         _ENVIRONMENT,
-        Where.SETTINGS | _FUNCTIONS,
         "Environment variables of every function; their values may be secrets and appear in no repr and no message.",
+        Where.SETTINGS | _FUNCTIONS,
         default=MappingProxyType({}),
         written_default="field(default_factory=lambda: MappingProxyType({}), hash=False, repr=False)",
         deploy="variables, besides the platform's and those of the settings",
@@ -775,96 +720,88 @@ OPTIONS: Final[tuple[Option, ...]] = (
     ),
     Option(
         "before_init",
-        "str | Callable[..., object]",
         _ANYTHING,
+        'a function, or `"tests/fakes.py:install"`, that is called in each instance before the module is imported; '
+        "not for Go, which has no Python process",
         _FUNCTIONS,
-        'a function, or `"tests/fakes.py:install"`, that is called in each instance before the module is imported; not '
-        "for Go, which has no Python process",
+        of_type="str | Callable[..., object]",
         none=True,
-        image='a function, or `"tests/fakes.py:install"`, that is called in each instance before the program\'s first '
-        "line; it needs `in_process=True`",
+        image=(
+            'a function, or `"tests/fakes.py:install"`, that is called in each instance before the program\'s first '
+            "line; it needs `in_process=True`"
+        ),
         kept="BeforeInit | None",
     ),
     Option(
         "before_init_args",
-        "Mapping[str, Json] | Sequence[Json]",
         _ANYTHING,
-        _FUNCTIONS,
         "its keyword arguments (a dict) or arguments (a list), of JSON",
+        _FUNCTIONS,
+        of_type="Mapping[str, Json] | Sequence[Json]",
         none=True,
         goes_with="before_init",
     ),
     Option(
         "children",
-        'Literal["real", "simulated"]',
         _choice("real", "simulated"),
-        Where.DEPLOY | Where.UPDATE,
         '`"real"`, or `"simulated"`: the child processes of a Python handler are on the simulated clock too '
         "([time.md](time.md#simulated-children))",
+        Where.DEPLOY | Where.UPDATE,
         default="real",
         kept="str",
     ),
     Option(
         "background",
-        "Sequence[str]",
         _PROGRAMS,
-        _FUNCTIONS,
         "names of programs that do not hold the clock while they run",
+        _FUNCTIONS,
         default=(),
         kept="tuple[str, ...]",
     ),
     Option(
         "idle_ok",
-        "Sequence[str]",
         _ADDRESSES,
+        'addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for ever, and '
+        "holds the clock for one real second only",
         _FUNCTIONS,
-        'addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for ever, '
-        "and holds the clock for one real second only",
         default=(),
         kept="tuple[str, ...]",
     ),
     Option(
         "compute_rate",
-        "float",
         _RATE,
-        _PYTEST | _FUNCTIONS,
         "Simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none.",
+        _PYTEST | _FUNCTIONS,
         default=0.0,
-        image="simulated seconds that a second of computing, of a child process or of another real wait takes; 0: "
-        "none. A free-running program takes its real time anyway",
+        image=(
+            "simulated seconds that a second of computing, of a child process or of another real wait takes; 0: none. "
+            "A free-running program takes its real time anyway"
+        ),
         kept="float",
     ),
     Option(
         "stop_noise",
-        "float",
         _DURATION_OR_ZERO,
-        _PYTEST,
         "If computing, children and real waits after a SIGTERM take fewer real seconds, `assert_stopped_within` does "
         "not count them.",
         default=0.25,
     ),
     Option(
         "never_run",
-        'Literal["fail", "warn", "ignore"]',
         _choice("fail", "warn", "ignore"),
-        _PYTEST,
         "The effect on a passing test of an event none of whose code ever ran: fail, warn or ignore.",
         default="fail",
     ),
     Option(
         "unfinished",
-        'Literal["warn", "fail", "ignore"]',
         _choice("warn", "fail", "ignore"),
-        _PYTEST,
         "The effect on a passing test of an event that is still running, and of which the test read nothing after its "
         "last blocking call: warn, fail or ignore.",
         default="warn",
     ),
     Option(
         "status_reads_limit",
-        "int",
         _COUNT,
-        _PYTEST,
         "Reads of an event's status without a blocking call in between, after which the next read is an error.",
         default=1000,
     ),

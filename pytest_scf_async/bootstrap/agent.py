@@ -10,11 +10,10 @@ from __future__ import annotations
 import _socket
 import os
 import select
-import signal
 from typing import NoReturn
 
 from ..protocol import linux, messages, procfs
-from . import bind_filter, clock, program_process
+from . import clock, program_process
 from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
@@ -157,31 +156,15 @@ class Agent:
 
     def _start(self) -> None:
         """Start the program; if that fails, the event ends."""
-        if not self._program.own_network:
-            bind_filter.forget(self._program.port)
-        read, write = os.pipe2(os.O_CLOEXEC)
-        may_begin, begin = os.pipe2(os.O_CLOEXEC)
         self._change_forks()
-        # A signal that arrives before the program runs stays pending for it; the agent's handlers would swallow it.
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        pid = os.fork()
-        if pid == 0:
-            os.close(begin)
-            os.read(may_begin, 1)
-            program_process.become(
-                self._program,
-                {**self._environment, **self._client.variables(self._waiting)},
-                self._waiting,
-                write,
-                before_exec=linux.die_with_parent,
-            )
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        environment = {**self._environment, **self._client.variables(self._waiting)}
+        started = program_process.start(self._program, environment, self._waiting)
         self._change_forks()
+        pid = started.pid
         self._send(messages.Program(pid))
-        for fd in (may_begin, begin, write):  # the program may write only after the harness was informed of it
-            os.close(fd)
-        with open(read, "rb", buffering=0) as file:
-            why = file.read()  # the pipe closes when the program runs
+        started.begin()
+        with open(started.why, "rb", buffering=0) as file:
+            why = file.read()
         if why:
             os.waitpid(pid, 0)
             self._initialised("NOT_STARTED", why.decode("utf-8", "replace"))

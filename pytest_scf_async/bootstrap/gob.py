@@ -7,7 +7,7 @@ field with the zero value is not sent. (https://pkg.go.dev/encoding/gob, "Encodi
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
 BOOL, INT, UINT, FLOAT, BYTES, STRING = range(1, 7)
@@ -199,9 +199,7 @@ class Decoder:
 
     def _struct(self, fields: list[tuple[str, int]], reader: Reader) -> dict[str, Any]:
         found: dict[str, Any] = {}
-        at = -1
-        while gap := reader.uint():
-            at += gap
+        for at in _fields_in(reader, -1):
             if at >= len(fields):
                 raise GobError(f"a struct has no field {at}")
             name, number = fields[at]
@@ -209,12 +207,17 @@ class Decoder:
         return found
 
 
+def _fields_in(reader: Reader, at: int = 0) -> Iterator[int]:
+    """The numbers of the fields that a struct has, which are counted from *at*; each is read before the next."""
+    while gap := reader.uint():
+        at += gap
+        yield at
+
+
 def _definition(reader: Reader) -> Mapping[str, Any]:
     """A type, as a dict of its fields, or of its element and perhaps its key; empty if the type encodes itself."""
     found: dict[str, Any] = {}
-    at = 0
-    while gap := reader.uint():
-        at += gap
+    for at in _fields_in(reader):
         if at == 1:  # an array: its common part, element and length
             found = {"element": _numbers(reader, 3).get(2, 0)}
         elif at == 2:  # a slice
@@ -234,9 +237,7 @@ def _definition(reader: Reader) -> Mapping[str, Any]:
 def _numbers(reader: Reader, last: int) -> dict[int, int]:
     """The fields of a definition that are numbers, except the first, the common part, which only names the type."""
     found: dict[int, int] = {}
-    at = 0
-    while gap := reader.uint():
-        at += gap
+    for at in _fields_in(reader):
         if at == 1:
             _common(reader)
         elif at <= last:
@@ -248,9 +249,7 @@ def _numbers(reader: Reader, last: int) -> dict[int, int]:
 
 def _common(reader: Reader) -> tuple[str, int]:
     name, number = "", 0
-    at = 0
-    while gap := reader.uint():
-        at += gap
+    for at in _fields_in(reader):
         if at == 1:
             name = reader.text()
         elif at == 2:
@@ -262,9 +261,7 @@ def _common(reader: Reader) -> tuple[str, int]:
 
 def _struct_definition(reader: Reader) -> list[tuple[str, int]]:
     fields: list[tuple[str, int]] = []
-    at = 0
-    while gap := reader.uint():
-        at += gap
+    for at in _fields_in(reader):
         if at == 1:
             _common(reader)
         elif at == 2:

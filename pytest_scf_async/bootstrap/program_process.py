@@ -10,13 +10,52 @@ import os
 import resource
 import signal
 from collections.abc import Callable, Mapping
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 
-from ..protocol import messages
+from ..protocol import linux, messages
+from . import bind_filter
 from .program_client import ProgramClient
 
 
-def become(
+class Started(NamedTuple):
+    """A child that waits before it becomes the program."""
+
+    pid: int
+    why: int
+    """A pipe from which comes why it cannot be started; it closes when the program runs."""
+    held: tuple[int, ...]
+
+    def begin(self) -> None:
+        """Let it go on: the test's process has been informed of it, so that the program may write."""
+        for fd in self.held:
+            os.close(fd)
+
+
+def start(
+    program: messages.ProgramConfig,
+    environment: Mapping[str, str],
+    invocation: messages.Invoke | None,
+    *,
+    before_exec: Callable[[], object] = lambda: None,
+) -> Started:
+    """Fork the child that becomes *program*; see `_become`. It dies with this process."""
+    if not program.own_network:
+        bind_filter.forget(program.port)
+    read, write = os.pipe2(os.O_CLOEXEC)
+    may_begin, begin = os.pipe2(os.O_CLOEXEC)
+    # A signal that arrives before the program runs stays pending for it; handlers of this process would swallow it.
+    mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+    pid = os.fork()
+    if pid == 0:
+        linux.die_with_parent()  # at once: it may not be traced yet
+        os.close(begin)
+        os.read(may_begin, 1)
+        _become(program, environment, invocation, write, before_exec=before_exec)
+    signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+    return Started(pid, read, (may_begin, begin, write))
+
+
+def _become(
     program: messages.ProgramConfig,
     environment: Mapping[str, str],
     invocation: messages.Invoke | None,

@@ -18,6 +18,7 @@ import socket
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from functools import partial
 from typing import Any, NoReturn
 
 from . import clock
@@ -190,39 +191,28 @@ class Zygote:
         self.immortals.append(immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:
-        zygote = os.getpid()  # the child would ask for its parent too late, where that is killed as it forks
-        pid = pidfd = -1
-        try:
-            if len(fds) != DESCRIPTORS:
-                raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
-            if self.trees is not None and self.common is not None:
-                self.trees.make_ready(self.common, self.inodes)
-            gc.freeze()  # else the garbage collector of each instance would scan what was imported since the last fork
-            pid = os.fork()
-            if pid > 0:
-                pidfd = self._open_pidfd(pid)
-        except OSError as error:
-            if pid > 0:
-                os.kill(pid, signal.SIGKILL)
-                os.waitpid(pid, 0)
-            self._answer(messages.Refused(number, _text_of(error)))
-            pid = -1
-        if pid == 0:
-            self._close_all()
-            instance.main(self.nonce, fds, zygote)
+        pid, pidfd = self._fork(number, partial(self._become_instance, fds), partial(self._prepare_fork, fds))
         for fd in fds:
             os.close(fd)
         self.is_worth_it = self.is_worth_it or number > FEW
         if pid > 0:
-            self.instances[pid] = number
-            self.pidfds[pidfd] = pid
-            self.poller.register(pidfd, select.EPOLLIN)
             if self.trees is not None and self.common is not None:
                 tmp = self.trees.hand_over()
                 self._answer(messages.Spawned(number, pid), (pidfd, tmp))
                 os.close(tmp)
             else:
                 self._answer(messages.Spawned(number, pid), (pidfd,))
+
+    def _prepare_fork(self, fds: list[int]) -> None:
+        if len(fds) != DESCRIPTORS:
+            raise OSError(errno.EMFILE, f"descriptors for an instance: {os.strerror(errno.EMFILE)}")
+        if self.trees is not None and self.common is not None:
+            self.trees.make_ready(self.common, self.inodes)
+        gc.freeze()  # else the garbage collector of each instance would scan what was imported since the last fork
+
+    def _become_instance(self, fds: list[int], zygote: int) -> NoReturn:
+        self._close_all()
+        instance.main(self.nonce, fds, zygote)
 
     def _close_all(self) -> None:
         """Close what is the zygote's alone, in a process that it has forked."""
@@ -232,55 +222,62 @@ class Zygote:
 
     def _probe(self, number: int) -> None:
         """Fork a process that reports whether it can trace a program."""
-        self._fork(number, self._become_probe)
+
+        def report() -> None:
+            from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
+
+            self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
+
+        self._fork(number, partial(self._serve_as, report))
 
     def _record(self, number: int, fds: list[int]) -> None:
         """Fork a recorder."""
-        self._fork(number, lambda zygote: self._become_recorder(zygote, fds[0]))
+
+        def record() -> None:
+            from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+
+            self._close_all()
+            recorder.serve(fds[0])
+
+        self._fork(number, partial(self._serve_as, record))
         for fd in fds:
             os.close(fd)
 
-    def _fork(self, number: int, become: Callable[[int], NoReturn]) -> None:
-        """Fork a process that calls *become* with the id of this one. Its end is reported as an instance's is."""
-        zygote, pid = os.getpid(), -1
+    def _fork(
+        self, number: int, become: Callable[[int], NoReturn], make_ready: Callable[[], object] = lambda: None
+    ) -> tuple[int, int]:
+        """Fork a process that calls *become* with the id of this one, after *make_ready*; its id and pidfd.
+
+        Its end is reported as an instance's is. The id is -1 where it could not be forked, which is reported.
+        """
+        zygote = os.getpid()  # the child would ask for its parent too late, where that is killed as it forks
+        pid = pidfd = -1
         try:
+            make_ready()
             pid = os.fork()
-            pidfd = self._open_pidfd(pid) if pid > 0 else -1
+            if pid > 0:
+                pidfd = self._open_pidfd(pid)
         except OSError as error:
             if pid > 0:
                 os.kill(pid, signal.SIGKILL)
                 os.waitpid(pid, 0)
             self._answer(messages.Refused(number, _text_of(error)))
-            return
+            return -1, -1
         if pid == 0:
             become(zygote)
         self.instances[pid] = number
         self.pidfds[pidfd] = pid
         self.poller.register(pidfd, select.EPOLLIN)
+        return pid, pidfd
 
-    def _become_probe(self, zygote: int) -> NoReturn:
+    @staticmethod
+    def _serve_as(serve: Callable[[], object], zygote: int) -> NoReturn:
+        """In a forked process that is not an instance: *serve*, unless the *zygote* has ended."""
         try:
             linux.die_with_parent()
             if os.getppid() == zygote:
                 mounts.drop_capabilities()
-                from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
-
-                self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
-            os._exit(0)
-        except BaseException:
-            traceback.print_exc()
-        finally:
-            os._exit(1)
-
-    def _become_recorder(self, zygote: int, orders: int) -> NoReturn:
-        try:
-            self._close_all()
-            linux.die_with_parent()
-            if os.getppid() == zygote:
-                mounts.drop_capabilities()
-                from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
-
-                recorder.serve(orders)
+                serve()
             os._exit(0)
         except BaseException:
             traceback.print_exc()

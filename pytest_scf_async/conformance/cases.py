@@ -7,6 +7,7 @@ probe, which finds facts. A reading holds where the facts have all that it expec
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
@@ -71,18 +72,6 @@ class Case:
             if all(facts.get(name, ...) == value for name, value in reading.expected.items()):
                 return reading
         return None
-
-
-def _ends(status: str, code: int, meaning: str, setting: str = "") -> Reading:
-    return Reading(f"{status} {code}", {"Status": status, "StatusCode": code}, meaning, setting)
-
-
-def _answers(code: str, meaning: str, setting: str = "") -> Reading:
-    return Reading(code, {"answer": code}, meaning, setting)
-
-
-def _is(name: str, value: Any, meaning: str) -> Reading:
-    return Reading(str(value) if value != "" else '""', {name: value}, meaning)
 
 
 # -- probes: terminating ---------------------------------------------------------------------------------------------
@@ -557,745 +546,429 @@ def _known_between(first: timedelta, last: timedelta | None) -> Callable[[Bench,
 
 # -- the table -------------------------------------------------------------------------------------------------------
 
-_UNKNOWN: Final = "ResourceNotFound.AsyncEvent"
-_RETURN_SETTING: Final = 'graceful_return_status="ABORTED"'
-_EXIT_SETTING: Final = 'graceful_exit_status="ABORTED"'
-_EXITED: Final = (
-    _ends("FAILED", 439, "the process has ended, which is a failure, whoever asked for it"),
-    _ends("ABORTED", 439, "the event was terminated; the code says how", _EXIT_SETTING),
-    _ends("ABORTED", 499, "the event was terminated, as by force"),
-)
-_RUNS_ON_TEXTS: Final = ["", "", ""]
+_TABLE: Final = """\
+terminate-graceful-return | SIGTERM, and the handler returns: status and code?
+  FINISHED 200 | the signal is advice; the event returned normally
+  ABORTED 499 | it was terminated | graceful_return_status="ABORTED"
+  ABORTED 200 | it was terminated, and returned normally
+terminate-graceful-unlistened | SIGTERM, and nothing listens: status?
+  FAILED 439 | the process has ended, which is a failure, whoever asked for it
+  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
+  ABORTED 499 | the event was terminated, as by force
+terminate-graceful-exit | SIGTERM, and the listener ends the process with exit code 0: status and code?
+  FAILED 439 | the process has ended, which is a failure, whoever asked for it
+  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
+  ABORTED 499 | the event was terminated, as by force
+  FINISHED 200 | exit code 0 is a success
+terminate-graceful-sys-exit | SIGTERM, and the listener calls sys.exit(0): status and code?
+  FAILED 439 | the process has ended, which is a failure, whoever asked for it
+  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
+  ABORTED 499 | the event was terminated, as by force
+  FAILED 430 | it is an exception of the handler
+  FINISHED 200 | it succeeded
+terminate-graceful-raise | SIGTERM, and the listener raises an exception that nobody catches: status and code?
+  FAILED 430 | it comes out of the handler's call like any other exception
+  ABORTED 430 | the event was terminated; the code says how
+  ABORTED 499 | the event was terminated, as by force
+terminate-graceful-ignored | SIGTERM, and the process ignores it for 15 s: does anything follow?
+  FINISHED 200 | nothing: it runs to its end
+  ABORTED 499 | it is stopped by force after a while
+  FAILED 439 | it is killed after a while
+terminate-graceful-timeout | SIGTERM is ignored, and the timeout comes: status and code?
+  FAILED 433 | the function's timeout goes on
+  ABORTED 433 | it was terminated, and the code says how
+  ABORTED 499 | it was terminated
+terminate-graceful-in-init | SIGTERM during an init: status and code?
+  FAILED 439 | the signal goes to the process, and ends it
+  ABORTED 439 | the same, and the event was terminated | graceful_exit_status="ABORTED"
+  ABORTED 499 | the event was terminated
+  FINISHED 200 | the signal does not reach it
+terminate-graceful-returns-when | When does a graceful termination return?
+  signal sent {"status_after_call": "RUNNING"} | when the signal has reached the process
+  event ended {"status_after_call": "FINISHED"} | when the event has ended
+  event ended, ABORTED {"status_after_call": "ABORTED"} | when the event has ended
+terminate-forced-returns-when | When does a forced termination return?
+  event ended {"status_after_call": "ABORTED"} | when the instance is gone
+  order taken {"status_after_call": "RUNNING"} | before the event has ended
+terminate-graceful-twice | A second graceful termination?
+  accepted | the event is RUNNING, and gets another signal
+  FailedOperation.AsyncEventStatus | it is being terminated already
+terminate-forced-after-graceful | A forced termination after a graceful one?
+  accepted, ABORTED 499 | the event is RUNNING, and is stopped by force
+  FailedOperation.AsyncEventStatus | it is being terminated already
+terminate-forced | How does an event end that was terminated by force?
+  ABORTED 499 | it was terminated, and its request was interrupted
+  ABORTED 439 | it was terminated, and the code says how its process ended
+  FAILED 439 | its process ended
+terminate-forced-error-line | The ERROR line of a 499?
+  RequestCanceled {"RequestCanceled": true} | it has the name of the table of codes
+  none of it {"RequestCanceled": false} | there is no such line, or it has another text
+terminate-ended | Termination of an event that has ended?
+  FailedOperation.AsyncEventStatus | its state does not allow it
+  accepted | nothing is done
+  ResourceNotFound.AsyncEvent | there is no such event that runs
+terminate-other-function | Termination under another function's name?
+  ResourceNotFound.AsyncEvent | that function has no such event
+  accepted | the request id is enough
+terminate-without-trace | Termination of an event that was accepted while the status trace was off?
+  accepted | it works
+  ResourceNotFound.AsyncEvent | the status trace is what gives it | terminate_without_trace=False
+terminate-signal-line-unlistened | Which line does a SIGTERM write that reached a process without a listener?
+  line="received" | the signal was delivered: it ended the process
+  line="failed" | nothing took it | unlistened_signal_line="failed"
+terminate-signal-line-full-stop | Do the lines about the signal end with a full stop?
+  with {"full_stop": true} | as the Chinese page has it
+  without {"full_stop": false} | as the English page has it
+delete-function-running-event | What happens to events when their function is deleted?
+  ResourceNotFound.AsyncEvent | they are not known any more
+  ResourceNotFound.Function | they are not known any more, as their function
+  ABORTED 499 | they are stopped by force, and still known
+  Status="RUNNING" | they go on
+  FailedOperation.DeleteFunction | the function cannot be deleted meanwhile
+handler-exception | Status of an event whose handler raised?
+  FAILED 430 | it failed
+  FINISHED 430 | it has ended
+handler-sys-exit | sys.exit() in the handler: status and code?
+  FAILED 439 | the process has ended
+  FAILED 430 | it is an exception of the handler
+  FINISHED 200 | exit code 0 is a success
+handler-timeout | Status of an event at its timeout?
+  FAILED 433 | it failed
+  ABORTED 433 | it was stopped
+handler-timeout-message | errorMessage of a 433?
+  errorMessage="Invoking task timed out after 15 seconds" | as newer logs have it
+  errorMessage="Async invoking task timed out after 15 seconds" | as a log of 2020 has it
+handler-error-code | errorCode where user code raised?
+  errorCode=1 | as in published logs
+  errorCode=-1 | as in samples of the documents
+handler-failure-response | ERROR and Response of one event that did not finish?
+  ERROR only {"Response": false} | there is no Response
+  both {"Response": true} | the Response has the error body
+handler-result-no-json | A result that cannot be written as JSON?
+  FAILED 430 | it is an error of the code
+  FAILED 439 | it ends the process
+  FINISHED 200 | it is written in another way
+sync-function-retries | A sync function that was invoked asynchronously fails: which attempts are there after 150 s?
+  three {"RetryNum": [0, 1, 2]} | two retries, a minute apart, with the same request id
+  one {"RetryNum": [0]} | no retries, or none that GetRequestStatus shows
+init-timeout-default | Default of the init timeout?
+  InitTimeout=65 | as the API says
+  InitTimeout=60 | as the console's page says
+init-raises | A module that raises while it is imported: code?
+  FAILED 443 | the code cannot be loaded
+  FAILED 430 | it is an exception of the code
+init-exits | A process that ends in its init: code?
+  FAILED 439 | the process has ended
+  FAILED 443 | the code cannot be loaded
+invoke-request-id | Is the id of an invocation that of its event?
+  one id {"same": true, "known_by": "RequestId and FunctionRequestId"} | RequestId and FunctionRequestId are the event's
+  RequestId {"same": false, "known_by": "RequestId"} | the request's is the event's
+  FunctionRequestId {"same": false, "known_by": "FunctionRequestId"} | the other one is
+invoke-result | InvokeResult of an asynchronous Invoke?
+  InvokeResult=0 | a success
+  InvokeResult=200 | a status code
+invoke-function-result | InvokeResult of an asynchronous InvokeFunction?
+  InvokeResult=200 | a status code
+  InvokeResult=0 | a success
+invoke-result-texts | Log, RetMsg and ErrMsg of an invocation that nobody waits for?
+  empty {"texts": ["", "", ""]} | empty texts
+  null {"texts": [null, null, null]} | no texts
+invoke-no-payload | What does the handler get without a payload?
+  event="{}" | an empty object
+  event="None" | nothing
+  event="''" | an empty text
+invoke-payload-no-json | ClientContext that is not JSON?
+  InvalidParameterValue.Param | the call is refused
+  accepted | there is an event
+invoke-payload-too-large | ClientContext over 128 KB, where nobody waits?
+  InvalidParameter.RequestTooLarge | the call is refused
+  RequestSizeLimitExceeded | it is refused on the way
+  accepted | it is taken
+invoke-unknown-qualifier | An unknown qualifier?
+  ResourceNotFound.Qualifier | the error that InvokeFunction lists
+  ResourceNotFound.Version | the error that ListAsyncEvents lists
+  ResourceNotFound.Function | no function with it
+  accepted | there is an event, which fails
+invoke-without-qualifier | Which version runs without a qualifier?
+  Qualifier="$LATEST" | the latest code
+  Qualifier="$DEFAULT" | the alias
+invoke-default-qualifier | Which qualifier has the record of an event that was invoked with $DEFAULT?
+  Qualifier="$LATEST" | that of the version
+  Qualifier="$DEFAULT" | as it was given
+create-timeout-zero | CreateFunction with Timeout=0?
+  InvalidParameterValue | the general code
+  InvalidParameterValue.Timeout | a code of its own
+  accepted | it is taken, or a default comes instead
+create-bad-zip | CreateFunction with a zip that cannot be unpacked?
+  InvalidParameterValue.ZipFile | it is refused at once
+  accepted | the function's status says so later
+update-running-event | Events that run when $LATEST is updated?
+  FINISHED 200 | they finish on the old code
+  ABORTED 499 | they are stopped by force
+  FAILED 439 | their process is ended
+status-code-while-running | Status code while RUNNING?
+  StatusCode=0 | none yet
+  StatusCode=202 | that of log records
+end-time-while-running | EndTime in List while RUNNING?
+  EndTime="" | an empty text
+  EndTime=null | null, or none
+get-without-trace | GetAsyncEventStatus while the status trace is off?
+  ResourceNotFound.AsyncEvent | nothing was recorded
+  accepted | it is known
+list-without-trace | ListAsyncEvents while the status trace is off?
+  empty {"TotalCount": 0} | an empty list
+  listed {"answer": "accepted"} | the events are listed
+  UnsupportedOperation | it is refused
+list-sync-function | ListAsyncEvents of a sync function?
+  empty {"TotalCount": 0} | an empty list
+  listed {"answer": "accepted"} | its asynchronous invocations are listed
+  UnsupportedOperation | it is refused
+terminate-sync-function | TerminateAsyncEvent for an asynchronous invocation of a sync function?
+  ResourceNotFound.AsyncEvent | it has no async events
+  accepted | it is terminated
+  UnsupportedOperation | it is refused
+list-start-time | When is the start of an event?
+  start="accepted" | when it was accepted
+  start="begun" | when its handler was called, after the init
+list-time-zone | Zone of the times on the wire?
+  UTC+8 {"hours": 8} | the time in China
+  UTC {"hours": 0} | universal time | time_zone=timezone.utc
+list-invoke-type | InvokeType of an event that the API invoked?
+  InvokeType="OTHERS" | as real answers have it
+  InvokeType="others" | in small letters
+list-bad-function-name | A function name in List that breaks the rules for names?
+  InvalidParameterValue.FunctionName | its value is wrong
+  ResourceNotFound.Function | there is no such function
+  InvalidParameterValue | its value is wrong, with the general code
+list-unknown-request-id | An unknown request id in List?
+  empty {"TotalCount": 0} | it is a filter
+  ResourceNotFound.AsyncEvent | it is an error
+list-limit-zero | Limit=0 in List?
+  InvalidParameterValue.Limit | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of Limit
+list-limit-101 | Limit=101 in List?
+  InvalidParameterValue.Limit | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of Limit
+list-offset-negative | A negative Offset in List?
+  InvalidParameterValue.Offset | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of Offset
+list-orderby-unknown | An unknown Orderby in List?
+  InvalidParameterValue.Order | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of Order
+list-status-unknown | An unknown status in List?
+  InvalidParameterValue.Status | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of Status
+list-invoke-type-unknown | An unknown invoke type in List?
+  InvalidParameterValue.InvokeType | it is refused
+  accepted | it is taken, or cut to what is valid
+  InvalidParameterValue | it is refused with the general code, not that of InvokeType
+list-interval-reversed | An interval in List that ends before it begins?
+  InvalidParameterValue | the general code
+  InvalidParameterValue.DateTime | that of times
+  InvalidParameterValue.StartTimeOrEndTime | that of log queries
+  accepted | nothing lies in it
+list-running-by-end-time | Order by end time, ascending: where are running events?
+  running="first" | their end is an empty text
+  running="last" | their end is still to come
+list-equal-times | Events with the same time (running ones by end time, ascending): in which order?
+  acceptance {"earlier": "first"} | in that of their acceptance
+  reverse {"earlier": "last"} | the newest first, or in no order
+list-alias-filter | Events by an alias as Qualifier in List?
+  version {"rows": 1} | those of the version that it points to
+  none {"rows": 0} | none: records have versions
+  ResourceNotFound.Version | it is no version
+trace-off-and-on | Switching the status trace off and on: which events are left?
+  none {"TotalCount": 0} | the service stops: they are forgotten
+  all {"TotalCount": 1} | they are there for their 3 days
+publish-unchanged | Publishing twice without a change?
+  second="another" | two versions
+  second="the same" | one version
+list-versions-order | Order of ListVersionByFunction without an Order?
+  order="$LATEST, then the newest" | as in the example
+alias-default | Where does the alias $DEFAULT point at first?
+  FunctionVersion="$LATEST" | to the latest code
+delete-alias-default | Which error for deleting the alias $DEFAULT?
+  FailedOperation.DeleteAlias | the error of the action
+  InvalidParameterValue.Alias | that of the name
+  accepted | it is deleted, or nothing is done
+publish-mod-time | Does a published version change the ModTime of the function?
+  ModTime="as before" | no: nothing was modified
+  ModTime="later" | yes
+delete-version-running-event | Running events of a version that is deleted?
+  ABORTED 499 | they are stopped by force
+  Status="RUNNING" | they go on
+  ResourceNotFound.AsyncEvent | they are not known any more
+  FailedOperation.DeleteFunction | the version cannot be deleted meanwhile
+delete-version-with-alias | Which error for deleting a version to which an alias points?
+  UnsupportedOperation.AliasBind | the error whose text fits
+  FailedOperation.DeleteFunction | the error of the action
+  accepted | it is deleted
+delete-latest | Which error for deleting $LATEST?
+  InvalidParameterValue.Qualifier | the value is wrong
+  FailedOperation.DeleteFunction | the error of the action
+  accepted | it is deleted
+delete-namespace-with-functions | A namespace with functions is deleted?
+  ResourceInUse.Namespace | it is refused
+  accepted | its functions are deleted with it
+expiry-after-72-hours | Is an event gone 73 hours after its end?
+  ResourceNotFound.AsyncEvent | its status was kept for 72 hours
+  accepted | it is kept for longer
+expiry-counts-from | From when do the 72 hours count?
+  accepted | from the end: an event of an hour is known 72.5 hours after its start
+  ResourceNotFound.AsyncEvent | from the start
+"""
+"""Each case, its question, and below it its readings: the facts, what they mean, and the setting that gives them here.
+
+The facts are ``STATUS CODE``, the answer to a call, both, ``name=JSON``, or a name and a JSON object.
+"""
 
 
-def _choice(question: str, id_: str, code: str, name: str, **filters: Any) -> Case:
-    return Case(
-        id_,
-        question,
-        (
-            _answers(code, "it is refused"),
-            _answers(ACCEPTED, "it is taken, or cut to what is valid"),
-            _answers("InvalidParameterValue", f"it is refused with the general code, not that of {name}"),
-        ),
-        _listed(**filters),
-    )
+def _reading(row: str) -> Reading:
+    facts, meaning, *setting = row.strip().split(" | ")
+    name, expected = facts, dict[str, Any]()
+    if facts.endswith("}") and "=" not in facts:
+        name, _, text = facts.partition(" {")
+        expected = json.loads("{" + text)
+    elif "=" in facts:
+        fact, _, text = facts.partition("=")
+        expected = {fact: json.loads(text)}
+        name = str(expected[fact]) or '""'
+    else:
+        for each in facts.split(", "):
+            status, _, code = each.partition(" ")
+            expected |= {"Status": status, "StatusCode": int(code)} if code else {"answer": each}
+    return Reading(name, expected, meaning, *setting)
 
 
-CASES: Final[tuple[Case, ...]] = (
-    Case(
-        "terminate-graceful-return",
-        "SIGTERM, and the handler returns: status and code?",
-        (
-            _ends("FINISHED", 200, "the signal is advice; the event returned normally"),
-            _ends("ABORTED", 499, "it was terminated", _RETURN_SETTING),
-            _ends("ABORTED", 200, "it was terminated, and returned normally"),
-        ),
-        _after_sigterm("return"),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-unlistened",
-        "SIGTERM, and nothing listens: status?",
-        _EXITED,
-        lambda bench: bench.ended(_signalled(bench, "default")),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-exit",
-        "SIGTERM, and the listener ends the process with exit code 0: status and code?",
-        (*_EXITED, _ends("FINISHED", 200, "exit code 0 is a success")),
-        _after_sigterm("exit"),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-sys-exit",
-        "SIGTERM, and the listener calls sys.exit(0): status and code?",
-        (*_EXITED, _ends("FAILED", 430, "it is an exception of the handler"), _ends("FINISHED", 200, "it succeeded")),
-        _after_sigterm("sys_exit"),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-raise",
-        "SIGTERM, and the listener raises an exception that nobody catches: status and code?",
-        (
-            _ends("FAILED", 430, "it comes out of the handler's call like any other exception"),
-            _ends("ABORTED", 430, "the event was terminated; the code says how"),
-            _ends("ABORTED", 499, "the event was terminated, as by force"),
-        ),
-        _after_sigterm("raise"),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-ignored",
-        "SIGTERM, and the process ignores it for 15 s: does anything follow?",
-        (
-            _ends("FINISHED", 200, "nothing: it runs to its end"),
-            _ends("ABORTED", 499, "it is stopped by force after a while"),
-            _ends("FAILED", 439, "it is killed after a while"),
-        ),
-        _after_sigterm("ignore", SHORT),
-        events=(SHORT,),
-    ),
-    Case(
-        "terminate-graceful-timeout",
-        "SIGTERM is ignored, and the timeout comes: status and code?",
-        (
-            _ends("FAILED", 433, "the function's timeout goes on"),
-            _ends("ABORTED", 433, "it was terminated, and the code says how"),
-            _ends("ABORTED", 499, "it was terminated"),
-        ),
-        _after_sigterm("ignore", kind="short"),
-        functions=("short",),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-in-init",
-        "SIGTERM during an init: status and code?",
-        (
-            _ends("FAILED", 439, "the signal goes to the process, and ends it"),
-            _ends("ABORTED", 439, "the same, and the event was terminated", _EXIT_SETTING),
-            _ends("ABORTED", 499, "the event was terminated"),
-            _ends("FINISHED", 200, "the signal does not reach it"),
-        ),
-        _in_init,
-        functions=("slow",),
-        events=(25.0,),
-    ),
-    Case(
-        "terminate-graceful-returns-when",
-        "When does a graceful termination return?",
-        (
-            Reading("signal sent", {"status_after_call": "RUNNING"}, "when the signal has reached the process"),
-            Reading("event ended", {"status_after_call": "FINISHED"}, "when the event has ended"),
-            Reading("event ended, ABORTED", {"status_after_call": "ABORTED"}, "when the event has ended"),
-        ),
-        _returns_when(graceful=True),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-forced-returns-when",
-        "When does a forced termination return?",
-        (
-            Reading("event ended", {"status_after_call": "ABORTED"}, "when the instance is gone"),
-            Reading("order taken", {"status_after_call": "RUNNING"}, "before the event has ended"),
-        ),
-        _returns_when(graceful=False),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-graceful-twice",
-        "A second graceful termination?",
-        (
-            _answers(ACCEPTED, "the event is RUNNING, and gets another signal"),
-            _answers("FailedOperation.AsyncEventStatus", "it is being terminated already"),
-        ),
-        _graceful_twice,
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-forced-after-graceful",
-        "A forced termination after a graceful one?",
-        (
-            Reading(
-                "accepted, ABORTED 499",
-                {"answer": ACCEPTED, "Status": "ABORTED", "StatusCode": 499},
-                "the event is RUNNING, and is stopped by force",
-            ),
-            _answers("FailedOperation.AsyncEventStatus", "it is being terminated already"),
-        ),
-        _forced_after_graceful,
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-forced",
-        "How does an event end that was terminated by force?",
-        (
-            _ends("ABORTED", 499, "it was terminated, and its request was interrupted"),
-            _ends("ABORTED", 439, "it was terminated, and the code says how its process ended"),
-            _ends("FAILED", 439, "its process ended"),
-        ),
-        _forced,
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-forced-error-line",
-        "The ERROR line of a 499?",
-        (
-            Reading("RequestCanceled", {"RequestCanceled": True}, "it has the name of the table of codes"),
-            Reading("none of it", {"RequestCanceled": False}, "there is no such line, or it has another text"),
-        ),
-        _forced_error_line,
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-ended",
-        "Termination of an event that has ended?",
-        (
-            _answers("FailedOperation.AsyncEventStatus", "its state does not allow it"),
-            _answers(ACCEPTED, "nothing is done"),
-            _answers(_UNKNOWN, "there is no such event that runs"),
-        ),
-        _ended_event,
-        events=(1.0,),
-    ),
-    Case(
-        "terminate-other-function",
-        "Termination under another function's name?",
-        (
-            _answers(_UNKNOWN, "that function has no such event"),
-            _answers(ACCEPTED, "the request id is enough"),
-        ),
-        _other_function,
-        functions=("traced", "other"),
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-without-trace",
-        "Termination of an event that was accepted while the status trace was off?",
-        (
-            _answers(ACCEPTED, "it works"),
-            _answers(_UNKNOWN, "the status trace is what gives it", "terminate_without_trace=False"),
-        ),
-        _terminated("untraced"),
-        functions=("untraced",),
-        events=(SHORT,),
-    ),
-    Case(
-        "terminate-signal-line-unlistened",
-        "Which line does a SIGTERM write that reached a process without a listener?",
-        (
-            Reading("received", {"line": "received"}, "the signal was delivered: it ended the process"),
-            Reading("failed", {"line": "failed"}, "nothing took it", 'unlistened_signal_line="failed"'),
-        ),
-        _signal_line,
-        events=(RUNS,),
-    ),
-    Case(
-        "terminate-signal-line-full-stop",
-        "Do the lines about the signal end with a full stop?",
-        (
-            Reading("with", {"full_stop": True}, "as the Chinese page has it"),
-            Reading("without", {"full_stop": False}, "as the English page has it"),
-        ),
-        _full_stop,
-        events=(RUNS,),
-    ),
-    Case(
-        "delete-function-running-event",
-        "What happens to events when their function is deleted?",
-        (
-            _answers(_UNKNOWN, "they are not known any more"),
-            _answers("ResourceNotFound.Function", "they are not known any more, as their function"),
-            _ends("ABORTED", 499, "they are stopped by force, and still known"),
-            Reading("RUNNING", {"Status": "RUNNING"}, "they go on"),
-            _answers("FailedOperation.DeleteFunction", "the function cannot be deleted meanwhile"),
-        ),
-        _deleted_function,
-        functions=("deleted",),
-        events=(RUNS,),
-    ),
-    Case(
-        "handler-exception",
-        "Status of an event whose handler raised?",
-        (_ends("FAILED", 430, "it failed"), _ends("FINISHED", 430, "it has ended")),
-        _event_of(then="raise"),
-        events=(1.0,),
-    ),
-    Case(
-        "handler-sys-exit",
-        "sys.exit() in the handler: status and code?",
-        (
-            _ends("FAILED", 439, "the process has ended"),
-            _ends("FAILED", 430, "it is an exception of the handler"),
-            _ends("FINISHED", 200, "exit code 0 is a success"),
-        ),
-        _event_of(then="sys_exit"),
-        events=(1.0,),
-    ),
-    Case(
-        "handler-timeout",
-        "Status of an event at its timeout?",
-        (_ends("FAILED", 433, "it failed"), _ends("ABORTED", 433, "it was stopped")),
-        _event_of("short", seconds=RUNS),
-        functions=("short",),
-        events=(15.0,),
-    ),
-    Case(
+def _questions() -> dict[str, tuple[str, tuple[Reading, ...]]]:
+    """The questions and readings of the table by the ids of their cases."""
+    found = {}
+    for block in re.split(r"\n(?! )", _TABLE.strip()):
+        case, *rows = block.splitlines()
+        id_, question = case.split(" | ")
+        found[id_] = question, tuple(map(_reading, rows))
+    return found
+
+
+_QUESTIONS: Final = _questions()
+
+
+def _case(
+    id_: str,
+    probe: Probe,
+    functions: tuple[str, ...] = ("traced",),
+    events: tuple[float, ...] = (),
+    later: Later | None = None,
+) -> Case:
+    return Case(id_, *_QUESTIONS[id_], probe, functions, events, later)
+
+
+CASES: Final = (
+    _case("terminate-graceful-return", _after_sigterm("return"), events=(RUNS,)),
+    _case("terminate-graceful-unlistened", lambda bench: bench.ended(_signalled(bench, "default")), events=(RUNS,)),
+    _case("terminate-graceful-exit", _after_sigterm("exit"), events=(RUNS,)),
+    _case("terminate-graceful-sys-exit", _after_sigterm("sys_exit"), events=(RUNS,)),
+    _case("terminate-graceful-raise", _after_sigterm("raise"), events=(RUNS,)),
+    _case("terminate-graceful-ignored", _after_sigterm("ignore", SHORT), events=(SHORT,)),
+    _case("terminate-graceful-timeout", _after_sigterm("ignore", kind="short"), functions=("short",), events=(RUNS,)),
+    _case("terminate-graceful-in-init", _in_init, functions=("slow",), events=(25.0,)),
+    _case("terminate-graceful-returns-when", _returns_when(graceful=True), events=(RUNS,)),
+    _case("terminate-forced-returns-when", _returns_when(graceful=False), events=(RUNS,)),
+    _case("terminate-graceful-twice", _graceful_twice, events=(RUNS,)),
+    _case("terminate-forced-after-graceful", _forced_after_graceful, events=(RUNS,)),
+    _case("terminate-forced", _forced, events=(RUNS,)),
+    _case("terminate-forced-error-line", _forced_error_line, events=(RUNS,)),
+    _case("terminate-ended", _ended_event, events=(1.0,)),
+    _case("terminate-other-function", _other_function, functions=("traced", "other"), events=(RUNS,)),
+    _case("terminate-without-trace", _terminated("untraced"), functions=("untraced",), events=(SHORT,)),
+    _case("terminate-signal-line-unlistened", _signal_line, events=(RUNS,)),
+    _case("terminate-signal-line-full-stop", _full_stop, events=(RUNS,)),
+    _case("delete-function-running-event", _deleted_function, functions=("deleted",), events=(RUNS,)),
+    _case("handler-exception", _event_of(then="raise"), events=(1.0,)),
+    _case("handler-sys-exit", _event_of(then="sys_exit"), events=(1.0,)),
+    _case("handler-timeout", _event_of("short", seconds=RUNS), functions=("short",), events=(15.0,)),
+    _case(
         "handler-timeout-message",
-        "errorMessage of a 433?",
-        (
-            _is("errorMessage", "Invoking task timed out after 15 seconds", "as newer logs have it"),
-            _is("errorMessage", "Async invoking task timed out after 15 seconds", "as a log of 2020 has it"),
-        ),
         _error_body("errorMessage", "short", seconds=RUNS),
         functions=("short",),
         events=(15.0,),
     ),
-    Case(
-        "handler-error-code",
-        "errorCode where user code raised?",
-        (_is("errorCode", 1, "as in published logs"), _is("errorCode", -1, "as in samples of the documents")),
-        _error_body("errorCode", then="raise"),
-        events=(1.0,),
-    ),
-    Case(
-        "handler-failure-response",
-        "ERROR and Response of one event that did not finish?",
-        (
-            Reading("ERROR only", {"Response": False}, "there is no Response"),
-            Reading("both", {"Response": True}, "the Response has the error body"),
-        ),
-        _response_of_failure,
-        events=(1.0,),
-    ),
-    Case(
-        "handler-result-no-json",
-        "A result that cannot be written as JSON?",
-        (
-            _ends("FAILED", 430, "it is an error of the code"),
-            _ends("FAILED", 439, "it ends the process"),
-            _ends("FINISHED", 200, "it is written in another way"),
-        ),
-        _event_of(then="no_json"),
-        events=(1.0,),
-    ),
-    Case(
-        "sync-function-retries",
-        "A sync function that was invoked asynchronously fails: which attempts are there after 150 s?",
-        (
-            Reading("three", {"RetryNum": [0, 1, 2]}, "two retries, a minute apart, with the same request id"),
-            Reading("one", {"RetryNum": [0]}, "no retries, or none that GetRequestStatus shows"),
-        ),
-        _retries,
-        functions=("sync",),
-        events=(3.0,),
-    ),
-    Case(
-        "init-timeout-default",
-        "Default of the init timeout?",
-        (_is("InitTimeout", 65, "as the API says"), _is("InitTimeout", 60, "as the console's page says")),
-        _init_timeout,
-    ),
-    Case(
-        "init-raises",
-        "A module that raises while it is imported: code?",
-        (_ends("FAILED", 443, "the code cannot be loaded"), _ends("FAILED", 430, "it is an exception of the code")),
-        _event_of("raises"),
-        functions=("raises",),
-        events=(5.0,),
-    ),
-    Case(
-        "init-exits",
-        "A process that ends in its init: code?",
-        (_ends("FAILED", 439, "the process has ended"), _ends("FAILED", 443, "the code cannot be loaded")),
-        _event_of("exits"),
-        functions=("exits",),
-        events=(5.0,),
-    ),
-    Case(
-        "invoke-request-id",
-        "Is the id of an invocation that of its event?",
-        (
-            Reading(
-                "one id",
-                {"same": True, "known_by": "RequestId and FunctionRequestId"},
-                "RequestId and FunctionRequestId are the event's",
-            ),
-            Reading("RequestId", {"same": False, "known_by": "RequestId"}, "the request's is the event's"),
-            Reading("FunctionRequestId", {"same": False, "known_by": "FunctionRequestId"}, "the other one is"),
-        ),
-        _request_ids,
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-result",
-        "InvokeResult of an asynchronous Invoke?",
-        (_is("InvokeResult", 0, "a success"), _is("InvokeResult", 200, "a status code")),
-        _invoke_result("Invoke"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-function-result",
-        "InvokeResult of an asynchronous InvokeFunction?",
-        (_is("InvokeResult", 200, "a status code"), _is("InvokeResult", 0, "a success")),
-        _invoke_result("InvokeFunction"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-result-texts",
-        "Log, RetMsg and ErrMsg of an invocation that nobody waits for?",
-        (
-            Reading("empty", {"texts": _RUNS_ON_TEXTS}, "empty texts"),
-            Reading("null", {"texts": [None, None, None]}, "no texts"),
-        ),
-        _invoke_result("Invoke"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-no-payload",
-        "What does the handler get without a payload?",
-        (_is("event", "{}", "an empty object"), _is("event", "None", "nothing"), _is("event", "''", "an empty text")),
-        _no_payload,
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-payload-no-json",
-        "ClientContext that is not JSON?",
-        (
-            _answers("InvalidParameterValue.Param", "the call is refused"),
-            _answers(ACCEPTED, "there is an event"),
-        ),
-        _invoke_answer(ClientContext="{no JSON"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-payload-too-large",
-        "ClientContext over 128 KB, where nobody waits?",
-        (
-            _answers("InvalidParameter.RequestTooLarge", "the call is refused"),
-            _answers("RequestSizeLimitExceeded", "it is refused on the way"),
-            _answers(ACCEPTED, "it is taken"),
-        ),
-        _invoke_answer(ClientContext=json.dumps({"text": "x" * 140_000})),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-unknown-qualifier",
-        "An unknown qualifier?",
-        (
-            _answers("ResourceNotFound.Qualifier", "the error that InvokeFunction lists"),
-            _answers("ResourceNotFound.Version", "the error that ListAsyncEvents lists"),
-            _answers("ResourceNotFound.Function", "no function with it"),
-            _answers(ACCEPTED, "there is an event, which fails"),
-        ),
-        _invoke_answer(ClientContext="{}", Qualifier="77"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-without-qualifier",
-        "Which version runs without a qualifier?",
-        (_is("Qualifier", "$LATEST", "the latest code"), _is("Qualifier", "$DEFAULT", "the alias")),
-        _qualifier("Invoke", InvocationType="Event", ClientContext="{}"),
-        events=(1.0,),
-    ),
-    Case(
-        "invoke-default-qualifier",
-        "Which qualifier has the record of an event that was invoked with $DEFAULT?",
-        (_is("Qualifier", "$LATEST", "that of the version"), _is("Qualifier", "$DEFAULT", "as it was given")),
-        _qualifier("InvokeFunction", Event="{}", Qualifier="$DEFAULT"),
-        events=(1.0,),
-    ),
-    Case(
-        "create-timeout-zero",
-        "CreateFunction with Timeout=0?",
-        (
-            _answers("InvalidParameterValue", "the general code"),
-            _answers("InvalidParameterValue.Timeout", "a code of its own"),
-            _answers(ACCEPTED, "it is taken, or a default comes instead"),
-        ),
-        _created(Timeout=0),
-        functions=("refused",),
-    ),
-    Case(
-        "create-bad-zip",
-        "CreateFunction with a zip that cannot be unpacked?",
-        (
-            _answers("InvalidParameterValue.ZipFile", "it is refused at once"),
-            _answers(ACCEPTED, "the function's status says so later"),
-        ),
-        _created(Code={"ZipFile": "bm8gemlw"}),
-        functions=("refused",),
-    ),
-    Case(
-        "update-running-event",
-        "Events that run when $LATEST is updated?",
-        (
-            _ends("FINISHED", 200, "they finish on the old code"),
-            _ends("ABORTED", 499, "they are stopped by force"),
-            _ends("FAILED", 439, "their process is ended"),
-        ),
-        _updated_code,
-        functions=("updated",),
-        events=(SHORT,),
-    ),
-    Case(
-        "status-code-while-running",
-        "Status code while RUNNING?",
-        (_is("StatusCode", 0, "none yet"), _is("StatusCode", 202, "that of log records")),
-        _while_running(lambda bench, sent: bench.running(sent)),
-        events=(SHORT,),
-    ),
-    Case(
+    _case("handler-error-code", _error_body("errorCode", then="raise"), events=(1.0,)),
+    _case("handler-failure-response", _response_of_failure, events=(1.0,)),
+    _case("handler-result-no-json", _event_of(then="no_json"), events=(1.0,)),
+    _case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
+    _case("init-timeout-default", _init_timeout),
+    _case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),
+    _case("init-exits", _event_of("exits"), functions=("exits",), events=(5.0,)),
+    _case("invoke-request-id", _request_ids, events=(1.0,)),
+    _case("invoke-result", _invoke_result("Invoke"), events=(1.0,)),
+    _case("invoke-function-result", _invoke_result("InvokeFunction"), events=(1.0,)),
+    _case("invoke-result-texts", _invoke_result("Invoke"), events=(1.0,)),
+    _case("invoke-no-payload", _no_payload, events=(1.0,)),
+    _case("invoke-payload-no-json", _invoke_answer(ClientContext="{no JSON"), events=(1.0,)),
+    _case("invoke-payload-too-large", _invoke_answer(ClientContext=json.dumps({"text": "x" * 140_000})), events=(1.0,)),
+    _case("invoke-unknown-qualifier", _invoke_answer(ClientContext="{}", Qualifier="77"), events=(1.0,)),
+    _case("invoke-without-qualifier", _qualifier("Invoke", InvocationType="Event", ClientContext="{}"), events=(1.0,)),
+    _case("invoke-default-qualifier", _qualifier("InvokeFunction", Event="{}", Qualifier="$DEFAULT"), events=(1.0,)),
+    _case("create-timeout-zero", _created(Timeout=0), functions=("refused",)),
+    _case("create-bad-zip", _created(Code={"ZipFile": "bm8gemlw"}), functions=("refused",)),
+    _case("update-running-event", _updated_code, functions=("updated",), events=(SHORT,)),
+    _case("status-code-while-running", _while_running(lambda bench, sent: bench.running(sent)), events=(SHORT,)),
+    _case(
         "end-time-while-running",
-        "EndTime in List while RUNNING?",
-        (_is("EndTime", "", "an empty text"), _is("EndTime", None, "null, or none")),
         _while_running(lambda bench, sent: {"EndTime": bench.row(sent).get("EndTime")}),
         events=(SHORT,),
     ),
-    Case(
-        "get-without-trace",
-        "GetAsyncEventStatus while the status trace is off?",
-        (_answers(_UNKNOWN, "nothing was recorded"), _answers(ACCEPTED, "it is known")),
-        _untraced_status,
-        functions=("untraced",),
-        events=(1.0,),
-    ),
-    Case(
-        "list-without-trace",
-        "ListAsyncEvents while the status trace is off?",
-        (
-            Reading("empty", {"TotalCount": 0}, "an empty list"),
-            Reading("listed", {"answer": ACCEPTED}, "the events are listed"),
-            _answers("UnsupportedOperation", "it is refused"),
-        ),
-        _listed_none("untraced"),
-        functions=("untraced",),
-        events=(1.0,),
-    ),
-    Case(
-        "list-sync-function",
-        "ListAsyncEvents of a sync function?",
-        (
-            Reading("empty", {"TotalCount": 0}, "an empty list"),
-            Reading("listed", {"answer": ACCEPTED}, "its asynchronous invocations are listed"),
-            _answers("UnsupportedOperation", "it is refused"),
-        ),
-        _listed_none("sync"),
-        functions=("sync",),
-        events=(1.0,),
-    ),
-    Case(
-        "terminate-sync-function",
-        "TerminateAsyncEvent for an asynchronous invocation of a sync function?",
-        (
-            _answers(_UNKNOWN, "it has no async events"),
-            _answers(ACCEPTED, "it is terminated"),
-            _answers("UnsupportedOperation", "it is refused"),
-        ),
-        _terminated("sync"),
-        functions=("sync",),
-        events=(SHORT,),
-    ),
-    Case(
-        "list-start-time",
-        "When is the start of an event?",
-        (
-            Reading("accepted", {"start": "accepted"}, "when it was accepted"),
-            Reading("begun", {"start": "begun"}, "when its handler was called, after the init"),
-        ),
-        _start_of_event,
-        functions=("late", "traced"),
-        events=(25.0, 1.0),
-    ),
-    Case(
-        "list-time-zone",
-        "Zone of the times on the wire?",
-        (
-            Reading("UTC+8", {"hours": 8}, "the time in China"),
-            Reading("UTC", {"hours": 0}, "universal time", "time_zone=timezone.utc"),
-        ),
-        _time_zone,
-        events=(1.0,),
-    ),
-    Case(
+    _case("get-without-trace", _untraced_status, functions=("untraced",), events=(1.0,)),
+    _case("list-without-trace", _listed_none("untraced"), functions=("untraced",), events=(1.0,)),
+    _case("list-sync-function", _listed_none("sync"), functions=("sync",), events=(1.0,)),
+    _case("terminate-sync-function", _terminated("sync"), functions=("sync",), events=(SHORT,)),
+    _case("list-start-time", _start_of_event, functions=("late", "traced"), events=(25.0, 1.0)),
+    _case("list-time-zone", _time_zone, events=(1.0,)),
+    _case(
         "list-invoke-type",
-        "InvokeType of an event that the API invoked?",
-        (_is("InvokeType", "OTHERS", "as real answers have it"), _is("InvokeType", "others", "in small letters")),
         _while_running(lambda bench, sent: {"InvokeType": bench.row(sent)["InvokeType"]}),
         events=(SHORT,),
     ),
-    Case(
-        "list-bad-function-name",
-        "A function name in List that breaks the rules for names?",
-        (
-            _answers("InvalidParameterValue.FunctionName", "its value is wrong"),
-            _answers("ResourceNotFound.Function", "there is no such function"),
-            _answers("InvalidParameterValue", "its value is wrong, with the general code"),
-        ),
-        lambda bench: {"answer": answer_of(lambda: bench.list("-no name-"))},
-        functions=(),
-    ),
-    Case(
-        "list-unknown-request-id",
-        "An unknown request id in List?",
-        (
-            Reading("empty", {"TotalCount": 0}, "it is a filter"),
-            _answers(_UNKNOWN, "it is an error"),
-        ),
-        _listed_none("traced", InvokeRequestId="00000000-0000-4000-8000-000000000000"),
-    ),
-    _choice("Limit=0 in List?", "list-limit-zero", "InvalidParameterValue.Limit", "Limit", Limit=0),
-    _choice("Limit=101 in List?", "list-limit-101", "InvalidParameterValue.Limit", "Limit", Limit=101),
-    _choice("A negative Offset in List?", "list-offset-negative", "InvalidParameterValue.Offset", "Offset", Offset=-1),
-    _choice("An unknown Orderby in List?", "list-orderby-unknown", "InvalidParameterValue.Order", "Order", Orderby="X"),
-    _choice(
-        "An unknown status in List?", "list-status-unknown", "InvalidParameterValue.Status", "Status", Status=["X"]
-    ),
-    _choice(
-        "An unknown invoke type in List?",
-        "list-invoke-type-unknown",
-        "InvalidParameterValue.InvokeType",
-        "InvokeType",
-        InvokeType=["X"],
-    ),
-    Case(
+    _case("list-bad-function-name", lambda bench: {"answer": answer_of(lambda: bench.list("-no name-"))}, functions=()),
+    _case("list-unknown-request-id", _listed_none("traced", InvokeRequestId="00000000-0000-4000-8000-000000000000")),
+    _case("list-limit-zero", _listed(Limit=0)),
+    _case("list-limit-101", _listed(Limit=101)),
+    _case("list-offset-negative", _listed(Offset=-1)),
+    _case("list-orderby-unknown", _listed(Orderby="X")),
+    _case("list-status-unknown", _listed(Status=["X"])),
+    _case("list-invoke-type-unknown", _listed(InvokeType=["X"])),
+    _case(
         "list-interval-reversed",
-        "An interval in List that ends before it begins?",
-        (
-            _answers("InvalidParameterValue", "the general code"),
-            _answers("InvalidParameterValue.DateTime", "that of times"),
-            _answers("InvalidParameterValue.StartTimeOrEndTime", "that of log queries"),
-            _answers(ACCEPTED, "nothing lies in it"),
-        ),
         _listed(StartTimeInterval={"Start": "2026-01-02 00:00:00", "End": "2026-01-01 00:00:00"}),
     ),
-    Case(
-        "list-running-by-end-time",
-        "Order by end time, ascending: where are running events?",
-        (
-            Reading("first", {"running": "first"}, "their end is an empty text"),
-            Reading("last", {"running": "last"}, "their end is still to come"),
-        ),
-        _order_by_end,
-        functions=("ordered",),
-        events=(1.0, SHORT),
-    ),
-    Case(
-        "list-equal-times",
-        "Events with the same time (running ones by end time, ascending): in which order?",
-        (
-            Reading("acceptance", {"earlier": "first"}, "in that of their acceptance"),
-            Reading("reverse", {"earlier": "last"}, "the newest first, or in no order"),
-        ),
-        _equal_times,
-        functions=("ordered",),
-        events=(SHORT, SHORT),
-    ),
-    Case(
-        "list-alias-filter",
-        "Events by an alias as Qualifier in List?",
-        (
-            Reading("version", {"rows": 1}, "those of the version that it points to"),
-            Reading("none", {"rows": 0}, "none: records have versions"),
-            _answers("ResourceNotFound.Version", "it is no version"),
-        ),
-        _alias_filter,
-        events=(1.0,),
-    ),
-    Case(
-        "trace-off-and-on",
-        "Switching the status trace off and on: which events are left?",
-        (
-            Reading("none", {"TotalCount": 0}, "the service stops: they are forgotten"),
-            Reading("all", {"TotalCount": 1}, "they are there for their 3 days"),
-        ),
-        _trace_off_and_on,
-        functions=("switched",),
-        events=(1.0,),
-    ),
-    Case(
-        "publish-unchanged",
-        "Publishing twice without a change?",
-        (_is("second", "another", "two versions"), _is("second", "the same", "one version")),
-        _published_twice,
-        functions=("versions",),
-    ),
-    Case(
-        "list-versions-order",
-        "Order of ListVersionByFunction without an Order?",
-        (_is("order", "$LATEST, then the newest", "as in the example"),),
-        _order_of_versions,
-        functions=("versions",),
-    ),
-    Case(
-        "alias-default",
-        "Where does the alias $DEFAULT point at first?",
-        (_is("FunctionVersion", "$LATEST", "to the latest code"),),
-        _default_alias,
-        functions=("versions",),
-    ),
-    Case(
-        "delete-alias-default",
-        "Which error for deleting the alias $DEFAULT?",
-        (
-            _answers("FailedOperation.DeleteAlias", "the error of the action"),
-            _answers("InvalidParameterValue.Alias", "that of the name"),
-            _answers(ACCEPTED, "it is deleted, or nothing is done"),
-        ),
-        _delete_default_alias,
-        functions=("versions",),
-    ),
-    Case(
-        "publish-mod-time",
-        "Does a published version change the ModTime of the function?",
-        (_is("ModTime", "as before", "no: nothing was modified"), _is("ModTime", "later", "yes")),
-        _mod_time_of_published,
-        functions=("versions",),
-    ),
-    Case(
-        "delete-version-running-event",
-        "Running events of a version that is deleted?",
-        (
-            _ends("ABORTED", 499, "they are stopped by force"),
-            Reading("RUNNING", {"Status": "RUNNING"}, "they go on"),
-            _answers(_UNKNOWN, "they are not known any more"),
-            _answers("FailedOperation.DeleteFunction", "the version cannot be deleted meanwhile"),
-        ),
-        _delete_running_version,
-        functions=("versions",),
-        events=(RUNS,),
-    ),
-    Case(
-        "delete-version-with-alias",
-        "Which error for deleting a version to which an alias points?",
-        (
-            _answers("UnsupportedOperation.AliasBind", "the error whose text fits"),
-            _answers("FailedOperation.DeleteFunction", "the error of the action"),
-            _answers(ACCEPTED, "it is deleted"),
-        ),
-        _delete_version,
-        functions=("versions",),
-    ),
-    Case(
-        "delete-latest",
-        "Which error for deleting $LATEST?",
-        (
-            _answers("InvalidParameterValue.Qualifier", "the value is wrong"),
-            _answers("FailedOperation.DeleteFunction", "the error of the action"),
-            _answers(ACCEPTED, "it is deleted"),
-        ),
-        _delete_latest,
-        functions=("versions",),
-    ),
-    Case(
-        "delete-namespace-with-functions",
-        "A namespace with functions is deleted?",
-        (
-            _answers("ResourceInUse.Namespace", "it is refused"),
-            _answers(ACCEPTED, "its functions are deleted with it"),
-        ),
-        _delete_namespace,
-        functions=("in-a-namespace",),
-    ),
-    Case(
+    _case("list-running-by-end-time", _order_by_end, functions=("ordered",), events=(1.0, SHORT)),
+    _case("list-equal-times", _equal_times, functions=("ordered",), events=(SHORT, SHORT)),
+    _case("list-alias-filter", _alias_filter, events=(1.0,)),
+    _case("trace-off-and-on", _trace_off_and_on, functions=("switched",), events=(1.0,)),
+    _case("publish-unchanged", _published_twice, functions=("versions",)),
+    _case("list-versions-order", _order_of_versions, functions=("versions",)),
+    _case("alias-default", _default_alias, functions=("versions",)),
+    _case("delete-alias-default", _delete_default_alias, functions=("versions",)),
+    _case("publish-mod-time", _mod_time_of_published, functions=("versions",)),
+    _case("delete-version-running-event", _delete_running_version, functions=("versions",), events=(RUNS,)),
+    _case("delete-version-with-alias", _delete_version, functions=("versions",)),
+    _case("delete-latest", _delete_latest, functions=("versions",)),
+    _case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
+    _case(
         "expiry-after-72-hours",
-        "Is an event gone 73 hours after its end?",
-        (
-            _answers(_UNKNOWN, "its status was kept for 72 hours"),
-            _answers(ACCEPTED, "it is kept for longer"),
-        ),
         _one_that_ends,
         functions=("long",),
         events=(1.0,),
         later=Later(_known_between(KEPT + timedelta(hours=1), None), "73 hours later"),
     ),
-    Case(
+    _case(
         "expiry-counts-from",
-        "From when do the 72 hours count?",
-        (
-            _answers(ACCEPTED, "from the end: an event of an hour is known 72.5 hours after its start"),
-            _answers(_UNKNOWN, "from the start"),
-        ),
         _one_that_runs,
         functions=("long",),
         events=(LONG,),

@@ -1027,16 +1027,6 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
     Parked: (lambda it: pack_parked(*it), unpack_parked),
     Leased: (lambda it: pack_leased(*it), lambda body: Leased(*_LEASED_BODY.unpack(body))),
     Wrote: (lambda it: pack_wrote(*it), lambda body: Wrote(*_LEASED_BODY.unpack(body))),
-    Spawn: (lambda it: TO_ZYGOTE.pack(SPAWN, it.number), lambda data: Spawn(TO_ZYGOTE.unpack(data)[1])),
-    Reclaim: (
-        lambda it: TO_ZYGOTE.pack(ToZygote.RECLAIM, it.number),
-        lambda data: Reclaim(TO_ZYGOTE.unpack(data)[1]),
-    ),
-    Probe: (
-        lambda it: TO_ZYGOTE.pack(PROBE, it.number),
-        lambda data: Probe(TO_ZYGOTE.unpack(data)[1]),
-    ),
-    Record: (lambda it: TO_ZYGOTE.pack(RECORD, it.number), lambda data: Record(TO_ZYGOTE.unpack(data)[1])),
     Ready: (
         lambda it: _from_zygote(FromZygote.READY, 0, it.pid, 0, it.no_clock_page),
         lambda data: Ready(_FROM_ZYGOTE.unpack_from(data)[2], _text_of(data)),
@@ -1053,27 +1043,26 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
         lambda it: _from_zygote(FromZygote.REFUSED, it.number, 0, 0, it.why),
         lambda data: Refused(_FROM_ZYGOTE.unpack_from(data)[1], _text_of(data)),
     ),
-    NoNamespaces: (
-        lambda it: _from_zygote(FromZygote.NO_NAMESPACES, 0, 0, 0, it.why),
-        lambda data: NoNamespaces(_text_of(data)),
-    ),
-    NotPreloaded: (
-        lambda it: _from_zygote(FromZygote.NOT_PRELOADED, 0, 0, 0, it.why),
-        lambda data: NotPreloaded(_text_of(data)),
-    ),
-    NotFiltered: (
-        lambda it: _from_zygote(FromZygote.NOT_FILTERED, 0, 0, 0, it.why),
-        lambda data: NotFiltered(_text_of(data)),
-    ),
-    Probed: (
-        lambda it: _from_zygote(FromZygote.PROBED, 0, 0, 0, it.why),
-        lambda data: Probed(_text_of(data)),
-    ),
 }
 
 
 def _text_of(data: bytes) -> str:
     return data[_FROM_ZYGOTE.size :].decode("utf-8", "replace")
+
+
+def _number_alone(row: Row) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    kind, message = int(row.kind), row.message
+    return lambda it: TO_ZYGOTE.pack(kind, it.number), lambda data: message(TO_ZYGOTE.unpack(data)[1])
+
+
+def _text_alone(row: Row) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
+    kind, message = int(row.kind), row.message
+    return lambda it: _from_zygote(kind, 0, 0, 0, it.why), lambda data: message(_text_of(data))
+
+
+for _row in TABLE:
+    if _row.packing is Packing.NUMBERS and _row.message not in _NUMBERS:
+        _NUMBERS[_row.message] = (_number_alone if _row.receivers is _ZYGOTE else _text_alone)(_row)
 
 
 # -- JSON --------------------------------------------------------------------------------------------------------------
@@ -1113,15 +1102,6 @@ _FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
     message: _fields_of(message)
     for message in (*(row.message for row in TABLE if row.packing is Packing.JSON), *_PARTS)
 }
-_NESTED: dict[type[Any], frozenset[str]] = {
-    Assign: frozenset({"sandbox", "coverage", "before_init", "program", "endpoint", "at_effect"}),
-    Expect: frozenset({"common"}),
-    MountPlan: frozenset({"common"}),
-    ArmGates: frozenset({"gates", "places", "collect"}),
-    CountedPlace: frozenset({"spots", "instructions"}),
-    Threads: frozenset({"threads"}),
-}
-"""The fields of a message that are parts, or lists of them."""
 _PART: dict[str, type[Any]] = {
     "sandbox": MountPlan,
     "common": CommonMounts,
@@ -1130,13 +1110,16 @@ _PART: dict[str, type[Any]] = {
     "program": ProgramConfig,
     "endpoint": EndpointConfig,
     "at_effect": AtEffect,
+    "gates": object,
     "places": CountedPlace,
     "spots": Spot,
     "instructions": Instruction,
     "collect": Collect,
     "threads": TracedThread,
 }
-_NONE: frozenset[str] = frozenset()
+"""What is in a field of that name: a part, or a list of them; `object`: a gate, which says itself of which kind."""
+_NESTED = frozenset(message for message in _FIELDS if not _PART.keys().isdisjoint(message._fields))
+"""What has a part, or a list of them, in one of its fields."""
 
 
 def _as_json(message: Any) -> JsonObject:
@@ -1144,11 +1127,11 @@ def _as_json(message: Any) -> JsonObject:
     written: JsonObject = {
         name: value for (name, default), value in zip(_FIELDS[kind], message, strict=True) if value is not default
     }
-    for name in _NESTED.get(kind, _NONE):
+    for name in _PART.keys() & written.keys() if kind in _NESTED else ():
         value = written[name]
         if isinstance(value, list):
             written[name] = [_as_json(each) for each in value]
-        elif value is not None:
+        elif isinstance(value, tuple):
             written[name] = _as_json(value)
     if kind in _AT:
         return {"id": written.pop("id"), "at": _AT[kind], **written}
@@ -1158,20 +1141,16 @@ def _as_json(message: Any) -> JsonObject:
 def _from_json(message: type[Any], value: Any) -> Any:
     if not isinstance(value, dict):
         raise TypeError(f"{value!r} is not an object")
-    for name in _NESTED.get(message, _NONE):
+    if message is object:
+        gate = _GATES[value.pop("at")]
+        return gate(**dict(zip(gate._fields, (value[_wire(name)] for name in gate._fields), strict=True)))
+    for name in _PART.keys() & value.keys() if message in _NESTED else ():
         found = value[name]
-        if name == "gates":
-            value[name] = [_gate_from_json(each) for each in found]
-        elif isinstance(found, list):
+        if isinstance(found, list):
             value[name] = [_from_json(_PART[name], each) for each in found]
-        elif found is not None:
+        elif isinstance(found, dict):
             value[name] = _from_json(_PART[name], found)
     return message(**value)
-
-
-def _gate_from_json(value: JsonObject) -> Any:
-    gate = _GATES[value.pop("at")]
-    return gate(**dict(zip(gate._fields, (value[_wire(name)] for name in gate._fields), strict=True)))
 
 
 # -- any message -------------------------------------------------------------------------------------------------------

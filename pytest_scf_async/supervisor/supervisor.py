@@ -21,7 +21,7 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
-from ..bootstrap import bind_filter, clock, handler_program, program_process
+from ..bootstrap import clock, handler_program, program_process
 from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
@@ -734,34 +734,17 @@ class Supervisor:
 
     def _start(self) -> None:
         """Start the program; if that fails, the event ends."""
-        if not self._program.own_network:
-            bind_filter.forget(self._program.port)
-        read, write = os.pipe2(os.O_CLOEXEC)
-        may_begin, begin = os.pipe2(os.O_CLOEXEC)
-        mask = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
-        pid = os.fork()
-        if pid == 0:
-            linux.die_with_parent()  # it is not traced yet
-            os.close(begin)
-            os.read(may_begin, 1)
-            program_process.become(
-                self._program,
-                {**self._environment, **self._client.variables(self._waiting)},
-                self._waiting,
-                write,
-                before_exec=self._prepare,
-            )
-        signal.pthread_sigmask(signal.SIG_SETMASK, mask)
+        environment = {**self._environment, **self._client.variables(self._waiting)}
+        started = program_process.start(self._program, environment, self._waiting, before_exec=self._prepare)
         # Files of each of its threads are kept open. The program was forked before, and keeps the lower limit.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
-        self._tree.adopt(pid)
-        self._send(messages.Program(pid))
-        for fd in (may_begin, begin, write):  # the program may write only after the test's process was informed of it
-            os.close(fd)
-        self._pid = pid
-        os.set_blocking(read, False)
-        self._starting = read
+        self._tree.adopt(started.pid)
+        self._send(messages.Program(started.pid))
+        started.begin()
+        self._pid = started.pid
+        os.set_blocking(started.why, False)
+        self._starting = started.why
 
     def _began(self, process: Process) -> None:
         if process.pid == self._pid:

@@ -16,10 +16,9 @@ pytestmark = pytest.mark.once
 PROJECT = Path(__file__).resolve().parents[2]
 ROW = """    Option(
         "colour",
-        'Literal["red", "blue"]',
         _choice("red", "blue"),
-        _PYTEST | _FUNCTIONS,
         "The colour of functions.",
+        _PYTEST | _FUNCTIONS,
         default="red",
         deploy="its colour",
         kept="str",

@@ -300,6 +300,10 @@ class Container(StartedProgram):
     """The command that it starts instead of the image's own."""
 
     @property
+    def name(self) -> str:
+        return f"{self.image!r}, a container"
+
+    @property
     def directories(self) -> tuple[str, ...]:
         return ()
 
@@ -361,10 +365,6 @@ class FreeRunningContainer(Container, FreeRunning):
     """One that sees real time."""
 
     @property
-    def name(self) -> str:
-        return f"{self.image!r}, a container"
-
-    @property
     def unseen(self) -> str:
         return f"the container of {self.image!r} sees real time: its waits cannot be seen from outside"
 
@@ -374,10 +374,6 @@ class FreeRunningContainer(Container, FreeRunning):
 
 class SupervisedContainer(Container, Supervised):
     """One on simulated time: its first process is traced before it is the program."""
-
-    @property
-    def name(self) -> str:
-        return f"{self.image!r}, a container"
 
     @property
     def catches_signals(self) -> bool:
