@@ -419,7 +419,7 @@ function drawAxis(gaps) {
 	const label = (text, a, b = a) => {
 		const at = (a + b) / 2;
 		const half = text.length * 3.5 + 5;
-		if (taken.some(([other, room]) => abs(other - at) < room + half)) return "";
+		if (at < half - 15 || taken.some(([other, room]) => abs(other - at) < room + half)) return "";
 		taken.push([at, half]);
 		return el("span", text);
 	};
@@ -563,7 +563,7 @@ function showDetail(item) {
 		pre,
 		text.length > 3000 && button(`all ${format(text.length)} characters`, () => fill(pre, text, (pre.style.whiteSpace = "pre") && "")),
 		el("dl",
-			fact("at", `${since(item.t)} · ${absolute(item.t)}${realText(item.t, item.wait ? undefined : item)}`),
+			fact("at", `${since(item.t)} · ${absolute(item.t)}${realText(item.t, item)}`),
 			wait && fact("for", duration(item.end - item.t), wait[1] === null && ", and it did not end"),
 			isOpen && fact("ends by", ENDS[wait[7]] ?? "nothing that time brings"),
 			isOpen && event.holders.map(([what, who]) => fact("held", el("b", what), ` by ${who}`)),
@@ -693,10 +693,10 @@ function showSweep(s = seen[0], c = seen[1]) {
 				[...attempts.values()].map(([what, how, why, n]) => el(what.startsWith("FINISHED") ? "li" : "li.bad", el("b", what), ` ${how}${n > 1 ? `, ${n} times alike` : ""}`, el("small", why))),
 				it.differences.map((text) => el("li.bad", `✗ ${text}`))))
 		),
-		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), (it.repro || it.repro_call) && fact("without pytest", it.repro ? [copyable(`sh ${it.repro}`), " ", el("a", { href: directoryOf(it.repro) }, "open its directory")] : ["a script, by ", copyable(it.repro_call)]), it.others.length && fact("same at", it.others.join(", "))),
+		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), (it.repro || it.repro_call) && fact("without pytest", it.repro ? [copyable(`sh ${it.repro}`), " ", el("a", { href: directoryOf(it.repro) }, "its directory")] : ["a script, by ", copyable(it.repro_call)]), it.others.length && fact("same at", it.others.join(", "))),
 		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ: ${pair.why}`), compared(pair))),
 		it?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", it.timeline)),
-		el("details.report", el("summary", "The whole report as text"), el("pre", sweep.report.slice(0, 1e6)))
+		el("details.report", el("summary", "The whole report"), el("pre", sweep.report.slice(0, 1e6)))
 	);
 	if (hadFocus) ui.sweep.querySelector("[tabindex='0']")?.focus();
 	hits = [...ui.sweep.querySelectorAll("mark")].filter((mark) => !mark.closest(".report"));
@@ -735,7 +735,7 @@ ui = {
 	none: el("p.none", "No line of the log passes the filter."),
 	logSize: el("div.size"),
 	detail: el("section.detail", { "aria-label": "selection" }),
-	tabs: tabList("about the selection", "pane", Object.keys(TABS), 0, (_, name) => openTab(name)),
+	tabs: tabList("details", "pane", Object.keys(TABS), 0, (_, name) => openTab(name)),
 	pane: el("div.pane", { role: "tabpanel", id: "pane" }),
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),

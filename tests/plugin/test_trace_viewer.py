@@ -238,8 +238,7 @@ def test_search(show: Open) -> None:
 def test_next_and_previous_match_go_round(show: Open) -> None:
     page = show(samples.deadlock())
     page.locator(".row", has_text="RUNNING").click()
-    page.keyboard.press("/")
-    page.keyboard.type("queue.get")
+    look_for(page, "queue.get")
     page.locator(".log").focus()
     times = []
     for key in ["n"] * 7 + ["n", "N", "N"]:
@@ -268,8 +267,7 @@ def test_folded_lines_and_filters(show: Open) -> None:
 
 def test_a_match_in_a_folded_line_unfolds_it(show: Open) -> None:
     page = show(samples.stop())
-    page.keyboard.press("/")
-    page.keyboard.type("Coldstart")
+    look_for(page, "Coldstart")
     page.keyboard.press("Enter")
     assert "Coldstart" in chosen(page)
 
@@ -284,6 +282,9 @@ def tip(page: Any, x: float, y: float) -> str:
 def test_times_under_the_mouse(show: Open) -> None:
     page = show(samples.stop())
     text = tip(page, 600, 42 + 2 * 24 + 12)
+    assert "600 s · real 7 ms" in texts(page, ".axis .tick")
+    assert texts(page, ".row.chosen .real") == [" · real 6 ms"]
+    assert "real 6 ms" in page.locator(".detail").text_content()
 
     assert "+08:00" in text
     assert "real 4 ms" in text
@@ -604,7 +605,7 @@ ALLOWED = """
 
 
 @pytest.mark.parametrize("start", range(4))
-@pytest.mark.parametrize("make", [samples.deadlock, samples.sweep, samples.servers])
+@pytest.mark.parametrize("make", [samples.deadlock, samples.sweep, samples.server])
 def test_hostile_texts_stay_text(show: Open, make: Callable[[], samples.Trace], start: int) -> None:
     page = show(hostile(make(), [start * 3]))
     look_for(page, "script")

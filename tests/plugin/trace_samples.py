@@ -299,6 +299,11 @@ def servers(workers: int = 4) -> Trace:
     )
 
 
+def server() -> Trace:
+    """The same with one worker each: all kinds of fields, and a third of the waits."""
+    return servers(1)
+
+
 def sweep() -> Trace:
     """Two causes, and two runs that differ."""
     return trace(
