@@ -130,6 +130,7 @@ from pytest_scf_async.sweep.sweep import Sweep
 from pytest_scf_async.trace import facts as trace_facts_module
 from pytest_scf_async.trace.facts import OfTest, trace_facts
 from pytest_scf_async.trace.page import facts_in, page
+from pytest_scf_async.trace.sweeps import MOST_COMPARED, aligned
 
 
 def event_of(event: AsyncEvent) -> Event:

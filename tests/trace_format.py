@@ -93,8 +93,10 @@ def _dangling_in(event: dict[str, Any], wrong: Callable[[int | None, str], bool]
         if last < begin or (end is not None and end < last):
             yield f"times of wait {row}"
     for row in event["entries"]:
-        if wrong(row[3], "lanes") or wrong(row[4], "places"):
+        if len(row) != 6 or wrong(row[3], "lanes") or wrong(row[4], "places"):
             yield f"entry {row}"
+        if row[5] is not None and not isinstance(row[5], int):
+            yield f"real time of entry {row}"
     if [row[0] for row in event["entries"]] != sorted(row[0] for row in event["entries"]):
         yield f"entries of {event['id']} are out of order"
     for signal in event["signals"]:

@@ -77,6 +77,7 @@ from ..model.timeline import (
 )
 from ..model.transitions import Fact, OpenReadings, Transition
 from ..protocol import messages
+from ..protocol.real_time import REAL
 from ..scripted import Script, Step
 from .places import Place
 from .real_stretches import RealCost, RealKind, RealStretch
@@ -260,6 +261,9 @@ class Event:
     """How many times it has done so."""
     _log: list[LogLine] | None = field(init=False)
     _timeline: list[AnyEntry] | None = field(init=False)
+    recorded_at: dict[int, float] | None = field(init=False)
+    """By the number of an entry in the timeline, which is no wait: the real time (``REAL.monotonic``) at which it came.
+    Waits have none, as an instance may report them later. None: it is scripted, and nothing of it takes real time."""
     _is_in: Waited | None = None
     """The wait in which it is, where that has no row yet."""
     _owed: list[Waited] | None = None
@@ -862,7 +866,10 @@ class Event:
 
     def _add(self, entry: AnyEntry) -> None:
         self._note_if_time_passed()
-        self.timeline.append(entry)
+        timeline = self.timeline
+        if self.recorded_at is not None and not isinstance(entry, Waited):
+            self.recorded_at[len(timeline)] = REAL.monotonic()
+        timeline.append(entry)
 
     def _differs(self, entry: AnyEntry) -> None:
         self.repeatable = False
@@ -879,7 +886,7 @@ class Event:
             self._add(Remark(now, why))
 
     def _begin_log(self) -> None:
-        self._log, self._timeline = [], []
+        self._log, self._timeline, self.recorded_at = [], [], {}
 
     def _end_lines(self, logs: str, now: int) -> None:
         """The platform's last lines: *logs* says whether there is a response among them."""

@@ -46,7 +46,7 @@ class ScriptedEvent(Event):
     script: Script
 
     def _begin_log(self) -> None:
-        self._log = self._timeline = None
+        self._log = self._timeline = self.recorded_at = None
         # Only instances put something into these.
         self.records, self.real_stretches, self.places, self.points = _RECORDS, _STRETCHES, _PLACES, _POINTS
         self._then_us: int | None = None

@@ -50,7 +50,7 @@ def add_trace(
     """
     path = Path(directory, directory_name(item.nodeid), FILE)
     try:
-        facts = _facts_of(item, report, error, found, real_seconds)
+        facts = _facts_of(item, report, error, found, real_seconds=real_seconds, directory=os.fspath(path.parent))
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(facts), encoding="utf-8")
     except Exception as problem:  # noqa: BLE001  (a defect in here must not hide the failure of a test)
@@ -68,13 +68,15 @@ def _facts_of(
     report: pytest.TestReport,
     error: BaseException | None,
     found: tuple[Sequence[AsyncEvent], Sequence[Swept]],
+    *,
     real_seconds: float | None,
+    directory: str,
 ) -> Facts:
     events, sweeps = found
     outcome = "error" if report.failed and report.when != "call" else report.outcome
     failure = None if error is None or not report.failed else str(error) or type(error).__name__
     said = None if error is None else said_by(error)
-    tested = OfTest(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, said, real_seconds)
+    tested = OfTest(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, said, real_seconds, directory)
     if report.when == "teardown":  # what failed first is the answer; the rest of its directory was written anew
         tested = item.stash.get(_CALL_FAILED, None) or tested
     else:

@@ -47,6 +47,12 @@ class Wait(NamedTuple):
         found = _SLEEP.fullmatch(self.call)
         return None if found is None else float(found[1])
 
+    @property
+    def joins(self) -> str:
+        """The name of the thread for whose end it waits, however long that takes; else empty."""
+        found = _patterns()[-1].fullmatch(self.call)
+        return "" if found is None else _name(found[1])
+
 
 _SLEEP = re.compile(r"sleep\((\d{1,3}(?:\.\d{1,2})?|\d\.\d{1,4}|\d{4,5})\)")
 """Of more than five digits the text has the first six, rounded."""
@@ -113,13 +119,13 @@ def _patterns() -> tuple[re.Pattern[str], ...]:
     thread = rf"(?:(?P<child>{IN_CHILD})| in (?P<thread>{_NAME}))?"
     whole = (rf"(?P<call>.*) at (?P<file>{_FILE}):(?P<line>\d+){thread}", rf"(?P<call>.*?){thread}")
     after_tasks = rf"(?: and \d+ more)?(?P<on> on .*?)?{thread}"
-    texts = (*whole, _TASK, after_tasks, _HOLDER)
+    texts = (*whole, _TASK, after_tasks, _HOLDER, rf"join of ({_QUOTED}|(?!['\"]).+)")
     return tuple(re.compile(text, re.DOTALL) for text in texts)
 
 
 def waits_of(text: str) -> tuple[Wait, ...]:
     """What *text* says: a wait, or one for each task that it names. One that has no such form is a call alone."""
-    with_place, without, task, after_tasks, _ = _patterns()
+    with_place, without, task, after_tasks, *_ = _patterns()
     tasks = []
     position = 0
     while (found := task.match(text, position)) is not None:
@@ -141,7 +147,7 @@ def waits_of(text: str) -> tuple[Wait, ...]:
 
 
 def _held(found: re.Match[str]) -> tuple[Holder, ...]:
-    holder = _patterns()[-1]
+    holder = _patterns()[-2]
     return tuple(
         Holder(_name(each["task"]), _name(each["file"]), int(each["line"]))
         for each in holder.finditer(found["held"] or "")

@@ -199,6 +199,12 @@ class Evidence:
     """An address to which the undisturbed run has connected; empty: none is known."""
     states: Mapping[str, Path]
     """Copies of the directory as it was when the interrupted event had ended, by the keys of the runs."""
+    repros: dict[str, Path] = field(default_factory=dict)
+    """The directories of the repros that were written, by the keys of the earliest runs of their classes."""
+
+    def wrote_repro(self, key: str, directory: Path) -> None:
+        """The repro of the class whose earliest run is *key* is in *directory*."""
+        self.repros[key] = directory
 
 
 @dataclass(frozen=True)

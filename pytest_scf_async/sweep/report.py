@@ -14,9 +14,9 @@ from .difference_texts import run_difference_lines
 from .differences import Kind
 from .effects import RESULT
 from .explanation import Explained, ended_text, explained
-from .findings import FAILURES, FailureClass, SweepRun, Swept, classes
+from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
-from .repro import may_have_repro
+from .repro import repro_call
 from .titles import WIDTH
 
 CLASSES = 6
@@ -292,11 +292,8 @@ def _labels(swept: Swept, alike: FailureClass, facts: Explained, *, command: boo
     yield f"  {'Replay:':<{_LABEL}}" + (f"--replay '{facts.key}'" if command else facts.replay)
     if facts.repro:
         yield f"  Without this plugin:  sh {facts.repro}"
-    elif not command and may_have_repro(swept, alike):
-        key = alike.earliest.key
-        number = next((at for at, each in enumerate(classes(swept.runs, FAILURES)) if each.earliest.key == key), None)
-        if number is not None:
-            yield f"  {'Repro:':<{_LABEL}}sweep.failures[{number}].write_repro(path)"
+    elif not command and (call := repro_call(swept, alike)):
+        yield f"  {'Repro:':<{_LABEL}}{call}"
 
 
 def _timeline(swept: Swept, run: SweepRun, facts: Explained) -> Iterator[str]:

@@ -27,7 +27,7 @@ from .comparison import compare
 from .difference_texts import difference_text, run_difference_lines
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
-from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept
+from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept, classes
 from .interruptions import Interruption
 from .normal_forms import ANY
 from .run import copy_tree, exit_code
@@ -151,6 +151,7 @@ def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.Pat
     if why:
         shutil.rmtree(target, ignore_errors=True)
         raise ScfUsageError(f"no repro of {run.key}: {why}")
+    evidence.wrote_repro(alike.earliest.key, target)
     return target
 
 
@@ -166,12 +167,23 @@ def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
     return run, next(_why_none(evidence, run), "")
 
 
-def may_have_repro(swept: Swept, alike: FailureClass) -> bool:
-    """Whether ``write_repro`` of that class may succeed, as far as is known without a look at its files."""
+def repro_call(swept: Swept, alike: FailureClass) -> str:
+    """The call that writes the repro of a class; empty where that cannot succeed, as far as is known without a look
+    at its files."""
     if swept.evidence is None:
-        return False
+        return ""
     run = next((each for each in alike.runs if each.key in swept.evidence.states), alike.earliest)
-    return next(_why_never(swept.evidence, run), None) is None
+    if next(_why_never(swept.evidence, run), None) is not None:
+        return ""
+    keys = [each.earliest.key for each in classes(swept.runs, FAILURES)]
+    key = alike.earliest.key
+    return f"sweep.failures[{keys.index(key)}].write_repro(path)" if key in keys else ""
+
+
+def written_repro(swept: Swept, alike: FailureClass) -> Path | None:
+    """The script of the repro of a class, if one was written."""
+    directory = None if swept.evidence is None else swept.evidence.repros.get(alike.earliest.key)
+    return None if directory is None else directory / "repro.sh"
 
 
 def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:

@@ -49,6 +49,8 @@ NAMED: Final = 3
 Facts = dict[str, Any]
 """What JSON has."""
 Row = list[Any]
+_Timed = tuple[int, "entries.AnyEntry | str", "int | None"]
+"""An entry, or a text of real time, with its simulated time, and how many µs of real time had passed then."""
 
 
 class OfTest(NamedTuple):
@@ -65,6 +67,8 @@ class OfTest(NamedTuple):
     """What this text says of an event."""
     real_seconds: float | None = None
     """How long its call has taken."""
+    directory: str = ""
+    """Where the trace is written: paths of repros are relative to that."""
 
 
 def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
@@ -76,7 +80,7 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[S
     if len(inner) < len(every):
         tables.cut.append(f"{len(every) - len(inner):,} of {len(every):,} events are left out")
     of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
-    of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of) for swept in sweeps]
+    of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of, tested.directory or os.curdir) for swept in sweeps]
     zone, minutes = _zone(inner)
     return {
         "format": FORMAT,
@@ -166,6 +170,8 @@ class _Tables:
 
     def __init__(self, origin: int, root: str, events: Sequence[Event]) -> None:
         self._origin = origin
+        self.real_origin = min((min(event.recorded_at.values()) for event in events if event.recorded_at), default=0.0)
+        """The real time of the first thing that happened, as ``REAL.monotonic`` has it."""
         self.sources = Sources(root)
         self.texts: dict[str, int] = {}
         self.place_rows: list[Row] = []
@@ -213,13 +219,17 @@ class _Tables:
         return file
 
     def _lane(self, kind: str, name: str, instance: int | None, of_event: int, parent: int | None = None) -> int:
-        whose = ("event", of_event) if instance is None else ("instance", instance)
-        key = (kind, name, parent, *whose)
+        key = _lane_key(kind, name, parent, instance, of_event)
         number = self._lanes.get(key)
         if number is None:
             number = self._lanes[key] = len(self.lane_rows)
             self.lane_rows.append({"name": name, "kind": kind, "instance": instance, "parent": parent})
         return number
+
+    def lane_of_thread(self, name: str, instance: int | None, number: int) -> int | None:
+        """The lane of the thread *name*, if it has waited."""
+        main = self._lane("main", "main", instance, number)
+        return self._lanes.get(_lane_key("thread", name, main, instance, number))
 
     def _thread(self, wait: Wait, event: Event, instance: int | None, number: int) -> int:
         """The lane of the thread, or of the program, that has begun *wait*."""
@@ -308,6 +318,12 @@ class _Tables:
         return self._origin
 
 
+def _lane_key(kind: str, name: str, parent: int | None, instance: int | None, of_event: int) -> tuple[object, ...]:
+    """What makes a lane another one than all others; one without an instance is of its event alone."""
+    whose = ("event", of_event) if instance is None else ("instance", instance)
+    return (kind, name, parent, *whose)
+
+
 class _OfEvent:
     """The lists of one event while they are made."""
 
@@ -323,14 +339,16 @@ class _OfEvent:
         self.holders: list[list[str]] = []
         self._now: dict[int, list[int]] = {}
         """By the lane of a thread: the rows of the wait in which it is, one for each of its tasks that are named."""
+        self._joined: dict[int, str] = {}
+        """By the row of a wait for the end of a thread: the name of that."""
         in_order = self._in_order()
         kept = self._kept(in_order)
-        for at, (time_us, entry) in enumerate(in_order):
+        for at, (time_us, entry, real) in enumerate(in_order):
             if at in kept:
-                self._add(time_us - tables.origin, entry)
+                self._add(time_us - tables.origin, entry, real)
         self._end()
 
-    def _in_order(self) -> list[tuple[int, entries.AnyEntry | str]]:
+    def _in_order(self) -> list[_Timed]:
         """The entries by their times, and the texts of real time that was spent between them.
 
         Waits under a lease come late, with the next message of the instance: they are put where they began.
@@ -344,12 +362,16 @@ class _OfEvent:
             if each.seconds >= REAL_SHOWN
         ]
         found.sort(key=lambda each: each[:2])
-        return [(time_us, entry) for time_us, _, entry in found]
+        real, origin = self._event.recorded_at or {}, self._tables.real_origin
+        return [
+            (time_us, entry, round((real[int(number)] - origin) * 1_000_000) if number in real else None)
+            for time_us, number, entry in found
+        ]
 
-    def _kept(self, in_order: Sequence[tuple[int, entries.AnyEntry | str]]) -> Collection[int]:
+    def _kept(self, in_order: Sequence[_Timed]) -> Collection[int]:
         """The numbers of what is in the file: of too many waits, and lines, those nearest to all that is neither."""
-        waits = [at for at, (_, entry) in enumerate(in_order) if not isinstance(entry, str) and _is_wait(entry)]
-        lines = [at for at, (_, entry) in enumerate(in_order) if isinstance(entry, entries.Written)]
+        waits = [at for at, (_, entry, _) in enumerate(in_order) if not isinstance(entry, str) and _is_wait(entry)]
+        lines = [at for at, (_, entry, _) in enumerate(in_order) if isinstance(entry, entries.Written)]
         lost: set[int] = set()
         vital = set(range(len(in_order))).difference(waits, lines) | {len(in_order) - 1}
         whose = f"event {self._event.request_id} of {self._event.function.configuration.name}"
@@ -363,9 +385,9 @@ class _OfEvent:
                 self._tables.cut.append(f"{len(numbers) - most:,} of {len(numbers):,} {name} of {whose} are left out")
         return set(range(len(in_order))) - lost if lost else range(len(in_order))
 
-    def _add(self, time: int, entry: entries.AnyEntry | str) -> None:
+    def _add(self, time: int, entry: entries.AnyEntry | str, real: int | None) -> None:
         if isinstance(entry, str):
-            self.entries.append([time, "real", entry, None, None])
+            self.entries.append([time, "real", entry, None, None, real])
             self.routine.append("")
         elif isinstance(entry, entries.Waited):
             self._wait(time, entry.description, entry.times, entry.last_us - self._tables.origin, entry.awaits)
@@ -380,7 +402,7 @@ class _OfEvent:
                 self._signal(time, entry)
             elif isinstance(entry, entries.ListenerRefused):
                 lane, place = self._lane_and_place(self._tables.read(entry.call)[0])
-            self.entries.append([time, _kind(entry), self._tables.bounded(entry_text(entry)), lane, place])
+            self.entries.append([time, _kind(entry), self._tables.bounded(entry_text(entry)), lane, place, real])
             self.routine.append(_routine(entry))
 
     def _lane_and_place(self, wait: Wait) -> tuple[int, int | None]:
@@ -405,6 +427,8 @@ class _OfEvent:
             if part.file:
                 place = self._tables.place(self._directory, part.file, part.line)
             self._now.setdefault(whose, []).append(len(self.waits))
+            if part.joins:
+                self._joined[len(self.waits)] = part.joins
             end = None if part.seconds is None else last + round(part.seconds * 1_000_000)
             self.waits.append(
                 [time, end, lane, self._tables._text(part.call), place, times, last, awaits, len(self.entries)]
@@ -416,10 +440,19 @@ class _OfEvent:
                 self.holders.append([lock, f"{who} at {os.path.basename(holder.file)}:{holder.line}"])
 
     def _close(self, thread: int, time: int | None) -> None:
-        """The wait of a thread is over at *time*, unless it has ended before."""
+        """The wait of a thread is over at *time*, unless it has ended before.
+
+        Where that was a ``join`` without a timeout, the thread that it waited for has ended, and its wait as well. The
+        handler of a signal may have ended the ``join`` by an exception.
+        """
         for row in self._now.pop(thread, ()):
             end = self.waits[row][1]
             self.waits[row][1] = time if end is None else end if time is None else min(end, time)
+            joined = self._joined.pop(row, "")
+            if joined and not any(signal["sent"] >= self.waits[row][0] for signal in self.signals):
+                lane = self._tables.lane_of_thread(joined, self._instance, self._number)
+                if lane is not None:
+                    self._close(lane, time)
 
     def _end(self) -> None:
         end = self._event.record.end_us

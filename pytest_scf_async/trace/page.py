@@ -24,7 +24,11 @@ _END: Final = "</script>"
 _UNSAFE: Final = re.compile("[<>&\u2028\u2029\ud800-\udfff]")
 """What could end the block or begin a comment in it, what old browsers take for the end of a line, and halves of
 characters, which UTF-8 does not have."""
-_UNREAD: Final = re.compile(r"^\t+(?=\S)|^\t*//.*\n", re.MULTILINE)
+_UNREAD: Final = {
+    "viewer.js": re.compile(r"^\t+|^\n|^\t*//.*\n|\s//\s.*$", re.MULTILINE),
+    "viewer.css": re.compile(r";?\s+(?=})|\s+(?={)|(?<=[{}:;,])\s+|(?<=^)\s+"),
+}
+"""What of the viewer's files no browser reads: indentation, empty lines and comments, and spaces of the style."""
 _PAGE: Final = """<!doctype html>
 <html lang="en">
 <head>
@@ -101,5 +105,5 @@ def _hash(text: str) -> str:
 
 @cache
 def _viewer(name: str) -> str:
-    """A file of the viewer as a page has it: without indentation, and without lines that are comments."""
-    return _UNREAD.sub("", resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))
+    """A file of the viewer as a page has it: without what no browser reads."""
+    return _UNREAD[name].sub("", resources.files(__package__).joinpath(name).read_text(encoding="utf-8"))

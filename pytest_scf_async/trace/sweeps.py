@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import os
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
+from difflib import SequenceMatcher
+from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
 from ..sweep.difference_texts import run_difference_lines
@@ -12,6 +14,7 @@ from ..sweep.differences import Kind
 from ..sweep.explanation import EffectLine, Explained, explained
 from ..sweep.findings import FAILURES, FailureClass, SweepRun, Swept, classes
 from ..sweep.report import sweep_text
+from ..sweep.repro import repro_call, written_repro
 
 if TYPE_CHECKING:
     from ..sweep.points import Point
@@ -24,11 +27,13 @@ HARMFUL: Final = FAILURES | {Kind.DOUBLED}
 """What is wrong with a run that counts as failed."""
 MOST_OTHERS: Final = 100
 """Keys of runs that are named beside the earliest one of a class."""
+MOST_COMPARED: Final = 2_000
+"""Lines of each of two runs that are compared line by line: the time for that grows with their square."""
 Facts = dict[str, Any]
 
 
-def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None]) -> Facts:
-    """The data of one sweep; *file_of* gives the file of a place by the number of that."""
+def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None], beside: str) -> Facts:
+    """The data of one sweep; *file_of* gives the file of a place by its number, and paths are relative to *beside*."""
     found = classes(swept.runs, frozenset(Kind))
     failed = [run for run in swept.runs if run.fails(HARMFUL)]
     return {
@@ -43,7 +48,7 @@ def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | 
         "failed": len(failed),
         "seconds": round(swept.seconds, 3),
         "heat": _heat(swept, place_at, file_of),
-        "classes": [_class(swept, alike, place_at) for alike in found],
+        "classes": [_class(swept, alike, place_at, beside) for alike in found],
         "pairs": [_pair(*both) for both in swept.unlike],
     }
 
@@ -86,8 +91,8 @@ def _place(point: Point, place_at: PlaceAt) -> int | None:
     return place_at(point.found.file, point.line) if point.line and point.found.file else None
 
 
-def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt) -> Facts:
-    known = explained(swept, alike)
+def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt, beside: str) -> Facts:
+    known, repro = explained(swept, alike), written_repro(swept, alike)
     source = known.source
     return {
         "title": known.title,
@@ -105,7 +110,8 @@ def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt) -> Facts:
         "survives": known.survival or None,
         "fix": known.fix or None,
         "replay": known.replay,
-        "repro": known.repro or None,
+        "repro": None if repro is None else os.path.relpath(repro, beside),
+        "repro_call": None if repro is not None else repro_call(swept, alike) or None,
         "others": list(known.others[:MOST_OTHERS]),
     }
 
@@ -135,14 +141,34 @@ def _differences(run: SweepRun) -> list[str]:
 
 
 def _pair(first: SweepRun, second: SweepRun) -> Facts:
-    """Two runs that should have been the same: what each has come to, line by line."""
+    """Two runs that should have been the same: what each has come to, with equal lines beside each other."""
+    rows = aligned(_came_to(first), _came_to(second))
     return {
         "key": first.key,
-        "first": _came_to(first),
-        "second": _came_to(second),
+        "rows": rows,
+        "difference": next((_difference_text(*row) for row in rows if row[0] != row[1]), None),
         "why": "The run came to something else when it was made again.",
     }
 
 
 def _came_to(run: SweepRun) -> list[str]:
     return [*map(_ended, run.outcome.attempts), *_differences(run), *run.outcome.timeline.splitlines()]
+
+
+def aligned(first: Sequence[str], second: Sequence[str]) -> list[list[str | None]]:
+    """Rows of a line of *first* and one of *second*; None where the other one has a line more."""
+    both = first[:MOST_COMPARED], second[:MOST_COMPARED]
+    rows: list[list[str | None]] = []
+    for _, begin, end, other_begin, other_end in SequenceMatcher(None, *both).get_opcodes():
+        rows += map(list, zip_longest(both[0][begin:end], both[1][other_begin:other_end]))
+    left_out = [len(of) - MOST_COMPARED for of in (first, second)]
+    if max(left_out) > 0:
+        rows.append([f"({count:,} more lines are left out)" if count > 0 else None for count in left_out])
+    return rows
+
+
+def _difference_text(first: str | None, second: str | None) -> str:
+    """Where two runs differ first, in a sentence."""
+    if first is None or second is None:
+        return f"The first difference: only the {'second' if first is None else 'first'} run has “{first or second}”."
+    return f"The first difference: “{first}” in the first run is “{second}” in the second."

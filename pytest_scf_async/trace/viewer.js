@@ -5,6 +5,8 @@
 (() => {
 "use strict";
 const { abs, ceil, floor, max, min, round } = Math;
+let ui; // the elements that change
+let needle = ""; // what is searched for
 
 // -- texts --
 
@@ -23,7 +25,16 @@ const duration = (us) => {
 	return us < 3.6e9 || us % 3.6e8 ? seconds(us) : `${format(us / 3.6e9)} h`;
 };
 
-// An element: el("p.bad", {title: "…"}, child, …). Text of the trace gets into the page here alone, as text.
+const marked = (text, tag) => {
+	const nodes = [];
+	let from = 0;
+	for (let at; needle && tag !== "mark" && nodes.length < 99 && (at = text.toLowerCase().indexOf(needle, from)) >= 0; from = at + needle.length)
+		nodes.push(text.slice(from, at), el("mark", text.slice(at, at + needle.length)));
+	return [...nodes, text.slice(from)];
+};
+
+// An element: el("p.bad", {title: "…"}, child, …). Text of the trace gets into the page here alone, as text, with the
+// matches of the search marked.
 const el = (name, ...children) => {
 	const [tag, ...classes] = name.split(".");
 	const node = document.createElement(tag);
@@ -34,13 +45,26 @@ const el = (name, ...children) => {
 			else node.setAttribute(key, clean(value));
 	for (const child of children.flat(9))
 		if (child instanceof Node) node.append(child);
-		else if (child) node.append(tag === "pre" ? clean(child) : brief(child));
+		else if (child) node.append(...marked(tag === "pre" ? clean(child) : brief(child), tag));
 	return node;
 };
 const turn = (set, value) => set.delete(value) || set.add(value);
 const px = (n) => `${n}px`;
 const fill = (node, ...children) => node.replaceChildren(...el(node.localName, ...children).childNodes);
 const button = (text, click, more) => el("button", { click, ...more }, text);
+// Tabs: the Tab key reaches the selected one, and the arrow keys the others.
+const tabList = (label, panel, texts, chosen, open) =>
+	el("div.files", { role: "tablist", "aria-label": label, keydown: stepTab }, texts.map((text, i) => button(text, () => open(i, text), { role: "tab", "aria-controls": panel, "aria-selected": i === chosen, tabindex: (i === chosen) - 1 })));
+function stepTab(event) {
+	const { children } = event.currentTarget;
+	const at = [...children].indexOf(event.target);
+	const to = { ArrowLeft: at - 1, ArrowRight: at + 1, Home: 0, End: -1 }[event.key];
+	if (to === undefined) return;
+	const tab = children[(to + children.length) % children.length];
+	event.preventDefault();
+	tab.focus();
+	tab.click();
+}
 const fact = (name, ...values) => [el("dt", name), el("dd", values)];
 const table = (heads, rows) =>
 	el("table", el("tr", heads.map((it) => el("th", it))), rows.map((row) => el("tr", row.map((it) => el("td", it)))));
@@ -51,17 +75,14 @@ let trace = {};
 try {
 	trace = JSON.parse(document.getElementById("trace").textContent);
 } catch {}
-if (trace.version !== 1) {
-	const found = trace.version ?? "what is here";
-	return document.body.append(el("p", `This viewer reads traces of version 1, not ${found}: run the test again.`));
-}
+if (trace.version !== 1)
+	return document.body.append(el("p", `This viewer reads traces of version 1, not ${trace.version ?? "what is here"}: run the test again.`));
 const { events, lanes, instances, places, files, texts, sweeps } = trace;
 
 const absolute = (us) => {
 	const at = trace.origin_us + us + trace.zone_minutes * 6e7;
 	return `${new Date(floor(at / 1e3)).toISOString().slice(0, 23).replace("T", " ")}${`${at % 1e3}`.padStart(3, 0)} ${trace.zone}`;
 };
-const real = trace.real_seconds === null ? "" : `real ${duration(round(trace.real_seconds * 1e6))}`;
 const placeText = (place) => (place ? `${place[0]}:${place[1]}` : "");
 const laneName = (lane) => lanes[lane]?.name ?? "";
 const waitText = ([, , , text, place, times, latest]) =>
@@ -71,6 +92,7 @@ const items = [];
 const byKey = new Map();
 const waitsOf = lanes.map(() => []);
 const marksOf = {}; // by row, "e0" or "l3": its other items
+const reals = []; // items of which it is known when they came in real time
 const waitedAt = {}; // by "file:line": how often
 let last = max(1, ...instances.map((it) => it.end ?? 0));
 
@@ -91,14 +113,13 @@ events.forEach((event, e) => {
 			add(`w${next}`, t, "wait", waitText(waits[next]), lane, place, { wait: waits[next], end: end ?? stop });
 		}
 	};
-	entries.forEach(([t, kind, text, lane, place], i) => {
+	entries.forEach(([t, kind, text, lane, place, real], i) => {
 		addWaits((wait) => (wait[8] == null ? wait[0] < t : wait[8] <= i));
 		while (event.fold[fold]?.[1] < i) fold++;
 		const signal = kind === "signal" && signals.find((it) => it.sent === t && unseen.delete(it));
-		add(signal ? `s${signals.indexOf(signal)}` : `l${i}`, t, kind, text, lane, place, { signal, fold: event.fold[fold]?.[0] <= i && event.fold[fold] });
+		add(signal ? `s${signals.indexOf(signal)}` : `l${i}`, t, kind, text, lane, place, { real, signal, fold: event.fold[fold]?.[0] <= i && event.fold[fold] });
 	});
 	addWaits(() => true);
-	for (const signal of unseen) add(`s${signals.indexOf(signal)}`, signal.sent, "signal", signal.text, null, null, { signal });
 	last = max(last, stop);
 });
 items.sort((a, b) => a.t - b.t);
@@ -107,6 +128,7 @@ items.forEach((item, i) => {
 	byKey.set(item.key, item);
 	last = max(last, item.end);
 	if (item.wait) return waitsOf[item.lane].push(item);
+	if (item.real != null) reals.push(item);
 	(marksOf[item.row] ??= []).push(item);
 });
 
@@ -124,6 +146,8 @@ const waitAt = (lane, t) => {
 	const item = waitsOf[lane]?.[findTime(waitsOf[lane], t + 1) - 1];
 	return item?.end >= t && item;
 };
+
+const realText = (t, { real } = reals[findTime(reals, t + 1) - 1] ?? {}) => (real == null ? "" : ` · real ${duration(+real.toPrecision(3))}`);
 
 // -- the axis: time in units, of which idle time has fewer --
 
@@ -197,42 +221,43 @@ function choose(item, isStep, isSilent) {
 
 // -- search --
 
-let needle = "";
-let hits = []; // items, then [file, line]
+let hits = []; // items, then [file, line]; of a sweep elements
 let hit = -1;
 let hitItems = new Set();
 
 const has = (text, part = needle) => clean(text).toLowerCase().includes(part);
-const marked = (text) => {
-	const nodes = [];
-	let from = 0;
-	for (let at; needle && nodes.length < 99 && (at = text.toLowerCase().indexOf(needle, from)) >= 0; from = at + needle.length)
-		nodes.push(text.slice(from, at), el("mark", text.slice(at, at + needle.length)));
-	return [...nodes, text.slice(from)];
-};
 function search(text) {
 	needle = clean(text).toLowerCase();
 	hit = -1;
+	if (ui.main.hidden) return showSweep();
 	hits = needle ? items.filter((item) => has(item.text) || has(laneName(item.lane))) : [];
 	hitItems = new Set(hits);
 	if (needle) files.forEach((file, f) => file.lines.forEach((line, i) => has(line) && hits.push([f, file.first + i])));
 	sayHits();
 	drawLog();
-	showPlace();
+	if (chosen) showDetail(chosen);
+	openTab(tab);
 	redraw();
 }
 function sayHits() {
-	const where = `${hit < 0 ? "" : format(hit + 1) + " of "}${count(hits.length, "hit")} (log ${format(hitItems.size)}, source ${format(hits.length - hitItems.size)})`;
+	const where = `${hit < 0 ? "" : format(hit + 1) + " of "}${count(hits.length, "hit")}${ui.main.hidden ? "" : ` (log ${format(hitItems.size)}, source ${format(hits.length - hitItems.size)})`}`;
 	ui.hits.textContent = needle && (hits.length ? where : "no match");
 }
 function nextHit(by) {
-	if (!hits.length) return;
+	const { length } = hits;
+	if (!length) return;
 	if (hit < 0) hit = max(0, hits.findIndex((it) => it.length || it.i >= chosen?.i)) - (by > 0);
-	hit = (hit + by + hits.length) % hits.length;
-	if (!hits[hit].length) choose(hits[hit], true);
-	else {
+	hit = (hit + by + length) % length;
+	const next = hits[hit];
+	if (next.length) {
 		openTab("Source");
-		showPlace([null, hits[hit][1], hits[hit][0]]);
+		showPlace([null, next[1], next[0]]);
+	} else if (next.key) choose(next, true);
+	else {
+		ui.sweep.querySelector(".now")?.classList.remove("now");
+		next.classList.add("now");
+		next.closest("details")?.setAttribute("open", "");
+		next.scrollIntoView({ block: "center" });
 	}
 	sayHits();
 }
@@ -272,12 +297,12 @@ function logRow(item, row) {
 	const { isHead, fold, kind, event } = item;
 	const cells = isHead
 		? [el("span.kind", opened.has(fold) ? "▾" : "▸ …"), el("span", fold[2])]
-		: [el("span.kind", kind), events.length > 1 && el("span.lane", event.name), lanes.length > 1 && el("span.lane", laneName(item.lane)), el("span", marked(brief(item.text)))];
+		: [el("span.kind", kind), events.length > 1 && el("span.lane", event.name), lanes.length > 1 && el("span.lane", laneName(item.lane)), el("span", item.text)];
 	const name = isHead ? ".fold" : /^\w+$/.test(kind) ? `.k-${kind}` : "";
 	const node = el(`div.row${name}${item === chosen ? ".chosen" : ""}${lit.has(item) ? ".lit" : ""}`, {
 		role: "option", id: `row${row}`, "aria-setsize": rows.length, "aria-posinset": row + 1, "aria-selected": item === chosen,
 		click: () => (isHead ? turnFold(fold) : choose(item)),
-	}, el("span.time", since(item.t)), cells);
+	}, el("span.time", since(item.t)), cells, el("span.real", isHead ? "" : realText(item.t, item)));
 	node.style.top = px(row * ROW);
 	return node;
 }
@@ -394,11 +419,11 @@ function drawAxis(gaps) {
 	const label = (text, a, b = a) => {
 		const at = (a + b) / 2;
 		const half = text.length * 3.5 + 5;
-		if (taken.some(([other, room]) => abs(other - at) < room + half)) return "";
+		if (at < half - 15 || taken.some(([other, room]) => abs(other - at) < room + half)) return "";
 		taken.push([at, half]);
 		return el("span", text);
 	};
-	const tick = (t) => piece("i.tick", X(t), X(t), label(seconds(t), X(t)));
+	const tick = (t) => piece("i.tick", X(t), X(t), label(seconds(t) + realText(t), X(t)) || label(seconds(t), X(t)));
 	// Between folded sections time is to scale: ticks at both ends, and at round times.
 	let begin = max(from, 0);
 	const runs = [...gaps.map(([a, b]) => [begin, a, (begin = b)]), [begin, min(to, last)]];
@@ -504,7 +529,7 @@ const MOUSE = {
 		const t = round(T(x));
 		const isTime = x >= 0 && t >= 0 && t <= last;
 		const words = item ? brief(item.text, 200) + (item.wait ? `, for ${duration(item.end - item.t)}` : "") : line?.text;
-		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${real && ` · ${real}`}`], el("div", words));
+		fill(ui.tip, isTime && [el("b", since(t)), ` ${absolute(t)}${realText(t)}`], el("div", words));
 		ui.tip.hidden = !isTime && !words;
 		ui.tip.style.left = px(min(event.clientX + 14, innerWidth - ui.tip.offsetWidth - 8));
 		ui.tip.style.top = px(event.clientY + 16);
@@ -530,7 +555,7 @@ const link = (item) => button(item.text, () => choose(item), { class: "link" });
 function showDetail(item) {
 	const { wait, signal, event } = item;
 	const text = clean(item.text);
-	const pre = el("pre", marked(text.slice(0, 3000)));
+	const pre = el("pre", text.slice(0, 3000));
 	const isOpen = wait && wait[7] !== null;
 	fill(
 		ui.detail,
@@ -538,7 +563,7 @@ function showDetail(item) {
 		pre,
 		text.length > 3000 && button(`all ${format(text.length)} characters`, () => fill(pre, text, (pre.style.whiteSpace = "pre") && "")),
 		el("dl",
-			fact("at", `${since(item.t)} · ${absolute(item.t)}`),
+			fact("at", `${since(item.t)} · ${absolute(item.t)}${realText(item.t, item)}`),
 			wait && fact("for", duration(item.end - item.t), wait[1] === null && ", and it did not end"),
 			isOpen && fact("ends by", ENDS[wait[7]] ?? "nothing that time brings"),
 			isOpen && event.holders.map(([what, who]) => fact("held", el("b", what), ` by ${who}`)),
@@ -551,30 +576,30 @@ function showDetail(item) {
 
 let tab = "Source";
 let placeShown = [null, 0, 0]; // as in places
-let drawn = ""; // the file and the needle that the tab shows
+let drawn; // the file that the tab shows
 const scrolls = {};
 // The numbered lines of a file; *note* gives what is before a line, and its class.
 const listing = (file, note) =>
 	file.lines.map((text, i) => {
 		const [before, name] = note(file.first + i);
-		return el(`div.line${name}`, el("span.note", before), el("span.number", file.first + i), el("code", marked(brief(text))));
+		return el(`div.line${name}`, el("span.note", before), el("span.number", file.first + i), el("code", text));
 	});
 const revealLine = (pane, line) => line && reveal(pane, line.offsetTop - pane.offsetTop, 40);
 const keepScroll = () => {
 	const pane = ui.pane.querySelector(".source");
-	if (pane) scrolls[drawn.split(" ")[0]] = pane.scrollTop;
+	if (pane) scrolls[drawn] = pane.scrollTop;
 };
 function showPlace(place = placeShown) {
 	const [name, line, f, why] = (placeShown = place);
 	const file = files[f];
 	if (tab !== "Source") return;
 	if (!file) {
-		drawn = "";
+		drawn = null;
 		return fill(ui.pane, el("p.none", name ? `The source of ${name}:${line} is not here${why ? ": " + why : ""}.` : "No source is known."));
 	}
-	if (drawn !== `${f} ${needle}`) {
+	if (drawn !== f) {
 		keepScroll();
-		drawn = `${f} ${needle}`;
+		drawn = f;
 		const note = (n) => (waitedAt[`${f}:${n}`] ? [`${format(waitedAt[`${f}:${n}`])}×`, ".met"] : ["", ""]);
 		const choices = files.map((it, i) => button(it.path, () => showPlace([null, 0, i]), { "aria-pressed": i === f }));
 		fill(ui.pane, el("div.files", choices), el("div.source", { tabindex: 0, role: "region", "aria-label": `source of ${file.path}` }, listing(file, note)));
@@ -589,7 +614,7 @@ function showPlace(place = placeShown) {
 const listed = (list) => (list.length ? table(["at", "for", "what"], list.map((it) => [since(it.t), it.wait && duration(it.end - it.t), link(it)])) : el("p", "There are none."));
 const TABS = {
 	Source: () => {
-		drawn = "";
+		drawn = null;
 		showPlace();
 	},
 	Waits: () => {
@@ -610,33 +635,37 @@ const TABS = {
 function openTab(name) {
 	keepScroll();
 	tab = name;
-	for (const it of ui.tabs.children) it.setAttribute("aria-selected", it.textContent === name);
+	for (const it of ui.tabs.children) {
+		const isOpen = it.textContent === name;
+		it.setAttribute("aria-selected", isOpen);
+		it.tabIndex = isOpen - 1;
+	}
 	const nodes = TABS[name]();
 	if (nodes) fill(ui.pane, nodes);
 }
 
 // -- sweeps --
 
-// Two lists of lines side by side: those that the other one lacks are marked.
-const compared = ({ first, second }) => {
-	const side = (own, other) => own.map((text) => el(other.includes(text) ? "div" : "div.differs", text));
-	return table(["first run", "second run"], [[side(first, second), side(second, first)]]);
-};
+// Two runs side by side: equal lines beside each other, and the others marked.
+const compared = ({ difference, rows }) => [
+	el("p.bad", difference),
+	table(["first run", "second run"], rows.map((row) => row.map((text) => el(row[0] === row[1] ? "div" : "div.differs", text)))),
+];
+// The address of the directory of a file: a relative one, whatever is in its name.
+const directoryOf = (path) => "./" + path.replace(/[^/]*$/, "").replace(/[?#%\\]/g, encodeURIComponent);
 function copyable(text) {
 	const node = el("code", text);
-	const copy = button("copy", async () => {
+	const copy = button("copy", () => {
 		getSelection().selectAllChildren(node);
-		try {
-			await navigator.clipboard.writeText(text);
-			copy.textContent = "copied";
-		} catch {
-			copy.textContent = "selected: press Ctrl-C";
-		}
+		copy.textContent = document.execCommand("copy") ? "copied" : "selected: press Ctrl-C";
 	});
 	return [node, " ", copy];
 }
-function showSweep(s, c) {
+let seen = [0, 0]; // the sweep and the cause that are shown
+function showSweep(s = seen[0], c = seen[1]) {
 	const sweep = sweeps[s];
+	const hadFocus = ui.sweep.contains(document.activeElement);
+	seen = [s, c];
 	const it = sweep.classes[c];
 	const place = places[it?.place];
 	const [, line, f] = place ?? [];
@@ -654,9 +683,9 @@ function showSweep(s, c) {
 	for (const one of it?.attempts ?? []) attempts.set(`${one}`, [...one, (attempts.get(`${one}`)?.[3] ?? 0) + 1]);
 	fill(
 		ui.sweep,
-		el("p", sweep.compared && `Compared: ${sweep.compared}. `, list("Ignored", sweep.ignored), list("Not tried", sweep.not_tried), `${count(sweep.runs, "run")} at ${count(sweep.points, "point")}, ${format(sweep.failed)} failed, in ${sweep.seconds} s.`),
-		el("nav", sweep.classes.map((one, i) => button([el("b", one.title), ` ${count(one.runs, "run")}, ${one.how}`], () => (location.hash = `s${s}c${i}`), { "aria-pressed": i === c }))),
-		el("div.columns",
+		el("p", sweep.compared && `Compared: ${sweep.compared}. `, list("Ignored", sweep.ignored), list("Not tried", sweep.not_tried), `${count(sweep.runs, "run")} at ${count(sweep.points, "point")}, in ${sweep.seconds} s.`),
+		tabList("causes", "cause", sweep.classes.map((one) => [el("b", one.title), ` ${count(one.runs, "run")}, ${one.how}`]), c, (i) => (location.hash = `s${s}c${i}`)),
+		el("div.columns", { role: "tabpanel", id: "cause" },
 			sweep.heat.length && section("Where it was interrupted", pane),
 			it && section("What it wrote", it.explanation && el("p", it.explanation), effects.length ? el("ol", effects) : el("p", it.how === "graceful" ? "It was stopped by a SIGTERM." : "Its writes are not known."), it.survives && el("p.good", it.survives)),
 			it && section("Kill, then restarts", el("ol",
@@ -664,11 +693,15 @@ function showSweep(s, c) {
 				[...attempts.values()].map(([what, how, why, n]) => el(what.startsWith("FINISHED") ? "li" : "li.bad", el("b", what), ` ${how}${n > 1 ? `, ${n} times alike` : ""}`, el("small", why))),
 				it.differences.map((text) => el("li.bad", `✗ ${text}`))))
 		),
-		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), it.repro && fact("without pytest", copyable(it.repro)), it.others.length && fact("same at", it.others.join(", "))),
+		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), (it.repro || it.repro_call) && fact("without pytest", it.repro ? [copyable(`sh ${it.repro}`), " ", el("a", { href: directoryOf(it.repro) }, "its directory")] : ["a script, by ", copyable(it.repro_call)]), it.others.length && fact("same at", it.others.join(", "))),
 		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ: ${pair.why}`), compared(pair))),
 		it?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", it.timeline)),
-		el("details", el("summary", "The whole report as text"), el("pre", sweep.report.slice(0, 1e6)))
+		el("details.report", el("summary", "The whole report"), el("pre", sweep.report.slice(0, 1e6)))
 	);
+	if (hadFocus) ui.sweep.querySelector("[tabindex='0']")?.focus();
+	hits = [...ui.sweep.querySelectorAll("mark")].filter((mark) => !mark.closest(".report"));
+	hit = -1;
+	sayHits();
 	revealLine(pane, pane.querySelector(".lit"));
 }
 
@@ -678,12 +711,12 @@ const HELP = `/ or Ctrl-F|search log, lanes and source; n, N: next, previous
 ↑ ↓|the line of the log before, after
 ← →|the lane's wait before, after
 Enter|go to the source
-wheel, + −, 0|zoom in time; 0: the whole
-drag, Shift ← →|move in time
+wheel, + −, 0|zoom; 0: the whole time
+drag, Shift ← →|move
 f, g, o|fold idle time, instances, lines of the log
 t|dark or light
 Esc|end the search
-◆ ‖ ❘ ●|a record, a gate, a line of the log, an instance
+◆ ‖ ❘ ●|record, gate, line of the log, instance
 dashed|a wait that no time ends
 ⟨ 24 h ⟩|idle time, folded`.split("\n").map((line) => fact(...line.split("|")));
 const field = (label, work) => el("input", { type: "search", placeholder: label, "aria-label": label, input: ({ target }) => work(target.value) });
@@ -693,24 +726,23 @@ const chip = (kind) =>
 		target.setAttribute("aria-pressed", !hidden.has(kind));
 		layLog();
 	}, { "aria-pressed": true });
-const ui = {
+ui = {
 	search: field("search (/)", search),
-	hits: el("span.hits", { role: "status", "aria-live": "polite" }),
+	hits: el("span.hits", { role: "status" }),
 	axis: el("div.axis"),
 	lines: el("div.lines"),
 	tip: el("div.tip", { hidden: "" }),
 	none: el("p.none", "No line of the log passes the filter."),
 	logSize: el("div.size"),
 	detail: el("section.detail", { "aria-label": "selection" }),
-	tabs: el("div.files", { role: "tablist" }, Object.keys(TABS).map((name) => button(name, () => openTab(name), { role: "tab" }))),
-	pane: el("div.pane", { role: "tabpanel" }),
+	tabs: tabList("details", "pane", Object.keys(TABS), 0, (_, name) => openTab(name)),
+	pane: el("div.pane", { role: "tabpanel", id: "pane" }),
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),
 };
 ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes; the tab Waits has each as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
 ui.log = el("div.log", { tabindex: 0, role: "listbox", "aria-label": "log", scroll: drawLog }, ui.logSize);
-const chips = [...new Set(items.map((item) => item.kind))].map(chip);
-ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), chips), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
+ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), [...new Set(items.map((item) => item.kind))].map(chip)), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
 const views = [...sweeps.map((sweep, s) => [`sweep of ${sweep.function}`, `s${s}c0`]), ["events", "events"]].map(([text, hash]) => button(text, () => (location.hash = hash)));
 
 let isDark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -734,7 +766,7 @@ document.body.append(
 			return !trace.headline.includes(text) && el("p.why", el("b", name ?? ""), text);
 		}),
 		trace.cut.map((text) => el("p.cut.bad", `⚠ ${text}`)),
-		el("small", events.length && `from ${absolute(0)} · ${duration(last)} simulated · `, real)
+		el("small", events.length && `from ${absolute(0)} · ${duration(last)} simulated · `, trace.real_seconds !== null && `real ${duration(round(trace.real_seconds * 1e6))}`)
 	),
 	ui.main, ui.sweep, ui.tip, ui.help
 );
@@ -755,6 +787,7 @@ function follow() {
 	if (isNew) fit();
 	const item = byKey.get(location.hash.slice(1)) ?? chosen ?? answer();
 	if (item !== chosen || isNew) choose(item, true, true);
+	if (isNew && needle) search(needle);
 }
 
 const turnAll = (set, all, after) => {
@@ -785,7 +818,7 @@ const KEYS = {
 	t: turnTheme,
 	"?": () => ui.help.showModal(),
 };
-document.addEventListener("keydown", (event) => {
+addEventListener("keydown", (event) => {
 	const { key, target } = event;
 	const isField = target.matches("input");
 	const work = KEYS[event.shiftKey && key.startsWith("Arrow") ? `Shift${key}` : key];
@@ -797,7 +830,7 @@ document.addEventListener("keydown", (event) => {
 		target.dispatchEvent(new Event("input"));
 		ui.log.focus();
 	} else if (target === ui.search && key === "Enter") nextHit(event.shiftKey ? -1 : 1);
-	else if (isField || ui.help.open || !work || (target.closest("button, summary, .source, .pane") && /^(Arrow|Enter)/.test(key)) || ((ui.main.hidden || !chosen) && !"t?".includes(key))) return;
+	else if (isField || ui.help.open || !work || (target.closest("button, summary, .source, .pane") && /^(Arrow|Enter)/.test(key)) || ((ui.main.hidden || !chosen) && !"t?/nN".includes(key))) return;
 	else work();
 	event.preventDefault();
 });

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 from forked_pytest import run_forked
+from internals import MOST_COMPARED, aligned
 from plugin_support import ALONE_AND_WITH_A_WORKER, WITHOUT_HTML, run_with
 from sweep_support import LOSES, SURVIVES, SWEEPS, write_handler
 from trace_format import trace_at
@@ -278,4 +279,40 @@ def test_a_sweep_is_in_the_trace_of_its_test(project: pytest.Pytester) -> None:
     assert found["replay"] == "pytest --scf-async-replay='forced@loses.py:8#1'"
     assert found["attempts"][0][:2] == ["ABORTED (499) after 0 s", "interrupted"]
     assert found["differences"]
+    assert (found["repro"], found["repro_call"]) == (None, "sweep.failures[0].write_repro(path)")
     assert len(named_in(result)) == 1
+
+
+def test_a_repro_that_the_test_has_written_is_named_from_the_trace(project: pytest.Pytester) -> None:
+    write_handler(project, LOSES)
+    project.makepyfile(
+        sweeps=SWEEPS,
+        test_it="""
+            from sweeps import sweep
+
+            def test_it(scf_runtime):
+                found = sweep(scf_runtime)
+                found.failures[0].write_repro("repros/lost")
+                found.assert_survives()
+        """,
+    )
+    run_forked(project, "--scf-async-artifacts=kept").assert_outcomes(failed=1)
+    ((found,),) = (sweep["classes"] for facts in traces(project).values() for sweep in facts["sweeps"])
+    assert (found["repro"], found["repro_call"]) == ("../../repros/lost/repro.sh", None)
+    (trace,) = project.path.glob("kept/*/trace.html")
+    assert trace.parent.joinpath(found["repro"]).is_file()
+
+
+def test_equal_lines_of_two_runs_are_beside_each_other() -> None:
+    first = ["FINISHED (200)", "+0 s  log  a", "+1 s  log  b", "+2 s  log  c"]
+    second = ["FINISHED (200)", "+0 s  log  a", "+1 s  log  x", "+1 s  log  y", "+2 s  log  c", "+3 s  log  d"]
+    assert aligned(first, second) == [
+        ["FINISHED (200)", "FINISHED (200)"],
+        ["+0 s  log  a", "+0 s  log  a"],
+        ["+1 s  log  b", "+1 s  log  x"],
+        [None, "+1 s  log  y"],
+        ["+2 s  log  c", "+2 s  log  c"],
+        [None, "+3 s  log  d"],
+    ]
+    rows = aligned(["same"] * 2, ["same"] * (MOST_COMPARED + 5))
+    assert (len(rows), rows[-1]) == (MOST_COMPARED + 1, [None, "(5 more lines are left out)"])

@@ -56,6 +56,17 @@ def only_page() -> Iterator[Any]:
 Open = Callable[..., Any]
 
 
+def look_for(page: Any, text: str) -> None:
+    """Put *text* into the field of the search at once, as pasting it does: each character is a search of its own."""
+    page.keyboard.press("/")
+    page.get_by_label("search (/)").fill(text)
+
+
+def hits(page: Any) -> str:
+    text: str = page.get_by_role("status").text_content()
+    return text
+
+
 @pytest.fixture
 def show(only_page: Any, tmp_path: Path) -> Iterator[Open]:
     """Open a trace by its file; at the end no error, no message and no violation of the policy has come."""
@@ -227,8 +238,7 @@ def test_search(show: Open) -> None:
 def test_next_and_previous_match_go_round(show: Open) -> None:
     page = show(samples.deadlock())
     page.locator(".row", has_text="RUNNING").click()
-    page.keyboard.press("/")
-    page.keyboard.type("queue.get")
+    look_for(page, "queue.get")
     page.locator(".log").focus()
     times = []
     for key in ["n"] * 7 + ["n", "N", "N"]:
@@ -257,8 +267,7 @@ def test_folded_lines_and_filters(show: Open) -> None:
 
 def test_a_match_in_a_folded_line_unfolds_it(show: Open) -> None:
     page = show(samples.stop())
-    page.keyboard.press("/")
-    page.keyboard.type("Coldstart")
+    look_for(page, "Coldstart")
     page.keyboard.press("Enter")
     assert "Coldstart" in chosen(page)
 
@@ -273,9 +282,12 @@ def tip(page: Any, x: float, y: float) -> str:
 def test_times_under_the_mouse(show: Open) -> None:
     page = show(samples.stop())
     text = tip(page, 600, 42 + 2 * 24 + 12)
+    assert "600 s · real 7 ms" in texts(page, ".axis .tick")
+    assert texts(page, ".row.chosen .real") == [" · real 6 ms"]
+    assert "real 6 ms" in page.locator(".detail").text_content()
 
     assert "+08:00" in text
-    assert "real 12 ms" in text
+    assert "real 4 ms" in text
     assert "sleep(600) at backup.py:8, for 600 s" in text
     assert "2026-01-01 08:0" in text
 
@@ -400,25 +412,115 @@ def test_sweep(show: Open) -> None:
         "5 times alike",
         "write ckpt.json.new, then os.replace() it",
         "pytest --scf-async-replay='forced@effect#2'",
-        "artifacts/test_train/repro.sh",
+        "sh kept/test_train/repro.sh",
         "Killed before open or after write, it survives.",
     ):
         assert wanted in text
     assert texts(page, "ol li")[1] == "✂ killed here"
-    assert texts(page, ".line.failed .note") == ["✗ 3 of 9"]
+    assert texts(page, ".line.failed .note") == ["✗ 3 of 9", "✗ 1 of 9"]
     assert texts(page, ".line.lit .number") == ["11"]
-    assert texts(page, ".differs") == ["write 11 bytes", "write 12 bytes", "unlink"]
+    assert texts(page, ".differs") == ["write 11 bytes", "write 12 bytes", "", "unlink"]
 
-    page.get_by_role("button", name="LOST").click()
+    assert page.get_by_role("link").get_attribute("href") == "./kept/test_train/"
+
+
+def test_a_sweep_with_two_causes(show: Open) -> None:
+    """Each cause has its own chain of effects and restarts; the source has the outcomes of both."""
+    page = show(samples.sweep())
+    tabs = page.get_by_role("tab")
+    assert [text.partition(":")[0] for text in tabs.all_text_contents()] == ["NEVER FINISHES", "LOST"]
+    heat = ["✓ 4", "✓ 6", "✓ 6", "✗ 3 of 9", "✗ 1 of 9"]
+    assert [note for note in texts(page, ".note") if note] == heat
+    assert texts(page, ".columns li")[:3] == [
+        "effect#1 open ckpt.json 0 bytestrain.py:11",
+        "✂ killed here",
+        "effect#2 write ckpt.json 11 bytestrain.py:11",
+    ]
+
+    page.get_by_role("tab", name="LOST").click()
     await_text(page, ".sweep", "graceful@train.py:12#1")
     assert page.url.endswith("#s0c1")
+    assert [note for note in texts(page, ".note") if note] == heat
+    assert texts(page, ".line.lit .number") == ["12"]
+    assert texts(page, ".columns li") == [
+        "✂ graceful train.py:12",
+        "FINISHED after 2 s warm start",
+        "✗ lost: file ckpt.json",
+    ]
+    assert "a script, by sweep.failures[1].write_repro(path)" in page.locator(".sweep").text_content()
+    assert page.get_by_role("link").count() == 0
     page.go_back()
     await_text(page, ".sweep", "forced@effect#2")
+    assert texts(page, ".line.lit .number") == ["11"]
+
+
+SELECTED = "() => document.activeElement.getAttribute('aria-selected') === 'true' && document.activeElement.textContent"
+
+
+def test_arrow_keys_move_between_causes_and_between_tabs(show: Open) -> None:
+    page = show(samples.sweep())
+    page.get_by_role("tab", name="NEVER").focus()
+    for key, cause, number in (("ArrowRight", "LOST", 1), ("ArrowRight", "NEVER", 0), ("End", "LOST", 1)):
+        page.keyboard.press(key)
+        page.wait_for_function(f"({SELECTED})()?.startsWith?.('{cause}')")
+        assert page.url.endswith(f"#s0c{number}")
+        assert page.locator(".sweep [role=tab][tabindex='0']").count() == 1
+
+    page = show(samples.stop())
+    assert page.get_by_role("tabpanel").get_attribute("id") == page.get_by_role("tab").first.get_attribute(
+        "aria-controls"
+    )
+    page.get_by_role("tab", name="Source").focus()
+    row = chosen(page)
+    for key, name in (("ArrowRight", "Waits"), ("ArrowLeft", "Source"), ("ArrowLeft", "Failure"), ("Home", "Source")):
+        page.keyboard.press(key)
+        assert page.evaluate(SELECTED) == name
+    assert chosen(page) == row  # the log has not moved
+
+
+def test_search_in_a_sweep(show: Open) -> None:
+    page = show(samples.sweep())
+    for text, where in (("exists", "code"), ("WRITE CKPT", "li"), ("jsondecode", "li small"), ("replace()", "dd")):
+        look_for(page, text)
+        assert texts(page, f"{where} mark")[0].lower() == text.lower()
+        assert hits(page).endswith(" hit" if text != "WRITE CKPT" else "s")
+    look_for(page, "ckpt.json")
+    found = int(hits(page).partition(" ")[0])
+    assert found > 5
+    assert page.locator(".report mark").count() == 0
+    page.get_by_role("tab", name="NEVER").focus()
+    seen = []
+    for key in ["n"] * (found + 1) + ["N"]:
+        page.keyboard.press(key)
+        seen.append(int(hits(page).partition(" ")[0]))
+        assert page.locator("mark.now").count() == 1
+        assert in_view(page, "mark.now")
+    assert seen == [*range(1, found + 1), 1, found]
+
+    page.get_by_role("tab", name="LOST").click()
+    await_text(page, ".sweep", "graceful@train.py:12#1")
+    assert 0 < int(hits(page).partition(" ")[0]) < found  # the other cause has hits of its own
+    page.get_by_label("search (/)").focus()
+    page.keyboard.press("Escape")
+    assert (page.locator("mark").count(), hits(page)) == (0, "")
+
+
+def test_two_runs_side_by_side(show: Open) -> None:
+    page = show(samples.sweep())
+    pair = page.locator("details[open]")
+    assert "The first difference: “write 11 bytes” in the first run is “write 12 bytes” in" in pair.text_content()
+    rows = [row.locator("td").all_text_contents() for row in pair.locator("tr").all()[1:]]
+    assert rows == [
+        ["open ckpt.json", "open ckpt.json"],
+        ["write 11 bytes", "write 12 bytes"],
+        ["close", "close"],
+        ["", "unlink"],
+    ]
 
 
 def test_copy_selects_where_the_clipboard_is_out_of_reach(show: Open) -> None:
     page = show(samples.sweep())
-    page.evaluate("Object.defineProperty(navigator, 'clipboard', {value: undefined})")
+    page.evaluate("document.execCommand = () => false")
     page.get_by_role("button", name="copy").first.click()
     assert page.evaluate("String(getSelection())") == "pytest --scf-async-replay='forced@effect#2'"
     assert page.get_by_role("button", name="Ctrl-C").count() == 1
@@ -433,6 +535,10 @@ def test_a_trace_with_a_sweep_and_events(show: Open) -> None:
     assert not page.locator(".sweep").is_visible()
     page.get_by_role("button", name="sweep of train").click()
     page.locator(".sweep").wait_for()
+    look_for(page, "ckpt")
+    assert "source" not in hits(page)
+    page.get_by_role("button", name="events").click()
+    await_text(page, "[role=status]", "(log 0, source 4)")
 
 
 RATIO = """() => {
@@ -493,22 +599,18 @@ def hostile(data: Any, number: list[int]) -> Any:
 
 KEPT = ("version", "outcome", "zone")
 ALLOWED = """
-    B BODY BUTTON CODE DD DETAILS DIALOG DIV DL DT EM H1 H2 HEAD HEADER HTML I INPUT LI MAIN MARK META NAV NOSCRIPT OL P
+    A B BODY BUTTON CODE DD DETAILS DIALOG DIV DL DT EM H1 H2 HEAD HEADER HTML I INPUT LI MAIN MARK META NOSCRIPT OL P
     PRE SCRIPT SECTION SMALL SPAN STYLE SUMMARY TABLE TD TH TITLE TR
 """
 
 
 @pytest.mark.parametrize("start", range(4))
-@pytest.mark.parametrize("make", [samples.deadlock, samples.sweep, samples.servers])
+@pytest.mark.parametrize("make", [samples.deadlock, samples.sweep, samples.server])
 def test_hostile_texts_stay_text(show: Open, make: Callable[[], samples.Trace], start: int) -> None:
     page = show(hostile(make(), [start * 3]))
-    page.keyboard.press("/")
-    page.keyboard.type("script")
+    look_for(page, "script")
     page.keyboard.press("Enter")
-    for tab in page.get_by_role("tab").all() if page.locator(".tabs").is_visible() else []:
-        tab.click()
-    for details in page.locator("summary").all():
-        details.click()
+    page.evaluate("[...document.querySelectorAll('[role=tab], summary')].forEach((each) => each.click())")
     page.mouse.move(500, 250)
 
     assert page.title().startswith(("failed: ", "passed: "))
@@ -516,7 +618,9 @@ def test_hostile_texts_stay_text(show: Open, make: Callable[[], samples.Trace], 
     tags = set(page.evaluate("[...new Set([...document.querySelectorAll('*')].map((each) => each.tagName))]"))
     assert tags <= set(ALLOWED.split())
     attributes = page.evaluate("[...document.querySelectorAll('*')].flatMap((each) => each.getAttributeNames())")
-    assert not {name for name in attributes if name.startswith("on") or name in ("href", "src", "srcdoc", "action")}
+    assert not {name for name in attributes if name.startswith("on") or name in ("src", "srcdoc", "action")}
+    links = page.evaluate("[...document.querySelectorAll('[href]')].map((it) => [it.getAttribute('href'), it.href])")
+    assert all(given.startswith("./") and where.startswith("file:///") for given, where in links)
     shown = page.evaluate("document.body.innerText")
     assert not set("\x1b\x00\u202e\u2066\u200b\ufeff\u2028") & set(shown)
 
@@ -558,12 +662,11 @@ def test_an_event_without_anything(show: Open) -> None:
 
 
 @pytest.mark.parametrize(("waits", "seconds"), [(10_000, 1), (100_000, 5)])
-def test_sizes(show: Open, waits: int, seconds: float) -> None:
+def test_sizes(show: Open, only_page: Any, waits: int, seconds: float) -> None:
     """The processor time of the page's own process, which other processes of the machine do not change."""
-    page = show(samples.many(waits))
-    session = page.context.new_cdp_session(page)
+    session = only_page.context.new_cdp_session(only_page)
     session.send("Performance.enable", {"timeDomain": "threadTicks"})
-    page.reload()
+    page = show(samples.many(waits))
     page.evaluate("new Promise((done) => requestAnimationFrame(() => requestAnimationFrame(done)))")
     figures = {each["name"]: each["value"] for each in session.send("Performance.getMetrics")["metrics"]}
 

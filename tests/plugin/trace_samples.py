@@ -133,7 +133,7 @@ def stop() -> Trace:
     """A backup that no SIGTERM handler protects: 439, as in the README."""
     at = 600 * SECOND
     end = at + 20_000
-    return trace(
+    it = trace(
         outcome="failed",
         headline=f"expected FINISHED (200), found FAILED (439): {CAUSE}",
         failure="AssertionError: expected FINISHED (200); found FAILED (439: User process exit when running)",
@@ -185,6 +185,9 @@ def stop() -> Trace:
             )
         ],
     )
+    for number, row in enumerate(it["events"][0]["entries"]):
+        row.append(1_000 * number)  # each comes a millisecond of real time later
+    return it
 
 
 def deadlock() -> Trace:
@@ -253,6 +256,7 @@ def servers(workers: int = 4) -> Trace:
             place = None if index % 3 else 0
             waits.append([begin, begin + SECOND, index, index % 2, place, 1, begin, "answer" if index % 2 else None])
     entries += [[n * SECOND, "log", f"GET /work?part={n} 200", n % len(lanes), None] for n in range(30)]
+    signal = [20 * SECOND, "signal", "SIGTERM sent; the handler is called", None, None]
     entries.append([30 * SECOND, "status", "FINISHED", None, None])
     end = 30 * SECOND + 20_000
     both = [
@@ -263,7 +267,7 @@ def servers(workers: int = 4) -> Trace:
             end=end,
             statuses=[[0, "RUNNING", 0, "accepted"], [end, "FINISHED", 200, "returned"]],
             waits=sorted((wait for wait in waits if lanes[wait[2]]["instance"] == number), key=lambda wait: wait[0]),
-            entries=entries,
+            entries=[*entries[:21], *[signal] * number, *entries[21:]],
             signals=[
                 {
                     "sent": 20 * SECOND,
@@ -295,30 +299,35 @@ def servers(workers: int = 4) -> Trace:
     )
 
 
+def server() -> Trace:
+    """The same with one worker each: all kinds of fields, and a third of the waits."""
+    return servers(1)
+
+
 def sweep() -> Trace:
     """Two causes, and two runs that differ."""
     return trace(
         test="tests/test_train.py::test_train_survives",
         outcome="failed",
-        headline="train does not survive being killed: 3 of 34 interruptions fail, all for one reason",
+        headline="train does not survive being killed: 4 of 34 interruptions fail, for 2 reasons",
         failure="AssertionError: train does not survive being killed",
         files=[source("train.py", TRAIN)],
-        places=[["train.py", 11, 0, None], ["train.py", 8, 0, None]],
+        places=[["train.py", 11, 0, None], ["train.py", 12, 0, None]],
         lanes=[],
         instances=[],
         sweeps=[
             {
                 "function": "train",
-                "headline": "3 of 34 interruptions fail, all for one reason",
+                "headline": "4 of 34 interruptions of train fail, for 2 reasons",
                 "compared": "result; 1 file",
                 "ignored": [],
                 "not_tried": ["power loss"],
-                "report": "train does not survive being killed:\n  3 of 34 interruptions fail\n",
+                "report": "train does not survive being killed:\n  4 of 34 interruptions fail\n",
                 "points": 34,
                 "runs": 34,
-                "failed": 3,
+                "failed": 4,
                 "seconds": 0.4,
-                "heat": [{"file": 0, "lines": [[8, 4, 0], [9, 6, 0], [10, 6, 0], [11, 9, 3], [12, 9, 0]]}],
+                "heat": [{"file": 0, "lines": [[8, 4, 0], [9, 6, 0], [10, 6, 0], [11, 9, 3], [12, 9, 1]]}],
                 "classes": [
                     {
                         "title": "NEVER FINISHES: killed while train.py:11 was writing ckpt.json",
@@ -346,7 +355,8 @@ def sweep() -> Trace:
                         "timeline": "+0 s  status    RUNNING: accepted\n+0 s  status    ABORTED (499): terminated",
                         "fix": "write ckpt.json.new, then os.replace() it",
                         "replay": "pytest --scf-async-replay='forced@effect#2'",
-                        "repro": "artifacts/test_train/repro.sh",
+                        "repro": "kept/test_train/repro.sh",
+                        "repro_call": None,
                         "others": ["forced@effect#4", "forced@effect#6"],
                     },
                     {
@@ -365,14 +375,21 @@ def sweep() -> Trace:
                         "fix": None,
                         "replay": "pytest --scf-async-replay='graceful@train.py:12#1'",
                         "repro": None,
+                        "repro_call": "sweep.failures[1].write_repro(path)",
                         "others": [],
                     },
                 ],
                 "pairs": [
                     {
                         "key": "undisturbed",
-                        "first": ["open ckpt.json", "write 11 bytes", "close"],
-                        "second": ["open ckpt.json", "write 12 bytes", "close", "unlink"],
+                        "rows": [
+                            ["open ckpt.json", "open ckpt.json"],
+                            ["write 11 bytes", "write 12 bytes"],
+                            ["close", "close"],
+                            [None, "unlink"],
+                        ],
+                        "difference": "The first difference: “write 11 bytes” in the first run is “write 12 bytes” in "
+                        "the second.",
                         "why": "a random number is in the file",
                     }
                 ],

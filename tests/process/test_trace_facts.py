@@ -154,6 +154,52 @@ def test_threads_that_wait_for_locks_say_what_alone_can_end_that(deploy, facts_o
     assert facts["events"][0]["waits"][-1][7] is not None
 
 
+JOINS = """
+import threading, time
+
+def waits_for(lock):
+    lock.acquire()
+
+def main_handler(event, context):
+    lock = threading.Lock()
+    lock.acquire()
+    thread = threading.Thread(target=waits_for, args=(lock,), name="second")
+    thread.start()
+    time.sleep(10)
+    threading.Timer(5, lock.release).start()
+    thread.join({timeout})
+    time.sleep(100)
+"""
+
+
+@pytest.mark.interpreter
+def test_a_join_tells_when_a_thread_has_ended(deploy, facts_of):
+    facts = facts_of(deploy(JOINS.format(timeout=""), name="joins").invoke_async().wait())
+    second = [each[1:] for each in waits(facts) if each[0] == "second"]
+    assert second == [("Lock.acquire", "index.py:5", 0, pytest.approx(15, abs=1e-5))]
+
+
+@pytest.mark.interpreter
+def test_a_join_with_a_timeout_tells_nothing_of_the_thread(deploy, facts_of):
+    source = JOINS.replace("Timer(5,", "Timer(50,").format(timeout="2.5")
+    facts = facts_of(deploy(source, name="joins").invoke_async().wait())
+    found = waits(facts)
+    assert [each[3:] for each in found if each[0] == "second"] == [(0, pytest.approx(112.5, abs=1e-5))]
+    assert ("main", "join of second for 2.5 s", "index.py:14", 10, pytest.approx(12.5, abs=1e-5)) in found
+
+
+@pytest.mark.interpreter
+def test_what_came_has_the_real_time_at_which_it_did(deploy, facts_of):
+    source = "import time\n\ndef main_handler(event, context):\n    print('one')\n    time.sleep(600)\n"
+    function = deploy(source, name="sleeps")
+    facts = facts_of(function.invoke_async().wait(), function.invoke_async().wait())
+    both = [[row[5] for row in event["entries"]] for event in facts["events"]]
+    assert both[0][0] == 0
+    assert all(row is not None for rows in both for row in rows)
+    assert both[0] + both[1] == sorted(both[0] + both[1])
+    assert both[1][-1] < 60_000_000  # of 1,200 simulated seconds
+
+
 def test_several_events_of_one_instance_share_its_lanes(deploy, facts_of):
     function = deploy("import time\n\ndef main_handler(event, context):\n    time.sleep(event)\n", name="twice")
     first, second = function.invoke_async(5).wait(), function.invoke_async(7).wait()
@@ -192,6 +238,7 @@ def test_a_scripted_event_has_no_instance(runtime: ScfRuntime, facts_of):
         runtime.deploy_scripted("scripted", [scripted.running_for(5), scripted.finished()]).invoke_async().wait()
     )
     assert (facts["instances"], facts["events"][0]["instance"]) == ([], None)
+    assert {row[5] for row in facts["events"][0]["entries"]} == {None}
 
 
 def test_the_waits_of_a_program_are_its_own_lane(runtime: ScfRuntime, facts_of):

@@ -45,7 +45,10 @@ def test_a_wait_of_a_thread_is_read_back(call: str, file: str, line: int, thread
 @given(NAMES, FILES, LINES)
 def test_a_join_of_any_thread_on_the_main_one_is_read_back(thread: str, file: str, line: int) -> None:
     call = f"join of {wait_texts.named(thread)}"
-    assert waits_of(wait_texts.at(call, file, line)) == (Wait(call, file, line),)
+    (wait,) = waits_of(wait_texts.at(call, file, line))
+    assert (wait, wait.joins) == (Wait(call, file, line), thread)
+    (timed,) = waits_of(wait_texts.at(f"{call} for 2.5 s", file, line))
+    assert timed.joins in ("", f"{thread} for 2.5 s")
 
 
 @given(st.lists(st.tuples(FILES, LINES, NAMES, NAMES), min_size=1, max_size=4), NAMES, st.booleans())
