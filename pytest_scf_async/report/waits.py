@@ -19,10 +19,10 @@ _NUMBERED = re.compile(r"(?:Task|Thread)-\d")
 def who_waits(description: str, default: str, verb: str) -> str:
     """Who waits where: ``Task-1 was stuck at the `await` on x.py:61``.
 
-    *verb* is ``stuck`` or ``still``; *default* is the subject of a wait that no named thread or task makes.
+    *verb* is ``stuck``, ``still`` or empty; *default* is the subject of a wait that no named thread or task makes.
     """
     clauses = [
-        f"{_enumerated(names)}{'' if at else f' {_was(names)} {verb}'} {call}"
+        " ".join(filter(None, (_enumerated(names), "" if at else _was(names), "" if at else verb, call)))
         for at, (call, names) in enumerate(_who_by_place(description, default).items())
     ]
     more = more_tasks(description)
