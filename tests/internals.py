@@ -102,9 +102,10 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
-from pytest_scf_async.protocol.wait_texts import Holder, Wait, waits_of
+from pytest_scf_async.protocol.wait_texts import Holder, Wait, more_tasks, waits_of
 from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
+from pytest_scf_async.report.waits import where, who_waits
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
 from pytest_scf_async.supervisor import filter as supervisor_filter
 from pytest_scf_async.supervisor import proc_reads

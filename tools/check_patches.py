@@ -32,6 +32,7 @@ UNNAMED = {
 UNREGISTERED = {
     (f"{ROOM}/handler_program.py", "sys.breakpointhook"): "that program has a plain interpreter, without the registry",
     (f"{ROOM}/handler_program.py", "traceback.StackSummary.<tracebacks.EXTRACTS>"): "that program has a plain one, too",
+    (f"{ROOM}/handler_program.py", "logging.Handler.handle"): "the same",
 }
 """Writes to what belongs to a library that are no patches of an instance, and why."""
 

@@ -14,6 +14,7 @@ import _socket
 import fcntl
 import io
 import json
+import logging
 import os
 import sys
 import time
@@ -24,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from ..protocol import calls_of_user, wait_texts
 from . import handler, loading, root_logger, tracebacks
-from .scheduler.callers import call_of_user
+from .scheduler.callers import call_of_user, is_library
 
 if TYPE_CHECKING:
     from ..protocol import messages
@@ -91,6 +92,8 @@ class _Buffer(io.BufferedWriter):
     """
 
     def write(self, data: Any, /) -> int:
+        if root_logger.is_debug(bytes(data)):
+            _announce_debug(bytes(data))
         with memoryview(data) as view, view.cast("B") as octets:
             written = 0
             while written < len(octets):
@@ -160,6 +163,12 @@ def _note_call(event: str, _arguments: object) -> None:
         _noted[: len(text)] = text if len(text) < len(_noted) else b"\0"
 
 
+def _announce_debug(data: bytes) -> None:
+    """Say that a library is about to write *data*, which it logs at the level DEBUG."""
+    if len(data) < calls_of_user.BYTES and os.getpid() == _pid:
+        fcntl.ioctl(0, calls_of_user.DEBUG, bytearray(data.ljust(calls_of_user.BYTES, b"\0")), True)
+
+
 def _load(given: Mapping[str, Any]) -> tuple[Any, str, str]:
     """The handler; or None, what is wrong, and the text about that."""
     path = given["entry"]
@@ -219,6 +228,9 @@ def main() -> NoReturn:
         sys.argv = ["bootstrap.py"]
         _open_streams()
         root_logger.install()
+        logging.Handler.handle = root_logger.noting_debug(  # type: ignore[method-assign, assignment]
+            logging.Handler.handle, is_library
+        )
         sys.breakpointhook = _refuse_debugger
         fcntl.ioctl(0, calls_of_user.REGISTER, _noted, True)
         sys.addaudithook(_note_call)

@@ -38,7 +38,7 @@ def note(text: str) -> None:
 
 
 def announce_debug(text: str) -> None:
-    """A library is about to log *text* at the level DEBUG."""
+    """A library is about to write *text*, which it logs at the level DEBUG."""
     if scheduler.active:
         scheduler.send_marked(messages.pack(messages.Note(debug=text)))
 

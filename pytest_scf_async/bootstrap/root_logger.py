@@ -9,41 +9,55 @@ from __future__ import annotations
 
 import logging
 import sys
+from _thread import get_ident
 from collections.abc import Callable
-from typing import Final
+from functools import wraps
+from typing import Any, Final
 
 _handler: logging.Handler | None = None
 
 
 DEBUG_CHARACTERS: Final = 4096
-"""A message that is longer is not announced: it would be sent twice."""
+"""A text that is longer is not announced: it would be sent twice."""
+_in_record: set[int] = set()
+"""The threads in which a handler handles what a library logs at the level DEBUG."""
 
 
-def install(announce: Callable[[str], None] | None = None, is_library: Callable[[str], bool] = bool) -> None:
-    """Set the root logger up; `use_stdout` gives the handler its stream.
-
-    What code in a file that *is_library* logs at the level DEBUG goes to *announce* before it is written.
-    """
+def install() -> None:
+    """Set the root logger up; `use_stdout` gives the handler its stream."""
     global _handler
-    _handler = handler = logging.StreamHandler(sys.stdout)
-
-    def announce_debug(record: logging.LogRecord) -> bool:
-        """Announce what a library logs at the level DEBUG, so that a timeline can leave it out: nobody asked for it.
-
-        Only the logging record says who has written a line; in the output it is like those of user code. A filter sees
-        it, and not a handler of a class of ours, which user code could find.
-        """
-        if announce is not None and record.levelno <= logging.DEBUG and is_library(record.pathname):
-            text = handler.format(record)
-            if len(text) <= DEBUG_CHARACTERS:
-                announce(text)
-        return True
-
-    if announce is not None:
-        handler.addFilter(announce_debug)
+    _handler = logging.StreamHandler(sys.stdout)
     root = logging.getLogger()
     root.setLevel(logging.DEBUG)
     root.addHandler(_handler)
+
+
+def noting_debug(
+    handle: Callable[[logging.Handler, logging.LogRecord], Any], is_library: Callable[[str], bool]
+) -> Callable[[logging.Handler, logging.LogRecord], Any]:
+    """What is to stand in the place of *handle*, ``logging.Handler.handle``, so that `is_debug` can answer.
+
+    Only the logging record says that code in a file which *is_library* has written a line, and at which level; in the
+    output it is like those of user code. Each handler is one, also those that user code makes.
+    """
+
+    @wraps(handle)
+    def noted(self: logging.Handler, record: logging.LogRecord) -> Any:
+        ident = get_ident()
+        if record.levelno > logging.DEBUG or ident in _in_record or not is_library(record.pathname):
+            return handle(self, record)
+        _in_record.add(ident)
+        try:
+            return handle(self, record)
+        finally:
+            _in_record.discard(ident)
+
+    return noted
+
+
+def is_debug(text: str | bytes) -> bool:
+    """Whether *text*, which this thread writes, is what a library logs at the level DEBUG: nobody asked for it."""
+    return bool(_in_record) and get_ident() in _in_record and len(text) <= DEBUG_CHARACTERS and not text.isspace()
 
 
 def use_stdout() -> None:

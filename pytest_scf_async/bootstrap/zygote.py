@@ -46,7 +46,6 @@ from . import (  # noqa: E402
     loading,
     mounts,
     reaper,
-    records,
     root_logger,
 )
 from .gates import gates  # noqa: E402
@@ -66,7 +65,6 @@ from .patches import (  # noqa: E402
     unsimulated,
     waits_in_c,
 )
-from .scheduler import callers  # noqa: E402
 from .scheduler.scheduler import scheduler  # noqa: E402
 
 PACKET = 1 << 18
@@ -407,7 +405,7 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
     socket_waits.install()
     unsimulated.install()
     tracebacks.install()
-    root_logger.install(records.announce_debug, callers.is_library)
+    root_logger.install()
     tracked = gc.get_objects()  # what is preloaded is not among them: its code may watch its objects end
     refusal = _import_all(preload)
     os.register_at_fork(after_in_child=signals.leave_watch)

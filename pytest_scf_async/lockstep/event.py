@@ -509,8 +509,8 @@ class Event:
         )
 
     def expects_debug_lines(self, text: str) -> None:
-        """A library is about to log *text* at the level DEBUG."""
-        self._debug_lines = tuple(text.split("\n"))
+        """A library is about to write *text*, which it logs at the level DEBUG."""
+        self._debug_lines = tuple(text.removesuffix("\n").split("\n"))
 
     def wrote(self, line: str) -> None:
         routine = self._debug_lines[:1] == (line,)

@@ -172,7 +172,10 @@ class Written(NamedTuple):
     of_platform: bool = False
     routine: bool = False
     """It says nothing of how the event went: the platform's report of an init that succeeded, or what a library logs at
-    the level DEBUG. A timeline that explains a failure has one row for all of these."""
+    the level DEBUG. A timeline that explains a failure has one row for all of these.
+
+    What a program writes (an image, a custom runtime, Node.js, Go) is text without a level, which is never routine.
+    """
 
 
 class Recorded(NamedTuple):

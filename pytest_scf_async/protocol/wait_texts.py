@@ -37,7 +37,11 @@ class Wait(NamedTuple):
     task: str = ""
     """The name of its task of asyncio; empty: it is none."""
     holders: tuple[Holder, ...] = ()
-    """Who holds the lock that it waits for, of asyncio's."""
+    """Who holds the lock that it waits for, of asyncio's: those that its text names."""
+    more_holders: int = 0
+    """How many more there are."""
+    without_holder: bool = False
+    """It waits for a lock of asyncio's, of which no task is in an ``async with``."""
     in_child: bool = False
     """It is of a process that the program has started."""
 
@@ -109,7 +113,10 @@ _QUOTED = r"""'(?:[^'\\ ]|\\.)*'|"(?:[^"\\ ]|\\.)*\""""
 _NAME = rf"(?:{_QUOTED}|(?:(?!{_WORDS}).)+?)"
 _FILE = rf"(?:{_QUOTED}|(?![\[@'\"])(?![\d.]+:)(?:(?!{_WORDS})[^/])+?)"
 _HOLDER = rf"(?P<task>{_NAME}) at (?P<file>{_FILE}):(?P<line>\d+)(?:, |(?= and )|$)"
-_HELD = r" \((?:held by (?P<held>.*?)|no task is in an `async with` of it)\)(?= and | on | in |$)"
+_HELD = (
+    r" \((?:held by (?P<held>.*?)(?: and (?P<more>\d+) more)?|(?P<none>no) task is in an `async with` of it)\)"
+    r"(?= and | on | in |$)"
+)
 _AWAIT = rf"(?P<call>await(?: [\w.]+)?) at (?P<file>{_FILE}):(?P<line>\d+)"
 _TASK = rf"(?: and )?{_AWAIT} in (?P<task>{_NAME})(?:{_HELD})?(?= and | on | in |$)"
 
@@ -118,24 +125,45 @@ _TASK = rf"(?: and )?{_AWAIT} in (?P<task>{_NAME})(?:{_HELD})?(?= and | on | in 
 def _patterns() -> tuple[re.Pattern[str], ...]:
     thread = rf"(?:(?P<child>{IN_CHILD})| in (?P<thread>{_NAME}))?"
     whole = (rf"(?P<call>.*) at (?P<file>{_FILE}):(?P<line>\d+){thread}", rf"(?P<call>.*?){thread}")
-    after_tasks = rf"(?: and \d+ more)?(?P<on> on .*?)?{thread}"
+    after_tasks = rf"(?: and (?P<more>\d+) more)?(?P<on> on .*?)?{thread}"
     texts = (*whole, _TASK, after_tasks, _HOLDER, rf"join of ({_QUOTED}|(?!['\"]).+)")
     return tuple(re.compile(text, re.DOTALL) for text in texts)
 
 
-def waits_of(text: str) -> tuple[Wait, ...]:
-    """What *text* says: a wait, or one for each task that it names. One that has no such form is a call alone."""
-    with_place, without, task, after_tasks, *_ = _patterns()
+def _tasks_of(text: str) -> tuple[list[re.Match[str]], re.Match[str] | None]:
+    """The waits of tasks with which *text* begins, and what follows them; None where that is no text of tasks."""
+    _, _, task, after_tasks, *_ = _patterns()
     tasks = []
     position = 0
     while (found := task.match(text, position)) is not None:
         tasks.append(found)
         position = found.end()
-    rest = after_tasks.fullmatch(text, position) if tasks else None
+    return tasks, after_tasks.fullmatch(text, position) if tasks else None
+
+
+def more_tasks(text: str) -> int:
+    """How many tasks wait beside those that *text* names."""
+    rest = _tasks_of(text)[1]
+    return 0 if rest is None else int(rest["more"] or 0)
+
+
+def waits_of(text: str) -> tuple[Wait, ...]:
+    """What *text* says: a wait, or one for each task that it names. One that has no such form is a call alone."""
+    with_place, without, *_ = _patterns()
+    tasks, rest = _tasks_of(text)
     if rest is not None:
         thread, on = _name(rest["thread"]), rest["on"] or ""
         return tuple(
-            Wait(each["call"] + on, _name(each["file"]), int(each["line"]), thread, _name(each["task"]), _held(each))
+            Wait(
+                each["call"] + on,
+                _name(each["file"]),
+                int(each["line"]),
+                thread,
+                _name(each["task"]),
+                _held(each),
+                int(each["more"] or 0),
+                each["none"] is not None,
+            )
             for each in tasks
         )
     found = with_place.fullmatch(text)

@@ -23,8 +23,10 @@ from ..model.transitions import Fact
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list
+from ..protocol.wait_texts import waits_of
 from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
+from .waits import where, who_waits
 
 if TYPE_CHECKING:
     from ..lockstep.event import Event, FunctionVersion, SignalDelivery
@@ -438,9 +440,9 @@ def _after_signal(event: Event, went_on: str) -> str | None:
         return f"the SIGTERM handler raised {last.raised}; something caught the exception, and {went_on}"
     wait = _waited_through(event, last)
     if wait is not None:
-        return f"the SIGTERM handler returned, but the work stayed in {wait.description} until that wait was over"
+        return f"the SIGTERM handler returned, but the work stayed {where(wait.description)} until that wait was over"
     came_to = _came_to(event, last)
-    stopped = f", last of all in {came_to.description}" if came_to is not None else ": nothing stopped it"
+    stopped = f", last of all {where(came_to.description)}" if came_to is not None else ": nothing stopped it"
     # Without places its waits are system calls, which do not show what the work has come to.
     return f"the SIGTERM handler returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
 
@@ -571,13 +573,33 @@ def _timed_out(event: Event) -> str:
         return f"it computed for more than {computed} without a wait, and {timeout} came due meanwhile"
     wait = _last_wait(event)
     if not configuration.async_run and configuration.sources.get("timeout", "default") == "default":
-        waited = "" if wait is None else f"; its last wait was {wait.description}"
-        return f"a sync function times out after {configuration.timeout} s by default{waited}"
+        meanwhile = "" if wait is None else f"; {_last_of_all(event, wait)}"
+        return f"a sync function times out after {configuration.timeout} s by default{meanwhile}"
+    who = _who_runs(event)
     if wait is None:
-        return f"it ran until {timeout}"
+        return f"{who} ran until {timeout}"
     if wait.awaits is not None:
-        return f"it was stuck in {wait.description} until {timeout}"
-    return f"it ran until {timeout}; its last wait was {wait.description}"
+        return f"{who_waits(wait.description, who, 'stuck')} until {timeout}"
+    if _lasts_to_the_end(event, wait):
+        return f"{who_waits(wait.description, who, 'still')} at {timeout}"
+    return f"{who} ran until {timeout}; {_last_of_all(event, wait)}"
+
+
+def _who_runs(event: Event) -> str:
+    """What waits where no thread or task is named."""
+    return "the program" if event.function.runtime.runs_program else "the handler"
+
+
+def _last_of_all(event: Event, wait: facts.Waited) -> str:
+    if wait.awaits is not None or _lasts_to_the_end(event, wait):
+        return who_waits(wait.description, _who_runs(event), "stuck" if wait.awaits is not None else "still")
+    return f"it last waited {where(wait.description)}"
+
+
+def _lasts_to_the_end(event: Event, wait: facts.Waited) -> bool:
+    """Whether it is one sleep that the end of the event cut short; how long another wait would last is not known."""
+    seconds, end_us = waits_of(wait.description)[0].seconds, event.record.end_us
+    return wait.times == 1 and seconds is not None and end_us is not None and wait.last_us + seconds * 1e6 > end_us
 
 
 def _computed_for(event: Event, then: facts.AfterComputing) -> str | None:

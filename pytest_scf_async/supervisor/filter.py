@@ -113,7 +113,7 @@ TRACED: Final[dict[str, tuple[Condition, ...]]] = {
     "rt_sigaction": (OneOf(0, (15,)), Pointer(1)),
     "ptrace": (),
     "clone": (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),),
-    "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER)),),
+    "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER, calls_of_user.DEBUG)),),
     "clone3": (),  # its flags are in memory, where a filter does not see them
 }
 """At which system calls a thread stops, and what all has to hold of its arguments."""
@@ -180,7 +180,11 @@ RANDOM_FILES: Final[dict[str, tuple[Condition, ...]]] = dict.fromkeys(
     ("read", "readv", "pread64", "preadv", "preadv2"), ()
 )
 """The same, of a process that has opened a file of random numbers: what may read it."""
-RECORDED: Final = {**TRACED, **EFFECTS, "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER, *_CLONES)),)}
+RECORDED: Final = {
+    **TRACED,
+    **EFFECTS,
+    "ioctl": (OneOf(1, (terminals.UNLOCK, calls_of_user.REGISTER, calls_of_user.DEBUG, *_CLONES)),),
+}
 """The same, of a program whose changes of files are recorded."""
 
 REFUSED: Final = ("io_uring_setup",)

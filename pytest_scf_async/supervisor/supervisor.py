@@ -156,6 +156,7 @@ class Supervisor:
             at_effect=lambda thread: self._stop_at_gate(self._effect_gate, "effect", thread),
             server=client.server,
             is_under_way=client.is_under_way,
+            logs_debug=lambda text: self._send(messages.Note(debug=text)),
             waits_for_others=self._waits_for_others,
             untraceable=self._untraceable,
         )

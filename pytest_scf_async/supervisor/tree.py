@@ -348,10 +348,17 @@ class Hooks:
     """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
     is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
     """Whether data is on the way on the connection whose end in the program has that port and that ``tcp_info``."""
+    logs_debug: Callable[[str], None] = lambda _text: None
+    """Called when the first process is about to write that text, which a library logs at the level DEBUG."""
     waits_for_others: Callable[[str], None] = lambda _name: None
     """Called when the first process has waited for another one, or has found ready what it asked for."""
     untraceable: Callable[[Process, str], None] = lambda _process, _why: None
     """Called when a process is something, or does something, that is impossible under a tracer."""
+
+
+def _text_at(pid: int, address: int) -> str:
+    """The text that a handler has put there (`calls_of_user`)."""
+    return tracee.read_memory(pid, address, calls_of_user.BYTES).partition(b"\0")[0].decode("utf-8", "replace")
 
 
 class Tree:
@@ -809,12 +816,16 @@ class Tree:
             self._go_on(thread, to_exit=thread.question is not None)
 
     def _begin_ioctl(self, thread: Thread, registers: Registers) -> None:
-        if registers.argument(1) & 0xFFFFFFFF != calls_of_user.REGISTER:
-            self._has_terminals |= registers.argument(1) & 0xFFFFFFFF == terminals.UNLOCK
+        request, is_first = registers.argument(1) & 0xFFFFFFFF, thread.process.pid == self._first
+        if request not in (calls_of_user.REGISTER, calls_of_user.DEBUG):
+            self._has_terminals |= request == terminals.UNLOCK
             self._go_on(thread)
             return
-        if thread.process.pid == self._first:
+        if is_first and request == calls_of_user.REGISTER:
             self._calls_at = registers.argument(2)
+        elif is_first:
+            with contextlib.suppress(OSError):
+                self.hooks.logs_debug(_text_at(self._first, registers.argument(2)))
         self._return(thread, 0)
 
     def _call_of_user(self, pid: int) -> str:
@@ -822,11 +833,11 @@ class Tree:
         if pid != self._first or not self._calls_at:
             return ""
         try:
-            text = tracee.read_memory(pid, self._calls_at, calls_of_user.BYTES).partition(b"\0")[0]
+            text = _text_at(pid, self._calls_at)
             tracee.write_memory(pid, self._calls_at, b"\0")
         except OSError:
             return ""
-        return text.decode("utf-8", "replace")
+        return text
 
     def _now(self) -> Instant:
         now_us = self.hooks.clocks().realtime // 1000

@@ -16,7 +16,7 @@ from .differences import Kind
 from .effects import EffectKind
 from .findings import FAILURES, missing_pattern
 from .neighbours import Around
-from .surroundings import NearEffect
+from .surroundings import NearEffect, Surroundings
 
 _HARM: Final = FAILURES | {Kind.DOUBLED}
 _WRITES: Final = frozenset({"write", "sendfile", "copy_file_range", "splice"})
@@ -142,13 +142,30 @@ class _Causes:
         )
 
     def _of_nothing_saved(self) -> Cause | None:
+        """It lacks what it would have written next, and a SIGTERM right after that write does no harm."""
         near = self._around.near
         is_stop = self._run.outcome.plan.is_graceful and self._run.outcome.listened
         if near is None or not near.resumes or not is_stop or not self._run.kinds & {Kind.LOST, Kind.DIVERGED}:
             return None
         if any(each.number > near.begun for each in near.effects):
             return None
-        return Cause("After SIGTERM it has written nothing more")
+        path, explanation = self._written_by_next_stop(near), "After SIGTERM it has written nothing more"
+        if not path:
+            return Cause(explanation)
+        return Cause(
+            f"{explanation}, and SIGTERM does no harm once {path} is written",
+            f"after SIGTERM write {path} before it returns",
+        )
+
+    def _written_by_next_stop(self, near: Surroundings) -> str:
+        """The one file that is written up to the next stop without harm, and lacks something; empty where none is."""
+        until = self._around.begun_after
+        if until is None or self._around.begun(self._run.point) != near.begun:
+            return ""
+        window = [each for each in near.missed if each.number <= until]
+        finals = {*_final_paths(window).values()}
+        proven = len(window) == until - near.begun > 0 and not any(each.said for each in window) and len(finals) == 1
+        return finals.pop() if proven and finals <= self._names else ""
 
     def _of_emptying(self) -> Cause | None:
         """A kill came between the call that empties a file and the one that fills it: whether that is why, is open."""

@@ -237,10 +237,11 @@ class Kills:
             if resumed is None:
                 made = runner.run(plan, is_done, killed)
                 assert made.interrupted is not None
-                made = replace(made, interrupted=None, timeline=made.interrupted._timeline())
+                made = made.without_event(has_timeline=True)
             else:
-                first, timeline = runner.end(plan, killed)
-                made = replace(resumed, attempts=(first, *resumed.attempts[1:]), timeline=timeline)
+                first, timeline, shown = runner.end(plan, killed)
+                attempts = (first, *resumed.attempts[1:])
+                made = replace(resumed, attempts=attempts, timeline=timeline, shown_timeline=shown)
             known = self._outcomes[key, plan.how] = self._resumed[key] = made
             if made.is_timeless:
                 self._resumed.setdefault(at_any_time, made)

@@ -24,7 +24,6 @@ CLASSES = 6
 ROWS = 12
 """Lines of the table."""
 DIFFERENCES = 4
-TIMELINE = 12
 NAMED = 4
 ERRORS = 3
 """Ways in which restarts failed that a class names."""
@@ -298,15 +297,11 @@ def _labels(swept: Swept, alike: FailureClass, facts: Explained, *, command: boo
 
 def _timeline(swept: Swept, run: SweepRun, facts: Explained) -> Iterator[str]:
     """That of the interrupted event; not where it was killed and its effects say enough, unless this is a replay."""
-    timeline = facts.timeline.splitlines()
     is_kill = all(step.by.kind in ("forced", "power") for step in run.outcome.plan.steps)
-    if not timeline or (is_kill and facts.effects and len(swept.runs) > 1):
+    if not facts.timeline or (is_kill and facts.effects and len(swept.runs) > 1):
         return
     yield "  Timeline of the interrupted event:"
-    left_out = len(timeline) - TIMELINE
-    if left_out > 0:
-        yield f"    ({left_out:,} {'entry' if left_out == 1 else 'entries'} before these)"
-    yield from (shortened_line(f"    {line}", WIDTH) for line in timeline[-TIMELINE:])
+    yield from (shortened_line(f"    {line}", WIDTH) for line in run.outcome.shown_timeline.splitlines())
 
 
 # -- the end -----------------------------------------------------------------------------------------------------------

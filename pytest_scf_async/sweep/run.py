@@ -45,6 +45,8 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 FIRST_RESUME_US = 60_000_000
 SHOWN = 200
+TIMELINE = 12
+"""Lines of a timeline that a report shows."""
 """Characters of a line that a job has written."""
 LARGEST_KEPT = 256 * 1024 * 1024
 """Bytes of a directory of which a copy may be kept."""
@@ -260,6 +262,8 @@ class Outcome:
     """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
     """Of the interrupted event, where something is wrong with the run."""
+    shown_timeline: str = field(default="", compare=False)
+    """The same in the few lines that a report shows."""
     effects_before_stop: int = field(default=0, compare=False)
     """How many effects its first event had begun when it was interrupted, where they are recorded."""
     draws: bool = field(default=True, compare=False)
@@ -274,6 +278,13 @@ class Outcome:
     """The copy of its directory, where one is kept."""
     slow_lines: tuple[tuple[str, int, float], ...] = field(default=(), compare=False, repr=False)
     """What each cold start spends long on: file, line at the top of a module, and real seconds."""
+
+    def without_event(self, *, has_timeline: bool) -> Outcome:
+        """The same without the interrupted event, which holds a whole runtime; with its timeline if asked for."""
+        event = self.interrupted
+        if event is None or not has_timeline:
+            return replace(self, interrupted=None)
+        return replace(self, interrupted=None, timeline=event._timeline(), shown_timeline=event._timeline(TIMELINE))
 
 
 @dataclass(frozen=True)
@@ -363,14 +374,14 @@ class Runner:
                 return replace(outcome, written=written, failed=failed)
             return replace(outcome, record=DiskRecord(recording.items())) if plan.recorded else outcome
 
-    def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str]:
-        """What is known of the first event of *plan*, which was *killed*, and its timeline; nothing comes after it."""
+    def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str, str]:
+        """What is known of the first event of *plan*, which was *killed*, and its timelines; nothing comes after it."""
         question = self.question
         with self._stages(question.start, question.seed, self.path, False) as stage:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
             stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
             event._look()
-            return _attempt(event, question), event._timeline()
+            return _attempt(event, question), event._timeline(), event._timeline(TIMELINE)
 
     def _made(
         self,

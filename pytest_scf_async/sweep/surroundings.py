@@ -81,6 +81,8 @@ class Surroundings:
     """How many effects the event has had where it was not interrupted, or by no more than that SIGTERM."""
     resumes: bool = False
     """Those after the interruption are what the event itself has done after it: it was not killed."""
+    missed: tuple[NearEffect, ...] = ()
+    """Then: the first ones that it makes after that moment where it is not interrupted."""
 
     def numbered(self, number: int) -> NearEffect | None:
         """The effect with that *number*, where it is near."""
@@ -108,7 +110,10 @@ def surroundings(
     wanted = {*range(begun - BEFORE + 1, begun + AFTER + 1), also}
     known = [] if named is None else named.effects
     found = tuple(_near(record, wanted, known[:begun]))
-    return Surroundings(found, begun, _turns(record, begun + 1), stopped_at, len(record.effects), resumes)
+    missed: tuple[NearEffect, ...] = ()
+    if resumes and named is not None:
+        missed = tuple(_near(named, {*range(begun + 1, begun + AFTER + 1)}, known))
+    return Surroundings(found, begun, _turns(record, begun + 1), stopped_at, len(record.effects), resumes, missed)
 
 
 def begun_at_sync(record: DiskRecord, number: int) -> int:

@@ -1083,11 +1083,8 @@ class _Sweeper:
 
     def _judged_run(self, plan: Plan, outcome: Outcome) -> SweepRun:
         differences = self._judged(plan, outcome)
-        event, timeline = outcome.interrupted, outcome.timeline
-        if event is not None:
-            timeline = event._timeline() if differences else ""
-        # An event holds a whole runtime, and a record may be large.
-        kept = replace(outcome, interrupted=None, lived=None, record=None, timeline=timeline)
+        # A record may be large.
+        kept = replace(outcome.without_event(has_timeline=bool(differences)), lived=None, record=None)
         return SweepRun(plan.steps[-1].point, plan.how, differences, kept)
 
     # -- what is wrong -------------------------------------------------------------------------------------------------

@@ -6,6 +6,8 @@ import linecache
 from typing import Final, NamedTuple
 
 from ..protocol.shortening import shortened_line
+from ..protocol.wait_texts import waits_of
+from ..report.waits import who_waits
 from .differences import Kind
 from .interruptions import Interruption
 from .neighbours import Around
@@ -92,7 +94,7 @@ def _where(around: Around) -> str:
     if point.kind == "log":
         return f"right after it logged {point.text!r}"
     if point.kind in ("wait", "waited"):
-        return f"{'while' if point.kind == 'wait' else 'right after'} {place or 'it'} waited in {_waited(point)}"
+        return f"{'while' if point.kind == 'wait' else 'right after'} {_waited(point, place or 'it')}"
     if point.kind == "connection":
         return f"at {place or point.shown}"
     return f"within {place}" if point.kind == "taken" else f"before {place}"
@@ -119,10 +121,13 @@ def _at_effect(around: Around, place: str) -> str:
     return f"before {where} {verb.past if verb else f'did {effect.call} of'} {what}"
 
 
-def _waited(point: Point) -> str:
-    """The wait, without its place, which is named beside it."""
-    place = f"{point.file}:{point.line}"
-    return point.text[: -len(place)].rstrip().rpartition(" ")[0] if point.text.endswith(place) else point.text
+def _waited(point: Point, place: str) -> str:
+    """Who waited, and in what: ``job.py:9 waited in sleep(1)``, ``Task-1 was at the `await` on job.py:9``."""
+    if any(wait.task or wait.thread or wait.in_child for wait in waits_of(point.text)):
+        return who_waits(point.text, place, "")
+    suffix = f"{point.file}:{point.line}"
+    call = point.text[: -len(suffix)].rstrip().rpartition(" ")[0] if point.text.endswith(suffix) else point.text
+    return f"{place} waited in {call}"
 
 
 def _object(effect: NearEffect) -> str:

@@ -417,7 +417,7 @@ def test_a_pool_whose_end_waits_for_its_tasks_is_left_without_them(runtime, depl
     text = str(caught.value)
     assert re.search(
         r"likely cause: the SIGTERM handler returned, and the work carried on, last of all in "
-        r"concurrent\.futures\._base\.__exit__ at index\.py:9\n"
+        r"`concurrent\.futures\._base\.__exit__` on index\.py:9\n"
         r"what to do: end the pool with shutdown\(cancel_futures=True\), and have its tasks check the flag: ",
         text,
     ), text
@@ -532,8 +532,9 @@ def test_tasks_that_wait_for_each_other_are_named_with_what_they_await(deploy) -
     event = deploy(CROSSWISE.replace("ORDER", "(other, one)"), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert (
-        "likely cause: it was stuck in await Lock.acquire at index.py:7 in here (held by there at index.py:7) and "
-        "await Lock.acquire at index.py:7 in there (held by here at index.py:7) until the 60 s timeout" in text
+        "likely cause: task here was stuck at `await Lock.acquire` on index.py:7 (held by task there at index.py:7) "
+        "and task there at `await Lock.acquire` on index.py:7 (held by task here at index.py:7) until the 60 s timeout"
+        in text
     )
     assert (
         "what to do: have the thread or task that holds this lock release it (`with lock:`, `async with lock:`)" in text
@@ -601,34 +602,39 @@ def main_handler(event, context):
     return asyncio.run(main(asyncio.Lock()))
 """
 HELD = {
-    "await lock.acquire(); await takes(lock)": "at index.py:5 in Task-1 (no task is in an `async with` of it)",
-    "async with lock: await takes(lock)": "at index.py:5 in Task-1 (held by itself at index.py:53)",
-    "async with lock: await asyncio.create_task(takes(lock), name='row')": (
-        "at index.py:5 in row (held by Task-1 at index.py:53)"
+    "await lock.acquire(); await takes(lock)": (
+        "Task-1 was stuck at `await Lock.acquire` on index.py:5 (which no task holds in an `async with`)"
     ),
-    "await reads(lock)": "at index.py:5 in row (held by Task-1 at index.py:25)",
-    "await guarded(lock)": "at index.py:5 in guard (held by Task-1 at index.py:37)",
+    "async with lock: await takes(lock)": (
+        "Task-1 was stuck at `await Lock.acquire` on index.py:5 (held by itself at index.py:53)"
+    ),
+    "async with lock: await asyncio.create_task(takes(lock), name='row')": (
+        "task row was stuck at `await Lock.acquire` on index.py:5 (held by Task-1 at index.py:53)"
+    ),
+    "await reads(lock)": "task row was stuck at `await Lock.acquire` on index.py:5 (held by Task-1 at index.py:25)",
+    "await guarded(lock)": "task guard was stuck at `await Lock.acquire` on index.py:5 (held by Task-1 at index.py:37)",
     "one = asyncio.create_task(waits(lock), name='one'); await asyncio.sleep(1); await takes(lock)": (
-        "Event.wait at index.py:10 in one and await Lock.acquire at index.py:5 in Task-1 (held by one at index.py:10)"
+        "task one was stuck at `await Event.wait` on index.py:10 and Task-1 at `await Lock.acquire` on index.py:5 "
+        "(held by task one at index.py:10)"
     ),
     "condition = asyncio.Condition(lock); one = asyncio.create_task(notified(condition), name='one'); "
     "await asyncio.sleep(1); await notifies(lock, condition)": (
-        "at index.py:14 in one (held by Task-1 at index.py:19) and await Lock.acquire at index.py:19 in Task-1 (held "
-        "by itself at index.py:19)"
+        "on index.py:14 (held by Task-1 at index.py:19) and Task-1 at `await Lock.acquire` on index.py:19 (held by "
+        "itself at index.py:19)"
     ),
     "lock = asyncio.Semaphore(3); held = [asyncio.create_task(takes(lock), name=f'n{n}') for n in range(5)]; "
     "[await lock.acquire() for _ in range(3)]; await asyncio.gather(*held)": (
-        "it was stuck in await Semaphore.acquire at index.py:5 in n0 (no task is in an `async with` of it) and await "
-        "Semaphore.acquire at index.py:5 in n1 (no task is in an `async with` of it) and 3 more"
+        "task n0 and task n1 were stuck at `await Semaphore.acquire` on index.py:5 (which no task holds in an `async "
+        "with`), as were 3 more tasks,"
     ),
     "lock = asyncio.Semaphore(3); [asyncio.create_task(forks(lock), name=f'n{n}') for n in range(3)]; "
     "await asyncio.sleep(1); await takes(lock)": (
-        "and await Semaphore.acquire at index.py:49 in n1 (held by itself at index.py:49, n0 at index.py:49 and 1 "
-        "more) and 2 more"
+        "at `await Semaphore.acquire` on index.py:49 (held by itself at index.py:49, task n0 at index.py:49 and 1 "
+        "more), as were 2 more tasks,"
     ),
     "lock = asyncio.BoundedSemaphore(2); await lock.acquire(); one = asyncio.create_task(waits(lock), name='one'); "
     "await asyncio.sleep(1); await takes(lock)": (
-        "and await BoundedSemaphore.acquire at index.py:5 in Task-1 (held by one at index.py:10)"
+        " and Task-1 at `await BoundedSemaphore.acquire` on index.py:5 (held by task one at index.py:10)"
     ),
 }
 

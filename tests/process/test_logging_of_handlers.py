@@ -79,6 +79,63 @@ def test_what_libraries_log_at_debug_is_left_out_of_a_failure_and_user_code_is_n
     assert event.timeline.count(OF_ASYNCIO) == str(event.log).count(OF_ASYNCIO) == 2
 
 
+@pytest.mark.parametrize("options", [{}, {"children": "simulated"}], ids=["an instance", "a traced handler"])
+@pytest.mark.parametrize(
+    "handler",
+    [
+        "logging.basicConfig(force=True, format='%(levelname)s:%(name)s:%(message)s')",
+        "logging.basicConfig(force=True, stream=sys.stdout, format='%(message)s, in\\ntwo lines')",
+        "logging.getLogger().handlers[:] = [Prints()]",
+    ],
+)
+def test_what_libraries_log_at_debug_is_left_out_whichever_handler_writes_it(deploy, handler, options):
+    event = deploy(
+        f"""
+        import asyncio, logging, sys
+        class Prints(logging.Handler):
+            def emit(self, record):
+                print(self.format(record))
+        def main_handler(event, context):
+            {handler}
+            asyncio.run(asyncio.sleep(0))
+            logging.getLogger("asyncio").debug("from user code")
+            print("Using selector: printed")
+            asyncio.run(asyncio.sleep(0))
+    """,
+        **options,
+    ).invoke_async()
+
+    with pytest.raises(AssertionError) as failure:
+        assert_finished(event.wait(), result=1)
+    text = str(failure.value)
+    lines = 4 if "two lines" in handler else 2
+    assert f"Init Report and {lines} DEBUG lines of libraries left out\n" in text
+    assert [text.count(line) for line in ("from user code", "Using selector")] == [1, 1]
+    assert str(event.log).count("Using selector") == 3
+
+
+def test_what_another_thread_prints_while_a_library_logs_at_debug_is_shown(deploy):
+    event = deploy("""
+        import asyncio, logging, threading, time
+        class Slow(logging.Formatter):
+            def format(self, record):
+                time.sleep(2)
+                return super().format(record)
+        def main_handler(event, context):
+            logging.getLogger().handlers[0].setFormatter(Slow())
+            thread = threading.Thread(target=lambda: time.sleep(1) or print("meanwhile"))
+            thread.start()
+            asyncio.run(asyncio.sleep(0))
+            thread.join()
+    """).invoke_async()
+
+    with pytest.raises(AssertionError) as failure:
+        assert_finished(event.wait(), result=1)
+    text = str(failure.value)
+    assert "Init Report and 1 DEBUG line of libraries left out\n" in text
+    assert "meanwhile" in text
+
+
 def test_basic_config_does_nothing_unless_it_is_forced(deploy):
     found = lines_of(
         deploy("""

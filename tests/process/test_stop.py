@@ -142,7 +142,7 @@ def advice(event, *arguments: object, **keywords: object) -> list[str]:
 def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
     cause, cure = advice(work(handler()), within=4)
     assert cause.endswith(
-        "SIGTERM handler returned, but the work stayed in sleep(10) at index.py:14 until that wait was over"
+        "SIGTERM handler returned, but the work stayed in `sleep(10)` on index.py:14 until that wait was over"
     )
     assert "such as threading.Event.wait(60) with event.set() in the handler, or allow more time" in cure
     assert work(handler()).stop(within=5).result == "stopped"

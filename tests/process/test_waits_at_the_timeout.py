@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 from internals import Event, event_of
 
@@ -27,6 +29,15 @@ ENDLESS = {
     "await at": "asyncio.run(waits(None))",
     "await Event.wait at": "asyncio.run(waits(asyncio.Event))",
     "await Queue.get at": "asyncio.run(waits(asyncio.Queue))",
+}
+STUCK = {
+    "Lock.acquire": r"the handler was stuck in `Lock\.acquire` on index\.py:\d+ until",
+    "join of": r"the handler was stuck in `join` of Thread-1 \(acquire\) on index\.py:\d+ until",
+    "queue.get": r"the handler was stuck in `queue\.get` on index\.py:\d+ until",
+    "pause()": r"the handler was stuck in `pause\(\)` on index\.py:\d+ until",
+    "await at": r"Task-1 was stuck at the `await` on index\.py:\d+ until",
+    "await Event.wait at": r"Task-1 was stuck at `await Event\.wait` on index\.py:\d+ until",
+    "await Queue.get at": r"Task-1 was stuck at `await Queue\.get` on index\.py:\d+ until",
 }
 NOTICE = "have another thread or task call the set(), put(), notify() or release() that ends this wait"
 ENDS = {
@@ -58,6 +69,16 @@ TIMED = {
     "threading.wait": "threading.Event().wait(100)",
     "asyncio.run": "asyncio.run(asyncio.sleep(100))",
     "sleep(100)": "time.sleep(100)",
+    "sleep(7)": "[time.sleep(7) for _ in range(10)]",
+}
+RAN = r"the handler ran until the 60 s timeout \(.*\); it last waited in"
+LAST = {
+    "Lock.acquire": rf"{RAN} `Lock\.acquire` on index\.py:\d+",
+    "queue.get": rf"{RAN} `queue\.get` on index\.py:\d+",
+    "threading.wait": rf"{RAN} `threading\.wait` on index\.py:\d+",
+    "asyncio.run": rf"{RAN} `asyncio\.run` on index\.py:\d+",
+    "sleep(100)": r"the handler was still in `sleep\(100\)` on index\.py:\d+ at the 60 s timeout \(.*\)",
+    "sleep(7)": rf"{RAN} `sleep\(7\)` on index\.py:\d+",
 }
 
 
@@ -72,10 +93,10 @@ def waiting_in(deploy, body: str) -> Event:
 
 
 @pytest.mark.parametrize("call", ENDLESS)
-def test_a_wait_that_only_an_event_ends_is_one_that_nothing_ended(deploy, call: str) -> None:
+def test_who_is_in_a_wait_that_only_an_event_ends_was_stuck_in_it(deploy, call: str) -> None:
     event = waiting_in(deploy, ENDLESS[call])
     cause = str(likely_cause(event))
-    assert cause.startswith(f"it was stuck in {call}")
+    assert re.match(STUCK[call], cause), cause
     assert " until the 60 s timeout" in cause
     assert str(what_to_do(event)).startswith(ENDS[call])
 
@@ -92,7 +113,15 @@ def test_a_lock_that_its_own_thread_may_take_twice_ends_the_wait(deploy) -> None
 
 
 @pytest.mark.parametrize("call", TIMED)
-def test_a_wait_that_time_ends_is_the_last_one(deploy, call: str) -> None:
+def test_nobody_was_stuck_in_a_wait_that_time_ends(deploy, call: str) -> None:
     cause = str(likely_cause(waiting_in(deploy, TIMED[call])))
-    assert cause.startswith("it ran until the 60 s timeout")
-    assert f"; its last wait was {call}" in cause
+    assert re.fullmatch(LAST[call], cause), cause
+
+
+def test_a_thread_that_is_stuck_is_named(deploy) -> None:
+    event = waiting_in(
+        deploy,
+        "worker = threading.Thread(target=lambda: time.sleep(1) or queue.Queue().get(), name='worker'); "
+        "worker.start(); worker.join()",
+    )
+    assert str(likely_cause(event)).startswith("thread worker was stuck in `queue.get` on index.py:10 until the 60 s ")

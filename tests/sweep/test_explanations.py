@@ -21,7 +21,7 @@ from pytest_scf_async import ScfRuntime, ScfUsageError, fault, power
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("without_second_stops")]
 
 HEAD = """
-    import json, os, pathlib, shutil, signal, sqlite3, time
+    import asyncio, json, os, pathlib, shutil, signal, sqlite3, time
     out = pathlib.Path(os.environ["OUT"])
 """
 STEPS = """
@@ -38,6 +38,19 @@ ONCE = """
             SAVE
             (out / "done").touch()
         return "done"
+"""
+
+
+TASKS = """
+    async def save():
+        if not (out / "done").exists():
+            (out / "done").touch()
+            await asyncio.sleep(1)
+            (out / "row").touch()
+        return "done"
+
+    def main_handler(event, context):
+        return asyncio.run(save())
 """
 
 
@@ -183,6 +196,56 @@ def test_the_causes_of_seeded_bugs(scf_runtime: ScfRuntime, name: str) -> None:
     found = explained_of(sweep)[0]
     assert found.explanation.startswith(SEEDED[name]), sweep.report
     assert found.fix, sweep.report
+
+
+STOPPED = """
+    def main_handler(event, context):
+        stopped = []
+        signal.signal(signal.SIGTERM, lambda *_: stopped.append(1))
+        state = json.loads((out / "state").read_text()) if (out / "state").exists() else 0
+        for step in range(state, 2):
+            if stopped:
+                return "stopped"
+            (out / "state").write_text(json.dumps(step + 1))
+            time.sleep(1)
+            if stopped:
+                return "stopped"
+            SAVE
+            time.sleep(1)
+        return "done"
+"""
+
+
+@pytest.mark.parametrize(
+    ("save", "cause"),
+    [
+        (
+            'with open(out / "rows", "a") as rows:\n    rows.write("row\\n")',
+            (
+                "After SIGTERM it has written nothing more, and SIGTERM does no harm once rows is written",
+                "after SIGTERM write rows before it returns",
+            ),
+        ),
+        (  # which of the two it takes is not known
+            '(out / f"row{step}").touch()\n(out / f"mark{step}").touch()',
+            ("After SIGTERM it has written nothing more", ""),
+        ),
+    ],
+    ids=["one file", "two files"],
+)
+def test_what_is_to_be_saved_after_sigterm_is_named_where_the_effects_prove_it(
+    sweep_of: Callable[..., Any], save: str, cause: tuple[str, str]
+) -> None:
+    sweep = sweep_of(STOPPED, save, how=("graceful", "forced"), include=["wait#*", "job.py:9"])
+    found = next(each for each in explained_of(sweep) if each.how == "graceful")
+    assert (found.explanation, found.fix) == cause, sweep.report
+    assert "Init Report left out" in sweep.report
+    assert "Init Report RequestId" in found.timeline
+
+
+def test_who_waited_at_an_await_is_in_the_title(sweep_of: Callable[..., Any]) -> None:
+    (found, *_) = explained_of(sweep_of(TASKS, "", include=["wait#1"]))
+    assert found.title == "LOST: killed while Task-1 was at the `await` on job.py:8"
 
 
 def test_no_repair_is_named_where_the_cause_is_not_proven(sweep_of: Callable[..., Any]) -> None:

@@ -254,9 +254,11 @@ def test_the_first_line_says_expected_and_found() -> None:
         (Story().ends(Fact.FUNCTION_DELETED), "its function was deleted while it ran"),
         (Story(async_run=False).after(3).ends(Fact.TIMED_OUT), "a sync function times out after 3 s by default"),
         (Story(async_run=False).waits("time.sleep(100)").after(3).ends(Fact.TIMED_OUT), ("a sync function times out "
-        "after 3 s by default; its last wait was time.sleep(100)")),
-        (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("it ran until the 60 s timeout "
-          "(deploy(...)); its last wait was time.sleep(100)")),
+        "after 3 s by default; it last waited in `time.sleep(100)`")),
+        (Story(timeout=60).waits("time.sleep(100)").after(60).ends(Fact.TIMED_OUT), ("the handler ran until the 60 s "
+          "timeout (deploy(...)); it last waited in `time.sleep(100)`")),
+        (Story(timeout=60).waits("sleep(100) at x.py:3").after(60).ends(Fact.TIMED_OUT), ("the handler was "
+          "still in `sleep(100)` on x.py:3 at the 60 s timeout (deploy(...))")),
         (Story().ends(Fact.RESULT_NOT_JSON, trace="TypeError: a set"),
           "the handler returned a value that cannot be written as JSON: TypeError: a set"),
         (Story().ends(Fact.CODE_NOT_LOADED, trace="ModuleNotFoundError: No module named 'nope'"),

@@ -223,7 +223,7 @@ def test_the_traceback_of_the_function_is_shown() -> None:
 
 def test_a_lock_that_never_comes_is_named() -> None:
     text = failure(assert_finished, Story(timeout=60).waits(LOCK, awaits="lock").ends(Fact.TIMED_OUT).event)
-    assert "it was stuck in Lock.acquire at a.py:3 until the 60 s timeout (deploy(...))" in text
+    assert "the handler was stuck in `Lock.acquire` on a.py:3 until the 60 s timeout (deploy(...))" in text
 
 
 def test_of_a_long_timeline_its_beginning_and_end_are_shown() -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from internals import Holder, Wait, wait_texts, waits_of
+from internals import Holder, Wait, more_tasks, wait_texts, waits_of
 
 # once: texts alone
 pytestmark = pytest.mark.once
@@ -64,6 +64,15 @@ def test_the_waits_of_tasks_are_read_back_one_by_one(
         expected.append(Wait("await Lock.acquire", file, line, thread if in_thread else "", task, tuple(holders)))
     text = wait_texts.together(texts, 2) + (wait_texts.within(thread) if in_thread else "")
     assert waits_of(text) == tuple(expected[:2])
+    assert more_tasks(text) == len(given[2:])
+
+
+def test_holders_that_a_text_does_not_name_are_counted() -> None:
+    text = wait_texts.held_by([Holder("one", "x.py", 3), Holder("two", "x.py", 4)], 1)
+    (wait,) = waits_of(f"await Lock.acquire at x.py:5 in Task-1{text}")
+    assert (wait.holders, wait.more_holders, wait.without_holder) == ((Holder("one", "x.py", 3),), 1, False)
+    (wait,) = waits_of(f"await Lock.acquire at x.py:5 in Task-1{wait_texts.held_by([], 1)}")
+    assert (wait.holders, wait.more_holders, wait.without_holder) == ((), 0, True)
 
 
 @pytest.mark.parametrize(

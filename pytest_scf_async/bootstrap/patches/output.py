@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import logging
 import operator
 import os
 import re
@@ -13,7 +14,8 @@ from collections.abc import Callable
 from typing import Any
 
 from ...protocol import messages
-from .. import clock
+from .. import clock, records, root_logger
+from ..scheduler.callers import is_library
 from ..scheduler.scheduler import scheduler
 from . import connections, registry, socket_waits
 
@@ -134,6 +136,8 @@ class _Text(io.TextIOWrapper):
     def write(self, text: str, /) -> int:
         if scheduler.moved or scheduler.row_owed:
             scheduler.before_output()
+        if root_logger.is_debug(text):
+            records.announce_debug(text)
         buffer: Any = self.buffer
         announce = buffer.announce
         buffer.announce = False
@@ -329,6 +333,10 @@ def install() -> None:
         if hasattr(os, name):
             registry.replace(os, name, function, _WHY)
     registry.replace_method(io.FileIO, "write", fake_file_write, _WHY)
+    noting = root_logger.noting_debug(logging.Handler.handle, is_library)
+    registry.replace(
+        logging.Handler, "handle", noting, "a timeline can leave out what libraries log at the level DEBUG"
+    )
     set_gates([])
     ends = os.pipe()
     out, err = _stream(1, "strict", ends[1]), _stream(2, "backslashreplace", ends[1])
