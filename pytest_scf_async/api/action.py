@@ -8,13 +8,15 @@ from typing import Any
 
 from ..runtime import ScfRuntime
 from .parameters import Parameters, Struct
+from .requests import REQUESTS
 
 
 @dataclass(frozen=True)
 class Action:
     """One action, as in ``ListAsyncEvents``."""
 
-    request: Struct
+    name: str
+    """As in ``X-TC-Action``."""
     perform: Callable[[ScfRuntime, Parameters], dict[str, Any] | None]
     """Gives the answer without its ``RequestId``, unless that is the id of an event, and None where there is nothing
     beside it; raises ``ScfApiError``."""
@@ -24,6 +26,6 @@ class Action:
     """Whether time may pass in it, or an instance run; any other is done alone, so that what it has found stays so."""
 
     @property
-    def name(self) -> str:
-        """As in ``X-TC-Action``."""
-        return self.request.name
+    def request(self) -> Struct:
+        """Its parameters."""
+        return REQUESTS[self.name]

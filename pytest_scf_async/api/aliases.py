@@ -9,20 +9,8 @@ from ..operations import RoutingConfig, VersionMatch, VersionWeight
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
-from .parameters import FLOAT, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .parameters import Parameters
 from .values import answered, keywords
-
-ROUTING_CONFIG: Final = Struct(
-    "RoutingConfig",
-    Field(
-        "AdditionalVersionWeights",
-        ListOf(Struct("VersionWeight", *required(STRING, "Version"), *required(FLOAT, "Weight"))),
-    ),
-    Field(
-        "AddtionVersionMatchs",
-        ListOf(Struct("VersionMatch", *required(STRING, "Version", "Key", "Method", "Expression"))),
-    ),
-)
 
 
 def _routing(sent: Parameters) -> RoutingConfig | None:
@@ -79,24 +67,10 @@ def _delete_alias(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).delete_alias(sent["Name"])
 
 
-_POINTED: Final = (
-    *required(STRING, "Name", "FunctionName", "FunctionVersion"),
-    *optional(STRING, "Namespace", "Description"),
-    *optional(ROUTING_CONFIG, "RoutingConfig"),
-)
-_NAMED: Final = (*required(STRING, "FunctionName", "Name"), *optional(STRING, "Namespace"))
-
 ALIAS_ACTIONS: Final = (
-    Action(Struct("CreateAlias", *_POINTED), _create_alias),
-    Action(Struct("GetAlias", *_NAMED), _get_alias),
-    Action(
-        Struct(
-            "ListAliases",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace", "FunctionVersion", "Offset", "Limit"),
-        ),
-        _list_aliases,
-    ),
-    Action(Struct("UpdateAlias", *_POINTED), _update_alias),
-    Action(Struct("DeleteAlias", *_NAMED), _delete_alias),
+    Action("CreateAlias", _create_alias),
+    Action("GetAlias", _get_alias),
+    Action("ListAliases", _list_aliases),
+    Action("UpdateAlias", _update_alias),
+    Action("DeleteAlias", _delete_alias),
 )

@@ -6,10 +6,8 @@ from typing import Any, Final
 
 from ..runtime import ScfRuntime
 from .action import Action
-from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .parameters import Parameters
 from .values import answered, event_time, interval_of, keywords
-
-TIME_INTERVAL: Final = Struct("TimeInterval", *required(STRING, "Start", "End"))
 
 _LIST_NAMES: Final = (
     *("Namespace", "Qualifier", "InvokeType", "Status", "Order", "Orderby", "Offset", "Limit", "InvokeRequestId"),
@@ -46,28 +44,7 @@ def _terminate_async_event(runtime: ScfRuntime, sent: Parameters) -> None:
 
 
 ASYNC_EVENT_ACTIONS: Final = (
-    Action(
-        Struct(
-            "ListAsyncEvents",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace", "Qualifier"),
-            *optional(ListOf(STRING), "InvokeType", "Status"),
-            *optional(TIME_INTERVAL, "StartTimeInterval", "EndTimeInterval"),
-            *optional(STRING, "Order", "Orderby"),
-            *optional(INTEGER, "Offset", "Limit"),
-            *optional(STRING, "InvokeRequestId"),
-        ),
-        _list_async_events,
-    ),
-    Action(Struct("GetAsyncEventStatus", *required(STRING, "InvokeRequestId")), _get_async_event_status),
-    Action(
-        Struct(
-            "TerminateAsyncEvent",
-            *required(STRING, "FunctionName", "InvokeRequestId"),
-            *optional(STRING, "Namespace"),
-            Field("GraceShutdown", BOOLEAN),
-        ),
-        _terminate_async_event,
-        takes_time=True,
-    ),
+    Action("ListAsyncEvents", _list_async_events),
+    Action("GetAsyncEventStatus", _get_async_event_status),
+    Action("TerminateAsyncEvent", _terminate_async_event, takes_time=True),
 )

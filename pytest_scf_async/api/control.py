@@ -43,39 +43,42 @@ from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, Scf
 from ..protocol.shortening import shortened_line
 from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
-from .parameters import BOOLEAN, FLOAT, INTEGER, OBJECT, STRING, Parameters, Struct, optional, read, required
+from .parameters import Parameters, read, structs_of
 
-_NOTHING: Final = Struct("nothing")
-_ADVANCE: Final = Struct("advance", *required(FLOAT, "seconds"))
-_MOVE_TO: Final = Struct("move_to", *required(STRING, "when"))
-_HOW_OFTEN: Final = (*optional(OBJECT, "when"), *optional(INTEGER, "times"), *optional(BOOLEAN, "always"))
-_FAIL: Final = Struct("fail", *required(STRING, "action", "code"), *optional(STRING, "message"), *_HOW_OFTEN)
-_DELAY: Final = Struct("delay", *required(STRING, "action"), *required(FLOAT, "seconds"), *_HOW_OFTEN)
-_DROP: Final = Struct("drop", *required(STRING, "action", "what"), *_HOW_OFTEN)
-_DUPLICATE: Final = Struct("duplicate", *required(STRING, "action"), *_HOW_OFTEN)
-_WAIT_FOR_LOG: Final = Struct("wait_for_log", *optional(STRING, "text", "pattern"), *optional(INTEGER, "count"))
+_BODIES: Final = structs_of("""
+nothing:
+advance: seconds!=Float
+move_to: when!
+wait_for_log: text pattern count=Integer
+fail: action! code! message *how_often
+delay: action! seconds!=Float *how_often
+drop: action! what! *how_often
+duplicate: action! *how_often
+how_often: when=Object times=Integer always=Boolean
+""")
+"""What the body of a request has to be; ``nothing`` where none is named."""
 
 _ROUTES: Final = Map(
     [
-        Rule("/_scf/clock", endpoint=("clock", _NOTHING), methods=["GET"]),
-        Rule("/_scf/clock/advance", endpoint=("advance", _ADVANCE), methods=["POST"]),
-        Rule("/_scf/clock/move_to", endpoint=("move_to", _MOVE_TO), methods=["POST"]),
-        Rule("/_scf/events", endpoint=("events", _NOTHING), methods=["GET"]),
-        Rule("/_scf/events/<request_id>", endpoint=("event", _NOTHING), methods=["GET"]),
-        Rule("/_scf/events/<request_id>/wait", endpoint=("wait", _NOTHING), methods=["POST"]),
-        Rule("/_scf/events/<request_id>/settle", endpoint=("settle", _NOTHING), methods=["POST"]),
-        Rule("/_scf/events/<request_id>/wait_for_log", endpoint=("wait_for_log", _WAIT_FOR_LOG), methods=["POST"]),
-        Rule("/_scf/faults", endpoint=("faults", _NOTHING), methods=["GET"]),
-        Rule("/_scf/faults/fail", endpoint=("fail", _FAIL), methods=["POST"]),
-        Rule("/_scf/faults/delay", endpoint=("delay", _DELAY), methods=["POST"]),
-        Rule("/_scf/faults/drop", endpoint=("drop", _DROP), methods=["POST"]),
-        Rule("/_scf/faults/duplicate", endpoint=("duplicate", _DUPLICATE), methods=["POST"]),
-        Rule("/_scf/calls", endpoint=("calls", _NOTHING), methods=["GET"]),
-        Rule("/_scf/reset", endpoint=("reset", _NOTHING), methods=["POST"]),
+        Rule("/_scf/clock", endpoint="clock", methods=["GET"]),
+        Rule("/_scf/clock/advance", endpoint="advance", methods=["POST"]),
+        Rule("/_scf/clock/move_to", endpoint="move_to", methods=["POST"]),
+        Rule("/_scf/events", endpoint="events", methods=["GET"]),
+        Rule("/_scf/events/<request_id>", endpoint="event", methods=["GET"]),
+        Rule("/_scf/events/<request_id>/wait", endpoint="wait", methods=["POST"]),
+        Rule("/_scf/events/<request_id>/settle", endpoint="settle", methods=["POST"]),
+        Rule("/_scf/events/<request_id>/wait_for_log", endpoint="wait_for_log", methods=["POST"]),
+        Rule("/_scf/faults", endpoint="faults", methods=["GET"]),
+        Rule("/_scf/faults/fail", endpoint="fail", methods=["POST"]),
+        Rule("/_scf/faults/delay", endpoint="delay", methods=["POST"]),
+        Rule("/_scf/faults/drop", endpoint="drop", methods=["POST"]),
+        Rule("/_scf/faults/duplicate", endpoint="duplicate", methods=["POST"]),
+        Rule("/_scf/calls", endpoint="calls", methods=["GET"]),
+        Rule("/_scf/reset", endpoint="reset", methods=["POST"]),
     ],
     strict_slashes=False,
 )
-"""Which method of `Control` answers what, and what the body has to be."""
+"""Which method of `Control` answers what."""
 
 
 class _Refused(Exception):
@@ -97,8 +100,8 @@ class Control:
     def answer(self, http: HttpRequest) -> HttpAnswer:
         """Answer one request."""
         try:
-            (name, struct), arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
-            sent = read(_body_of(http), struct, typed=True)
+            name, arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
+            sent = read(_body_of(http), _BODIES.get(name, _BODIES["nothing"]), typed=True)
             found = getattr(self, f"_{name}")(sent, **arguments)
         except HTTPException as error:
             return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {_reason_of(error)}")

@@ -14,91 +14,8 @@ from ..operations import FunctionDetails
 from ..operations.functions import switch
 from ..runtime import ScfRuntime
 from .action import Action
-from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .parameters import Parameters
 from .values import answered, keywords
-
-# -- structs ---------------------------------------------------------------------------------------------------------
-
-VARIABLE: Final = Struct("Variable", *optional(STRING, "Key", "Value"))
-ENVIRONMENT: Final = Struct("Environment", *optional(ListOf(VARIABLE), "Variables"))
-IMAGE_CONFIG: Final = Struct(
-    "ImageConfig",
-    *optional(STRING, "ImageType", "ImageUri", "RegistryId", "EntryPoint", "Command", "Args"),
-    *optional(BOOLEAN, "ContainerImageAccelerate"),
-    *optional(INTEGER, "ImagePort"),
-)
-CODE: Final = Struct(
-    "Code",
-    *optional(STRING, "ZipFile", "CosBucketName", "CosObjectName", "CosBucketRegion", "TempCosObjectName", "DemoId"),
-    *optional(STRING, "GitUrl", "GitUserName", "GitPassword", "GitPasswordSecret", "GitBranch", "GitDirectory"),
-    *optional(STRING, "GitCommitId", "GitUserNameSecret"),
-    *optional(IMAGE_CONFIG, "ImageConfig"),
-)
-FILTER: Final = Struct("Filter", *required(STRING, "Name"), *optional(ListOf(STRING), "Values"))
-
-_ALSO_TAKEN: Final = (
-    *optional(STRING, "Role", "InstallDependency", "ClsLogsetId", "ClsTopicId", "DnsCache"),
-    *optional(Struct("VpcConfig", *optional(STRING, "VpcId", "SubnetId")), "VpcConfig"),
-    *optional(Struct("DeadLetterConfig", *optional(STRING, "Type", "Name", "FilterType")), "DeadLetterConfig"),
-    *optional(
-        Struct(
-            "PublicNetConfigIn",
-            *optional(STRING, "PublicNetStatus"),
-            *optional(Struct("EipConfigIn", *optional(STRING, "EipStatus")), "EipConfig"),
-        ),
-        "PublicNetConfig",
-    ),
-    *optional(
-        Struct(
-            "CfsConfig",
-            *optional(
-                ListOf(
-                    Struct(
-                        "CfsInsInfo",
-                        *optional(STRING, "UserId", "UserGroupId", "CfsId", "MountInsId", "LocalMountDir"),
-                        *optional(STRING, "RemoteMountDir", "IpAddress", "MountVpcId", "MountSubnetId"),
-                    )
-                ),
-                "CfsInsList",
-            ),
-        ),
-        "CfsConfig",
-    ),
-    *optional(
-        Struct(
-            "ProtocolParams",
-            *optional(Struct("WSParams", *optional(INTEGER, "IdleTimeOut")), "WSParams"),
-        ),
-        "ProtocolParams",
-    ),
-    *optional(
-        Struct(
-            "InstanceConcurrencyConfig",
-            *optional(STRING, "DynamicEnabled", "InstanceIsolationEnabled", "Type"),
-            *optional(INTEGER, "MaxConcurrency"),
-            *optional(
-                ListOf(Struct("MixNodeConfig", *optional(STRING, "NodeSpec"), *optional(INTEGER, "Num"))),
-                "MixNodeConfig",
-            ),
-            *optional(
-                Struct(
-                    "SessionConfig",
-                    *optional(STRING, "SessionSource", "SessionName", "SessionPath", "IdleTimeoutStrategy"),
-                    *optional(INTEGER, "MaximumConcurrencySessionPerInstance", "MaximumTTLInSeconds"),
-                    *optional(INTEGER, "MaximumIdleTimeInSeconds"),
-                ),
-                "SessionConfig",
-            ),
-        ),
-        "InstanceConcurrencyConfig",
-    ),
-    *optional(Struct("IntranetConfigIn", *optional(STRING, "IpFixed")), "IntranetConfig"),
-)
-"""Parameters of CreateFunction and UpdateFunctionConfiguration that mean nothing to code on this machine: the network,
-log topics, roles, file systems, dead letters and what is for web functions. They are taken, and change nothing."""
-LAYERS: Final = Field(
-    "Layers", ListOf(Struct("LayerVersionSimple", *required(STRING, "LayerName"), *required(INTEGER, "LayerVersion")))
-)
 
 # -- what there is ---------------------------------------------------------------------------------------------------
 
@@ -241,87 +158,13 @@ def _list_triggers(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
 
 
 FUNCTION_ACTIONS: Final = (
-    Action(
-        Struct(
-            "CreateFunction",
-            *required(STRING, "FunctionName"),
-            *optional(CODE, "Code"),
-            *optional(STRING, "Handler", "Description", "Runtime", "Namespace", "Type", "CodeSource"),
-            *optional(STRING, "AsyncRunEnable", "TraceEnable", "AutoDeployClsTopicIndex", "AutoCreateClsTopic"),
-            *optional(STRING, "ProtocolType"),
-            *optional(INTEGER, "MemorySize", "Timeout", "InitTimeout"),
-            *optional(ENVIRONMENT, "Environment"),
-            *optional(ListOf(Struct("Tag", *required(STRING, "Key", "Value"))), "Tags"),
-            LAYERS,
-            *_ALSO_TAKEN,
-        ),
-        _create_function,
-    ),
-    Action(
-        Struct(
-            "UpdateFunctionCode",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Handler", "CosBucketName", "CosObjectName", "ZipFile", "Namespace", "CosBucketRegion"),
-            *optional(STRING, "InstallDependency", "EnvId", "Publish", "CodeSource"),
-            *optional(CODE, "Code"),
-        ),
-        _update_function_code,
-    ),
-    Action(
-        Struct(
-            "UpdateFunctionConfiguration",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Description", "Runtime", "Namespace", "Publish", "L5Enable", "TraceEnable"),
-            *optional(INTEGER, "MemorySize", "Timeout", "InitTimeout"),
-            *optional(BOOLEAN, "IgnoreSysLog"),
-            *optional(ENVIRONMENT, "Environment"),
-            LAYERS,
-            *_ALSO_TAKEN,
-        ),
-        _update_function_configuration,
-    ),
-    Action(
-        Struct(
-            "GetFunction",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Qualifier", "Namespace", "ShowCode"),
-        ),
-        _get_function,
-    ),
-    Action(
-        Struct(
-            "ListFunctions",
-            *optional(STRING, "Order", "Orderby", "SearchKey", "Namespace", "Description"),
-            *optional(INTEGER, "Offset", "Limit"),
-            *optional(ListOf(FILTER), "Filters"),
-        ),
-        _list_functions,
-    ),
-    Action(
-        Struct("DeleteFunction", *required(STRING, "FunctionName"), *optional(STRING, "Namespace", "Qualifier")),
-        _delete_function,
-    ),
-    Action(
-        Struct("PublishVersion", *required(STRING, "FunctionName"), *optional(STRING, "Description", "Namespace")),
-        _publish_version,
-    ),
-    Action(
-        Struct(
-            "ListVersionByFunction",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace", "Order", "OrderBy"),
-            *optional(INTEGER, "Offset", "Limit"),
-        ),
-        _list_versions,
-    ),
-    Action(
-        Struct(
-            "ListTriggers",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace", "OrderBy", "Order"),
-            *optional(INTEGER, "Offset", "Limit"),
-            *optional(ListOf(FILTER), "Filters"),
-        ),
-        _list_triggers,
-    ),
+    Action("CreateFunction", _create_function),
+    Action("UpdateFunctionCode", _update_function_code),
+    Action("UpdateFunctionConfiguration", _update_function_configuration),
+    Action("GetFunction", _get_function),
+    Action("ListFunctions", _list_functions),
+    Action("DeleteFunction", _delete_function),
+    Action("PublishVersion", _publish_version),
+    Action("ListVersionByFunction", _list_versions),
+    Action("ListTriggers", _list_triggers),
 )

@@ -7,7 +7,7 @@ from typing import Any, Final
 from ..operations import InvocationResult
 from ..runtime import ScfRuntime
 from .action import Action
-from .parameters import INTEGER, STRING, Field, Parameters, Struct, optional, required
+from .parameters import Parameters
 from .values import answered, keywords, time_of
 
 _INVOKE: Final = ("Namespace", "Qualifier", "InvocationType", "ClientContext", "Event", "LogType", "RoutingKey")
@@ -61,48 +61,8 @@ def _get_function_logs(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
 
 
 INVOCATION_ACTIONS: Final = (
-    Action(
-        Struct(
-            "Invoke",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "InvocationType", "Qualifier", "ClientContext", "LogType", "Namespace", "RoutingKey"),
-        ),
-        _invoke,
-        requests_per_second=100,
-        takes_time=True,
-    ),
-    Action(
-        Struct(
-            "InvokeFunction",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Qualifier", "Event", "LogType", "Namespace", "RoutingKey"),
-        ),
-        _invoke_function,
-        requests_per_second=10_000,
-        takes_time=True,
-    ),
-    Action(
-        Struct(
-            "GetRequestStatus",
-            *required(STRING, "FunctionName", "FunctionRequestId"),
-            *optional(STRING, "Namespace", "StartTime", "EndTime"),
-        ),
-        _get_request_status,
-    ),
-    Action(
-        Struct(
-            "GetFunctionLogs",
-            *required(STRING, "FunctionName"),
-            *optional(INTEGER, "Offset", "Limit"),
-            *optional(STRING, "Order", "OrderBy", "Namespace", "Qualifier", "FunctionRequestId"),
-            *optional(STRING, "StartTime", "EndTime"),
-            Field("Filter", Struct("LogFilter", *optional(STRING, "RetCode"))),
-            Field(
-                "SearchContext",
-                Struct("LogSearchContext", *optional(STRING, "Offset", "Keyword", "Type"), *optional(INTEGER, "Limit")),
-            ),
-        ),
-        _get_function_logs,
-        requests_per_second=5,
-    ),
+    Action("Invoke", _invoke, requests_per_second=100, takes_time=True),
+    Action("InvokeFunction", _invoke_function, requests_per_second=10_000, takes_time=True),
+    Action("GetRequestStatus", _get_request_status),
+    Action("GetFunctionLogs", _get_function_logs, requests_per_second=5),
 )

@@ -11,7 +11,7 @@ from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
-from .parameters import BOOLEAN, INTEGER, STRING, Field, ListOf, Parameters, Struct, optional, required
+from .parameters import Parameters
 from .values import answered, keywords
 
 # -- namespaces ------------------------------------------------------------------------------------------------------
@@ -37,44 +37,11 @@ def _list_namespaces(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     return answered(page, runtime.settings.time_zone)
 
 
-_TKE: Final = Struct(
-    "NamespaceResourceEnvTKE",
-    *optional(STRING, "ClusterID", "SubnetID", "Namespace", "DataPath", "PodTemplatePatch"),
-    *optional(INTEGER, "Port"),
-    Field("NodeSelector", ListOf(Struct("K8SLabel", *optional(STRING, "Key", "Value")))),
-    Field(
-        "Tolerations",
-        ListOf(
-            Struct(
-                "K8SToleration",
-                *optional(STRING, "Key", "Operator", "Effect", "Value"),
-                *optional(INTEGER, "TolerationSeconds"),
-            )
-        ),
-    ),
-)
-
 NAMESPACE_ACTIONS: Final = (
-    Action(
-        Struct(
-            "CreateNamespace",
-            *required(STRING, "Namespace"),
-            *optional(STRING, "Description"),
-            Field("ResourceEnv", Struct("NamespaceResourceEnv", Field("TKE", _TKE), Field("OFFLINE", BOOLEAN))),
-        ),
-        _create_namespace,
-    ),
-    Action(Struct("UpdateNamespace", *required(STRING, "Namespace", "Description")), _update_namespace),
-    Action(Struct("DeleteNamespace", *required(STRING, "Namespace")), _delete_namespace),
-    Action(
-        Struct(
-            "ListNamespaces",
-            *optional(INTEGER, "Limit", "Offset"),
-            *optional(STRING, "Orderby", "Order"),
-            Field("SearchKey", ListOf(Struct("SearchKey", *required(STRING, "Key", "Value")))),
-        ),
-        _list_namespaces,
-    ),
+    Action("CreateNamespace", _create_namespace),
+    Action("UpdateNamespace", _update_namespace),
+    Action("DeleteNamespace", _delete_namespace),
+    Action("ListNamespaces", _list_namespaces),
 )
 
 # -- how often invocations are tried again -----------------------------------------------------------------------------
@@ -111,29 +78,6 @@ def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> None:
 
 
 EVENT_INVOKE_ACTIONS: Final = (
-    Action(
-        Struct(
-            "GetFunctionEventInvokeConfig",
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace", "Qualifier"),
-        ),
-        _get_event_invoke_config,
-    ),
-    Action(
-        Struct(
-            "UpdateFunctionEventInvokeConfig",
-            Field(
-                "AsyncTriggerConfig",
-                Struct(
-                    "AsyncTriggerConfig",
-                    Field("RetryConfig", ListOf(Struct("RetryConfig", *required(INTEGER, "RetryNum")))),
-                    Field("MsgTTL", INTEGER),
-                ),
-                required=True,
-            ),
-            *required(STRING, "FunctionName"),
-            *optional(STRING, "Namespace"),
-        ),
-        _update_event_invoke_config,
-    ),
+    Action("GetFunctionEventInvokeConfig", _get_event_invoke_config),
+    Action("UpdateFunctionEventInvokeConfig", _update_event_invoke_config),
 )

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 import re
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
@@ -100,14 +100,35 @@ class Struct:
         return f"<Struct {self.name}>"
 
 
-def required(kind: Scalar | ListOf | Struct, *names: str) -> tuple[Field, ...]:
-    """Fields of one *kind* that a request has to have."""
-    return tuple(Field(name, kind, required=True) for name in names)
+def structs_of(table: str) -> Mapping[str, Struct]:
+    """The structs of *table* by their names: a line has the name of one, a colon, and its fields.
 
+    ``Name`` is a string that a request may have, and ``Name!`` one that it has to have; ``Name=Type`` is of another
+    type, the name of a struct of the table or of a scalar, and ``[Type]`` a list of such values. ``*Name`` stands for
+    the fields of another struct. A line that begins with a space continues the one before.
+    """
+    rows = {}
+    for row in re.split(r"\n(?=\S)", table.strip()):
+        name, _, fields = row.partition(":")
+        rows[name] = fields.split()
+    kinds: dict[str, Scalar | Struct] = {each.name: each for each in (STRING, INTEGER, FLOAT, BOOLEAN, OBJECT)}
 
-def optional(kind: Scalar | ListOf | Struct, *names: str) -> tuple[Field, ...]:
-    """Fields of one *kind* that a request may have."""
-    return tuple(Field(name, kind) for name in names)
+    def kind_of(name: str) -> Scalar | Struct:
+        if name not in kinds:
+            kinds[name] = Struct(name, *fields_of(name))
+        return kinds[name]
+
+    def fields_of(struct: str) -> Iterator[Field]:
+        for word in rows[struct]:
+            name, _, kind = word.partition("=")
+            if name.startswith("*"):
+                yield from fields_of(name[1:])
+            elif kind.startswith("["):
+                yield Field(name.removesuffix("!"), ListOf(kind_of(kind[1:-1])), required=name.endswith("!"))
+            else:
+                yield Field(name.removesuffix("!"), kind_of(kind or STRING.name), required=name.endswith("!"))
+
+    return {name: Struct(name, *fields_of(name)) for name in rows}
 
 
 def read(sent: Mapping[str, Any], struct: Struct, *, typed: bool) -> Parameters:

@@ -848,7 +848,7 @@ def _reading(row: str) -> Reading:
 def _questions() -> dict[str, tuple[str, tuple[Reading, ...]]]:
     """The questions and readings of the table by the ids of their cases."""
     found = {}
-    for block in re.split(r"\n(?! )", _TABLE.strip()):
+    for block in re.split(r"\n(?=\S)", _TABLE.strip()):
         case, *rows = block.splitlines()
         id_, question = case.split(" | ")
         found[id_] = question, tuple(map(_reading, rows))
