@@ -1,4 +1,4 @@
-"""The reports in README.md and in docs/sweep.md are what pytest and the command line print."""
+"""The reports in README.md, docs/about.md and docs/sweep.md are what pytest and the command line print."""
 
 from __future__ import annotations
 
@@ -27,9 +27,13 @@ def reported(lines: list[str]) -> list[str]:
 def test_the_report_of_the_readme_is_true(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
 ) -> None:
-    (shown,) = written(pytester, blocks("README.md"), ("handlers/backup.py", "test_backup.py"))
+    (beginning,) = written(pytester, blocks("README.md"), ("handlers/backup.py", "test_backup.py"))
+    printed = reported(failure_of(pytester, "test_backup.py"))
+    (whole,) = written(pytester, blocks("docs/about.md"), ("handlers/backup.py", "test_backup.py"))
     forget_modules(monkeypatch, ["test_backup.py"])
-    assert reported(failure_of(pytester, "test_backup.py")) == shown
+    assert printed == whole
+    assert printed[: len(beginning)] == beginning
+    assert len(beginning) > 5
 
 
 def written(pytester: pytest.Pytester, page: Iterable[Block], names: Iterable[str]) -> list[list[str]]:
