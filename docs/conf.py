@@ -9,6 +9,8 @@ from typing import TYPE_CHECKING
 
 from docutils import nodes
 from sphinx.transforms import SphinxTransform
+from sphinx.transforms.post_transforms import SphinxPostTransform
+from sphinxcontrib.mermaid import mermaid
 
 if TYPE_CHECKING:
     from sphinx.application import Sphinx
@@ -27,7 +29,6 @@ myst_heading_anchors = 3
 myst_fence_as_directive = ["mermaid"]
 html_show_sourcelink = False
 llms_txt_suffix_mode = "replace"
-llms_txt_suppress_unknown_node_warnings = ["mermaid"]
 llms_txt_description = (
     "A pytest plugin that tests Tencent Cloud SCF asynchronous events offline: real processes, real SIGTERM, "
     "simulated time."
@@ -90,6 +91,18 @@ class LinkDocuments(SphinxTransform):
         return nodes.reference("", number, refuri=f"https://cloud.tencent.com/document/product/583/{number}")
 
 
+class KeepDrawings(SphinxPostTransform):
+    """Keep the text of a drawing in the Markdown that stands beside the site: its builder knows no drawings."""
+
+    default_priority = 200
+    formats = ("markdown",)
+
+    def run(self, **_: object) -> None:
+        for drawing in list(self.document.findall(mermaid)):
+            drawing.replace_self(nodes.literal_block(drawing["code"], drawing["code"], language="mermaid"))
+
+
 def setup(app: Sphinx) -> None:
     app.connect("source-read", prepare)
     app.add_transform(LinkDocuments)
+    app.add_post_transform(KeepDrawings)

@@ -34,6 +34,7 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     fidelity = (tmp_path / "site" / "fidelity.html").read_text(encoding="utf-8")
     assert 'href="https://cloud.tencent.com/document/product/583/63969"' in fidelity
     assert "583/50000" not in fidelity  # a port
+    assert "```mermaid\nstateDiagram" in (tmp_path / "site" / "architecture.md").read_text(encoding="utf-8")
 
 
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
