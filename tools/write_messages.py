@@ -9,9 +9,10 @@ Run: python tools/write_messages.py [--check] [the project's directory]
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -149,6 +150,17 @@ def raised(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[str, str]]:
                 yield from (("ScfUsageError", form.format(*each)) for each in product(*given))
 
 
+def refusals() -> Mapping[str, str]:
+    """What the platform refuses: the texts by code, as the package has them."""
+    if not (PACKAGE / "model" / "codes.py").is_file():
+        return {}
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module(f"{PACKAGE.name}.model.codes")._API_ERRORS
+    finally:
+        sys.path.pop(0)
+
+
 def group_of(path: PurePosixPath) -> str:
     for group, files in GROUPS.items():
         if any(path.is_relative_to(each) for each in files):
@@ -172,11 +184,7 @@ def messages() -> dict[str, set[tuple[str, str]]]:
                 group = BUGS if kind == "HarnessError" else group_of(file)
                 assert group, f"{path}: its messages are in no group of tools/write_messages.py"
                 found[group].add((message, kind))
-    table = constants()["_API_ERRORS"]
-    (codes,) = [each for each in ast.walk(table) if isinstance(each, ast.Dict)]
-    for code, value in zip(codes.keys, codes.values, strict=True):
-        assert isinstance(code, ast.Constant)
-        found[PLATFORM] |= {(f"{code.value}: {tidy(text)}", "ScfApiError") for text in texts(value, {})}
+    found[PLATFORM] = {(f"{code}: {tidy(text)}", "ScfApiError") for code, text in refusals().items()}
     return found
 
 
