@@ -112,26 +112,29 @@ def tidy(text: str) -> str:
     return " ".join(text.split())
 
 
-def calls(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
-    """What is below *node*, each with what the function around it assigns."""
-    for each in ast.iter_child_nodes(node):
-        inside = scope
-        if isinstance(each, ast.FunctionDef):
-            inside = dict(scope)
-            for assigned in ast.walk(each):
-                if isinstance(assigned, ast.Assign) and isinstance(assigned.targets[0], ast.Name):
-                    inside[assigned.targets[0].id] = [*inside.get(assigned.targets[0].id, ()), assigned.value]
-        yield each, inside
-        yield from calls(each, inside)
+def found_in(tree: ast.Module) -> Iterator[tuple[ast.AST, Scope]]:
+    """The calls, returns and assignments of a module, each with what the function around it assigns."""
+    left: list[tuple[ast.AST, Scope]] = [(tree, {})]
+    while left:
+        node, scope = left.pop()
+        if isinstance(node, (ast.Call, ast.Return, ast.Assign)):
+            yield node, scope
+        elif isinstance(node, ast.FunctionDef):
+            scope = dict(scope)
+            for each in ast.walk(node):
+                if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+                    scope[each.targets[0].id] = [*scope.get(each.targets[0].id, ()), each.value]
+        left += [(each, scope) for each in ast.iter_child_nodes(node)]
 
 
 def raised(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[str, str]]:
     """The messages of the module in *file*, each with the class of its error."""
-    for node, scope in calls(tree, {}):
+    at_end = file == TEARDOWN
+    for node, scope in found_in(tree):
         if isinstance(node, ast.Assign) and any(getattr(each, "id", "") == "warning" for each in node.targets):
             value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
             yield from (("ScfAsyncWarning", text) for text in texts(value, scope))
-        if file == TEARDOWN and isinstance(node, ast.Return) and node.value is not None:
+        if at_end and isinstance(node, ast.Return) and node.value is not None:
             yield from (("at the end of a test", text) for text in texts(node.value, scope))
         if not isinstance(node, ast.Call) or not node.args:
             continue
