@@ -1,4 +1,4 @@
-"""What cold starts spend long on, and what to do about it: a sweep has one for each of its runs."""
+"""Slow cold starts, and what to do about them: each run of a sweep has one."""
 
 from __future__ import annotations
 

@@ -155,7 +155,7 @@ def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.Pat
 
 
 def with_repros(swept: Swept, found: Sequence[FailureClass]) -> list[FailureClass]:
-    """The classes *found* in *swept*, of which each can write its repro."""
+    """The classes *found* in *swept*, each able to write its repro."""
     writer = None if swept.evidence is None else partial(write_repro, swept.evidence)
     return [replace(alike, writer=writer) for alike in found]
 
@@ -167,7 +167,7 @@ def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
 
 
 def may_have_repro(swept: Swept, alike: FailureClass) -> bool:
-    """Whether ``write_repro`` of that class may succeed, as far as is known without a look at its files."""
+    """Whether ``write_repro`` of that class may succeed, as far as is known without looking at its files."""
     if swept.evidence is None:
         return False
     run = next((each for each in alike.runs if each.key in swept.evidence.states), alike.earliest)
