@@ -258,7 +258,9 @@ def _alike_text(around: Around) -> str:
         names = shortened_list([each.point.shown + " (new instance)" * each.cold for each in runs[1:]], _NAMED)
         text = f"{len(runs) - 1:,} more fail{'s' * (len(runs) == 2)} alike: {names}"
     if late and around.run.kinds - {Kind.LATE}:
-        text += f"{'; ' * bool(text)}{late:,} of the {len(runs):,} {'are' if late != 1 else 'is'} late as well"
+        them = f"{late:,} of the {len(runs):,}" if late < len(runs) else "both" if late == 2 else "all"
+        verb = "are" if late > 1 else "is"
+        text += f"; {them} {verb} late as well" if text else "It is late as well"
     return text
 
 

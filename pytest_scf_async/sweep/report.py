@@ -40,12 +40,16 @@ _LABEL = 9
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
     """The text about why a sweep fails on *kinds*; empty: it does not."""
     if not swept.points and not swept.incomplete:
+        if swept.available:
+            there = shortened_list(swept.available, NAMED)
+            return (
+                f"the sweep of {swept.function} interrupted nothing: with how={', '.join(swept.hows)}, include= "
+                f"matches none of these: {there}"
+            )
         why = [
             *(f"not tried: {each}" for each in swept.about_effects),
             "points=, include= and exclude= choose the points",
         ]
-        if swept.available:
-            why = [f"include= matches none of these: {shortened_list(swept.available, NAMED)}"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"

@@ -45,7 +45,7 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 FIRST_RESUME_US = 60_000_000
 SHOWN = 200
-TIMELINE = 12
+TIMELINE = 16
 """Lines of a timeline that a report shows."""
 """Characters of a line that a job has written."""
 LARGEST_KEPT = 256 * 1024 * 1024

@@ -52,7 +52,7 @@ _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
 """Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
-_FEWER = "points='waits' or limit= reduces their number, workers= makes several at once"
+_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -904,8 +904,9 @@ class _Sweeper:
             )
         where = f" at {first.place}" if first.place else ""
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where}, "
-            f"and a sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where} "
+            f"with {first.message}; it has to be FINISHED, as all other runs are compared with it"
+            f"{_LACKS * self._is_job}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:

@@ -295,13 +295,13 @@ def test_a_handler_that_raises_undisturbed_is_named_with_its_exception(
 ) -> None:
     function = deployed("def main_handler(event, context):\n    raise ValueError('no rows')\n")
     sentence = (
-        "the undisturbed run of function 'job' ended FAILED (430) at job.py:2, and a sweep compares with a run that is "
+        "the undisturbed run of function 'job' ended FAILED (430) at job.py:2 with ValueError: no rows; it has to be "
     )
-    with pytest.raises(ScfUsageError, match=re.escape(f"{sentence}FINISHED: ValueError: no rows")):
+    with pytest.raises(ScfUsageError, match=re.escape(f"{sentence}FINISHED, as all other runs are compared with it")):
         scf_runtime.sweep(function, compares_nothing=True)
 
 
 def test_a_place_is_that_of_user_code_and_not_of_a_library(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed("import json\ndef main_handler(event, context):\n    return json.loads('')\n")
-    with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3, "):
+    with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3 with "):
         scf_runtime.sweep(function, compares_nothing=True)
