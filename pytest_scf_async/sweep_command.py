@@ -92,7 +92,7 @@ def add_sweep(commands: Any) -> None:
         action="append",
         metavar="HOW",
         help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
-        "graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
+        "graceful,forced=5 (a kill then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
         "power,posix, power,ext4 and power,nfs; several times for several (default: graceful and forced)",
     )
     parser.add_argument(
