@@ -228,7 +228,7 @@ def test_what_is_done_twice_is_a_failure_where_it_is_asked(
 def test_what_was_interrupted_nowhere_is_a_failure(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     assert sweep("--include=other.py") == 1
     output = capsys.readouterr().out
-    assert output.startswith("the sweep of loses interrupted nothing: the handler has ")
+    assert output.startswith("the sweep of loses interrupted nothing: with how=graceful, forced, ")
     assert "include= matches none of these: loses.py:5-9 (main_handler)" in output
 
 
