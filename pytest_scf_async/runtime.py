@@ -972,7 +972,7 @@ class ScfRuntime:
             return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet(call))
 
         name = "wait_until(...)"
-        call = Call(name, done, moves_clock=True, target_us=target, opens_all_gates=True)
+        call = Call(name, done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)
         self._lockstep.drive(call)
         if not answer[0]:
             passed = f"{duration_us(within, 'within') / 1e6:g} s of simulated time"

@@ -51,6 +51,7 @@ from pytest_scf_async.lockstep import (
     answers,
     calls,
     real_cost,
+    shared_core,
     state,
     test_process,
     thread_reports,
@@ -65,6 +66,7 @@ from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_cost import RealCosts
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep
+from pytest_scf_async.lockstep.shared_core import BATCH, SLOW_BATCHES, WORTH, SharedCore
 from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
 from pytest_scf_async.model.timeline import (

@@ -399,9 +399,10 @@ class Instance:
         if self.control.lease != until_us:
             self.control.lease = until_us
 
-    def use_core(self, core: int) -> None:
-        """Have it run on the core of that number, before its first message."""
-        self.control.core = core + 1
+    def use_core(self, core: int | None) -> None:
+        """Have it run on the core of that number from its next message on; None: where the kernel wants."""
+        if not (self.gone or self.released or self.traces_user_code):
+            self.control.core = 0 if core is None else core + 1
 
     def revoke_lease(self) -> None:
         """From its next wait on the instance moves the clock no more; what it has done it still reports."""

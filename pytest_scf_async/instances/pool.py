@@ -289,8 +289,6 @@ class Pool:
             tracer = Drawing()
         if tracer is not None and not runtime.traces_user_code:
             given.append(tracer.begin(zygote, self.clock_fd, instance.control_file))
-        if recording is not None and not runtime.traces_user_code:
-            instance.use_core(next_cpus(1)[0])
         instance.assign(
             owner,
             runtime,
@@ -325,6 +323,8 @@ class Pool:
                 syncs=recording is not None and recording.syncs,
             ),
         )
+        if recording is not None:
+            instance.use_core(next_cpus(1)[0])
         for fd in given:
             os.close(fd)
         instance.children.exempt(configuration.background)

@@ -65,6 +65,8 @@ class Call:
     opens_all_gates: bool = False
     opens_gates_to_move: bool = False
     """A gate at which an event stands is opened where time could not move otherwise."""
+    runs_user_code: bool = False
+    """``done`` calls code of the test, as the predicate of ``wait_until``."""
     jumps: bool = False
     """Time jumps to its target, also beside an instance that sees real time (``advance``)."""
     flow: TimeFlow | None = None

@@ -46,6 +46,7 @@ from .memory import GRACE, excess
 from .real_cost import RealCosts
 from .scripts import ScriptedEvent, ScriptPlayer
 from .served import Client, NobodyWaitsError, OwedAnswer
+from .shared_core import SharedCore
 from .state import THREADS, Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
@@ -128,6 +129,7 @@ class Lockstep:
         self.on_start: Callable[[Event], None] = lambda _: None
         self.on_retry: Callable[[Event], None] = lambda _: None
         """Called for each event whose attempt failed and that is tried again."""
+        self.core = SharedCore()
         self.costs = RealCosts(self)
         self.answers = AnswerOrder(pool)
         self.gates = Gates(self)
@@ -194,6 +196,7 @@ class Lockstep:
         cold = instance is None
         if instance is None:
             self.pool.make_room(event.function.configuration)
+            self._leave_core()  # processes and threads that are started now would be bound to it
             try:
                 instance = self.pool.spawn(event.function, self)
             except ScfAsyncError:
@@ -270,8 +273,10 @@ class Lockstep:
                 self.apply(instance, InstanceFact.FROZEN)
                 self.pool.keep_idle(instance)
         if event.ended:
+            self._leave_core()  # for the hooks of the test
             self.on_end(event)
         else:
+            self._leave_core()
             self.on_retry(event)
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:
@@ -446,6 +451,7 @@ class Lockstep:
             if self._closed:
                 raise ScfUsageError(f"{call.name}: {CLOSED}")
             self.calls += 1
+            self._leave_core()  # it is that of another thread
             self._revoke_lease()
             self._resume(call)
             if not self._under_way:
@@ -461,6 +467,7 @@ class Lockstep:
                     call.sent_sigterm(*self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
+                self._leave_core()
                 self._under_way -= 1
                 if outer is None:
                     del self.under_way[thread]
@@ -483,6 +490,10 @@ class Lockstep:
                         if event.gated is None:
                             event.note_wait()
                 self._condition.notify_all()
+
+    def _leave_core(self) -> None:
+        if self.core.is_in_use:
+            self.core.end()
 
     def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         """Wait until the call is done that an answer is owed for; see ``served``."""
@@ -1064,6 +1075,9 @@ class Lockstep:
             return
         instance.resumed()
         self.answers.goes_on(self.pool.events.get(instance))
+        if self.core.resumes(instance):
+            of_test = any(call.runs_user_code for call in self.under_way.values())
+            self.core.look(may_share=self._under_way == 1 and not of_test)
         self._lease_with_token(instance)
         self.apply(instance, InstanceFact.RESUMED)
         if state.preempted and instance.has_alarm:
@@ -1132,6 +1146,7 @@ class Lockstep:
             return
         event = self.pool.events.get(instance)
         if instance.take_start() and event is not None:
+            self._leave_core()
             self.on_start(event)
         if instance.take_end():
             self.apply(instance, InstanceFact.ENDED)

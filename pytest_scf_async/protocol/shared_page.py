@@ -87,7 +87,7 @@ CONTROL_READING: Final = 24
 CONTROL_STOPS: Final = 25
 """Of a supervisor: how many times it has stopped its program because the test's process asked."""
 CONTROL_CORE: Final = 27
-"""Set by the test's process before the instance is assigned: the core on which it is to run, plus 1; 0: any."""
+"""Set by the test's process: the core on which the instance is to run from its next message on, plus 1; 0: any."""
 CONTROL_READS: Final = 28
 """Set by the test's process: how many times it has read output of such an instance without a message that dates it."""
 CONTROL_SPOKE: Final = 29

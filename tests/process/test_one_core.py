@@ -1,4 +1,4 @@
-"""A handler that is recorded runs on the core of its recorder: what it starts is bound to no core."""
+"""A handler that sleeps by message, on the core of the test's process: what it starts is bound to no core."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from internals import pool_of, record_of, recording_of
+from internals import lockstep_of, pool_of, record_of, recording_of, shared_core
 
 HANDLER = """
     import os, subprocess, sys, threading, time
@@ -36,15 +36,35 @@ HANDLER = """
         elif event.startswith("asks"):
             assert os.sched_getaffinity(0) == set(map(int, event.split()[1:]))
             after = allowed()
-        else:
+        elif event == "library":
             import ctypes
             ctypes.CDLL("libc.so.6")
             after = allowed()
-        return [before, sorted(during - {before}), after, sorted(sleeps())]
+        else:
+            after = before
+        still = {after} if event == "nothing" else sleeps()
+        return [before, sorted(during - {before}), after, sorted(still)]
 """
 
 
+@pytest.fixture
+def pays(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It goes on however long a batch takes: what else the machine does would decide."""
+    monkeypatch.setattr(shared_core, "WORTH", 1e9)
+
+
 @pytest.mark.interpreter
+@pytest.mark.parametrize("what", ["child", "thread", "asks", "library"])
+def test_it_is_bound_until_it_starts_something_or_asks(deploy, make_runtime, pays, what: str) -> None:
+    cpus = os.sched_getaffinity(0)
+    payload = " ".join((what, *map(str, cpus))) if what == "asks" else what
+    event = deploy(HANDLER, to=make_runtime(leases=False)).invoke_async(payload).wait()
+    before, during, after, still = event.result
+    assert [bin(int(each.replace(",", ""), 16)).count("1") for each in during] == [1] * (len(cpus) > 1)
+    assert (after, still) == (before, [before])
+    assert os.sched_getaffinity(0) == cpus
+
+
 @pytest.mark.parametrize("what", ["child", "thread", "asks", "library"])
 def test_one_that_is_recorded_is_bound_to_the_core_of_its_recorder_until_then(
     deploy, make_runtime, tmp_path, what: str
@@ -60,3 +80,27 @@ def test_one_that_is_recorded_is_bound_to_the_core_of_its_recorder_until_then(
     assert not record_of(recording).problems
     assert bin(int(before.replace(",", ""), 16)).count("1") == 1
     assert (after, still) == (allowed, [allowed])
+
+
+def test_what_the_test_does_between_calls_is_bound_to_nothing(deploy, make_runtime, pays) -> None:
+    runtime = make_runtime(leases=False)
+    cpus = os.sched_getaffinity(0)
+    event = deploy(HANDLER, to=runtime).invoke_async("nothing")
+    runtime.clock.advance(300)
+    assert os.sched_getaffinity(0) == cpus
+    event.wait()
+    assert len(event.result[1]) == (len(cpus) > 1)
+    assert os.sched_getaffinity(0) == cpus
+
+
+def test_code_of_the_test_that_a_call_runs_is_bound_to_nothing(deploy, make_runtime, pays) -> None:
+    runtime = make_runtime(leases=False)
+    cpus, found = os.sched_getaffinity(0), []
+    event = deploy(HANDLER, to=runtime).invoke_async("nothing")
+    with pytest.raises(Exception, match="still false"):
+        runtime.wait_until(lambda: found.append(os.sched_getaffinity(0)), within=300)
+    assert set(map(frozenset, found)) == {frozenset(cpus)}
+    ended = []
+    lockstep_of(runtime).on_end = lambda _: ended.append(os.sched_getaffinity(0))
+    event.wait()
+    assert (ended, len(found) > 200) == ([cpus], True)

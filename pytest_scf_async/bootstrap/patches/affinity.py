@@ -1,7 +1,7 @@
 """The cores that a process may use: user code sees those that it would have without the harness.
 
-An instance that is recorded is bound to the core of its recorder. It is bound no more once user code asks, as it may
-start as many threads as there are cores.
+An instance may be bound to the core of the test's process, see ``lockstep.shared_core``. It is bound no more once user
+code asks, as it may start as many threads as there are cores.
 """
 
 from __future__ import annotations

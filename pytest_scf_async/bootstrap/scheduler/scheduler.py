@@ -246,6 +246,7 @@ class Scheduler:
         "_answers_in_c",
         "_arm_gates",
         "_call",
+        "_core",
         "_cpus",
         "_follow_gates",
         "_followed",
@@ -308,8 +309,10 @@ class Scheduler:
         """The clock was moved here since the last report to the harness."""
         self.main_inside = False
         """The main thread is in the scheduler: handlers of signals wait for a safe point."""
+        self._core = 0
+        """What the harness has said last of the core to run on; see ``CONTROL_CORE``."""
         self._cpus: set[int] | None = None
-        """The cores that this process may use, while it is bound to one; None: it is not."""
+        """The cores that this process may use; None where it is not to be bound to one."""
         self._follow_gates: Callable[[], None] | None = None
         """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
@@ -404,11 +407,8 @@ class Scheduler:
         self.clock_page = clock_page
         self.active = True
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
-        core = self.control_page[CONTROL_CORE]
-        if core and not self.c_code:
+        if not self.c_code:
             self._cpus = os.sched_getaffinity(0)
-            with contextlib.suppress(OSError):  # a sandbox may forbid it
-                _set_cpus(0, {core - 1})
         self._count_threads()
         self._answers_in_c()  # what modules that are preloaded have got is no row of an event
         with self.lock:
@@ -661,9 +661,16 @@ class Scheduler:
     def leave_core(self) -> None:
         """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
         cpus, self._cpus = self._cpus, None
-        if cpus is not None:
-            with contextlib.suppress(OSError):
+        if cpus is not None and self._core:
+            with contextlib.suppress(OSError):  # a sandbox may forbid it
                 _set_cpus(0, cpus)
+
+    def _follow_core(self) -> None:
+        """Run where the harness says, which exchanges messages with this process on its own core."""
+        self._core = self.control_page[CONTROL_CORE]
+        if self._cpus is not None:
+            with contextlib.suppress(OSError):
+                _set_cpus(0, {self._core - 1} if self._core else self._cpus)
 
     def forks(self) -> None:
         """Note that a child process is about to be started, or has been: while one lives the clock is held."""
@@ -686,6 +693,8 @@ class Scheduler:
         while self._invocation is None:
             self._park_for_harness(self._enlist_idle)
         asked, self._invocation = self._invocation, None
+        if self.control_page[CONTROL_CORE] != self._core:
+            self._follow_core()
         return asked
 
     def open_gateway(self, gateway: Gateway) -> None:
@@ -1270,6 +1279,8 @@ class Scheduler:
 
     def _take_run_token(self) -> None:
         self.leased.clear()
+        if self.control_page[CONTROL_CORE] != self._core:
+            self._follow_core()
         if self.forked and self.control.childless == self.control.forks:
             self.forked = False
             self._lease_suspensions -= 1
