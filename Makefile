@@ -69,7 +69,7 @@ test: $(STAMP) ## tests and examples on all cores, without the long searches (AR
 test-all: $(STAMP) ## all tests and examples
 	@$(BIN)/python -m pytest $(WORKERS) --long $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options, pages in Chinese
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async benchmarks
@@ -85,6 +85,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/write_messages.py --check
 	@$(BIN)/python tools/draw_states.py --check
+	@$(BIN)/python tools/compare_translations.py
 
 docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs

@@ -29,9 +29,7 @@ llms_txt_description = (
     "simulated time."
 )
 
-OUTSIDE = re.compile(r"\[([^]]+)\]\(\.\./[^)]+\)")
-"""A link to a file of the project that is no page of the site: its text stays."""
-LINK = re.compile(r"^- \[[^]]+\]\(([\w-]+)\.md\)", re.MULTILINE)
+LINK = re.compile(r"^- \[[^]]+\]\(([\w/-]+)\.md\)", re.MULTILINE)
 
 
 def navigation(index: str) -> str:
@@ -44,11 +42,16 @@ def navigation(index: str) -> str:
     return "\n".join(tables)
 
 
+def outside(page: str) -> re.Pattern[str]:
+    """A link of *page* to a file of the project that is no page of the site, whose text stays."""
+    return re.compile(rf"\[([^]]+)\]\((?:\.\./){{{page.count('/') + 1}}}[^)]+\)")
+
+
 def prepare(_app: Sphinx, page: str, source: list[str]) -> None:
     """Give the index its navigation, and make links to files outside the site plain text."""
     if page == root_doc:
         source[0] += "\n" + navigation(source[0])
-    source[0] = OUTSIDE.sub(r"\1", source[0])
+    source[0] = outside(page).sub(r"\1", source[0])
 
 
 def setup(app: Sphinx) -> None:
