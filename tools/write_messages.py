@@ -9,9 +9,10 @@ Run: python tools/write_messages.py [--check] [the project's directory]
 from __future__ import annotations
 
 import ast
+import importlib
 import re
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from functools import cache
 from itertools import product
 from pathlib import Path, PurePosixPath
@@ -115,26 +116,29 @@ def tidy(text: str) -> str:
     return " ".join(text.split())
 
 
-def calls(node: ast.AST, scope: Scope) -> Iterator[tuple[ast.AST, Scope]]:
-    """What is below *node*, each with what the function around it assigns."""
-    for each in ast.iter_child_nodes(node):
-        inside = scope
-        if isinstance(each, ast.FunctionDef):
-            inside = dict(scope)
-            for assigned in ast.walk(each):
-                if isinstance(assigned, ast.Assign) and isinstance(assigned.targets[0], ast.Name):
-                    inside[assigned.targets[0].id] = [*inside.get(assigned.targets[0].id, ()), assigned.value]
-        yield each, inside
-        yield from calls(each, inside)
+def found_in(tree: ast.Module) -> Iterator[tuple[ast.AST, Scope]]:
+    """The calls, returns and assignments of a module, each with what the function around it assigns."""
+    left: list[tuple[ast.AST, Scope]] = [(tree, {})]
+    while left:
+        node, scope = left.pop()
+        if isinstance(node, (ast.Call, ast.Return, ast.Assign)):
+            yield node, scope
+        elif isinstance(node, ast.FunctionDef):
+            scope = dict(scope)
+            for each in ast.walk(node):
+                if isinstance(each, ast.Assign) and isinstance(each.targets[0], ast.Name):
+                    scope[each.targets[0].id] = [*scope.get(each.targets[0].id, ()), each.value]
+        left += [(each, scope) for each in ast.iter_child_nodes(node)]
 
 
 def raised(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[str, str]]:
     """The messages of the module in *file*, each with the class of its error."""
-    for node, scope in calls(tree, {}):
+    at_end = file == TEARDOWN
+    for node, scope in found_in(tree):
         if isinstance(node, ast.Assign) and any(getattr(each, "id", "") == "warning" for each in node.targets):
             value = node.value.body if isinstance(node.value, ast.IfExp) else node.value
             yield from (("ScfAsyncWarning", text) for text in texts(value, scope))
-        if file == TEARDOWN and isinstance(node, ast.Return) and node.value is not None:
+        if at_end and isinstance(node, ast.Return) and node.value is not None:
             yield from (("at the end of a test", text) for text in texts(node.value, scope))
         if not isinstance(node, ast.Call) or not node.args:
             continue
@@ -151,6 +155,17 @@ def raised(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[str, str]]:
             form = HELPERS.get(f"{file} {called}", HELPERS.get(called))
             if form is not None and not ast.unparse(node.args[0]).startswith("messages."):
                 yield from (("ScfUsageError", form.format(*each)) for each in product(*given))
+
+
+def refusals() -> Mapping[str, str]:
+    """What the platform refuses: the texts by code, as the package has them."""
+    if not (PACKAGE / "model" / "codes.py").is_file():
+        return {}
+    sys.path.insert(0, str(ROOT))
+    try:
+        return importlib.import_module(f"{PACKAGE.name}.model.codes")._API_ERRORS
+    finally:
+        sys.path.pop(0)
 
 
 def group_of(path: PurePosixPath) -> str:
@@ -176,11 +191,7 @@ def messages() -> dict[str, set[tuple[str, str]]]:
                 group = BUGS if kind == "HarnessError" else group_of(file)
                 assert group, f"{path}: its messages are in no group of tools/write_messages.py"
                 found[group].add((message, kind))
-    table = constants()["_API_ERRORS"]
-    (codes,) = [each for each in ast.walk(table) if isinstance(each, ast.Dict)]
-    for code, value in zip(codes.keys, codes.values, strict=True):
-        assert isinstance(code, ast.Constant)
-        found[PLATFORM] |= {(f"{code.value}: {tidy(text)}", "ScfApiError") for text in texts(value, {})}
+    found[PLATFORM] = {(f"{code}: {tidy(text)}", "ScfApiError") for code, text in refusals().items()}
     return found
 
 

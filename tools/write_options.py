@@ -20,6 +20,24 @@ from typing import Any
 HERE = Path(__file__).resolve().parent.parent
 WIDTH = 120
 PACKAGE = "pytest_scf_async"
+
+
+def plain(text: str) -> str:
+    """*text* without its links and the marks of code."""
+    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
+
+
+def phrase(text: str) -> str:
+    """A sentence as a part of another."""
+    lowered = text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
+    return lowered.removesuffix(".")
+
+
+def sentence(text: str) -> str:
+    """A part of a sentence as one of its own."""
+    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
+
+
 TUNING = (
     "real_limit", "compute_grace", "clock_reads_before_wait", "program_cpus", "clock", "leases", "preload",
     "idle_reclaim", "compute_rate", "stop_noise", "status_reads_limit",
@@ -49,23 +67,6 @@ KEYWORDS = {
 """The keywords of deploy and deploy_image by group; those that are in none come last."""
 PAYLOAD = "payload: the data of the event that `async_event` is, of JSON"
 """The one keyword of the marker that ``deploy`` has not."""
-
-
-def plain(text: str) -> str:
-    """*text* without its links and the marks of code."""
-    return re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", text).replace("`", "")
-
-
-def phrase(text: str) -> str:
-    """A sentence as a part of another."""
-    lowered = text[:1].lower() + text[1:] if text[1:2].islower() or text[1:2] == " " else text
-    return lowered.removesuffix(".")
-
-
-def sentence(text: str) -> str:
-    """A part of a sentence as one of its own."""
-    return f"{text[:1].upper()}{text[1:]}" + ("" if text.endswith(".") else ".")
-
 
 Names = tuple[str, ...]
 Groups = dict[str, Names]

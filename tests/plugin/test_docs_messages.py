@@ -23,6 +23,23 @@ OURS = re.compile(
     re.MULTILINE,
 )
 """The first line of a failure, in a stored text."""
+ELSEWHERE = {
+    "found FAILED (445: …)": ("model/codes.py", '(445, "ContainerInitError"'),
+    "found FAILED (450: …)": ("model/codes.py", '(450, "InitContainerTimeout"'),
+    "… could not end: the event has not settled for … (real_timeout, …)": (
+        "lockstep/watchdog.py", "the event has not settled for {limit}",
+    ),
+    "… could not end: nothing is due any more, so no amount of time can bring it about.": (
+        "lockstep/scheduler.py", "nothing is due any more, so no amount of time can bring it about",
+    ),
+    "… could not end: nothing is left to do at this simulated time.": (
+        "lockstep/scheduler.py", "nothing is left to do at this simulated time",
+    ),
+    "…(…) has … twice: … by position and … by keyword…": ("errors.py", "by position and {keywords[name]!r} by keyword"),
+    "…(…) takes only … by position, and also got …": ("errors.py", "by position, and also got {more}"),
+    "…(…) needs …, its argument number …": ("errors.py", "its argument number {in_order.index(name) + 1}"),
+}  # fmt: skip
+"""Rows that are written by hand and that no failure of the catalogue has: the file of the package with their words."""
 PYTHONS = ("assert 'RUNNING' == 'FINISHED'", "assert 'FAILED' == 'FINISHED'")
 """Comparisons that a test makes itself, and pytest reports."""
 
@@ -59,6 +76,16 @@ def test_a_failure_of_the_catalogue_is_on_the_page(name: str) -> None:
 def test_all_of_the_catalogue_has_a_message() -> None:
     assert [name for name, text in MESSAGES.items() if not text] == []
     assert len(MESSAGES) > 100
+
+
+def test_rows_that_are_written_by_hand_are_messages() -> None:
+    by_hand = re.sub(r"<!-- \[messages: .*?<!-- \[end\] -->", "", PAGE.read_text(encoding="utf-8"), flags=re.DOTALL)
+    stored = [path.read_text(encoding="utf-8") for path in TEXTS.glob("*.txt")]
+    rows = [text for text in patterns() if f"| `{text}` |" in by_hand]
+    assert len(rows) > 30
+    assert [text for text in rows if not any(patterns()[text].search(each) for each in stored)] == [*ELSEWHERE]
+    for file, words in ELSEWHERE.values():
+        assert words in (TREE / "pytest_scf_async" / file).read_text(encoding="utf-8")
 
 
 def test_a_message_that_is_nowhere_is_not_found() -> None:

@@ -34,6 +34,10 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
         assert f"({name}.md)" in index or name == "index"
     chinese = (tmp_path / "site" / "zh" / "add-it.html").read_text(encoding="utf-8")
     assert 'href="../reference.html#settings"' in chinese
+    fidelity = (tmp_path / "site" / "fidelity.html").read_text(encoding="utf-8")
+    assert 'href="https://cloud.tencent.com/document/product/583/63969"' in fidelity
+    assert "583/50000" not in fidelity  # a port
+    assert "```mermaid\nstateDiagram" in (tmp_path / "site" / "architecture.md").read_text(encoding="utf-8")
 
 
 def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
@@ -41,10 +45,12 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
     source.mkdir()
     (source / "conf.py").write_bytes((DOCS / "conf.py").read_bytes())
     (source / "index.md").write_text("# Site\n\n## Pages\n\n- [Time](time.md)\n- [Other](other.md)\n", encoding="utf-8")
-    (source / "time.md").write_text("# Time\n\n[Here](other.md#a-heading-in-it)\n", encoding="utf-8")
+    (tmp_path / "there.yml").write_text("on: push\n", encoding="utf-8")
+    shown = "".join(f"<!-- shown on the site: ../{name}.yml -->\n\n" for name in ("there", "nowhere"))
+    (source / "time.md").write_text(f"# Time\n\n{shown}[Here](other.md#a-heading-in-it)\n", encoding="utf-8")
     other = "# Other\n\n## A heading in it\n\n[1](time.md#nowhere)\n\n[2](nowhere.md)\n\n![3](nowhere.png)\n"
     (source / "other.md").write_text(other, encoding="utf-8")
-    done = build(source, tmp_path / "built", "-b", "dummy")
+    done = build(source, tmp_path / "built", "-b", "text")
     assert done.returncode != 0
     warnings = dict(re.findall(r"(\w+\.md:\d+): WARNING: (.*)", done.stderr))
     assert warnings == {
@@ -52,3 +58,4 @@ def test_a_link_that_leads_nowhere_is_an_error(tmp_path: Path) -> None:
         "other.md:7": "'myst' cross-reference target not found: 'nowhere.md' [myst.xref_missing]",
         "other.md:9": "image file not readable: nowhere.png [image.not_readable]",
     }
+    assert "on: push" in (tmp_path / "built" / "time.txt").read_text(encoding="utf-8")
