@@ -93,7 +93,7 @@ docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages tha
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
 	@$(BIN)/python tools/write_options.py
 
-messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md
+messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md, also in Chinese
 	@$(BIN)/python tools/write_messages.py
 
 states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
