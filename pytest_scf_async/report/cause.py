@@ -139,7 +139,8 @@ def _of_end(event: Event) -> str | None:
     """What is to do about what ended it."""
     code, code_of_handler = event.record.status_code, event.function.code
     if code == 433 and (wait := _last_wait(event)) is not None and wait.awaits is not None:
-        return _ENDLESS[wait.awaits]
+        # nothing of asyncio that another task could set or release is awaited there, but a future, or one of the user's
+        return _ENDLESS["something" if _awaits_alone(wait) and wait.awaits == "notice" else wait.awaits]
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
@@ -593,7 +594,15 @@ def _who_runs(event: Event) -> str:
 def _last_of_all(event: Event, wait: facts.Waited) -> str:
     if wait.awaits is not None or _lasts_to_the_end(event, wait):
         return who_waits(wait.description, _who_runs(event), "stuck" if wait.awaits is not None else "still")
+    first = waits_of(wait.description)[0]
+    if not (event.function.runtime.has_places or first.file or first.in_child):
+        return f"its last wait was the system call `{first.call}`"
     return f"it last waited {where(wait.description)}"
+
+
+def _awaits_alone(wait: facts.Waited) -> bool:
+    """Whether all that wait do so at an ``await`` of which no call of ``asyncio`` is known."""
+    return all(each.call == "await" for each in waits_of(wait.description))
 
 
 def _lasts_to_the_end(event: Event, wait: facts.Waited) -> bool:

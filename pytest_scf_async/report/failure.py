@@ -24,6 +24,7 @@ from .limits import bounded, limits, show
 from .real_cost import passed_text, real_cause
 from .timeline import seconds_text
 from .tracebacks import shown_traceback
+from .waits import where
 
 if TYPE_CHECKING:
     from ..lockstep.event import Event
@@ -129,7 +130,7 @@ class Standing(NamedTuple):
     def text(self) -> str:
         if self.gate:
             return f"it is stopped at {self.gate}"
-        return f"it is waiting in {self.waits_in}" if self.waits_in else f"it is {self.doing}"
+        return f"it is waiting {where(self.waits_in)}" if self.waits_in else f"it is {self.doing}"
 
 
 def why_not_status(found: str, expected: str, event: Event | None, standing: Standing | None) -> list[str]:

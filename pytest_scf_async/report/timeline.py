@@ -310,7 +310,7 @@ def _shortened(rows: list[_Row], most: int) -> list[_Row]:
             break
     for number in sorted(set(range(len(rows))) - kept, key=distances(len(rows), kept).__getitem__):
         more = 1 - (number - 1 in kept or number == 0) + 1 - (number + 1 in kept or number == len(rows) - 1)
-        if size + more <= most:
+        if not more or size + more <= most:  # what stands for a single row takes as much room
             kept.add(number)
             size += more
     shown = {number: rows[number] for number in kept}

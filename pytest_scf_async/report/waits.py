@@ -57,7 +57,7 @@ def place(wait: Wait) -> str:
     line = f" on {named(wait.file)}:{wait.line}" if wait.file else ""
     words = wait.call.split()
     if not words or words[0] in {"a", "an"}:  # the kernel has no name for it
-        return f"waiting for {wait.call or 'something'}{line}"
+        return f"in a wait for {wait.call or 'something'}{line}"
     awaits = words[0] == "await"
     of_code = 1 + (awaits and len(words) > 1 and words[1] != "on")
     code, rest = " ".join(words[:of_code]), words[of_code:]

@@ -1,1 +1,1 @@
-"""The shutdown sweep: a handler is interrupted at every point where it can be, and what is lost then is said."""
+"""The shutdown sweep: interrupt a handler at every point where that can happen, and report what is lost."""

@@ -1,4 +1,4 @@
-"""The jobs of a sweep, and the order in which what they come to counts: that of one process, whoever makes them.
+"""The jobs of a sweep, whose results count in the order of a single process, whichever worker makes them.
 
 Which kills after a SIGTERM are tried depends on what all earlier runs have left, and so does what ``limit=`` leaves
 out. Workers come to results in another order, which is undone here: a result waits until all before it have counted.
@@ -23,31 +23,31 @@ run, and among those that follow from it the number of this one: 0 is the run it
 
 @dataclass(frozen=True)
 class Job:
-    """One run that is to be made."""
+    """A run to make."""
 
     name: int
-    """Of all jobs of a sweep it alone has that."""
+    """Unique within a sweep."""
     number: Number
     plan: Plan
     lanes: tuple[Hashable, ...] = ()
     """What it may have in common with other jobs, which one worker makes then in their order; see `Agenda`."""
     record: int | None = None
-    """The name of the job whose record its kill comes from."""
+    """The name of the job whose record answers this kill."""
     at: int | None = None
-    """The worker that has to make it, as it has that record."""
+    """The worker that has that record, and so has to make this job."""
     is_last: bool = False
     """No other job needs that record."""
     is_first_stop: bool = False
-    """It is made to find the points of second terminations."""
+    """It is there to find the points of second terminations."""
     forget: tuple[int, ...] = ()
-    """The names of jobs whose records nobody needs any more."""
+    """The names of jobs whose records can be dropped."""
 
 
 class Made(NamedTuple):
-    """What a job has come to."""
+    """The result of a job."""
 
     run: SweepRun | None
-    """None where it did not come to its point again."""
+    """None: it did not reach its point again."""
     kills: tuple[tuple[Point, LeftBy], ...] = ()
     """The kills that its record has after its SIGTERM, with what each leaves; the record is kept if there is one."""
     notes: tuple[str, ...] = ()
@@ -56,7 +56,7 @@ class Made(NamedTuple):
 
 
 Answer: TypeAlias = "Callable[[], Made]"
-"""Gives what a job has come to, or raises what was raised in place of it."""
+"""Returns the result of a job, or raises the exception that it ended with."""
 
 
 class Agenda:
@@ -78,27 +78,27 @@ class Agenda:
         self.add(jobs)
 
     def add(self, jobs: Iterable[Job]) -> None:
-        """Have *jobs* made after all others."""
+        """Queue *jobs* behind all others."""
         for job in jobs:
             self._to_give.append(job)
             self._to_count.append(job)
 
     def add_made(self, job: Job, worker: int, answer: Answer) -> None:
-        """The next job after all others, which *worker* has made."""
+        """Queue a job, which *worker* has made already, behind all others."""
         self._to_count.append(job)
         self._answers[job.name] = worker, answer
 
     def add_next(self, jobs: Sequence[Job]) -> None:
-        """Have *jobs* made, and count, before all others."""
+        """Queue *jobs* before all others, in the order of making and of counting."""
         self._to_give[:0] = jobs
         self._to_count.extendleft(reversed(jobs))
 
     def forget(self, worker: int, name: int) -> None:
-        """Have *worker* forget the record of a job."""
+        """Have *worker* drop the record of a job."""
         self._to_forget.setdefault(worker, []).append(name)
 
     def next_for(self, worker: int) -> Job | None:
-        """The first job that *worker* may make, which it makes; None where there is none now."""
+        """Take the first job that *worker* may make; None if there is none now."""
         at = next((at for at, job in enumerate(self._to_give) if self._may_make(worker, job)), None)
         if at is None:
             return None
@@ -122,7 +122,7 @@ class Agenda:
             self._to_give = [each for each in self._to_give if each.name in before]
 
     def counted(self) -> Iterator[tuple[Job, int, Answer]]:
-        """The jobs whose turn it is, with their workers and what they have come to; more may be added meanwhile."""
+        """The jobs whose turn it is to count, with their workers and results; more may be added meanwhile."""
         while self._to_count and self._to_count[0].name in self._answers:
             job = self._to_count.popleft()
             worker, answer = self._answers.pop(job.name)
@@ -130,7 +130,7 @@ class Agenda:
 
 
 def no_workers(count: int, why: str) -> str:
-    """Why a sweep cannot have so many workers."""
+    """The reason why a sweep cannot have so many workers."""
     return (
         f"workers={count} is not possible here: each worker needs its own directory at the path of all runs, and that "
         f"needs a mount namespace ({why}); leave workers= out to make the runs one after the other"

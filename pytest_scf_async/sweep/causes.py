@@ -25,15 +25,15 @@ _DATABASE: Final = ("-journal", "-wal", "-shm")
 
 
 class Cause(NamedTuple):
-    """Why something fails."""
+    """The reason for a failure, and its repair."""
 
     explanation: str = ""
     fix: str = ""
-    """What repairs it; empty where that is not proven."""
+    """The repair; empty unless the facts prove it."""
 
 
 def cause_of(around: Around) -> Cause:
-    """The most telling cause that the facts prove; an empty one where they prove none."""
+    """The most telling cause that the facts prove; an empty one if they prove none."""
     return next(_Causes(around).found(), Cause())
 
 

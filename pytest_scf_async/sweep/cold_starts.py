@@ -1,4 +1,4 @@
-"""What cold starts spend long on, and what to do about it: a sweep has one for each of its runs."""
+"""Slow cold starts, and what to do about them: each run of a sweep has one."""
 
 from __future__ import annotations
 
@@ -25,7 +25,7 @@ def cold_start_texts(lines: Iterable[tuple[str, int, float]], directory: str, sc
         if libraries:
             shown = ",".join(libraries)
             spent = f"{took:.1f} s of each cold start goes into the import at {place}"
-            yield f"{spent}: preload={shown} makes it once for all"
+            yield f"{spent}: preload={shown} imports it once for all runs"
         elif names or file != script:
             yield f"{took:.1f} s of each cold start goes into {place}"
 

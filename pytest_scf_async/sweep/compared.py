@@ -23,7 +23,7 @@ from .points import Point
 _Name = TypeVar("_Name")
 
 NAMED = 4
-"""How many names a sentence has."""
+"""Names that a sentence lists at most."""
 
 
 @dataclass(frozen=True)
@@ -47,19 +47,19 @@ class Compared:
 
     @property
     def effects(self) -> tuple[str, ...]:
-        """All names but that of the result."""
+        """All names except that of the result."""
         return (*self.files, *self.tables, *self.records, *self.observed)
 
 
 class Beginning(NamedTuple):
-    """What an undisturbed run began with."""
+    """The state in which an undisturbed run began."""
 
     environment: Mapping[str, str] | None
     """What ``each_run`` yielded; None where there is none."""
     stored: Stored
-    """What it had put into ``run.path`` by then."""
+    """The content of ``run.path`` by then."""
     context: Mapping[str, object]
-    """What the handler got as its context."""
+    """The context that the handler got."""
 
 
 def compared_in(effects: Effects, before: Stored, ignored: Ignored) -> Compared:

@@ -1,4 +1,4 @@
-"""How what a run has left behind differs from what the undisturbed run has."""
+"""Compare what a run has left behind with what the undisturbed run has."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from .normal_forms import JsonRule, RepeatedKey, Tokens
 
 
 def compare(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
-    """Each difference, in the order files, rows, records, observed values, result, /tmp."""
+    """All differences, in the order files, rows, records, observed values, result, /tmp."""
     if undisturbed is found or undisturbed.digest() == found.digest():
         return []
     return [

@@ -1,4 +1,4 @@
-"""What the content of a file is read as, and which tables, records and observed values of a run are compared.
+"""Read the content of files, and choose which tables, records and observed values of a run are compared.
 
 ``legitimate.py`` and ``comparison.py`` both read effects through these functions: what is learned from two undisturbed
 runs has to be what is compared later.
@@ -38,7 +38,7 @@ def document_of(name: str, content: bytes) -> Document | None:
 
 
 def is_text(content: bytes) -> bool:
-    """As git decides it."""
+    """Whether it is text, by git's rule: it has no zero byte."""
     return b"\0" not in content[:8192]
 
 
@@ -95,7 +95,7 @@ def observed_of(effects: Effects, ignored: Ignored) -> dict[str, Json]:
 
 
 def values_of(effects: Effects, ignored: Ignored) -> dict[tuple[EffectKind, str], Json]:
-    """What was observed, and the result where there is one."""
+    """The observed values, and the result if there is one."""
     found = {(EffectKind.OBSERVED, name): value for name, value in observed_of(effects, ignored).items()}
     if effects.has_result and not ignored.has(EffectKind.RESULT, RESULT):
         found[EffectKind.RESULT, RESULT] = effects.result

@@ -1,4 +1,4 @@
-"""What is wrong with a run, in one line each: what is lost, doubled, other or left behind, and where."""
+"""The differences of a run as text, a line each: what was lost, doubled, changed or left behind, and where."""
 
 from __future__ import annotations
 

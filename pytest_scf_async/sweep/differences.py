@@ -1,4 +1,4 @@
-"""How a run differs from the undisturbed run, as data.
+"""Differences between a run and the undisturbed one, as data.
 
 Things are compared as bags: how often each line, row, record or item of a list is there. What the undisturbed run has
 more often is lost, and what it has less often is doubled. A thing that it does not have at all diverged.
@@ -44,7 +44,7 @@ class Part(NamedTuple):
     value: str = ""
     """The text of a line, else JSON; of ``columns`` those that differ."""
     undisturbed: int = 1
-    """How often the undisturbed run has it; of ``bytes``, how many."""
+    """The number of times that the undisturbed run has it; for ``bytes``, how many bytes."""
     found: int = 0
     """The same of the other run."""
 

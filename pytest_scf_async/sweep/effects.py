@@ -67,7 +67,7 @@ Rows: TypeAlias = "dict[tuple[str, str], list[dict[str, Json]]]"
 
 
 class EffectKind(str, Enum):
-    """Where two runs can differ."""
+    """The kinds of things in which two runs can differ."""
 
     FILE = "file"
     ROW = "row"
@@ -76,11 +76,11 @@ class EffectKind(str, Enum):
     RESULT = "result"
     TMP = "tmp"
     STOP = "stop"
-    """How long the stop took."""
+    """The duration of the stop."""
     EVENTS = "events"
-    """How the events of the run ended."""
+    """The ends of the events of the run."""
     CHECK = "check"
-    """What the test itself asks."""
+    """The test's own assertions."""
 
 
 RESULT = EffectKind.RESULT.value
@@ -88,7 +88,7 @@ RESULT = EffectKind.RESULT.value
 
 
 class Stored(NamedTuple):
-    """What is in the run's directory."""
+    """The content of the run's directory."""
 
     files: dict[str, FileContent]
     rows: Rows
@@ -111,18 +111,18 @@ class Effects:
 
     result: Json = None
     has_result: bool = False
-    """Whether there is a result: None is one, too."""
+    """There is a result; it may be None."""
     files: Mapping[str, FileContent] = field(default_factory=dict)
     """By path relative to the run's directory."""
     rows: Rows = field(default_factory=dict)
     keys: Mapping[tuple[str, str], Key] = field(default_factory=dict)
     """The primary keys of the tables in ``rows``, where they have some."""
     records: list[tuple[str, dict[str, Json]]] = field(default_factory=list)
-    """What handlers gave to ``inside.record``: names and fields."""
+    """The names and fields that handlers passed to ``inside.record``."""
     observed: Mapping[str, Json] = field(default_factory=dict)
     """The final state that the test gave with ``run.observe``."""
     tmp: tuple[str, ...] = ()
-    """What is left in the /tmp of a warm instance."""
+    """The entries that are left in the /tmp of a warm instance."""
     more: Mapping[str, Json] = field(default_factory=dict)
     """What plugins added, by name; compared as observed values are."""
 

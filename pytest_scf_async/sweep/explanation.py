@@ -54,9 +54,9 @@ class EffectLine:
     """``effect#2``."""
     call: str
     what: str
-    """Its file, its files, or the address that it is about."""
+    """The file, files or address that it is about."""
     result: str
-    """What its file has after it: ``11 bytes``; empty: nothing to say."""
+    """The size of its file afterwards: ``11 bytes``; empty: it has none."""
     place: str
     """The line that makes it: ``train.py:11``; empty: not known."""
 
@@ -75,7 +75,7 @@ class Source:
 
 @dataclass(frozen=True)
 class Explained:
-    """One class of findings. A text that is empty, and an empty tuple, say that there is nothing of the kind."""
+    """One class of findings. An empty text or tuple means that there is nothing of the kind."""
 
     title: str
     """``NEVER FINISHES: killed while train.py:11 was writing ckpt.json``."""
@@ -87,34 +87,34 @@ class Explained:
     explanation: str
     """Why it fails, where the facts say so: ``Path.write_text empties the file before filling it``."""
     differences: tuple[str, ...]
-    """What is wrong in the end, a line each."""
+    """The differences in the end, a line each."""
     effects: tuple[EffectLine, ...]
     interrupted_after: int | None
-    """How many of *effects* stand before the interruption; None: there are none."""
+    """The number of *effects* before the interruption; None: there are no effects."""
     interruption: str
     """``killed here``."""
     source: Source | None
     attempts: tuple[Attempt, ...]
-    """The interrupted event, and the ones that follow."""
+    """The interrupted event and those that followed."""
     restarts: str
-    """What became of these, in a sentence."""
+    """The ends of these, in a sentence."""
     errors: tuple[str, ...]
-    """How they failed, each once: ``train.py:8  JSONDecodeError: Expecting value``."""
+    """Their exceptions, each once: ``train.py:8  JSONDecodeError: Expecting value``."""
     survival: str
-    """At which points around it the same interruption does no harm."""
+    """The nearest points at which the same interruption does no harm, in a sentence."""
     alike: str
-    """Which other interruptions fail in the same way."""
+    """The other interruptions that fail in the same way, in a sentence."""
     fix: str
     replay: str
     """The command that repeats it in a test."""
     repro: str
     """The path of a script that shows it without this package, where one was written."""
     files: tuple[str, ...]
-    """What was in the directory at the interruption, with sizes."""
+    """The files in the directory at the interruption, with their sizes."""
     failed: tuple[str, ...]
-    """The calls that a fault of the disk has had fail."""
+    """The calls that a fault of the disk made fail."""
     timeline: str
-    """Of the interrupted event."""
+    """The timeline of the interrupted event."""
     others: tuple[str, ...]
     """The keys of the other runs."""
 
@@ -258,7 +258,9 @@ def _alike_text(around: Around) -> str:
         names = shortened_list([each.point.shown + " (new instance)" * each.cold for each in runs[1:]], _NAMED)
         text = f"{len(runs) - 1:,} more fail{'s' * (len(runs) == 2)} alike: {names}"
     if late and around.run.kinds - {Kind.LATE}:
-        text += f"{'; ' * bool(text)}{late:,} of the {len(runs):,} {'are' if late != 1 else 'is'} late as well"
+        them = f"{late:,} of the {len(runs):,}" if late < len(runs) else "both" if late == 2 else "all"
+        verb = "are" if late > 1 else "is"
+        text += f"; {them} {verb} late as well" if text else "It is late as well"
     return text
 
 

@@ -1,4 +1,4 @@
-"""What a sweep has found, as data: the runs, what is wrong with each, and which of them are alike."""
+"""The findings of a sweep, as data: the runs, what is wrong with each, and which of them are alike."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ class SweepRun:
     how: str
     """``"graceful"``, ``"forced"``, ``"graceful>forced"`` for two terminations, …"""
     differences: tuple[Difference, ...]
-    """In what its effects differ from those of the undisturbed run; empty where it lost nothing."""
+    """The differences between its effects and those of the undisturbed run; empty if it lost nothing."""
     outcome: Outcome = field(repr=False)
     nearby: Surroundings | None = field(default=None, compare=False, repr=False)
     """The effects around the interruption, of the earliest run of a class; None: they are not known."""
@@ -47,7 +47,7 @@ class SweepRun:
 
     @property
     def cold(self) -> bool:
-        """Its instance, which lived on, was reclaimed before the next event, which has a cold start."""
+        """Its instance, though still alive, was reclaimed before the next event, which so had a cold start."""
         return self.outcome.plan.cold
 
     @property
@@ -67,7 +67,7 @@ class SweepRun:
         return self.alike, events
 
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
-        """True if one of *kinds* is wrong with it."""
+        """True if it failed in one of these *kinds*."""
         return not self.kinds.isdisjoint(kinds)
 
 
@@ -81,7 +81,7 @@ def _name_of(difference: Difference) -> str:
 
 @dataclass(frozen=True)
 class FailureClass:
-    """The runs that have gone wrong in the same way."""
+    """The runs that went wrong in the same way."""
 
     runs: tuple[SweepRun, ...]
     writer: Callable[[FailureClass, str | os.PathLike[str]], Path] | None = field(
@@ -90,15 +90,14 @@ class FailureClass:
     """Writes a repro of it."""
 
     def write_repro(self, directory: str | os.PathLike[str]) -> Path:
-        """Write to *directory*, which is made, what shows the finding without this package; its absolute path.
+        """Make *directory* with a script that shows the finding without this package. Returns its absolute path.
 
-        There is ``state/``, the directory as it was at the interruption, ``repro.sh``, which starts the program on a
-        copy of it until it is done, and compares that with ``expected/``, what the undisturbed run leaves, and
-        ``ISSUE.md``, a description for who maintains the program. Before it is given it is run, in simulated time and
-        without this package, and has to fail. To be called while the runtime of the sweep is open. Raises
-        ``ScfUsageError``, with the reason, where the directory is there already and where no such repro can be: where
-        what is wrong is not in the files, or the program speaks to other processes, or does something else without a
-        platform.
+        It has ``state/``, the directory as it was at the interruption; ``repro.sh``, which starts the program on a copy
+        of that until it is done, and compares the result with ``expected/``, what the undisturbed run leaves; and
+        ``ISSUE.md``, a description for the program's maintainers. The script is tried first, in simulated time and
+        without this package, and has to fail. Call this while the runtime of the sweep is open. Raises
+        ``ScfUsageError``, with the reason, if the directory exists, and if there can be no such script: what is wrong
+        is not in the files, or the program talks to other processes, or behaves differently without a platform.
         """
         if self.writer is None:
             raise ScfUsageError(f"no repro of {self.earliest.key}: its class is none that a sweep has given")
@@ -111,7 +110,7 @@ class FailureClass:
 
     @property
     def earliest(self) -> SweepRun:
-        """The one whose point comes first."""
+        """The run whose point comes first."""
         return self.runs[0]
 
 
@@ -156,24 +155,24 @@ def missing_pattern(point: Point) -> str:
 
 @dataclass(frozen=True)
 class MutantOutcome:
-    """Whether the sweep of a mutant of the handler has noticed the break.
+    """The outcome of a sweep of one mutant of the handler.
 
-    It has where one of its assertions would fail, and not on the handler itself: some run is wrong in a way in which no
-    run of the handler is, or at a point at which the handler survives the same interruption; or it is *doubled*, and no
-    run of the handler is; or the undisturbed run fails. That the interrupted event ends with another status, as 439 in
-    place of FINISHED, is no finding of a sweep, and none here: every listener that is removed would be noticed so,
-    whether it saves anything or not.
+    The break was noticed if one of its assertions would fail that does not fail for the handler itself: a run is
+    wrong in a way in which no run of the handler is, or at a point at which the handler survives the same
+    interruption; or it is *doubled*, and no run of the handler is; or the undisturbed run fails. Another status of
+    the interrupted event, such as 439 instead of FINISHED, does not count: any removed listener would be noticed by
+    that, whether it saves something or not.
     """
 
     mutant: Mutant
     run: SweepRun | None = None
-    """The first run that shows the break."""
+    """The first run that showed the break."""
     undisturbed: str = ""
     """Why no run could be made: what is wrong with the mutant's undisturbed run."""
 
     @property
     def noticed(self) -> bool:
-        """Whether the sweep has noticed it."""
+        """The sweep has noticed it."""
         return self.run is not None or bool(self.undisturbed)
 
 
@@ -209,43 +208,43 @@ class Evidence:
 
 @dataclass(frozen=True)
 class Swept:
-    """All facts of one sweep."""
+    """All facts about one sweep."""
 
     function: str
     points: tuple[Point, ...]
     """The points that were tried, in the order in which the handler comes to them."""
     reached: int
-    """How many points there are, whether they were tried or not."""
+    """The number of points, tried or not."""
     runs: tuple[SweepRun, ...]
     undisturbed: Outcome = field(repr=False)
     compared: Compared
     ignored: tuple[str, ...] = ()
-    """What differs between two undisturbed runs, and is not compared."""
+    """The things that differ between two undisturbed runs and so are not compared."""
     hows: tuple[str, ...] = ()
     forced_only: int = 0
-    """At how many of the points this Python does not look for signals."""
+    """The number of points at which this Python does not check for signals."""
     seconds: float = 0.0
     """Real seconds."""
     not_reached: tuple[str, ...] = ()
     """Lines of the handler's files that the main thread has come to in none of the runs in which lines are collected:
     ``export.py:31-33``. `reached.not_reached` says what they do not tell."""
     collected: int = 0
-    """In how many runs lines are collected."""
+    """The number of runs that collected lines."""
     mutants: tuple[MutantOutcome, ...] = ()
-    """The mutants that were tried."""
+    """The mutants that were tried, with their outcomes."""
     notes: tuple[str, ...] = ()
     incomplete: str = ""
-    """Why it ended before all runs were made."""
+    """The reason why it ended before all runs were made."""
     planned: int = 0
-    """How many runs there were to be."""
+    """The number of runs that were planned."""
     left_out: int = 0
-    """How many points are not to be tried, as they are beyond ``limit=``."""
+    """The number of points that ``limit=`` leaves out."""
     about_effects: tuple[str, ...] = ()
     """Why kills are real runs, at lines and waits alone, or what the record of effects does not tell."""
     unlike: tuple[tuple[SweepRun, SweepRun], ...] = ()
-    """Runs that came to something else when they were made again, and what that was."""
+    """Runs that ended differently when they were made again, with the second outcome."""
     several_writers: bool = False
-    """Whether more than one thread has effects, whose order may be another one in each run."""
+    """More than one thread has effects, so that their order may vary from run to run."""
     is_job: bool = False
     """Whether it is of a program that says by its exit code whether the work is done."""
     available: tuple[str, ...] = ()

@@ -1,4 +1,4 @@
-"""What a sweep is told by whoever runs it, pytest or the command line: what to try first, and when to end."""
+"""Instructions to a sweep from whoever runs it, pytest or the command line: what to try first, and when to stop."""
 
 from __future__ import annotations
 
@@ -22,22 +22,22 @@ def _refuse(sentence: str) -> None:
 
 @dataclass(frozen=True)
 class Guide:
-    """What a sweep is told."""
+    """Instructions to a sweep."""
 
     replay: str = ""
-    """The key of the one run that is to be made (``SweepRun.key``); empty: all."""
+    """The key of the only run to make (``SweepRun.key``); empty: make all of them."""
     shard: tuple[int, int] | None = None
-    """Which part of how many parts of the runs is to be made, as in (2, 5)."""
+    """The part of the runs to make, as in (2, 5) for the second of five."""
     first: tuple[str, ...] = ()
-    """The keys of runs that are to be made first, as they have failed the last time."""
+    """The keys of runs to make first, as they failed the last time."""
     seconds_left: Callable[[], float | None] = lambda: None
-    """How many real seconds it has; None: any number."""
+    """The real seconds that are left; None: no limit."""
     begins: Callable[[str], None] = nothing
     """Called before its runs with a sentence about how many there are and how long they take, where that is long."""
     progress: Callable[[int, int, int], None] = nothing
-    """Called with how many runs are made, how many there are, and how many have failed."""
+    """Called with the numbers of runs that are made, planned and failed."""
     finished: Callable[[Swept], None] = nothing
-    """Called with all that it has found, whether it came to its end or not."""
+    """Called with all findings, whether the sweep is complete or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = lambda _: {}
     """What plugins add to the effects of a run."""
     no_such_run: Callable[[str], None] = _refuse
@@ -45,4 +45,4 @@ class Guide:
     asked: Callable[[], None] = nothing
     """Called when the test asks what the sweep has found."""
     failure: Callable[[Swept, frozenset[Kind]], str] = failure_text
-    """Why a sweep fails on these kinds, as text; empty where it does not."""
+    """The text about why a sweep fails on these kinds; empty: it does not."""

@@ -1,4 +1,4 @@
-"""What is not compared between two runs, and what is compared by its normal form.
+"""The things that are not compared between two runs, and those that are compared by a normal form.
 
 The test names what it does not want compared (``IgnoredByUser``), and what differs between two undisturbed runs is
 learned of them (``legitimate.py``); who compares asks ``Ignored`` for both.
@@ -20,14 +20,14 @@ Ignore: TypeAlias = "str | Callable[[str], object]"
 
 @dataclass(frozen=True)
 class IgnoredByUser:
-    """What the test gave as ``ignore=``."""
+    """The value of ``ignore=``."""
 
     names: tuple[str, ...] = ()
-    """Names, and patterns of them as for files in a shell, in which ``*`` stands for slashes, too."""
+    """Names, and patterns of names as in a shell, except that ``*`` matches slashes, too."""
     functions: tuple[Callable[[str], object], ...] = ()
 
     def has(self, name: str) -> bool:
-        """Whether what has this name is ignored."""
+        """Whether something with this name is ignored."""
         if any(name == each or fnmatchcase(name, each) for each in self.names):
             return True
         return any(function(name) for function in self.functions)
@@ -70,7 +70,7 @@ FileRule: TypeAlias = "JsonRule | Tokens | Literal['nothing']"
 
 @dataclass
 class Ignored:
-    """What is not compared, and what has a normal form."""
+    """The things that are not compared, and those that have a normal form."""
 
     names: list[str] = field(default_factory=list)
     """What differs between two undisturbed runs, for the report."""

@@ -15,7 +15,7 @@ __tracebackhide__ = hidden_from_users
 
 Kind: TypeAlias = Literal["graceful", "forced", "timeout", "fault", "power"]
 KINDS: tuple[Kind, ...] = ("graceful", "forced", "timeout", "power")
-"""Those that need no more words."""
+"""Ways that need no arguments."""
 FileSystem: TypeAlias = Literal["posix", "ext4", "nfs"]
 FILE_SYSTEMS: tuple[FileSystem, ...] = ("posix", "ext4", "nfs")
 Failure: TypeAlias = Literal["enospc", "eio", "reset"]
@@ -37,11 +37,11 @@ class Interruption:
     forced_us: int | None = None
     """After so many µs of simulated time the event is terminated by force."""
     failure: Failure | None = None
-    """What fails at the point."""
+    """The failure at the point: ``"enospc"``, ``"eio"`` or ``"reset"``; None: nothing fails."""
     lasting: bool = False
-    """All later effects of the event that the error may meet, or all its later traffic, fail, too."""
+    """All later effects of the event that can fail so, or all its later traffic, fail, too."""
     file_system: FileSystem | None = None
-    """What decides which changes are on the disk when the power fails; None: as fits the function."""
+    """The file system, which decides which changes are on the disk when the power fails; None: as fits the function."""
 
     @property
     def error(self) -> int:
@@ -51,7 +51,7 @@ class Interruption:
 
     @property
     def name(self) -> str:
-        """What it is called in reports and keys: ``graceful,again=5``."""
+        """Its name in reports and keys: ``graceful,again=5``."""
         if self.failure is not None:
             return f"fault,{self.failure}{',lasting' * self.lasting}"
         if self.file_system is not None:
@@ -71,9 +71,9 @@ def graceful(
 ) -> Interruption:
     """A graceful termination: SIGTERM (document 63969).
 
-    With *again* a second SIGTERM is sent so many simulated seconds later, and with *then* ``"forced"`` the event is
-    terminated by force *after* so many simulated seconds; neither where it has ended by then. For ``how=`` of
-    ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for other values.
+    *again* sends a second SIGTERM so many simulated seconds later; *then* ``"forced"`` terminates the event by force
+    *after* so many simulated seconds. Neither happens if it has ended by then. For ``how=`` of ``ScfRuntime.sweep``.
+    Raises ``ScfUsageError`` for other values.
     """
     if then not in (None, "forced"):
         raise ScfUsageError(f"graceful(then={then!r}) is not valid: it must be 'forced'")
@@ -89,14 +89,14 @@ def graceful(
 def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     """An error of the kernel, with which the event goes on.
 
-    - ``"enospc"`` (no space left on the device) meets each effect that takes space: a write that makes a file longer or
-      fills a hole of it, and what makes a name (a file, a directory, a link, a rename to a new name). It also meets a
-      write in its middle: a part is written, and the next such effect fails.
-    - ``"eio"`` (input/output error) meets each effect that changes ``run.path``.
-    - ``"reset"`` meets each piece of traffic on connections of the main thread in Python.
+    - ``"enospc"`` (no space left on the device) hits each effect that takes space: a write that makes a file longer or
+      fills a hole in it, and one that makes a name (a file, a directory, a link, a rename to a new name). It can also
+      cut a write: a part is written, and the next such effect fails.
+    - ``"eio"`` (input/output error) hits each effect that changes ``run.path``.
+    - ``"reset"`` hits each piece of traffic on connections of the main thread in Python.
 
-    The system call fails, whoever makes it. With *lasting* all later ones of that event fail, too. For ``how=``
-    of ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another failure.
+    The system call fails, whoever makes it. With *lasting* all later ones of that event fail, too. For ``how=`` of
+    ``ScfRuntime.sweep``. Raises ``ScfUsageError`` for another failure.
     """
     if failure not in FAULTS:
         raise ScfUsageError(f"fault({failure!r}) is not valid: it must be {' or '.join(map(repr, FAULTS))}")
@@ -104,13 +104,13 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
 
 
 def power(file_system: FileSystem) -> Interruption:
-    """The machine is gone, and with it one change of a file, or of a name, that was not synced by then.
+    """A power failure: the machine is gone, and with it one change that was not synced.
 
-    One such change at a time is left out: the content that a file has got since it was synced, its last write, the part
-    of that from a block of 4,096 bytes on, or a name that was made, moved or removed. The event ends as by a forced
+    Each run loses one such change: what was written to a file since it was synced, its last write, the part of that
+    from a block of 4,096 bytes on, or a name that was made, moved or removed. The event ends as by a forced
     termination, and the next one has a cold start. *file_system* says what counts as synced:
 
-    - ``"posix"``: what ``fsync`` and its like have synced, for names that of their directory; as no more is promised.
+    - ``"posix"``: only what ``fsync`` and its like have synced; for a name, that of its directory.
     - ``"ext4"``: names in their order; any ``fsync`` of a changed file syncs all names; a file that is renamed over
       another one, or truncated, written anew and closed, is synced by that.
     - ``"nfs"``: what was closed, and all names.
@@ -124,7 +124,7 @@ def power(file_system: FileSystem) -> Interruption:
 
 
 def interruptions(how: How | Iterable[How]) -> list[Interruption]:
-    """What ``how=`` names, each once; ``ScfUsageError`` for what is no interruption."""
+    """The interruptions that ``how=`` names, each once. Raises ``ScfUsageError`` for anything else."""
     several = [how] if isinstance(how, (str, Interruption)) else how
     valid = f"it takes {', '.join(map(repr, KINDS))}, graceful(...), fault(...) and power(...), one or several"
     if not isinstance(several, Iterable):

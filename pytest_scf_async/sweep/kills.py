@@ -80,7 +80,7 @@ class Kills:
 
     @property
     def record(self) -> DiskRecord:
-        """What the kills are answered from."""
+        """The record that answers the kills."""
         return self._record
 
     @property
@@ -108,7 +108,7 @@ class Kills:
 
     @property
     def leave(self) -> set[LeftBy]:
-        """What the kills at these points leave."""
+        """What kills at these points leave."""
         return {place.key for point, place in self._places.items() if point.forced}
 
     @property

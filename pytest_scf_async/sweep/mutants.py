@@ -33,13 +33,13 @@ _SCOPES = (*_FUNCTIONS, ast.ClassDef)
 
 @dataclass(frozen=True)
 class Mutant:
-    """A handler's source with one break of its shutdown code."""
+    """A handler's source with one break in its shutdown code."""
 
     kind: MutantKind
     file: str
     line: int
     function: str
-    """In which function the break is; empty for the code of the module."""
+    """The function with the break; empty for module-level code."""
     text: str
     """The statement that is left out or moved; of an exit, how the listener ends."""
     source: str = field(repr=False)

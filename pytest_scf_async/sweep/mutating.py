@@ -19,11 +19,11 @@ from .points import Point
 from .reached import lines_of
 
 MOST = 20
-"""Mutants that are tried."""
+"""Mutants that are tried at most."""
 
 
 class Trial(NamedTuple):
-    """How a mutant is swept."""
+    """The instructions for the sweep of a mutant."""
 
     function: FunctionVersion
     shows: Callable[[SweepRun], bool]

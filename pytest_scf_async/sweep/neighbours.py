@@ -1,4 +1,4 @@
-"""What is around the earliest run of a class: effects, and the nearest runs with which nothing is wrong."""
+"""The surroundings of the earliest run of a class: its effects, and the nearest runs that survive."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ class Around:
             self._look_around_stop(self.near.stopped_at, self.near.total)
 
     def survives(self, other: SweepRun) -> bool:
-        """Whether nothing is wrong with *other* of what is wrong with this class, and nothing that is a failure."""
+        """Whether *other* has none of this class's problems, and no failure."""
         return not other.fails(FAILURES | self.run.kinds)
 
     def _look_around_stop(self, stopped_at: int, total: int) -> None:

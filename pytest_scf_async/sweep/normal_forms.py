@@ -15,7 +15,7 @@ from typing import TypeAlias
 from .effects import Json, canonical
 
 ANY = "…"
-"""What stands in a normal form for what differs from run to run."""
+"""The mark in a normal form for a part that differs from run to run."""
 
 _TOKEN = re.compile(
     r"[0-9a-fA-F]{8}-(?:[0-9a-fA-F]{4}-){3}[0-9a-fA-F]{12}"  # a request id
@@ -39,7 +39,7 @@ class Tokens:
         self._normal: dict[str, str] = {}
 
     def add(self, first: str, second: str) -> int:
-        """Learn from two texts; how many tokens differ, 0 where nothing can be learned."""
+        """Learn from two texts. Returns the number of tokens that differ; 0 if nothing can be learned."""
         ours, theirs = _TOKEN.findall(first), _TOKEN.findall(second)
         if len(ours) != len(theirs):
             return 0

@@ -41,9 +41,9 @@ class Point:
     ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing."""
     kind: str
     file: str
-    """Relative to the code directory; empty where no user code is on the stack."""
+    """Its file, relative to the code directory; empty if no user code is on the stack."""
     line: int
-    """0 where there is no file."""
+    """Its line; 0 if there is no file."""
     seconds: float
     """Simulated seconds after the event was accepted."""
     found: messages.Point = field(repr=False)
@@ -51,9 +51,9 @@ class Point:
     text: str = ""
     """The wait, or the line of the log."""
     after: Point | None = None
-    """It is a point of a second termination: the first one, with SIGTERM, was there."""
+    """The point of the first SIGTERM, if this is one of a second termination."""
     of_program: bool = False
-    """It is an effect of a program, which gets its signals anywhere."""
+    """It is an effect of a program, which handles signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
     cut: int = 0
@@ -67,17 +67,17 @@ class Point:
 
     @property
     def graceful(self) -> bool:
-        """This Python, or the program, calls the handler of a signal there."""
+        """This Python, or the program, can run a signal handler there."""
         return self.kind in ("both", "taken", "wait", "waited", "log") or self.of_program
 
     @property
     def forced(self) -> bool:
-        """A forced termination there differs from one at the points around it."""
+        """A kill there differs from one at the points around it."""
         return self.kind in ("line", "both", "wait", "waited", "log") or (self.kind == "effect" and self.is_new)
 
     @property
     def shown(self) -> str:
-        """Its name, and for a second termination also where the first one was."""
+        """Its name, and for a second termination also that of the first point."""
         return self.label if self.after is None else f"{self.after.label}>{self.label}"
 
     def place(self, roots: Sequence[str]) -> Place | None:
@@ -168,7 +168,7 @@ def points_of_program(timeline: Iterable[AnyEntry], lines: Sequence[LogLine], st
 
 @dataclass(frozen=True)
 class Choice:
-    """Which points of a handler are tried."""
+    """The points of a handler that are tried."""
 
     which: Which = "lines"
     include: tuple[str, ...] = ()
@@ -199,7 +199,7 @@ class Choice:
 
 
 def choice(which: object, include: object, exclude: object, limit: object) -> Choice:
-    """What ``points=``, ``include=``, ``exclude=`` and ``limit=`` say; ``ScfUsageError`` for what is not valid."""
+    """The choice that these keywords of ``sweep`` make. Raises ``ScfUsageError`` for invalid values."""
     if which not in WHICH:
         Given("points", which).has_to_be(" or ".join(map(repr, WHICH)))
     if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
@@ -304,7 +304,7 @@ def _evenly(of: int, wanted: int) -> Iterator[int]:
 
 
 def first_difference(one: Sequence[Point], other: Sequence[Point]) -> int | None:
-    """At which point two runs differ first; None where they are the same."""
+    """The first point at which two runs differ; None: they are the same."""
     for at, (ours, theirs) in enumerate(zip(one, other, strict=False)):
         if (ours.label, ours.kind) != (theirs.label, theirs.kind):
             return at

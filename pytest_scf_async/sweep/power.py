@@ -1,4 +1,4 @@
-"""The states of a run's directory that a machine leaves that is gone: one change that was not synced is missing.
+"""The states that a power failure can leave in a run's directory: one change that was not synced is missing.
 
 What was not synced may be on the disk or not. All combinations would be too many, so one change is left out at a time
 and all others are there, as ALICE does (Pillai et al., OSDI 2014): the content that a file has got since it was synced,

@@ -1,4 +1,4 @@
-"""How far a sweep is, as one line of a terminal that is written anew."""
+"""The progress of a sweep, as one terminal line that is rewritten."""
 
 from __future__ import annotations
 
@@ -7,11 +7,11 @@ from collections.abc import Callable
 from ..protocol.real_time import REAL
 
 REWRITTEN_EACH = 0.25
-"""Real seconds between two states of the line; a sweep that takes less has none."""
+"""Real seconds between two updates of the line; a shorter sweep shows none."""
 
 
 class Progress:
-    """Gives *show* the line now and then, and an empty one at the end."""
+    """Passes the line to *show* now and then, and an empty one at the end."""
 
     def __init__(self, show: Callable[[str], None]) -> None:
         self._show = show
@@ -27,7 +27,7 @@ class Progress:
         self._show(text)
 
     def come_to(self, done: int, number: int, failures: int) -> None:
-        """So many of *number* runs are *done*, and so many have failed."""
+        """Report that *done* of *number* runs are made, and how many have failed."""
         now = REAL.monotonic()
         began, done_then = self._first = self._first or (now, done)
         if now - self._shown < REWRITTEN_EACH:
@@ -39,7 +39,7 @@ class Progress:
         self._show(f"sweep: {done:,} of {number:,} interruptions, {failures:,} failed{shown_left}")
 
     def end(self) -> None:
-        """Take the line away."""
+        """Clear the line."""
         if self._is_there:
             self._is_there = False
             self._show("")

@@ -1,4 +1,4 @@
-"""The lines of a handler's files that no run has come to."""
+"""The lines of a handler's files that no run has reached."""
 
 from __future__ import annotations
 

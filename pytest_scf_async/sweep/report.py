@@ -20,9 +20,9 @@ from .repro import repro_call
 from .titles import WIDTH
 
 CLASSES = 6
-"""Classes that a report shows; of others it says how many there are."""
+"""Classes that a report shows; others are counted."""
 ROWS = 12
-"""Lines of the table."""
+"""Lines of the table at most."""
 DIFFERENCES = 4
 NAMED = 4
 ERRORS = 3
@@ -38,14 +38,18 @@ _LABEL = 9
 
 
 def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
-    """Why a sweep fails on *kinds*; empty where it does not."""
+    """The text about why a sweep fails on *kinds*; empty: it does not."""
     if not swept.points and not swept.incomplete:
+        if swept.available:
+            there = shortened_list(swept.available, NAMED)
+            return (
+                f"the sweep of {swept.function} interrupted nothing: with how={', '.join(swept.hows)}, include= "
+                f"matches none of these: {there}"
+            )
         why = [
             *(f"not tried: {each}" for each in swept.about_effects),
             "points=, include= and exclude= choose the points",
         ]
-        if swept.available:
-            why = [f"include= matches none of these: {shortened_list(swept.available, NAMED)}"]
         return (
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
@@ -80,12 +84,12 @@ def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
 
 
 def tried_text(swept: Swept) -> str:
-    """What was tried, in one line."""
+    """A line about what was tried."""
     return next(_what_was_tried(swept))
 
 
 def mutants_lines(swept: Swept) -> list[str]:
-    """Which mutants the sweep noticed, and what else there is to say of it."""
+    """The notes of a sweep, and which mutants it noticed."""
     return [*_notes(swept), *_mutants(swept)]
 
 

@@ -156,7 +156,7 @@ def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.Pat
 
 
 def with_repros(swept: Swept, found: Sequence[FailureClass]) -> list[FailureClass]:
-    """The classes *found* in *swept*, of which each can write its repro."""
+    """The classes *found* in *swept*, each able to write its repro."""
     writer = None if swept.evidence is None else partial(write_repro, swept.evidence)
     return [replace(alike, writer=writer) for alike in found]
 
@@ -168,7 +168,7 @@ def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
 
 
 def repro_call(swept: Swept, alike: FailureClass) -> str:
-    """The call that writes the repro of a class; empty where that cannot succeed, as far as is known without a look
+    """The call that writes the repro of a class; empty where that cannot succeed, as far as is known without looking
     at its files."""
     if swept.evidence is None:
         return ""

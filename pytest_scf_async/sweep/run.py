@@ -45,7 +45,7 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 FIRST_RESUME_US = 60_000_000
 SHOWN = 200
-TIMELINE = 12
+TIMELINE = 16
 """Lines of a timeline that a report shows."""
 """Characters of a line that a job has written."""
 LARGEST_KEPT = 256 * 1024 * 1024
@@ -55,7 +55,7 @@ COLD = " cold"
 
 
 class Stage(Protocol):
-    """A runtime of a run's own."""
+    """The runtime of one run."""
 
     def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
         """The same function in it, with more variables."""
@@ -114,7 +114,7 @@ class Run:
 
     @property
     def event(self) -> AsyncEvent:
-        """The event that was interrupted."""
+        """The interrupted event."""
         if not self.events:
             raise ScfUsageError("run.event: the run has no event yet; each_run has one after its yield")
         return self.events[0]
@@ -122,16 +122,16 @@ class Run:
     def observe(self, **values: object) -> None:
         """Compare *values* with those of the undisturbed run, as a final state: of a fake of some store, say.
 
-        They are what JSON can have; anything else is compared by its ``repr``. To be called after the ``yield`` of
-        ``each_run``, or in ``check``.
+        Values that JSON does not have are compared by their ``repr``. Call it after the ``yield`` of ``each_run``, or
+        in ``check``.
         """
         self.observed.update(values)
 
     def resume(self) -> AsyncEvent:
         """Invoke the function again, and let time pass until that event has ended; for ``check=``.
 
-        It is invoked a minute (simulated) after the last event has ended, and from the second time on after twice as
-        long as before.
+        It is invoked one simulated minute after the last event has ended, and each further time after twice as long as
+        before.
         """
         if self.resume_by is None:
             raise ScfUsageError("run.resume() belongs in check=, where the interrupted event has ended")
@@ -151,7 +151,7 @@ class Step:
 
 @dataclass(frozen=True)
 class Plan:
-    """What happens in one run."""
+    """The plan of one run."""
 
     steps: tuple[Step, ...] = ()
     collects: bool = False
@@ -172,7 +172,7 @@ class Plan:
 
     @property
     def how(self) -> str:
-        """How it is interrupted."""
+        """The way in which it is interrupted."""
         return ">".join(step.by.name for step in self.steps)
 
     @property
@@ -199,7 +199,7 @@ class Plan:
 
     @property
     def key(self) -> str:
-        """What names it: on another machine, too."""
+        """Its name, which is the same on every machine."""
         return f"{self.how}@{self.steps[-1].point.shown}{COLD * self.cold}"
 
 
@@ -230,7 +230,7 @@ class Attempt:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a run has come to."""
+    """The outcome of a run."""
 
     plan: Plan
     effects: Effects
@@ -238,18 +238,18 @@ class Outcome:
     done: bool
     """One of its events is FINISHED with the result of the undisturbed run."""
     written: tuple[str, ...] = ()
-    """What was in its directory when it was interrupted."""
+    """The content of its directory when it was interrupted."""
     points: tuple[Point, ...] = ()
     resumed: tuple[Point, ...] = ()
     """The points of the events by which it was resumed, where they are collected."""
     listened: bool = False
-    """A handler of user code has had its SIGTERM."""
+    """A handler in user code received its SIGTERM."""
     stop_us: int | None = None
     """Simulated time from its first SIGTERM to its end, in µs."""
     check: str = ""
-    """How ``check=`` has failed."""
+    """The failure of ``check=``."""
     stuck: str = ""
-    """Why an event of it could not end."""
+    """The reason why an event of it could not end."""
     lived: Event | None = field(default=None, compare=False, repr=False)
     """Its first event, ..."""
     record: DiskRecord | None = field(default=None, compare=False, repr=False)
@@ -261,7 +261,7 @@ class Outcome:
     began: Beginning | None = field(default=None, compare=False)
     """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
-    """Of the interrupted event, where something is wrong with the run."""
+    """The timeline of the interrupted event, if something is wrong with the run."""
     shown_timeline: str = field(default="", compare=False)
     """The same in the few lines that a report shows."""
     effects_before_stop: int = field(default=0, compare=False)
@@ -271,7 +271,7 @@ class Outcome:
     is_timeless: bool = field(default=False, compare=False)
     """The events after the first one would do the same at any other simulated time, as none has asked for it."""
     failed: tuple[str, ...] = ()
-    """The calls that a fault of the disk has had fail, or has cut."""
+    """The calls that a fault of the disk made fail, or cut."""
     interrupted: AsyncEvent | None = field(default=None, compare=False, repr=False)
     """The event itself, until the run is judged."""
     kept: Path | None = field(default=None, compare=False, repr=False)
@@ -289,7 +289,7 @@ class Outcome:
 
 @dataclass(frozen=True)
 class Question:
-    """What a sweep runs again and again."""
+    """The function, and all else, that a sweep runs again and again."""
 
     function: FunctionVersion
     payload: Json
@@ -301,7 +301,7 @@ class Question:
     start: datetime
     seed: str
     roots: tuple[str, ...]
-    """Where instances find the code: in each of these the same."""
+    """The directories in which instances find the code, the same in each."""
     effects_of: Callable[[Run], Mapping[str, object]]
     """What plugins add to the effects of a run."""
     real_limit: float
@@ -663,7 +663,7 @@ def _drew(events: Sequence[AsyncEvent]) -> bool:
 
 
 def exit_code(event: AsyncEvent) -> int | None:
-    """That of a job which has ended by itself; None where a signal has ended it."""
+    """The exit code of a job; None: a signal ended it."""
     ended = event._event.exit
     if event._event.status is Status.FINISHED:
         return 0

@@ -1,4 +1,4 @@
-"""The states of a run's directory that a kill can leave, out of the record of one run.
+"""The states of a run's directory that a kill can leave, from the record of one run.
 
 They are made one after the other, as each is the one before with a change: a record of many small changes of a large
 file is never held as many large files.
@@ -34,7 +34,7 @@ class Node:
     """What one path leads to, or several: hard links."""
 
     entry: Entry
-    """How it was seen last, at one of its paths."""
+    """Its last known entry, at one of its paths."""
     pages: dict[int, bytes] = field(default_factory=dict)
     """The content of a file by page, without the zeros at the end of each; a page of zeros alone is left out."""
     content: int = 0
@@ -89,7 +89,7 @@ class Image:
         return self._sum
 
     def apply(self, item: Item, content: bytes = b"") -> None:
-        """Have the directory change as a record says."""
+        """Apply a change that a record has."""
         if isinstance(item, Entry):
             node = self.nodes.get(item.inode)
             if node is None or node.entry.kind != item.kind:
@@ -121,7 +121,7 @@ class Image:
             self._hash_anew(self.nodes[inode])
 
     def replace(self, inode: int, node: Node) -> None:
-        """Have another content in a file."""
+        """Replace the content of a file."""
         self.nodes[inode] = node
         self._hash_anew(node)
 
@@ -205,12 +205,12 @@ class Missing(NamedTuple):
 
     @property
     def name(self) -> str:
-        """In a key."""
+        """Its name in a key."""
         return f"-{self.number}" + (f"+{self.cut}" if self.cut else "")
 
     @property
     def text(self) -> str:
-        """What is wrong, in a report."""
+        """The text about it in a report."""
         return f"{self.what} is {'never synced' if self.is_never_synced else 'not synced by then'}"
 
 

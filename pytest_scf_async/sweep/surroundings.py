@@ -43,15 +43,15 @@ class NearEffect(NamedTuple):
     size: int
     """How many bytes a write, or what is sent, has; 0: none."""
     said: bool
-    """It speaks to another process: it changes no file."""
+    """It communicates with another process and changes no file."""
     before: FileThen | None
-    """What was at its last path when it began; None: nothing."""
+    """The file at its last path when it began; None: there was none."""
     after: FileThen | None
-    """What was there when the next effect of its thread began."""
+    """The file there when the next effect of its thread began."""
 
     @property
     def path(self) -> str:
-        """The path that it is about: of a rename the new one; for what speaks to others an address."""
+        """The path that it is about; for a rename the new one, for communication the address."""
         return self.paths[-1] if self.paths else ""
 
     @property
@@ -71,18 +71,18 @@ class Surroundings:
 
     effects: tuple[NearEffect, ...]
     begun: int
-    """How many effects had begun when the interruption came. A kill at ``effect#2`` comes when one has."""
+    """The number of effects that had begun by the interruption: for a kill at ``effect#2``, one."""
     turns: Mapping[int, int] = field(default_factory=dict)
     """Of the effects that the same line makes in the same way as the one that the interruption precedes: which pass of
     the line each is in, by its number."""
     stopped_at: int | None = None
-    """How many effects had begun when the SIGTERM before the interruption came; None: there was none."""
+    """The number of effects that had begun by the SIGTERM before the interruption; None: there was none."""
     total: int = 0
-    """How many effects the event has had where it was not interrupted, or by no more than that SIGTERM."""
+    """The number of effects of the event without the interruption, though with that SIGTERM."""
     resumes: bool = False
-    """Those after the interruption are what the event itself has done after it: it was not killed."""
+    """The event went on: the effects after the interruption are its own."""
     missed: tuple[NearEffect, ...] = ()
-    """Then: the first ones that it makes after that moment where it is not interrupted."""
+    """If so, the effects that it would have made next without the interruption."""
 
     def numbered(self, number: int) -> NearEffect | None:
         """The effect with that *number*, where it is near."""
@@ -117,7 +117,7 @@ def surroundings(
 
 
 def begun_at_sync(record: DiskRecord, number: int) -> int:
-    """How many effects had begun when the call that syncs with that *number* did."""
+    """The number of effects that had begun by the sync call with that *number*."""
     begun = 0
     for item, _ in record.items:
         if isinstance(item, Sync) and item.number == number:

@@ -1,4 +1,4 @@
-"""The shutdown sweep: run a handler undisturbed, then interrupt it at each of its points and see what is lost."""
+"""The shutdown sweep: run a handler undisturbed, then interrupt it at each of its points, and find what is lost."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ _READ_ONLY = re.compile(r"\[Errno 30\] [^:]*: '(?P<path>[^']*)'")
 """What Python says of a file that cannot be written where all runs would share it."""
 _LONG = 10.0
 """Real seconds from which on a sweep says before its runs how long they take, and in its report how long they took."""
-_FEWER = "points='waits' or limit= reduces their number, workers= makes several at once"
+_FEWER = "points='waits' or limit= make fewer, workers= makes several at once"
 _RESERVE = 2.0
 """Real seconds that are left for the report where the time of a test is limited."""
 _FIRST_STOPS = 24
@@ -87,7 +87,7 @@ _EXCLUDED = ("site-packages/*", "*/site-packages/*", ".venv/*", "venv/*", "node_
 
 @dataclass(frozen=True)
 class Request:
-    """What ``ScfRuntime.sweep`` was given."""
+    """The arguments of ``ScfRuntime.sweep``."""
 
     question: Question
     how: How | Iterable[How]
@@ -108,11 +108,11 @@ class Request:
 
 @dataclass(frozen=True)
 class Bench:
-    """Where a sweep is made."""
+    """The surroundings in which a sweep is made."""
 
     stages: Stages
     directory: Path
-    """A directory that exists, for the runs' own."""
+    """An existing directory, for those of the runs."""
     scratch: str
     """A directory for the code of mutants."""
     guide: Guide
@@ -123,7 +123,7 @@ class Bench:
 
 
 class Sweep:
-    """The findings of a sweep: its points, its runs, and which of them have lost something."""
+    """The findings of a sweep: its points, its runs, and which of them lost something."""
 
     def __init__(self, swept: Swept, guide: Guide) -> None:
         self._swept = swept
@@ -136,7 +136,7 @@ class Sweep:
 
     @property
     def compared(self) -> Compared:
-        """In what the runs were compared with the undisturbed one: files, tables, records, observed values, result."""
+        """The things in which the runs were compared: files, tables, records, observed values, result."""
         return self._swept.compared
 
     @property
@@ -147,21 +147,21 @@ class Sweep:
 
     @property
     def failures(self) -> list[FailureClass]:
-        """The runs in which something was lost or diverged, that were late, or that never finished, in classes."""
+        """The runs that lost something, diverged, were late or never finished, in classes."""
         self._guide.asked()
         return with_repros(self._swept, classes(self._swept.runs, FAILURES))
 
     def assert_survives(self) -> None:
         """Fail if some run has lost something, has diverged, was late, or never finished.
 
-        What was done twice is no failure of it, as code may do things at least once; nor is what was left behind. A
-        sweep that reached no point, or ended before all runs were made, fails, too.
+        It accepts what was done twice, as code may promise no more than *at least once*, and what was left behind. It
+        fails if the sweep reached no point, or ended before all runs were made.
         """
         __tracebackhide__ = True
         self._require(FAILURES)
 
     def assert_exactly_once(self) -> None:
-        """The same, and fail if something was done twice in some run."""
+        """The same, and also fail if some run did something twice."""
         __tracebackhide__ = True
         self._require(FAILURES | {Kind.DOUBLED})
 
@@ -904,8 +904,9 @@ class _Sweeper:
             )
         where = f" at {first.place}" if first.place else ""
         raise ScfUsageError(
-            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where}, "
-            f"and a sweep compares with a run that is FINISHED: {first.message}{_LACKS * self._is_job}"
+            f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where} "
+            f"with {first.message}; it has to be FINISHED, as all other runs are compared with it"
+            f"{_LACKS * self._is_job}"
         )
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:

@@ -1,4 +1,4 @@
-"""Bound code of the test that a sweep calls: it may be called hundreds of times, and hang in any of them."""
+"""Bound the time of test code that a sweep calls: of hundreds of calls any may hang."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ class _TimeIsOver(BaseException):
 
 
 class TimeIsOverError(CannotEndError):
-    """Code of the test has taken too long."""
+    """Test code has taken too long."""
 
 
 @contextmanager

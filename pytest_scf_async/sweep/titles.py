@@ -1,4 +1,4 @@
-"""What a finding is called: what is wrong, and where and how the handler was interrupted, in the user's words."""
+"""The heading of a finding: what is wrong, and how and where the handler was interrupted, in the user's words."""
 
 from __future__ import annotations
 
@@ -49,7 +49,7 @@ _VERBS: Final = {
 
 
 def class_title(around: Around) -> str:
-    """What is wrong, and what happened: ``LOST: killed before convert.py:31``."""
+    """The heading of a class: ``LOST: killed before convert.py:31``."""
     run = around.run
     kinds = run.kinds - {Kind.LATE} or run.kinds
     words = " and ".join(kind.value.upper() for kind in Kind if kind in kinds)

@@ -39,9 +39,9 @@ _Job = TypeVar("_Job")
 _Made = TypeVar("_Made")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 LOOK_AGAIN = 0.25
-"""Real seconds after which whoever waits for workers may look at its time limit."""
+"""Real seconds after which a wait for workers checks its time limit."""
 END_LIMIT = 10.0
-"""Real seconds within which a worker that is to end has to, before it is killed."""
+"""Real seconds that a worker gets to end before it is killed."""
 
 
 class _Ended(BaseException):
@@ -57,15 +57,15 @@ class _InWorker(Exception):
 
 @dataclass(frozen=True)
 class Answer(Generic[_Made]):
-    """What has come of a job in a worker."""
+    """The result of a job in a worker."""
 
     made: _Made | None
     error: BaseException | None = None
-    """What was raised in place of it."""
+    """The exception that was raised instead."""
     trace: str = ""
-    """The traceback of that, where it is no error that says all itself."""
+    """Its traceback, unless the error says all itself."""
     printed: tuple[str, str] = ("", "")
-    """What user callables have written to ``sys.stdout`` and ``sys.stderr`` meanwhile."""
+    """The output of user callables on ``sys.stdout`` and ``sys.stderr`` meanwhile."""
 
     def counted(self) -> _Made:
         """What was made, or else raise what was raised; to be called in the order of a single process: it prints."""

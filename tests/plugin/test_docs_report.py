@@ -64,7 +64,7 @@ def swept(lines: list[str]) -> list[str]:
     On a machine that is busy with other tests it may take so long that it says how its runs become fewer.
     """
     text = re.sub(r" *\b\d[\d,.]*(?= (points?|interruptions?|of|real s|ms)\b)", " …", "\n".join(reported(lines)))
-    lines = [line for line in text.splitlines() if "points='waits' or limit= reduces their number" not in line]
+    lines = [line for line in text.splitlines() if "points='waits' or limit= make fewer" not in line]
     return [re.sub(r"(?<= lost )\d+$", "…", line).rstrip() for line in lines]
 
 

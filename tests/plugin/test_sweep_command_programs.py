@@ -228,11 +228,11 @@ def test_a_daemon_is_to_run_in_the_foreground(
         (["sweep", "--", "no-such-program", "{path}"], "there is no program 'no-such-program'"),
         (
             ["sweep", "--", "bash", "-c", "exit 3", "{path}"],
-            "ended FAILED (439), and a sweep compares with a run that is FINISHED: exit code 3",
+            "ended FAILED (439) with exit code 3; it has to be FINISHED, as all other runs are compared with it",
         ),
         (
             ["sweep", "--", "python", "-c", "input()", "{path}"],
-            "a run that is FINISHED: EOFError: EOF when reading a line. A job has no terminal, reads nothing",
+            "EOFError: EOF when reading a line; it has to be FINISHED, as all other runs are compared with it. A job ",
         ),
     ],
 )

@@ -220,6 +220,10 @@ def test_sigterm_in_the_very_second_and_the_timeout(node, runtime):
 
     late = function.invoke_async({}).wait()
     assert_timed_out(late)
+    cause = str(likely_cause(event_of(late)))
+    assert re.fullmatch(
+        r"the program ran until the 60 s timeout \(.*\); its last wait was the system call `epoll_p?wait`", cause
+    )
 
     not_listening = function.invoke_async({})
     runtime.clock.advance(50)

@@ -36,7 +36,7 @@ def test_the_advance_that_it_names_ends_the_wait(deploy, runtime):
     runtime.clock.advance(5)
 
     assert shown(event) == [
-        "event ID of index is RUNNING at +5 s: it is waiting in sleep(60) at index.py:5, due at +63 s",
+        "event ID of index is RUNNING at +5 s: it is waiting in `sleep(60)` on index.py:5, due at +63 s",
         f"{WAIT}, or scf_clock.advance(58), which ends that wait",
     ]
 

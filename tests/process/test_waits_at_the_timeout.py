@@ -45,7 +45,7 @@ ENDS = {
     "join of": "make the joined thread end",
     "queue.get": NOTICE,
     "pause()": "nothing ever completed this wait",
-    "await at": NOTICE,
+    "await at": "nothing ever completed this wait: check what should have, or add a timeout",
     "await Event.wait at": NOTICE,
     "await Queue.get at": NOTICE,
 }

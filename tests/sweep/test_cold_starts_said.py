@@ -68,7 +68,7 @@ def test_a_handler(code: Path, preload: str) -> None:
         sweep = runtime.sweep(function, each_run=each_run, how="forced", points="waits")
     found = {"each cold start goes into own.py:2"}
     if preload == OTHER:
-        found.add(f"each cold start goes into the import at index.py:3: preload={LIBRARY} makes it once for all")
+        found.add(f"each cold start goes into the import at index.py:3: preload={LIBRARY} imports it once for all runs")
     assert said(sweep.report) == found
 
 
@@ -76,7 +76,7 @@ def test_a_job(code: Path) -> None:
     with ScfRuntime(ScfSettings(preload=[OTHER]), lookup=[code]) as runtime:
         job = runtime.deploy_image(["python", "job.py", "{path}"], cwd=code, port=-1, in_process=True)
         sweep = runtime.sweep(job, each_run=each_run, how="forced", points="waits")
-    text = f"each cold start goes into the import at job.py:3: preload={LIBRARY} makes it once for all"
+    text = f"each cold start goes into the import at job.py:3: preload={LIBRARY} imports it once for all runs"
     assert said(sweep.report) == {text}, "what it computes itself is its work"
 
 
@@ -88,6 +88,6 @@ def test_lines_are_added_up_and_slowest_first(tmp_path: Path) -> None:
     lines = [(index, 1, 0.2), (index, 2, 0.5), (index, 6, 0.3), (index, 6, 0.3), (program, 1, 9.0)]
     assert list(cold_start_texts(lines, str(tmp_path), program)) == [
         "0.6 s of each cold start goes into index.py:6",
-        "0.5 s of each cold start goes into the import at index.py:2: preload=c makes it once for all",
-        "0.2 s of each cold start goes into the import at index.py:1: preload=a makes it once for all",
+        "0.5 s of each cold start goes into the import at index.py:2: preload=c imports it once for all runs",
+        "0.2 s of each cold start goes into the import at index.py:1: preload=a imports it once for all runs",
     ]

@@ -248,10 +248,21 @@ def test_who_waited_at_an_await_is_in_the_title(sweep_of: Callable[..., Any]) ->
     assert found.title == "LOST: killed while Task-1 was at the `await` on job.py:8"
 
 
-def test_no_repair_is_named_where_the_cause_is_not_proven(sweep_of: Callable[..., Any]) -> None:
-    """A buffer that is not flushed when the position moves on: the row is in no effect before the kill."""
-    code = 'rows = open(out / "rows", "a")\nrows.write("row\\n")\n(out / "done").touch()\ntime.sleep(1)\nrows.close()'
-    (found, *_) = explained_of(sweep_of(ONCE, code, include=["wait#1"]))
+@pytest.mark.parametrize(
+    ("template", "code"),
+    [
+        pytest.param(
+            ONCE,
+            'rows = open(out / "rows", "a")\nrows.write("row\\n")\n(out / "done").touch()\ntime.sleep(1)\nrows.close()',
+            id="a buffer that is not flushed: its row is in no effect before the kill",
+        ),
+        pytest.param(TASKS, "", id="two files, and no point beside them at which it survives"),
+    ],
+)
+def test_no_repair_is_named_where_the_cause_is_not_proven(
+    sweep_of: Callable[..., Any], template: str, code: str
+) -> None:
+    (found, *_) = explained_of(sweep_of(template, code, include=["wait#1"]))
     assert (found.kinds, found.explanation, found.fix) == (("lost",), "", "")
 
 
@@ -284,13 +295,13 @@ def test_a_handler_that_raises_undisturbed_is_named_with_its_exception(
 ) -> None:
     function = deployed("def main_handler(event, context):\n    raise ValueError('no rows')\n")
     sentence = (
-        "the undisturbed run of function 'job' ended FAILED (430) at job.py:2, and a sweep compares with a run that is "
+        "the undisturbed run of function 'job' ended FAILED (430) at job.py:2 with ValueError: no rows; it has to be "
     )
-    with pytest.raises(ScfUsageError, match=re.escape(f"{sentence}FINISHED: ValueError: no rows")):
+    with pytest.raises(ScfUsageError, match=re.escape(f"{sentence}FINISHED, as all other runs are compared with it")):
         scf_runtime.sweep(function, compares_nothing=True)
 
 
 def test_a_place_is_that_of_user_code_and_not_of_a_library(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed("import json\ndef main_handler(event, context):\n    return json.loads('')\n")
-    with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3, "):
+    with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3 with "):
         scf_runtime.sweep(function, compares_nothing=True)

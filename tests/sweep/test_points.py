@@ -174,7 +174,7 @@ def test_a_long_sweep_says_how_long_it_takes_before_and_after(tmp_path: Path, mo
         sweep = runtime.sweep(runtime.deploy(f"{path}:main_handler"), compares_nothing=True, points="waits")
         sweep.assert_survives()
     what = "0 runs and 3 resumes after kills"
-    fewer = "points='waits' or limit= reduces their number, workers= makes several at once"
+    fewer = "points='waits' or limit= make fewer, workers= makes several at once"
     assert re.fullmatch(rf"sweep: {what} take about \d+ real s, \d+\.\d s each: {fewer}", said[0])
     assert re.search(rf"\nnote: {what} took \d+ real s: {fewer}\n", sweep.report)
 

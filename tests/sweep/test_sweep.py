@@ -842,7 +842,7 @@ def test_a_sweep_that_interrupts_nothing_fails(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
     sweep = scf_runtime.sweep(function, {"rows": 1}, each_run=each_run, include="other.py")
 
-    nothing = r"interrupted nothing: .*; include= matches none of these: .*export\.py:\d+-\d+ \(main_handler\)"
+    nothing = r"interrupted nothing: .*, include= matches none of these: .*export\.py:\d+-\d+ \(main_handler\)"
     with pytest.raises(AssertionError, match=nothing):
         sweep.assert_survives()
 

@@ -69,6 +69,24 @@ def test_routine_lines_are_one_row_of_a_failure() -> None:
         limits.restore()
 
 
+def test_a_single_row_is_never_left_out_as_what_stands_for_it_takes_as_much_room() -> None:
+    entries = [
+        Remark(0, "a"),
+        Waited(1 * S, "sleep(1)", 1 * S, 1, None),
+        Remark(2 * S, "b"),
+        Waited(3 * S, "sleep(2)", 3 * S, 1, None),
+        Waited(5 * S, "sleep(3)", 5 * S, 1, None),
+        Remark(8 * S, "c"),
+    ]
+    assert timeline_text(entries, 0, most=4).splitlines() == [
+        "+0 s  instance  a",
+        "+1 s  wait      sleep(1)",
+        "+2 s  instance  b",
+        "+3 s  …         2 waits left out",
+        "+8 s  instance  c",
+    ]
+
+
 def test_the_frames_that_faulthandler_names_are_kept_before_those_of_c_code() -> None:
     frames = [f'  File "/code/index.py", line {line} in f{line}' for line in range(1, 10)]
     texts = ["Fatal Python error: Segmentation fault", "", "Current thread 0x1 (most recent call first):", *frames]

@@ -33,7 +33,7 @@ SENTENCES = {
     "nanosleep": "the handler was stuck in `nanosleep`",
     "nanosleep in a child process": "a child process was stuck in `nanosleep`",
     "a socket that listens at 127.0.0.1:9000": (
-        "the handler was stuck waiting for a socket that listens at 127.0.0.1:9000"
+        "the handler was stuck in a wait for a socket that listens at 127.0.0.1:9000"
     ),
 }
 
