@@ -2,8 +2,9 @@
 
 An option is added as a row of OPTIONS; beside it is only the code that uses its value. ``make options`` writes from
 the table what has to stand in the source for type checkers, editors and readers (the fields of `ScfSettings` and of
-`FunctionConfiguration`, the signatures of ``deploy``, ``deploy_image``, ``deploy_scripted`` and ``update``, the options
-of pytest, the tables of docs/reference.md), and everything else reads the table. A test compares the two.
+`FunctionConfiguration`, the signatures of ``deploy``, ``deploy_image``, ``deploy_scripted``, ``update`` and
+``scf_function``, the options of pytest, the tables of docs/reference.md), and everything else reads the table. A test
+compares the two.
 """
 
 from __future__ import annotations

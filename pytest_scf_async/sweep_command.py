@@ -58,6 +58,47 @@ _DEFAULTS: Final = {
     "workers": None,
 }
 """What the keywords of a sweep are where the command line does not say otherwise."""
+_FLAGS: Final = f"""
+--payload JSON | the data of the event, as JSON (default: null)
+--how HOW... | {", ".join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or
+  graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; power,posix,
+  power,ext4 and power,nfs; several times for several (default: graceful and forced)
+--grace SECONDS | kill it so many simulated seconds after the SIGTERM of a graceful stop, as Kubernetes
+  (terminationGracePeriodSeconds) and systemd (TimeoutStopSec) do
+--within SECONDS | report graceful stops that take longer as late
+--points WHICH | where to interrupt it (default: lines)
+--include PATTERN... | try only points of these files or lines
+--exclude PATTERN... | try no points of these files or lines
+--limit LIMIT | how many runs and resumes to make at most (default: 1000)
+--ignore PATTERN... | do not compare these files (*.log), records, tables (orders.db:orders) or columns
+  (orders.db:orders.created_at); several times for several
+--done-code CODE... | the exit code by which a program says that its work is done; several times for several
+  (default: 0)
+--mutate | break the handler's own shutdown code in several ways, and report which breaks the sweep notices
+--compares-nothing | the handler only reads: look for events that never finish or are late, and for other results
+--env NAME=VALUE... | a variable of the handler or program; {RUN_PATH} in it is the directory of a run, whose files are
+  compared (default for a handler: OUT={RUN_PATH})
+--traced | trace a Python program like a program in another language, without its lines; what it starts is then on
+  simulated time, too
+--workers N | how many processes make the runs (default: one per core if the runs take more than about 10 s)
+--preload MODULE... | an installed module to import once instead of in each run; several times for several
+--timeout SECONDS | the timeout of the function, in simulated seconds
+--exactly-once | fail as well if something is done twice
+--report | print the whole report
+--replay KEY | make only the run with this key
+--json FILE | write all facts to this file, as JSON
+--repro DIRECTORY | for each class of findings write a directory there: what the interruption left, a script that starts
+  the program on it without this package and fails, and a description
+"""
+"""The options of the command with their values, where they have one, and their texts; those with ... may come again."""
+_KINDS_OF_VALUES: Final[Mapping[str, type]] = {"SECONDS": float, "LIMIT": int, "CODE": int, "N": int}
+_MORE: Final[Mapping[str, Mapping[str, Any]]] = {
+    "--payload": {"default": "null"},
+    "--points": {"metavar": None, "choices": WHICH, "default": "lines"},
+    "--limit": {"default": 1000},
+    "--done-code": {"dest": "done"},
+    "--replay": {"default": ""},
+}
 _WIDTH: Final = 88
 """Characters of a line of the test: what formatters of Python take for the longest."""
 _ENDED_BY: Final = 128
@@ -84,96 +125,15 @@ def add_sweep(commands: Any) -> None:
         f"arguments, in which {RUN_PATH} stands for the directory of a run: -- python train.py --out {RUN_PATH}. A "
         "program is done when it exits with 0",
     )
-    parser.add_argument(
-        "--payload", metavar="JSON", default="null", help="the data of the event, as JSON (default: null)"
-    )
-    parser.add_argument(
-        "--how",
-        action="append",
-        metavar="HOW",
-        help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
-        "graceful,forced=5 (by force then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
-        "power,posix, power,ext4 and power,nfs; several times for several (default: graceful and forced)",
-    )
-    parser.add_argument(
-        "--grace",
-        type=float,
-        metavar="SECONDS",
-        help="kill it so many simulated seconds after the SIGTERM of a graceful stop, as Kubernetes "
-        "(terminationGracePeriodSeconds) and systemd (TimeoutStopSec) do",
-    )
-    parser.add_argument(
-        "--within", type=float, metavar="SECONDS", help="report graceful stops that take longer as late"
-    )
-    parser.add_argument("--points", choices=WHICH, default="lines", help="where to interrupt it (default: lines)")
-    parser.add_argument("--include", action="append", metavar="PATTERN", help="try only points of these files or lines")
-    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="try no points of these files or lines")
-    parser.add_argument(
-        "--limit", type=int, default=1000, help="how many runs and resumes to make at most (default: 1000)"
-    )
-    parser.add_argument(
-        "--ignore",
-        action="append",
-        metavar="PATTERN",
-        help="do not compare these files (*.log), records, tables (orders.db:orders) or columns "
-        "(orders.db:orders.created_at); several times for several",
-    )
-    parser.add_argument(
-        "--done-code",
-        dest="done",
-        action="append",
-        type=int,
-        metavar="CODE",
-        help="the exit code by which a program says that its work is done; several times for several (default: 0)",
-    )
-    parser.add_argument(
-        "--mutate",
-        action="store_true",
-        help="break the handler's own shutdown code in several ways, and report which breaks the sweep notices",
-    )
-    parser.add_argument(
-        "--compares-nothing",
-        action="store_true",
-        help="the handler only reads: look for events that never finish or are late, and for other results",
-    )
-    parser.add_argument(
-        "--env",
-        action="append",
-        metavar="NAME=VALUE",
-        help=f"a variable of the handler or program; {RUN_PATH} in it is the directory of a run, whose files are "
-        f"compared (default for a handler: OUT={RUN_PATH})",
-    )
-    parser.add_argument(
-        "--traced",
-        action="store_true",
-        help="trace a Python program like a program in another language, without its lines; what it starts is then on "
-        "simulated time, too",
-    )
-    parser.add_argument(
-        "--workers",
-        type=int,
-        metavar="N",
-        help="how many processes make the runs (default: one per core if the runs take more than about 10 s)",
-    )
-    parser.add_argument(
-        "--preload",
-        action="append",
-        metavar="MODULE",
-        help="an installed module to import once instead of in each run; several times for several",
-    )
-    parser.add_argument(
-        "--timeout", type=float, metavar="SECONDS", help="the timeout of the function, in simulated seconds"
-    )
-    parser.add_argument("--exactly-once", action="store_true", help="fail as well if something is done twice")
-    parser.add_argument("--report", action="store_true", help="print the whole report")
-    parser.add_argument("--replay", metavar="KEY", default="", help="make only the run with this key")
-    parser.add_argument("--json", metavar="FILE", help="write all facts to this file, as JSON")
-    parser.add_argument(
-        "--repro",
-        metavar="DIRECTORY",
-        help="for each class of findings write a directory there: what the interruption left, a script that starts the "
-        "program on it without this package and fails, and a description",
-    )
+    for row in re.split(r"\n(?=--)", _FLAGS.strip()):
+        head, _, text = row.partition(" | ")
+        flag, _, metavar = head.partition(" ")
+        form: dict[str, Any] = {"metavar": metavar.removesuffix("...")} if metavar else {"action": "store_true"}
+        if metavar.endswith("..."):
+            form["action"] = "append"
+        if kind := _KINDS_OF_VALUES.get(form.get("metavar", "")):
+            form["type"] = kind
+        parser.add_argument(flag, help=" ".join(text.split()), **{**form, **_MORE.get(flag, {})})
 
 
 def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:

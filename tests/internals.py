@@ -68,6 +68,7 @@ from pytest_scf_async.lockstep.scheduler import Lockstep
 from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
 from pytest_scf_async.model.timeline import (
+    AnyEntry,
     Exit,
     MemoryExcess,
     Raised,

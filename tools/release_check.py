@@ -183,6 +183,8 @@ def main() -> None:
     parser.add_argument("--out", type=Path, metavar="DIRECTORY", help="put what was checked there, to be published")
     parser.add_argument("arguments", nargs="*", help="what pytest gets, of the suite")
     arguments = parser.parse_args()
+    if arguments.out and arguments.out.exists():
+        parser.error(f"--out {arguments.out}: it is there already, and what is in it would be published, too")
     start = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="scf-release.") as directory:
         scratch = Path(directory)

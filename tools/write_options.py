@@ -1,7 +1,7 @@
 """Writes from the table of options, pytest_scf_async/options.py, what has to stand in other files as text.
 
 It writes between ``# [options: NAME]`` and ``# [end]``, below ``Args:`` in the docstrings of the calls that take them,
-and the tables of docs/reference.md and docs/tuning.md.
+and the tables of docs/reference.md. Settings that few projects change have their table in docs/tuning.md.
 Run: make options, or python tools/write_options.py [--check] [the project's directory]
 """
 

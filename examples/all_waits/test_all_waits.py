@@ -8,7 +8,15 @@ from pathlib import Path
 
 import pytest
 
-from pytest_scf_async import ScfRuntime, ScfSettings, assert_finished, assert_signal_received, assert_stopped_within
+from pytest_scf_async import (
+    Function,
+    ScfRuntime,
+    ScfSettings,
+    SimulatedClock,
+    assert_finished,
+    assert_signal_received,
+    assert_stopped_within,
+)
 
 MIDNIGHT = datetime(2026, 1, 1, tzinfo=timezone.utc)
 HANDLER = "handlers/station.py:main_handler"
@@ -30,7 +38,7 @@ class Sensors(BaseHTTPRequestHandler):
         if not out_of_order:
             self.wfile.write(str(len(sensor) * int(hour)).encode())
 
-    def log_message(self, *args):
+    def log_message(self, format: str, *args: object):  # noqa: A002  (its name in the class above)
         pass
 
 
@@ -46,16 +54,17 @@ def sensors():
 
 
 @pytest.fixture
-def station(scf_runtime, sensors):
+def station(scf_runtime: ScfRuntime, sensors: str):
     return scf_runtime.deploy(HANDLER, environment={"SENSORS": sensors})
 
 
-def test_a_day(station):
+def test_a_day(station: Function):
     began = time.perf_counter()
     event = station.invoke_async({}).wait()
     took = time.perf_counter() - began
 
     assert_finished(event, result={"hours": 21, "stopped": False})
+    assert event.duration is not None
     assert timedelta(hours=23, minutes=50) < event.duration < timedelta(hours=24)
     log = [line.text for line in event.log if line.source == "Custom"]
     assert log[:2] == ["00:30 half of hour 0 is over", "00:50 hour 0: north 0, south 0, east 0"]
@@ -66,8 +75,8 @@ def test_a_day(station):
     assert took < 60  # about one real second: the work of 72 requests and 21 child processes
 
 
-def test_two_days_are_the_same(sensors):
-    logs = []
+def test_two_days_are_the_same(sensors: str):
+    logs: list[list[tuple[datetime, str]]] = []
     for _ in range(2):
         with ScfRuntime(ScfSettings(start=MIDNIGHT), lookup=[Path(__file__).parent]) as runtime:
             event = runtime.deploy(HANDLER, environment={"SENSORS": sensors}).invoke_async({}).wait()
@@ -88,7 +97,9 @@ def test_two_days_are_the_same(sensors):
         pytest.param(timedelta(hours=23, minutes=54), 21, 61, id="turning it for the last time"),
     ],
 )
-def test_stopped_at_some_point_of_the_day(station, scf_clock, after, hours, within):
+def test_stopped_at_some_point_of_the_day(
+    station: Function, scf_clock: SimulatedClock, after: timedelta, hours: int, within: int
+):
     event = station.invoke_async({})
     scf_clock.advance(after)
     event.terminate(grace_shutdown=True)
@@ -100,7 +111,7 @@ def test_stopped_at_some_point_of_the_day(station, scf_clock, after, hours, with
 
 
 @pytest.mark.parametrize("minute", range(11, 24 * 60, 163))
-def test_stopped_at_whatever_minute(station, scf_clock, minute):
+def test_stopped_at_whatever_minute(station: Function, scf_clock: SimulatedClock, minute: int):
     event = station.invoke_async({})
     scf_clock.advance(timedelta(minutes=minute))
     event.terminate(grace_shutdown=True)
@@ -110,7 +121,7 @@ def test_stopped_at_whatever_minute(station, scf_clock, minute):
     assert event.result["stopped"]
 
 
-def test_stopped_just_before_a_child_is_started(station):
+def test_stopped_just_before_a_child_is_started(station: Function):
     event = station.invoke_async({})
     event.run_to("pack#3")
     event.terminate(grace_shutdown=True)

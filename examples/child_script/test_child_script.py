@@ -1,16 +1,25 @@
 """A handler that has a shell script sleep for hours: is the script stopped in time, and does nothing of it stay?"""
 
 from datetime import timedelta
+from pathlib import Path
 
 import pytest
 
-from pytest_scf_async import assert_finished, assert_signal_received, assert_stopped_within, assert_timed_out
+from pytest_scf_async import (
+    Function,
+    ScfRuntime,
+    SimulatedClock,
+    assert_finished,
+    assert_signal_received,
+    assert_stopped_within,
+    assert_timed_out,
+)
 
 DAYS = ["monday", "tuesday", "wednesday"]
 
 
 @pytest.fixture
-def archive(scf_runtime, tmp_path):
+def archive(scf_runtime: ScfRuntime, tmp_path: Path):
     return scf_runtime.deploy(
         "handlers/archive.py:main_handler",
         children="simulated",
@@ -20,14 +29,14 @@ def archive(scf_runtime, tmp_path):
     )
 
 
-def test_the_script_sleeps_ten_minutes_for_each_day(archive):
+def test_the_script_sleeps_ten_minutes_for_each_day(archive: Function):
     event = archive.invoke_async({"days": DAYS}).wait()
 
     assert_finished(event, result={"complete": True, "code": 0})
     assert event.duration == timedelta(minutes=30)
 
 
-def test_a_graceful_stop_brings_the_day_to_its_end(archive, scf_clock, tmp_path):
+def test_a_graceful_stop_brings_the_day_to_its_end(archive: Function, scf_clock: SimulatedClock, tmp_path: Path):
     event = archive.invoke_async({"days": DAYS})
     scf_clock.advance(timedelta(minutes=14))
     event.terminate(grace_shutdown=True)
@@ -39,7 +48,7 @@ def test_a_graceful_stop_brings_the_day_to_its_end(archive, scf_clock, tmp_path)
     assert (tmp_path / "archived").read_text() == "monday\ntuesday\n"
 
 
-def test_more_days_than_an_hour_has_room_for(archive, tmp_path):
+def test_more_days_than_an_hour_has_room_for(archive: Function, tmp_path: Path):
     event = archive.invoke_async({"days": [*DAYS, *DAYS, *DAYS]}).wait()
 
     assert_timed_out(event)

@@ -1,4 +1,5 @@
 """What this project is, in half a minute: scenes with handlers of the other examples. Run: python demo.py"""
+# pyright: reportMissingTypeStubs=false
 
 import json
 import os
@@ -10,8 +11,9 @@ import textwrap
 import time
 from datetime import datetime, timedelta, timezone
 from pathlib import Path
+from typing import Any
 
-from pytest_scf_async import ScfRuntime, ScfUsageError, UnsupportedPlatformError, __version__
+from pytest_scf_async import AsyncEvent, Run, ScfRuntime, ScfUsageError, UnsupportedPlatformError, __version__
 
 EXAMPLES = Path(__file__).resolve().parents[1]
 GO_FUNCTION = "go_shutdown/functions/exits"
@@ -28,15 +30,15 @@ class LeftOut(Exception):
     """What a scene needs, and is not installed."""
 
 
-def say(text, indent="   "):
+def say(text: str, indent: str = "   "):
     print(textwrap.fill(text, 110, initial_indent=indent, subsequent_indent=f"{indent}  "), flush=True)
 
 
-def say_how_it_ended(event):
+def say_how_it_ended(event: AsyncEvent):
     say(f"{event.status} ({event.status_code}), {event.duration} after it was accepted")
 
 
-def a_day_of_sleep(runtime, directory):
+def a_day_of_sleep(runtime: ScfRuntime, directory: Path):
     say("A handler checks once a minute whether a job is done, for a day at most. The job is never done.")
     poller = runtime.deploy("poller/handlers/poller.py:main_handler", environment={"JOB": str(directory / "job")})
     event = poller.invoke_async({})
@@ -46,7 +48,7 @@ def a_day_of_sleep(runtime, directory):
     say(f"its result: {event.result}")
 
 
-def a_sigterm_at_row_500(runtime, directory):
+def a_sigterm_at_row_500(runtime: ScfRuntime, directory: Path):
     say("A handler exports 10,000 rows and prints each. SIGTERM comes at the print of row 500, in every run.")
     export = runtime.deploy("export/handlers/export.py:main_handler", environment={"OUT": str(directory)})
     event = export.invoke_async({"rows": 10_000})
@@ -58,7 +60,7 @@ def a_sigterm_at_row_500(runtime, directory):
     say(f"its result: {event.result}; its checkpoint: {(directory / 'checkpoint.json').read_text()}")
 
 
-def a_439_with_its_cause(runtime, directory):
+def a_439_with_its_cause(runtime: ScfRuntime, directory: Path):
     say("A backup works for ten minutes in each part. It does not listen to SIGTERM, and the test fails:")
     backup = runtime.deploy("listening/handlers/not_listening.py:main_handler")
     event = backup.invoke_async({"parts": 12})
@@ -82,7 +84,7 @@ def is_compiled():
     return listed.returncode == 0 and not listed.stdout.strip()
 
 
-def a_go_program(runtime, directory):
+def a_go_program(runtime: ScfRuntime, directory: Path):
     if shutil.which("go") is None:
         raise LeftOut(NO_GO)
     if BUILD not in sys.argv and not is_compiled():
@@ -99,7 +101,7 @@ def a_go_program(runtime, directory):
     say(f"its checkpoint: row {(directory / 'checkpoint').read_text()}")
 
 
-def the_official_sdk(runtime, directory):
+def the_official_sdk(runtime: ScfRuntime, directory: Path):
     try:
         from tencentcloud.common.credential import Credential
         from tencentcloud.common.exception import TencentCloudSDKException
@@ -112,7 +114,7 @@ def the_official_sdk(runtime, directory):
     except (ImportError, ScfUsageError):  # the second: the SDK is there, and not what the endpoint is made of
         raise LeftOut(NO_SDK) from None
 
-    def call(action, **parameters):
+    def call(action: str, **parameters: object) -> Any:
         request = getattr(models, f"{action}Request")()
         request.from_json_string(json.dumps(parameters))
         shown = "..." if "InvokeRequestId" in parameters else json.dumps(parameters)
@@ -139,17 +141,17 @@ def the_official_sdk(runtime, directory):
             say(f"{error.get_code()} after three more days")
 
 
-def a_sweep_that_finds_a_lost_invoice(runtime, directory):
-    ran = []
+def a_sweep_that_finds_a_lost_invoice(runtime: ScfRuntime, directory: Path):
+    ran: list[timedelta] = []
 
-    def each_run(run):
+    def each_run(run: Run):
         inbox, invoices = run.path / "inbox", run.path / "invoices"
         inbox.mkdir()
         invoices.mkdir()
         for number in (1, 2):
             (inbox / f"order-{number}.json").write_text(json.dumps({"id": number, "price": 100 * number}))
         yield {"INBOX": str(inbox), "INVOICES": str(invoices)}
-        ran.extend(event.duration for event in run.events)
+        ran.extend(event.duration for event in run.events if event.duration is not None)
 
     say("A handler writes an invoice for each order. It is killed at each point that it comes to, and invoked again.")
     handler = "sweep/handlers/acknowledged_first.py"
@@ -177,7 +179,7 @@ SCENES = {
 }
 
 
-def play(number, title):
+def play(number: int, title: str):
     """Play a scene; its simulated time, which is nothing where it is left out."""
     print(f"\n{number}. {title}")
     started = time.perf_counter()

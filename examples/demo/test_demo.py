@@ -23,7 +23,7 @@ TITLES = [
 DAYS = re.compile(r"(?:(?P<days>\d+) days?, )?(?P<hours>\d+):(?P<minutes>\d\d):(?P<seconds>\d\d)(?:\.\d+)?")
 
 
-def played(*arguments, **environment):
+def played(*arguments: str, **environment: str):
     """The text of each scene by its title, and the lines after the last one."""
     process = subprocess.run(
         [sys.executable, SCRIPT, *arguments],
@@ -37,7 +37,7 @@ def played(*arguments, **environment):
     assert process.returncode == 0
     _, *scenes, end = process.stdout.split("\n\n")
     assert end.startswith("All scenes: real ")
-    found = {}
+    found: dict[str, str] = {}
     for number, scene in enumerate(scenes, 1):
         title, text = scene.split("\n", 1)
         assert title.startswith(f"{number}. ")
@@ -45,11 +45,13 @@ def played(*arguments, **environment):
     return found
 
 
-def simulated(scene):
+def simulated(scene: str):
     """The simulated time of a scene, whose last line has both times; what it says may come in several lines."""
     times = re.fullmatch(r"   real \d+\.\d\d s, simulated (.+)", scene.splitlines()[-1])
     assert times, scene
-    return timedelta(**{unit: int(value or 0) for unit, value in DAYS.fullmatch(times[1]).groupdict().items()})
+    parts = DAYS.fullmatch(times[1])
+    assert parts, scene
+    return timedelta(**{unit: int(value or 0) for unit, value in parts.groupdict().items()})
 
 
 @pytest.mark.go
@@ -77,8 +79,12 @@ def test_each_scene_shows_what_it_says_with_both_times():
 
 
 @pytest.mark.go
-def test_go_has_compiled_its_library_or_the_scene_says_how_to_have_it_do_so(tmp_path, monkeypatch):
+def test_go_has_compiled_its_library_or_the_scene_says_how_to_have_it_do_so(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+):
     spec = importlib.util.spec_from_file_location("demo", SCRIPT)
+    assert spec is not None
+    assert spec.loader is not None
     demo = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(demo)
     function = demo.EXAMPLES / demo.GO_FUNCTION
@@ -96,7 +102,7 @@ def test_go_has_compiled_its_library_or_the_scene_says_how_to_have_it_do_so(tmp_
     )
 
 
-def test_what_is_not_installed_is_said_in_one_line(tmp_path):
+def test_what_is_not_installed_is_said_in_one_line(tmp_path: Path):
     (tmp_path / "tencentcloud.py").write_text("raise ImportError\n")
     scenes = played(PATH=str(tmp_path), PYTHONPATH=str(tmp_path))
 

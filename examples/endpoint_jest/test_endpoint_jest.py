@@ -12,7 +12,7 @@ import pytest
 pytestmark = [pytest.mark.npm, pytest.mark.timeout(600)]
 
 
-def test_jest_passes(tmp_path):
+def test_jest_passes(tmp_path: Path):
     project = tmp_path / "project"
     shutil.copytree(Path(__file__).parent, project, ignore=shutil.ignore_patterns("node_modules", "__pycache__"))
     environment = {**os.environ, "PYTHON": sys.executable}

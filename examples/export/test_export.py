@@ -1,23 +1,19 @@
 """An export is terminated in the middle: is anything lost, and does the next event finish the work?"""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from pytest_scf_async import (
-    assert_finished,
-    assert_log_order,
-    assert_reused,
-    assert_transitions,
-)
+from pytest_scf_async import Function, ScfRuntime, assert_finished, assert_log_order, assert_reused, assert_transitions
 
 
 @pytest.fixture
-def export(scf_runtime, tmp_path):
+def export(scf_runtime: ScfRuntime, tmp_path: Path):
     return scf_runtime.deploy("handlers/export.py:main_handler", environment={"OUT": str(tmp_path)})
 
 
-def test_an_interrupted_export_keeps_its_checkpoint(scf_runtime, tmp_path):
+def test_an_interrupted_export_keeps_its_checkpoint(scf_runtime: ScfRuntime, tmp_path: Path):
     export = scf_runtime.deploy("handlers/export.py:main_handler", environment={"OUT": str(tmp_path)})
     event = export.invoke_async({"rows": 10_000})
     event.wait_for_log("row 500 ")
@@ -27,7 +23,7 @@ def test_an_interrupted_export_keeps_its_checkpoint(scf_runtime, tmp_path):
     assert (tmp_path / "checkpoint.json").read_text() == '{"row": 500}'
 
 
-def test_the_signal_arrives_at_the_very_row(export, tmp_path):
+def test_the_signal_arrives_at_the_very_row(export: Function, tmp_path: Path):
     event = export.invoke_async({"rows": 10_000}).wait_for_log("row 500 ")
     event.terminate(grace_shutdown=True)
     event.wait()
@@ -39,7 +35,7 @@ def test_the_signal_arrives_at_the_very_row(export, tmp_path):
     assert "row 501 " not in str(event.log)
 
 
-def test_the_next_event_goes_on_from_the_checkpoint(export, tmp_path):
+def test_the_next_event_goes_on_from_the_checkpoint(export: Function, tmp_path: Path):
     first = export.invoke_async({"rows": 1_000}).wait_for_log("row 500 ")
     first.terminate(grace_shutdown=True)
     first.wait()
@@ -51,7 +47,7 @@ def test_the_next_event_goes_on_from_the_checkpoint(export, tmp_path):
     assert not (tmp_path / "checkpoint.json").exists()
 
 
-def test_a_forced_termination_leaves_no_checkpoint(export, tmp_path):
+def test_a_forced_termination_leaves_no_checkpoint(export: Function, tmp_path: Path):
     event = export.invoke_async({"rows": 10_000}).wait_for_log("row 500 ")
     event.terminate()
 

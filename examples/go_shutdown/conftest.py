@@ -1,2 +1,5 @@
-def pytest_configure(config):
+import pytest
+
+
+def pytest_configure(config: pytest.Config):
     config.addinivalue_line("markers", "go: needs the `go` command")

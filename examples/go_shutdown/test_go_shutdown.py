@@ -1,8 +1,13 @@
 """Two Go functions at a graceful termination: one ends its process, as documented, and one lets its handler return."""
 
+from collections.abc import Callable
+from pathlib import Path
+
 import pytest
 
 from pytest_scf_async import (
+    Function,
+    ScfRuntime,
     assert_finished,
     assert_log_order,
     assert_logged,
@@ -16,16 +21,19 @@ pytestmark = pytest.mark.go
 
 
 @pytest.fixture
-def deploy(scf_runtime, tmp_path):
-    return lambda package: scf_runtime.deploy(package, runtime="Go1", environment={"OUT": str(tmp_path)})
+def deploy(scf_runtime: ScfRuntime, tmp_path: Path):
+    def deployed(package: str):
+        return scf_runtime.deploy(package, runtime="Go1", environment={"OUT": str(tmp_path)})
+
+    return deployed
 
 
 @pytest.mark.parametrize("package", ["functions/exits", "functions/returns"])
-def test_left_alone_both_write_all_rows(deploy, package):
+def test_left_alone_both_write_all_rows(deploy: Callable[[str], Function], package: str):
     assert deploy(package).run({"rows": 5}) == 5
 
 
-def test_an_exit_in_the_goroutine_of_the_signal_is_a_failure(deploy, tmp_path):
+def test_an_exit_in_the_goroutine_of_the_signal_is_a_failure(deploy: Callable[[str], Function], tmp_path: Path):
     event = deploy("functions/exits").invoke_async({"rows": 1_000_000})
     event.wait_for_log("row 3")
     event.terminate(grace_shutdown=True)
@@ -38,7 +46,9 @@ def test_an_exit_in_the_goroutine_of_the_signal_is_a_failure(deploy, tmp_path):
     assert_reclaimed(event)
 
 
-def test_a_handler_that_returns_is_finished_and_its_instance_used_again(deploy, tmp_path):
+def test_a_handler_that_returns_is_finished_and_its_instance_used_again(
+    deploy: Callable[[str], Function], tmp_path: Path
+):
     function = deploy("functions/returns")
     event = function.invoke_async({"rows": 1_000_000})
     event.wait_for_log("row 3")

@@ -2,7 +2,14 @@
 
 import pytest
 
-from pytest_scf_async import assert_finished, assert_reused, assert_signal_received, assert_timed_out
+from pytest_scf_async import (
+    ScfRuntime,
+    SimulatedClock,
+    assert_finished,
+    assert_reused,
+    assert_signal_received,
+    assert_timed_out,
+)
 
 pytestmark = [
     pytest.mark.go,
@@ -11,7 +18,7 @@ pytestmark = [
 ]
 
 
-def test_it_stops_at_a_row_and_says_how_far_it_came(scf_runtime, image):
+def test_it_stops_at_a_row_and_says_how_far_it_came(scf_runtime: ScfRuntime, image: str):
     function = scf_runtime.deploy_image(image=image)
     event = function.invoke_async({"Rows": 100_000})
     event.wait_for_log("row 3")
@@ -24,7 +31,7 @@ def test_it_stops_at_a_row_and_says_how_far_it_came(scf_runtime, image):
     assert_reused(function.invoke_async({"Rows": 2}).wait())
 
 
-def test_its_timeout_comes_when_the_clock_does(scf_runtime, scf_clock, image):
+def test_its_timeout_comes_when_the_clock_does(scf_runtime: ScfRuntime, scf_clock: SimulatedClock, image: str):
     event = scf_runtime.deploy_image(image=image, timeout=10).invoke_async({"Rows": 100_000})
     event.wait_for_log("row 1")
     scf_clock.advance(10)

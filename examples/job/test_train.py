@@ -2,24 +2,28 @@
 
 import pytest
 
+from pytest_scf_async import Run, ScfRuntime, Sweep
 
-def job_of(scf_runtime, program, **options):
+
+def job_of(scf_runtime: ScfRuntime, program: str, in_process: bool):
     command = ["python", f"programs/{program}.py", "--out", "{path}", "--epochs", "2"]
-    return scf_runtime.deploy_image(command, port=-1, **options)
+    return scf_runtime.deploy_image(command, port=-1, in_process=in_process)
 
 
-def each_run(run):
-    yield {}
+def each_run(run: Run):
+    yield dict[str, str]()
 
 
-def findings(sweep):
+def findings(sweep: Sweep):
     """What goes wrong, and the program's call at which it does; at a line the message of the report names that, too."""
     wrong = {(kind.value, run.how) for run in sweep.runs for kind in run.kinds}
     return {kind_and_how for kind_and_how in wrong if ">" not in kind_and_how[1]}
 
 
 @pytest.mark.parametrize("in_process", [True, False])
-def test_a_checkpoint_that_is_written_in_place_is_torn_and_exit_code_0_ends_the_training(scf_runtime, in_process):
+def test_a_checkpoint_that_is_written_in_place_is_torn_and_exit_code_0_ends_the_training(
+    scf_runtime: ScfRuntime, in_process: bool
+):
     sweep = scf_runtime.sweep(job_of(scf_runtime, "train", in_process=in_process), each_run=each_run)
 
     assert {("never finishes", "forced"), ("lost", "graceful")} <= findings(sweep)
@@ -31,7 +35,7 @@ def test_a_checkpoint_that_is_written_in_place_is_torn_and_exit_code_0_ends_the_
 
 
 @pytest.mark.parametrize("in_process", [True, False])
-def test_one_that_renames_its_checkpoint_and_exits_with_143_survives(scf_runtime, in_process):
+def test_one_that_renames_its_checkpoint_and_exits_with_143_survives(scf_runtime: ScfRuntime, in_process: bool):
     sweep = scf_runtime.sweep(job_of(scf_runtime, "fixed", in_process=in_process), each_run=each_run)
 
     sweep.assert_exactly_once()

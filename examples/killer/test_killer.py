@@ -5,6 +5,8 @@ from datetime import timedelta
 import pytest
 
 from pytest_scf_async import (
+    AsyncEvent,
+    SimulatedClock,
     assert_finished,
     assert_log_order,
     assert_signal_handled,
@@ -17,7 +19,7 @@ from pytest_scf_async import (
 pytestmark = pytest.mark.scf_function("handlers/killer.py:main_handler")
 
 
-def test_it_stops_within_a_second(async_event, scf_clock):
+def test_it_stops_within_a_second(async_event: AsyncEvent, scf_clock: SimulatedClock):
     scf_clock.advance(timedelta(hours=1, milliseconds=250))
     async_event.terminate(grace_shutdown=True)
     async_event.wait()
@@ -29,21 +31,21 @@ def test_it_stops_within_a_second(async_event, scf_clock):
 
 
 @pytest.mark.scf_function(timeout=timedelta(hours=1))
-def test_nobody_stops_it(async_event):
+def test_nobody_stops_it(async_event: AsyncEvent):
     async_event.wait()
 
     assert_timed_out(async_event)
     assert async_event.duration == timedelta(hours=1)
 
 
-def test_a_signal_during_init_meets_no_listener(async_event):
+def test_a_signal_during_init_meets_no_listener(async_event: AsyncEvent):
     async_event.run_to("init")
     async_event.terminate(grace_shutdown=True)
 
     assert_user_exit(async_event)
 
 
-def test_a_signal_before_there_is_a_process_reaches_nobody(async_event):
+def test_a_signal_before_there_is_a_process_reaches_nobody(async_event: AsyncEvent):
     async_event.terminate(grace_shutdown=True, when="now")
     assert_signal_reception_failed(async_event)
 

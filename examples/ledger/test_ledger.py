@@ -1,23 +1,34 @@
 """A forced termination is SIGKILL: nothing can be saved then, so what counts is what was saved before."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from pytest_scf_async import assert_finished, assert_no_signal, assert_nothing_lost, assert_terminated
+from pytest_scf_async import (
+    Function,
+    ScfRuntime,
+    SimulatedClock,
+    assert_finished,
+    assert_no_signal,
+    assert_nothing_lost,
+    assert_terminated,
+)
 
 
 @pytest.fixture
-def ledger(scf_runtime, tmp_path):
+def ledger(scf_runtime: ScfRuntime, tmp_path: Path):
     return scf_runtime.deploy("handlers/ledger.py:main_handler", environment={"OUT": str(tmp_path)})
 
 
-def numbers(directory):
+def numbers(directory: Path):
     return [json.loads(line)["number"] for line in (directory / "ledger.jsonl").read_text().splitlines()]
 
 
 @pytest.mark.parametrize("seconds", [5, 7.5, 60, 4_999])
-def test_whenever_it_is_terminated_what_was_reported_safe_is_there(ledger, tmp_path, scf_clock, seconds):
+def test_whenever_it_is_terminated_what_was_reported_safe_is_there(
+    ledger: Function, tmp_path: Path, scf_clock: SimulatedClock, seconds: int
+):
     event = ledger.invoke_async({"entries": 1_000})
     scf_clock.advance(seconds)
     event.terminate()
@@ -29,7 +40,7 @@ def test_whenever_it_is_terminated_what_was_reported_safe_is_there(ledger, tmp_p
     assert numbers(tmp_path) == list(range(len(reported))) == list(range(int(seconds // 5)))
 
 
-def test_the_worst_moment_is_between_the_write_and_the_report(ledger, tmp_path):
+def test_the_worst_moment_is_between_the_write_and_the_report(ledger: Function, tmp_path: Path):
     event = ledger.invoke_async({"entries": 10}).run_to("ledger.py:20#3")  # print, the third time
     event.terminate()
 
@@ -37,7 +48,7 @@ def test_the_worst_moment_is_between_the_write_and_the_report(ledger, tmp_path):
     assert numbers(tmp_path) == [0, 1, 2]
 
 
-def test_the_next_event_goes_on_behind_the_last_entry(ledger, tmp_path, scf_clock):
+def test_the_next_event_goes_on_behind_the_last_entry(ledger: Function, tmp_path: Path, scf_clock: SimulatedClock):
     first = ledger.invoke_async({"entries": 10})
     scf_clock.advance(32)
     first.terminate()

@@ -3,6 +3,8 @@
 import pytest
 
 from pytest_scf_async import (
+    AsyncEvent,
+    Function,
     assert_finished,
     assert_logged,
     assert_reclaimed,
@@ -16,7 +18,7 @@ from pytest_scf_async import (
 
 
 @pytest.mark.scf_function("handlers/not_listening.py:main_handler", payload={"parts": 12})
-def test_a_handler_that_does_not_listen_is_killed_in_the_middle(async_event):
+def test_a_handler_that_does_not_listen_is_killed_in_the_middle(async_event: AsyncEvent):
     async_event.wait_for_log("part 3 ")
     async_event.terminate(grace_shutdown=True)
 
@@ -27,7 +29,7 @@ def test_a_handler_that_does_not_listen_is_killed_in_the_middle(async_event):
 
 
 @pytest.mark.scf_function("handlers/fixed.py:main_handler", payload={"parts": 12})
-def test_the_fixed_version_ends_after_its_part(async_event, scf_function):
+def test_the_fixed_version_ends_after_its_part(async_event: AsyncEvent, scf_function: Function):
     async_event.wait_for_log("part 3 ")
     async_event.terminate(grace_shutdown=True)
     async_event.wait()
@@ -39,7 +41,7 @@ def test_the_fixed_version_ends_after_its_part(async_event, scf_function):
 
 
 @pytest.mark.scf_function("handlers/exits.py:main_handler", payload={"parts": 12})
-def test_an_exit_is_a_failure_even_with_code_0(async_event):
+def test_an_exit_is_a_failure_even_with_code_0(async_event: AsyncEvent):
     async_event.wait_for_log("part 3 ")
     async_event.terminate(grace_shutdown=True)
 
@@ -52,5 +54,5 @@ def test_an_exit_is_a_failure_even_with_code_0(async_event):
     ("async_event", "end"), [({"parts": 143}, "FINISHED"), ({"parts": 144}, "FAILED")], indirect=["async_event"]
 )
 @pytest.mark.scf_function("handlers/not_listening.py:main_handler")
-def test_left_alone_it_has_24_hours(async_event, end):
+def test_left_alone_it_has_24_hours(async_event: AsyncEvent, end: str):
     assert_status(async_event.wait(), end)  # 144 parts are 24 hours, and the timeout comes first

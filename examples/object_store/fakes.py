@@ -10,29 +10,28 @@ from pytest_scf_async.inside import record
 UPLOAD_SECONDS = 2
 
 
-def install(objects):
+def install(objects: dict[str, str]):
     stored = {key: text.encode() for key, text in objects.items()}
 
     class Body:
-        def __init__(self, data):
+        def __init__(self, data: bytes):
             self.data = data
 
         def get_raw_stream(self):
             return io.BytesIO(self.data)
 
     class CosS3Client:
-        def __init__(self, config):
+        def __init__(self, config: dict[str, str]):
             record("client", region=config["Region"])
 
-        def get_object(self, Bucket, Key):
+        def get_object(self, Bucket: str, Key: str):
             return {"Body": Body(stored[Key])}
 
-        def put_object(self, Bucket, Key, Body):
+        def put_object(self, Bucket: str, Key: str, Body: bytes):
             time.sleep(UPLOAD_SECONDS)
             stored[Key] = Body
             record("put", bucket=Bucket, key=Key, text=Body.decode())
 
     module = types.ModuleType("qcloud_cos")
-    module.CosConfig = dict
-    module.CosS3Client = CosS3Client
+    vars(module).update(CosConfig=dict, CosS3Client=CosS3Client)
     sys.modules["qcloud_cos"] = module

@@ -1,12 +1,16 @@
 """A function that waits for up to 24 hours: hours of sleep, two ways to stop it, and what can be queried afterwards."""
 
 from datetime import datetime, timedelta, timezone
+from pathlib import Path
 
 import pytest
 
 from pytest_scf_async import (
+    Function,
     ScfApiError,
+    ScfRuntime,
     ScfSettings,
+    SimulatedClock,
     assert_expired,
     assert_finished,
     assert_no_signal,
@@ -25,30 +29,30 @@ def scf_settings():
 
 
 @pytest.fixture
-def job(tmp_path):
+def job(tmp_path: Path):
     return tmp_path / "job"
 
 
 @pytest.fixture
-def poller(scf_runtime, job):
+def poller(scf_runtime: ScfRuntime, job: Path):
     return scf_runtime.deploy("handlers/poller.py:main_handler", environment={"JOB": str(job)})
 
 
-def test_a_whole_day_of_sleep(poller):
+def test_a_whole_day_of_sleep(poller: Function):
     event = poller.invoke_async({}).wait()
 
     assert_finished(event, result={"job": "not done within a day", "looks": 1_435})
     assert event.duration == timedelta(hours=23, minutes=55)
 
 
-def test_without_a_reserve_the_platform_ends_it(poller):
+def test_without_a_reserve_the_platform_ends_it(poller: Function):
     event = poller.invoke_async({"reserve": 0}).wait()
 
     assert_timed_out(event)
     assert event.duration == timedelta(hours=24)
 
 
-def test_a_job_that_is_done_after_six_hours(poller, job, scf_clock):
+def test_a_job_that_is_done_after_six_hours(poller: Function, job: Path, scf_clock: SimulatedClock):
     event = poller.invoke_async({})
     scf_clock.advance(timedelta(hours=6))
     job.write_text("all good")
@@ -59,7 +63,7 @@ def test_a_job_that_is_done_after_six_hours(poller, job, scf_clock):
     assert "done at 02:01" in str(event.log)  # the check at 02:00 came before the job was done
 
 
-def test_terminated_by_force(poller, scf_clock):
+def test_terminated_by_force(poller: Function, scf_clock: SimulatedClock):
     event = poller.invoke_async({})
     scf_clock.advance(timedelta(hours=10))
     event.terminate()
@@ -70,7 +74,7 @@ def test_terminated_by_force(poller, scf_clock):
     assert event.duration == timedelta(hours=10)
 
 
-def test_terminated_by_sigterm(poller, scf_clock):
+def test_terminated_by_sigterm(poller: Function, scf_clock: SimulatedClock):
     event = poller.invoke_async({})
     scf_clock.advance(timedelta(hours=10, seconds=30))
     event.terminate(grace_shutdown=True)
@@ -81,7 +85,7 @@ def test_terminated_by_sigterm(poller, scf_clock):
     assert_finished(event, result={"job": "cancelled", "looks": 601})
 
 
-def test_its_status_can_be_queried_for_three_days(scf_runtime, poller, scf_clock):
+def test_its_status_can_be_queried_for_three_days(scf_runtime: ScfRuntime, poller: Function, scf_clock: SimulatedClock):
     ended, running = poller.invoke_async({}), poller.invoke_async({})
     ended.terminate(when="now")
     scf_clock.advance(timedelta(hours=1))

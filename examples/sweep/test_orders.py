@@ -1,25 +1,26 @@
 """Terminates a handler at every point where it can be terminated; a moment chosen by hand finds nothing wrong."""
 
 import json
+from pathlib import Path
 
 import pytest
 
-from pytest_scf_async import assert_terminated
+from pytest_scf_async import Run, ScfRuntime, assert_terminated
 
 
-def write_orders(inbox):
+def write_orders(inbox: Path):
     inbox.mkdir()
     for number in (1, 2):
         inbox.joinpath(f"order-{number}.json").write_text(json.dumps({"id": number, "price": 100 * number}))
 
 
-def each_run(run):
+def each_run(run: Run):
     write_orders(run.path / "inbox")
     run.path.joinpath("invoices").mkdir()
     yield {"INBOX": str(run.path / "inbox"), "INVOICES": str(run.path / "invoices")}
 
 
-def test_a_termination_at_a_chosen_moment_does_not_find_the_bug(scf_runtime, tmp_path):
+def test_a_termination_at_a_chosen_moment_does_not_find_the_bug(scf_runtime: ScfRuntime, tmp_path: Path):
     write_orders(tmp_path / "inbox")
     invoices = tmp_path / "invoices"
     invoices.mkdir()
@@ -36,7 +37,7 @@ def test_a_termination_at_a_chosen_moment_does_not_find_the_bug(scf_runtime, tmp
     assert sorted(path.name for path in invoices.iterdir()) == ["1.txt", "2.txt"]
 
 
-def test_the_sweep_finds_the_line_before_which_an_order_is_lost(scf_runtime):
+def test_the_sweep_finds_the_line_before_which_an_order_is_lost(scf_runtime: ScfRuntime):
     function = scf_runtime.deploy("handlers/acknowledged_first.py:main_handler")
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
 
@@ -50,7 +51,7 @@ def test_the_sweep_finds_the_line_before_which_an_order_is_lost(scf_runtime):
     ]
 
 
-def test_the_fixed_handler_loses_nothing_wherever_it_is_terminated(scf_runtime):
+def test_the_fixed_handler_loses_nothing_wherever_it_is_terminated(scf_runtime: ScfRuntime):
     function = scf_runtime.deploy("handlers/fixed.py:main_handler")
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
 

@@ -1,9 +1,9 @@
 """The trap of a warm instance: what one event leaves in a module is there for the next one."""
 
-from pytest_scf_async import assert_finished, assert_reused
+from pytest_scf_async import ScfRuntime, SimulatedClock, assert_finished, assert_reused
 
 
-def test_the_next_event_does_nothing_at_all(scf_runtime, scf_clock):
+def test_the_next_event_does_nothing_at_all(scf_runtime: ScfRuntime, scf_clock: SimulatedClock):
     function = scf_runtime.deploy("handlers/flag.py:main_handler")
     first = function.invoke_async({"items": 100})
     scf_clock.advance(10.5)
@@ -12,12 +12,11 @@ def test_the_next_event_does_nothing_at_all(scf_runtime, scf_clock):
 
     second = function.invoke_async({"items": 100}).wait()
 
-    assert_reused(second)
+    assert_reused(first, by=second)
     assert_finished(second, result=0)  # the flag of the first event is still set: 100 items lost, and no error
-    assert second.instance.pid == first.instance.pid
 
 
-def test_an_idle_instance_is_taken_back_and_the_flag_with_it(scf_runtime, scf_clock):
+def test_an_idle_instance_is_taken_back_and_the_flag_with_it(scf_runtime: ScfRuntime, scf_clock: SimulatedClock):
     function = scf_runtime.deploy("handlers/flag.py:main_handler")
     first = function.invoke_async({"items": 100})
     first.settle().terminate(grace_shutdown=True)
@@ -26,5 +25,6 @@ def test_an_idle_instance_is_taken_back_and_the_flag_with_it(scf_runtime, scf_cl
 
     second = function.invoke_async({"items": 100}).wait()
 
+    assert second.instance is not None
     assert second.instance.cold
     assert_finished(second, result=100)

@@ -1,7 +1,13 @@
 """Watches a function: terminates events that run too long, gracefully first, and by force if they go on."""
 
+from __future__ import annotations
+
 import time
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pytest_scf_async import AsyncEventSummary, Function, ScfRuntime
 
 LATE = timedelta(hours=1)
 PATIENCE = timedelta(minutes=2)
@@ -9,9 +15,9 @@ PATIENCE = timedelta(minutes=2)
 INTERVAL = 30
 
 
-def running(platform, function_name):
+def running(platform: ScfRuntime, function_name: str):
     """All events that run, the oldest first, page by page."""
-    found = []
+    found: list[AsyncEventSummary] = []
     while True:
         page = platform.list_async_events(function_name, status=["RUNNING"], order="ASC", offset=len(found), limit=100)
         found += page.events
@@ -19,9 +25,9 @@ def running(platform, function_name):
             return found
 
 
-def watch(platform, function_name):
+def watch(platform: ScfRuntime, function_name: str):
     """Check again and again until nothing runs; gives what became of the events that were late, by request id."""
-    asked = {}
+    asked: dict[str, datetime] = {}
     while events := running(platform, function_name):
         now = datetime.now(timezone.utc)
         for event in events:
@@ -36,10 +42,10 @@ def watch(platform, function_name):
     return {request_id: platform.get_async_event_status(request_id).status_code for request_id in asked}
 
 
-def run_again(function, payload, attempts=3):
+def run_again(function: Function, payload: dict[str, int], attempts: int = 3):
     """Invoke *function* until an event succeeds; what the platform itself broke (5xx) is tried again, code is not."""
-    for _ in range(attempts):
+    while True:
         event = function.invoke_async(payload).wait()
-        if event.status_code < 500:
+        attempts -= 1
+        if event.status_code < 500 or not attempts:
             return event
-    return event

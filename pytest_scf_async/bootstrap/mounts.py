@@ -36,7 +36,6 @@ MNT_DETACH = 2
 AT_FDCWD = -100
 AT_RECURSIVE = 0x8000
 AT_NO_AUTOMOUNT = 0x800
-AT_EMPTY_PATH = 0x1000
 OPEN_TREE_CLONE = 1
 MOVE_MOUNT_FLAGS = 0x4 | 0x10
 """The source is the descriptor itself; a target that is a symbolic link is followed."""

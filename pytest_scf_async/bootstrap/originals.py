@@ -9,4 +9,3 @@ from typing import Any
 real_poll: Any = getattr(select, "poll", None)
 real_epoll: Any = getattr(select, "epoll", None)
 real_waitpid: Any = getattr(os, "waitpid", None)
-real_kill: Any = os.kill

@@ -89,8 +89,34 @@ _LISTENERS = {
     "default": "user code reset SIGTERM to its default action",
 }
 
+_TEXTS: Final[Mapping[type, str]] = {
+    facts.HandlerEntered: "SIGTERM handler entered",
+    facts.HandlerDeferred: "SIGTERM handler deferred until the main thread's wait is over",
+    facts.ListenerRefused: "{0.call} was refused: only the main thread may call it",
+    facts.Queued: "queued: all instances that its function may have are busy",
+    facts.RetryPlanned: "the platform retries in 60 s",
+    facts.Dropped: "dropped: {0.fact.value}",
+    facts.GateReached: "stopped at {0.gate}",
+    facts.GatePassed: "stopped later than {0.gate}: the line was not written by print() or os.write()",
+    facts.StoppedBehind: "stopped after {0.gate}",
+    facts.ZygoteDied: "the zygote was killed, and the instance with it",
+    facts.Reclaimed: "reclaimed: {0.because}",
+    facts.ComputesInTime: "compute_rate={0.rate:g}: computing takes simulated time: not repeatable",
+    facts.StoppedForMemory: "stopped while computing, because of its memory: not repeatable",
+    facts.GivenUp: "{0.call} gave up on it: it is stopped until a call waits for this event",
+}
+"""Of entries whose text needs no more than their fields."""
+_KINDS: Final[Mapping[type, str]] = {
+    **dict.fromkeys((facts.Waited, facts.WaitedForOthers), "wait"),
+    facts.Written: "log",
+    facts.Recorded: "record",
+    facts.StatusChanged: "status",
+    **dict.fromkeys((facts.SignalSent, facts.HandlerEntered, facts.HandlerLeft, facts.HandlerDeferred), "signal"),
+    **dict.fromkeys((facts.ListenerChanged, facts.ListenerRefused), "signal"),
+}
 
-def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one line an entry)
+
+def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911  (one line an entry)
     """What happened, in words; how many times equal waits were is not in it."""
     match entry:
         case facts.Waited(description=text) | facts.WaitedForOthers(description=text):
@@ -102,77 +128,37 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
             return f"{entry.status}{code}: {entry.fact.value}"
         case facts.SignalSent():
             return f"SIGTERM sent: {_MET['by language' if entry.by_language else entry.disposition]}"
-        case facts.HandlerEntered():
-            return "SIGTERM handler entered"
         case facts.HandlerLeft(raised=None):
             return "SIGTERM handler returned"
         case facts.HandlerLeft():
             return f"SIGTERM handler raised {entry.raised}"
-        case facts.HandlerDeferred():
-            return "SIGTERM handler deferred until the main thread's wait is over"
         case facts.ListenerChanged():
             return _LISTENERS[entry.listener]
-        case facts.ListenerRefused():
-            return f"{entry.call} was refused: only the main thread may call it"
         case facts.Recorded():
             fields = (f" {name}={json.dumps(value, ensure_ascii=False)}" for name, value in entry.fields.items())
             return entry.name + "".join(fields)
-        case facts.Queued():
-            return "queued: all instances that its function may have are busy"
-        case facts.RetryPlanned():
-            return "the platform retries in 60 s"
         case facts.RetryBegan():
             return f"attempt {entry.retry_num + 1} (RetryNum {entry.retry_num})"
-        case facts.Dropped():
-            return f"dropped: {entry.fact.value}"
         case facts.Started():
             lost = shortened_list(entry.lost_files, FILES_SHOWN)
             before = f"; the previous instance's /tmp was deleted, with {lost}" if lost else ""
             return f"cold start{before}" if entry.cold else "warm start"
-        case facts.GateReached():
-            return f"stopped at {entry.gate}"
-        case facts.GatePassed():
-            return f"stopped later than {entry.gate}: the line was not written by print() or os.write()"
-        case facts.StoppedBehind():
-            return f"stopped after {entry.gate}"
         case facts.ProcessEnded():
             return f"the process ended: {exit_text(entry.exit)}"
         case facts.MemoryExceeded():
             return excess_text(entry.excess)
-        case facts.ZygoteDied():
-            return "the zygote was killed, and the instance with it"
-        case facts.Reclaimed():
-            return f"reclaimed: {entry.because}"
-        case facts.ComputesInTime():
-            return f"compute_rate={entry.rate:g}: computing takes simulated time: not repeatable"
         case facts.Preempted():
             does = "computes" if entry.computes else "sleeps and wakes up in real time"
             return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
         case facts.Outwaited():
             limit = f"{real_seconds(entry.limit)} (real_timeout)"
             return f"has not settled within {limit}: {_AFTER_COMPUTING[entry.then]}: not repeatable"
-        case facts.StoppedForMemory():
-            return "stopped while computing, because of its memory: not repeatable"
-        case facts.GivenUp():
-            return f"{entry.call} gave up on it: it is stopped until a call waits for this event"
+    return _TEXTS[type(entry)].format(entry)
 
 
 def entry_kind(entry: facts.AnyEntry) -> str:
     """The word for its kind, by which a reader finds the lines of one kind."""
-    match entry:
-        case facts.Waited() | facts.WaitedForOthers():
-            return "wait"
-        case facts.Written():
-            return "log"
-        case facts.Recorded():
-            return "record"
-        case facts.StatusChanged():
-            return "status"
-        case facts.SignalSent() | facts.HandlerEntered() | facts.HandlerLeft() | facts.HandlerDeferred():
-            return "signal"
-        case facts.ListenerChanged() | facts.ListenerRefused():
-            return "signal"
-    return "instance"
+    return _KINDS.get(type(entry), "instance")
 
 
 class _Row(NamedTuple):

@@ -181,9 +181,10 @@ def repro_call(swept: Swept, alike: FailureClass) -> str:
 
 
 def written_repro(swept: Swept, alike: FailureClass) -> Path | None:
-    """The script of the repro of a class, if one was written."""
+    """The script of the repro of a class, if one was written and has not been removed since."""
     directory = None if swept.evidence is None else swept.evidence.repros.get(alike.earliest.key)
-    return None if directory is None else directory / "repro.sh"
+    script = None if directory is None else directory / "repro.sh"
+    return script if script is not None and script.is_file() else None
 
 
 def _why_none(evidence: Evidence, run: SweepRun) -> Iterator[str]:

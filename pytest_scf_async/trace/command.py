@@ -131,6 +131,9 @@ def _why(trace: _Trace) -> Iterator[str]:
             yield f"  {each['title']}"
             yield from (f"    {line}" for line in [each["explanation"], each["fix"]] if line)
             yield f"    {each['replay']}"
+            repro = each["repro_call"] if each["repro"] is None else f"sh {each['repro']}"
+            yield from [f"    {repro}"] * (repro is not None)
+        yield from (f"  {each['key']}: {each['difference']}" for each in sweep["pairs"] if each["difference"])
 
 
 def _signals(trace: _Trace) -> Iterator[str]:
@@ -192,7 +195,7 @@ def _alike(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
 def _log(trace: _Trace) -> Iterator[str]:
     for title, event in trace.events():
         yield title
-        for time, kind, text, _, place in event["entries"]:
+        for time, kind, text, _, place, _ in event["entries"]:
             where = "" if place is None else f" ({trace.place(place)})"
             lines = text.split("\n")
             yield f"  {_at(time)}  {kind:<8}  {lines[0]}{where}"

@@ -147,7 +147,6 @@ def _pair(first: SweepRun, second: SweepRun) -> Facts:
         "key": first.key,
         "rows": rows,
         "difference": next((_difference_text(*row) for row in rows if row[0] != row[1]), None),
-        "why": "The run came to something else when it was made again.",
     }
 
 

@@ -240,7 +240,7 @@ function search(text) {
 	redraw();
 }
 function sayHits() {
-	const where = `${hit < 0 ? "" : format(hit + 1) + " of "}${count(hits.length, "hit")}${ui.main.hidden ? "" : ` (log ${format(hitItems.size)}, source ${format(hits.length - hitItems.size)})`}`;
+	const where = `${hit < 0 ? "" : `${hit + 1} of `}${count(hits.length, "hit")}${ui.main.hidden ? "" : ` (log ${hitItems.size}, source ${hits.length - hitItems.size})`}`;
 	ui.hits.textContent = needle && (hits.length ? where : "no match");
 }
 function nextHit(by) {
@@ -423,7 +423,11 @@ function drawAxis(gaps) {
 		taken.push([at, half]);
 		return el("span", text);
 	};
-	const tick = (t) => piece("i.tick", X(t), X(t), label(seconds(t) + realText(t), X(t)) || label(seconds(t), X(t)));
+	const said = {}; // by what is known of real time: the first label with it
+	const tick = (t) => {
+		const real = realText(t);
+		return piece("i.tick", X(t), X(t), (!said[real] && (said[real] = label(seconds(t) + real, X(t)))) || label(seconds(t), X(t)));
+	};
 	// Between folded sections time is to scale: ticks at both ends, and at round times.
 	let begin = max(from, 0);
 	const runs = [...gaps.map(([a, b]) => [begin, a, (begin = b)]), [begin, min(to, last)]];
@@ -651,13 +655,11 @@ const compared = ({ difference, rows }) => [
 	el("p.bad", difference),
 	table(["first run", "second run"], rows.map((row) => row.map((text) => el(row[0] === row[1] ? "div" : "div.differs", text)))),
 ];
-// The address of the directory of a file: a relative one, whatever is in its name.
-const directoryOf = (path) => "./" + path.replace(/[^/]*$/, "").replace(/[?#%\\]/g, encodeURIComponent);
 function copyable(text) {
 	const node = el("code", text);
 	const copy = button("copy", () => {
 		getSelection().selectAllChildren(node);
-		copy.textContent = document.execCommand("copy") ? "copied" : "selected: press Ctrl-C";
+		copy.textContent = document.execCommand("copy") ? "copied" : "press Ctrl-C";
 	});
 	return [node, " ", copy];
 }
@@ -669,6 +671,8 @@ function showSweep(s = seen[0], c = seen[1]) {
 	const it = sweep.classes[c];
 	const place = places[it?.place];
 	const [, line, f] = place ?? [];
+	// The directory of the script, as a relative address, whatever is in its name.
+	const directory = "./" + it?.repro?.replace(/[^/]*$/, "").replace(/[?#%\\]/g, encodeURIComponent);
 	const list = (name, texts) => texts.length && `${name}: ${texts.join(", ")}. `;
 	const section = (title, ...children) => el("section", el("h2", title), children);
 	const source = ({ file, lines }) => {
@@ -693,8 +697,8 @@ function showSweep(s = seen[0], c = seen[1]) {
 				[...attempts.values()].map(([what, how, why, n]) => el(what.startsWith("FINISHED") ? "li" : "li.bad", el("b", what), ` ${how}${n > 1 ? `, ${n} times alike` : ""}`, el("small", why))),
 				it.differences.map((text) => el("li.bad", `✗ ${text}`))))
 		),
-		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), (it.repro || it.repro_call) && fact("without pytest", it.repro ? [copyable(`sh ${it.repro}`), " ", el("a", { href: directoryOf(it.repro) }, "its directory")] : ["a script, by ", copyable(it.repro_call)]), it.others.length && fact("same at", it.others.join(", "))),
-		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ: ${pair.why}`), compared(pair))),
+		it && el("dl", it.fix && fact("fix", it.fix), fact("replay", copyable(it.replay)), (it.repro || it.repro_call) && fact("without pytest", it.repro ? [copyable(`sh ${it.repro}`), " ", el("a", { href: directory }, "its directory")] : ["a script, by ", copyable(it.repro_call)]), it.others.length && fact("same at", it.others.join(", "))),
+		sweep.pairs.map((pair) => el("details", { open: "" }, el("summary", `Two runs of ${pair.key} differ`), compared(pair))),
 		it?.timeline && el("details", el("summary", "Timeline of the interrupted event"), el("pre", it.timeline)),
 		el("details.report", el("summary", "The whole report"), el("pre", sweep.report.slice(0, 1e6)))
 	);
@@ -707,32 +711,26 @@ function showSweep(s = seen[0], c = seen[1]) {
 
 // -- the page --
 
-const HELP = `/ or Ctrl-F|search log, lanes and source; n, N: next, previous
+const HELP = `/ or Ctrl-F|search; n, N: next, previous
 ↑ ↓|the line of the log before, after
 ← →|the lane's wait before, after
 Enter|go to the source
 wheel, + −, 0|zoom; 0: the whole time
 drag, Shift ← →|move
-f, g, o|fold idle time, instances, lines of the log
+f, g, o|fold idle time, instances, lines
 t|dark or light
 Esc|end the search
-◆ ‖ ❘ ●|record, gate, line of the log, instance
+◆ ‖ ❘ ●|record, gate, line, instance
 dashed|a wait that no time ends
 ⟨ 24 h ⟩|idle time, folded`.split("\n").map((line) => fact(...line.split("|")));
 const field = (label, work) => el("input", { type: "search", placeholder: label, "aria-label": label, input: ({ target }) => work(target.value) });
-const chip = (kind) =>
-	button(kind, ({ target }) => {
-		turn(hidden, kind);
-		target.setAttribute("aria-pressed", !hidden.has(kind));
-		layLog();
-	}, { "aria-pressed": true });
 ui = {
 	search: field("search (/)", search),
 	hits: el("span.hits", { role: "status" }),
 	axis: el("div.axis"),
 	lines: el("div.lines"),
 	tip: el("div.tip", { hidden: "" }),
-	none: el("p.none", "No line of the log passes the filter."),
+	none: el("p.none", "No line passes the filter."),
 	logSize: el("div.size"),
 	detail: el("section.detail", { "aria-label": "selection" }),
 	tabs: tabList("details", "pane", Object.keys(TABS), 0, (_, name) => openTab(name)),
@@ -740,9 +738,15 @@ ui = {
 	sweep: el("main.sweep"),
 	help: el("dialog", { "aria-label": "keys" }, el("dl", HELP)),
 };
-ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes; the tab Waits has each as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
+ui.lanes = el("section.lanes", { tabindex: 0, "aria-label": "lanes; Waits has each as a table", scroll: redraw, ...MOUSE }, ui.axis, ui.lines);
 ui.log = el("div.log", { tabindex: 0, role: "listbox", "aria-label": "log", scroll: drawLog }, ui.logSize);
-ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), [...new Set(items.map((item) => item.kind))].map(chip)), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
+ui.main = el("main", ui.lanes, el("div.panes", el("section", el("div.bar", field("filter", (text) => layLog((filter = text.toLowerCase()))), [...new Set(items.map((item) => item.kind))].map((kind) =>
+	button(kind, ({ target }) => {
+		turn(hidden, kind);
+		target.setAttribute("aria-pressed", !hidden.has(kind));
+		layLog();
+	}, { "aria-pressed": true })
+)), ui.none, ui.log), el("section", ui.detail, ui.tabs, ui.pane)));
 const views = [...sweeps.map((sweep, s) => [`sweep of ${sweep.function}`, `s${s}c0`]), ["events", "events"]].map(([text, hash]) => button(text, () => (location.hash = hash)));
 
 let isDark = matchMedia("(prefers-color-scheme: dark)").matches;
@@ -778,7 +782,7 @@ function fit() {
 }
 function follow() {
 	const [, s, c = 0] = /^#s(\d+)c(\d+)$/.exec(location.hash) ?? [];
-	const isSweep = sweeps.length > 0 && (s || !location.hash || !events.length);
+	const isSweep = !!sweeps[0] && (s || !location.hash || !events.length);
 	const isNew = ui.main.hidden || !chosen;
 	ui.main.hidden = isSweep;
 	ui.sweep.hidden = !isSweep;

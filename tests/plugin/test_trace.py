@@ -288,18 +288,27 @@ def test_a_repro_that_the_test_has_written_is_named_from_the_trace(project: pyte
     project.makepyfile(
         sweeps=SWEEPS,
         test_it="""
+            import shutil
             from sweeps import sweep
 
             def test_it(scf_runtime):
                 found = sweep(scf_runtime)
                 found.failures[0].write_repro("repros/lost")
                 found.assert_survives()
+
+            def test_removed(scf_runtime):
+                found = sweep(scf_runtime)
+                shutil.rmtree(found.failures[0].write_repro("repros/removed"))
+                found.assert_survives()
         """,
     )
-    run_forked(project, "--scf-async-artifacts=kept").assert_outcomes(failed=1)
-    ((found,),) = (sweep["classes"] for facts in traces(project).values() for sweep in facts["sweeps"])
+    run_forked(project, "--scf-async-artifacts=kept").assert_outcomes(failed=2)
+    both = {name: sweep["classes"][0] for name, facts in traces(project).items() for sweep in facts["sweeps"]}
+    found = both["test_it"]
     assert (found["repro"], found["repro_call"]) == ("../../repros/lost/repro.sh", None)
-    (trace,) = project.path.glob("kept/*/trace.html")
+    removed = both["test_removed"]
+    assert (removed["repro"], removed["repro_call"]) == (None, "sweep.failures[0].write_repro(path)")
+    (trace,) = project.path.glob("kept/*test_it-*/trace.html")
     assert trace.parent.joinpath(found["repro"]).is_file()
 
 

@@ -9,6 +9,8 @@ from typing import Any
 
 import pytest
 from internals import OfTest, facts_in, page, trace_facts
+from trace_format import dangling, problems
+from trace_samples import sweep
 
 from pytest_scf_async.command_line import main
 
@@ -45,8 +47,8 @@ EVENT: dict[str, Any] = {
         [0, 300_000_000, 1, 1, None, 3, 5_000_000, "lock", 1],
     ],
     "entries": [
-        [0, "log", "a line\x1b[31m\u202e \ud800", None, None],
-        [300_000_000, "status", "FAILED (439): process exited\nsecond line", None, 0],
+        [0, "log", "a line\x1b[31m\u202e \ud800", None, None, 1_500],
+        [300_000_000, "status", "FAILED (439): process exited\nsecond line", None, 0, None],
     ],
     "fold": [],
     "why": ["likely cause: no code listened", "what to do: listen"],
@@ -61,6 +63,7 @@ def written(directory: Path, **changes: Any) -> str:
     lanes = [{"name": name, "kind": "thread", "instance": None, "parent": None} for name in ("main", "worker")]
     tables = {"texts": ["sleep(600)", "Lock.acquire"], "places": [["backup.py", 8, None, "gone"]], "lanes": lanes}
     facts = {**empty, **tables, "events": [EVENT], "real_seconds": 0.012, "zone_minutes": 480, **changes}
+    assert [*problems(facts, "Trace"), *dangling(facts)] == []
     path = directory / "trace.html"
     path.write_text(page(facts), encoding="utf-8")
     return str(path)
@@ -120,6 +123,24 @@ LISTS = {
 @pytest.mark.parametrize("word", LISTS)
 def test_a_word_prints_one_list(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert printed(capsys, written(tmp_path), word) == LISTS[word]
+
+
+def test_why_names_each_cause_its_repro_and_where_runs_differ(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    changes = {name: sweep()[name] for name in ("sweeps", "places", "files")}
+    assert printed(capsys, written(tmp_path, events=[], **changes), "why") == [
+        "4 of 34 interruptions of train fail, for 2 reasons",
+        "  NEVER FINISHES: killed while train.py:11 was writing ckpt.json",
+        "    Path.write_text empties the file before filling it",
+        "    write ckpt.json.new, then os.replace() it",
+        "    pytest --scf-async-replay='forced@effect#2'",
+        "    sh kept/test_train/repro.sh",
+        "  LOST: stopped at train.py:12",
+        "    pytest --scf-async-replay='graceful@train.py:12#1'",
+        "    sweep.failures[1].write_repro(path)",
+        "  undisturbed: The first difference: “write 11 bytes” in the first run is “write 12 bytes” in the second.",
+    ]
 
 
 def test_of_many_waits_those_that_are_equal_are_one_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

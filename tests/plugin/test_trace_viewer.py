@@ -259,7 +259,7 @@ def test_folded_lines_and_filters(show: Open) -> None:
     page.get_by_label("filter").fill("part")
     assert len(texts(page, ".row")) == 2
     page.get_by_label("filter").fill("nothing has this")
-    assert page.get_by_text("No line of the log passes").is_visible()
+    assert page.get_by_text("No line passes").is_visible()
     page.get_by_label("filter").fill("")
     page.get_by_role("button", name="platform").click()
     assert not page.locator(".k-platform.row").count()
@@ -282,7 +282,7 @@ def tip(page: Any, x: float, y: float) -> str:
 def test_times_under_the_mouse(show: Open) -> None:
     page = show(samples.stop())
     text = tip(page, 600, 42 + 2 * 24 + 12)
-    assert "600 s · real 7 ms" in texts(page, ".axis .tick")
+    assert [text for text in texts(page, ".axis .tick") if "real" in text] == ["600 s · real 7 ms"]
     assert texts(page, ".row.chosen .real") == [" · real 6 ms"]
     assert "real 6 ms" in page.locator(".detail").text_content()
 
@@ -361,7 +361,7 @@ def test_keys(show: Open) -> None:
 
 
 FOCUSED = "document.activeElement.getAttribute('aria-label') ?? document.activeElement.textContent"
-LANES = "lanes; the tab Waits has each as a table"
+LANES = "lanes; Waits has each as a table"
 
 
 def test_tab_order_and_roles(show: Open) -> None:
@@ -462,7 +462,10 @@ def test_arrow_keys_move_between_causes_and_between_tabs(show: Open) -> None:
     page.get_by_role("tab", name="NEVER").focus()
     for key, cause, number in (("ArrowRight", "LOST", 1), ("ArrowRight", "NEVER", 0), ("End", "LOST", 1)):
         page.keyboard.press(key)
-        page.wait_for_function(f"({SELECTED})()?.startsWith?.('{cause}')")
+        page.wait_for_function(
+            "cause => document.querySelector(':focus[aria-selected=true]')?.textContent.startsWith(cause)",
+            arg=cause,
+        )
         assert page.url.endswith(f"#s0c{number}")
         assert page.locator(".sweep [role=tab][tabindex='0']").count() == 1
 

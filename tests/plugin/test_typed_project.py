@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import json
 import os
 import shutil
 import subprocess
@@ -15,6 +16,7 @@ import pytest_scf_async
 from pytest_scf_async import assertions, scripted
 
 PROJECT = Path(__file__).with_name("typed_project")
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 UNTYPED = """
 from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_status, scf_function
 from pytest_scf_async.scripted import finished
@@ -81,3 +83,14 @@ def test_pyright_finds_what_is_wrong_and_nothing_in_the_project(both: Path) -> N
     found = check("basedpyright", "--pythonpath", sys.executable, *FILES, where=both)
     assert errors(found, " - error: ") == WRONG, found.stdout + found.stderr
     assert errors(found, " - warning: ") == set(), found.stdout
+
+
+@pytest.mark.once
+def test_pyright_finds_nothing_in_the_examples(tmp_path: Path) -> None:
+    """In its strict mode. One imports a module beside it, which is found there by pytest, and here by a path."""
+    root = {"root": str(EXAMPLES), "extraPaths": [str(EXAMPLES / "watcher")]}
+    config = {"typeCheckingMode": "strict", "include": [str(EXAMPLES)], "exclude": ["**/node_modules"]}
+    text = json.dumps({**config, "executionEnvironments": [root]})
+    (tmp_path / "pyrightconfig.json").write_text(text, encoding="utf-8")
+    found = check("basedpyright", "--pythonpath", sys.executable, where=tmp_path)
+    assert found.stdout.splitlines()[-1] == "0 errors, 0 warnings, 0 notes", found.stdout

@@ -366,6 +366,7 @@ def sweep() -> Trace:
                         "runs": 1,
                         "place": 1,
                         "explanation": None,
+                        "survives": None,
                         "effects": [],
                         "killed_after": None,
                         "attempts": [["FINISHED after 2 s", "warm start", ""]],
@@ -390,7 +391,6 @@ def sweep() -> Trace:
                         ],
                         "difference": "The first difference: “write 11 bytes” in the first run is “write 12 bytes” in "
                         "the second.",
-                        "why": "a random number is in the file",
                     }
                 ],
             }

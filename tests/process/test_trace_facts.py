@@ -188,6 +188,35 @@ def test_a_join_with_a_timeout_tells_nothing_of_the_thread(deploy, facts_of):
     assert ("main", "join of second for 2.5 s", "index.py:14", 10, pytest.approx(12.5, abs=1e-5)) in found
 
 
+RAISES_IN_JOIN = """
+import signal, threading, time
+
+def stop(*_):
+    raise InterruptedError
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, stop)
+    lock = threading.Lock()
+    lock.acquire()
+    thread = threading.Thread(target=lock.acquire, name="second", daemon=True)
+    thread.start()
+    try:
+        thread.join()
+    except InterruptedError:
+        time.sleep(100)
+"""
+
+
+@pytest.mark.interpreter
+def test_a_join_that_a_signal_has_ended_tells_nothing_of_the_thread(runtime: ScfRuntime, deploy, facts_of):
+    event = deploy(RAISES_IN_JOIN, name="joins").invoke_async()
+    runtime.clock.advance(30)
+    event.terminate(grace_shutdown=True)
+    found = waits(facts_of(event.wait()))
+    assert [each[3:] for each in found if each[0] == "second"] == [(0, 130)]
+    assert ("main", "join of second", "index.py:14", 0, 30) in found
+
+
 @pytest.mark.interpreter
 def test_what_came_has_the_real_time_at_which_it_did(deploy, facts_of):
     source = "import time\n\ndef main_handler(event, context):\n    print('one')\n    time.sleep(600)\n"

@@ -75,11 +75,13 @@ def parameters(where: Where) -> dict[str, inspect.Parameter]:
     return found
 
 
+@pytest.mark.once  # it reads the sources
 def test_what_is_written_from_the_table_is_what_there_is(tool: ModuleType) -> None:
     behind = [str(path) for path, (before, after) in tool.views(PROJECT).items() if before != after]
     assert behind == [], "make options"
 
 
+@pytest.mark.once  # it reads the sources
 def test_a_file_that_is_behind_is_found_and_written(tool: ModuleType) -> None:
     (path,) = (path for path in tool.views(PROJECT) if path.name == "function.py")
     lines = path.read_text(encoding="utf-8").splitlines()

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta, timezone
 from types import SimpleNamespace
+from typing import Any, get_args
 from zoneinfo import ZoneInfo
 
 import pytest
-from internals import Remark, SimulatedClock, Waited, Written, limits, shown_time, timeline_text
+from internals import AnyEntry, Remark, SimulatedClock, Waited, Written, entry_text, limits, shown_time, timeline_text
 
 # once: texts
 pytestmark = pytest.mark.once
@@ -114,3 +115,13 @@ def test_a_time_that_has_no_calendar_in_that_zone_is_shown_in_utc() -> None:
         shown_time(clock, (last - datetime(1970, 1, 1, tzinfo=timezone.utc)) // timedelta(microseconds=1))
         == last.isoformat()
     )
+
+
+@pytest.mark.parametrize("kind", get_args(AnyEntry))
+def test_each_kind_of_entry_has_a_text(kind: Any) -> None:
+    refused: tuple[object, ...] = ()
+    try:
+        entry_text(kind._make([None] * len(kind._fields)))
+    except (AttributeError, KeyError, TypeError) as error:  # its fields have no such values
+        refused = error.args
+    assert refused != (kind,)

@@ -17,24 +17,26 @@ MINUTE = 60
 HOUR = 60 * MINUTE
 
 stop = threading.Event()
-inbox = queue.SimpleQueue()  # its put() may be called while get() waits: by a signal's handler, too
+inbox: queue.SimpleQueue[str | None] = (
+    queue.SimpleQueue()
+)  # its put() may be called while get() waits: by a signal's handler, too
 
 
-def say(text):
+def say(text: str):
     print(f"{datetime.now():%H:%M} {text}")
 
 
-def on_term(signum, frame):
+def on_term(signum: int, frame: object):
     say("SIGTERM")
     stop.set()
     inbox.put(None)
 
 
-def on_alarm(signum, frame):
+def on_alarm(signum: int, frame: object):
     say("no reading for two hours")
 
 
-def read(sensor, hour, after):
+def read(sensor: str, hour: int, after: int):
     """A worker: read one sensor, after some seconds."""
     if stop.wait(after):
         return
@@ -45,9 +47,9 @@ def read(sensor, hour, after):
         say(f"{sensor}: {error.code}")
 
 
-def collect(until):
+def collect(until: float):
     """The readings that come until then."""
-    readings = []
+    readings: list[str] = []
     while not stop.is_set() and (rest := until - time.monotonic()) > 0:
         try:
             reading = inbox.get(timeout=rest)
@@ -59,13 +61,13 @@ def collect(until):
     return readings
 
 
-def pack(readings):
+def pack(readings: list[str]):
     """How many bytes gzip makes of them."""
     text = "\n".join(readings).encode()
     return len(subprocess.run(["gzip", "-n"], input=text, stdout=subprocess.PIPE, timeout=60, check=True).stdout)
 
 
-async def turn(hour):
+async def turn(hour: int):
     """Turn the dish; it takes longer each hour, and is given five minutes."""
     at_rest = asyncio.Event()
     asyncio.get_running_loop().call_later(14 * hour, at_rest.set)
@@ -75,12 +77,12 @@ async def turn(hour):
         say("the dish still turns")
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     stop.clear()
     signal.signal(signal.SIGTERM, on_term)
     signal.signal(signal.SIGALRM, on_alarm)
     began = time.monotonic()
-    packed = []
+    packed: list[int] = []
     with ThreadPoolExecutor(max_workers=len(SENSORS)) as pool:
         for hour in range(24):
             half = threading.Timer(HOUR / 2, say, [f"half of hour {hour} is over"])

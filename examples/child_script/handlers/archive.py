@@ -7,9 +7,9 @@ import subprocess
 SCRIPT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "archive.sh")
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, list[str]], context: dict[str, str]):
     child = subprocess.Popen(["sh", SCRIPT, *event["days"]])
-    before = signal.signal(signal.SIGTERM, lambda *_: child.terminate())
+    before = signal.signal(signal.SIGTERM, lambda signum, frame: child.terminate())
     try:
         code = child.wait()
     finally:

@@ -8,10 +8,10 @@ from pathlib import Path
 OUT = Path(os.environ["OUT"])
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     stopping = False
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: object):
         nonlocal stopping
         stopping = True
 

@@ -9,7 +9,7 @@ app = Flask(__name__)
 stopping = False
 
 
-def on_sigterm(signum, frame):
+def on_sigterm(signum: int, frame: object):
     global stopping
     print("stopping", flush=True)
     stopping = True

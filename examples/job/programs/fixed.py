@@ -11,12 +11,12 @@ from pathlib import Path
 stopping = False
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     global stopping
     stopping = True
 
 
-def write(path, text):
+def write(path: Path, text: str):
     path.with_suffix(".new").write_text(text)
     os.replace(path.with_suffix(".new"), path)
 

@@ -10,7 +10,7 @@ from pathlib import Path
 stopping = False
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     global stopping
     stopping = True
 

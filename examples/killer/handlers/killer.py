@@ -9,12 +9,12 @@ class Killer:
         self.asked = None
         signal.signal(signal.SIGTERM, self.take)
 
-    def take(self, signum, frame):
+    def take(self, signum: int, frame: object):
         self.asked = signal.Signals(signum).name
         print(f"{self.asked} received")
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     killer = Killer()
     seconds = 0
     while killer.asked is None:

@@ -8,7 +8,7 @@ from pathlib import Path
 OUT = Path(os.environ["OUT"])
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     table = OUT / "ledger.jsonl"
     done = len(table.read_text().splitlines()) if table.exists() else 0
     with open(table, "a") as lines:

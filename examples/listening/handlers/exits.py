@@ -5,12 +5,12 @@ import sys
 import time
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     print("tidied up, leaving")
     sys.exit(0)
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     signal.signal(signal.SIGTERM, stop)
     for part in range(event["parts"]):
         print(f"part {part} begins")

@@ -6,12 +6,12 @@ import time
 stopping = False
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     global stopping
     stopping = True
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     global stopping
     stopping = False
     signal.signal(signal.SIGTERM, stop)

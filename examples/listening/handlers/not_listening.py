@@ -3,7 +3,7 @@
 import time
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     for part in range(event["parts"]):
         print(f"part {part} begins")
         time.sleep(600)

@@ -1,11 +1,13 @@
+# pyright: basic, reportMissingImports=false
 import json
 import os
 import signal
+from typing import Any
 
 from qcloud_cos import CosConfig, CosS3Client
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, Any], context: dict[str, str]):
     config = CosConfig(
         Region=os.environ["TENCENTCLOUD_REGION"],
         SecretId=os.environ["TENCENTCLOUD_SECRETID"],
@@ -15,7 +17,7 @@ def main_handler(event, context):
     client = CosS3Client(config)
     bucket, done, stopping = event["bucket"], [], False
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: object):
         nonlocal stopping
         stopping = True
 

@@ -14,11 +14,11 @@ class Stop(Exception):
     pass
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     raise Stop
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, int]):
     job = Path(os.environ["JOB"])
     signal.signal(signal.SIGTERM, stop)
     limit = context["time_limit_in_ms"] / 1000

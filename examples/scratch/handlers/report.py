@@ -8,10 +8,10 @@ import time
 from pathlib import Path
 
 
-def main_handler(event, context):
-    stopping = False
+def main_handler(event: dict[str, int], context: dict[str, str]):
+    page, stopping = 0, False
 
-    def stop(signum, frame):
+    def stop(signum: int, frame: object):
         nonlocal stopping
         stopping = True
 

@@ -6,7 +6,7 @@ import time
 from pathlib import Path
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     inbox = Path(os.environ["INBOX"])
     invoices = Path(os.environ["INVOICES"])
     for name in sorted(os.listdir(inbox)):

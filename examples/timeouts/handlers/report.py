@@ -3,7 +3,7 @@
 import time
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     for page in range(1, event["pages"] + 1):
         time.sleep(1)
         print(f"page {page}")

@@ -8,12 +8,13 @@ class Stopped(Exception):
     pass
 
 
-def main_handler(event, context):
-    def stop(signum, frame):
+def main_handler(event: dict[str, list[str]], context: dict[str, str]):
+    def stop(signum: int, frame: object):
         raise Stopped
 
     signal.signal(signal.SIGTERM, stop)
-    done, child = [], None
+    done: list[str] = []
+    child = None
     try:
         for part in event["parts"]:
             child = subprocess.Popen(["ffmpeg", part, os.path.join(os.environ["OUT"], part)])
@@ -23,7 +24,7 @@ def main_handler(event, context):
             done.append(part)
             time.sleep(600)  # the review
     except Stopped:
-        if child.poll() is None:
+        if child is not None and child.poll() is None:
             child.terminate()
             child.wait()
     return done

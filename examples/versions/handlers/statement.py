@@ -5,8 +5,8 @@ import time
 ROW = 100_000
 
 
-def main_handler(event, context):
-    rows = []
+def main_handler(event: dict[str, int], context: dict[str, str]):
+    rows: list[bytes] = []
     for number in range(1, event["rows"] + 1):
         rows.append(bytes([number % 255 + 1]) * ROW)
         if number % 100 == 0:

@@ -5,7 +5,7 @@ import time
 ROW = 100_000
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     written = 0
     for number in range(1, event["rows"] + 1):
         written += len(bytes([number % 255 + 1]) * ROW)

@@ -6,7 +6,7 @@ import time
 stopping = False
 
 
-def stop(signum, frame):
+def stop(signum: int, frame: object):
     global stopping
     stopping = True
 
@@ -14,7 +14,7 @@ def stop(signum, frame):
 signal.signal(signal.SIGTERM, stop)
 
 
-def main_handler(event, context):
+def main_handler(event: dict[str, int], context: dict[str, str]):
     done = 0
     while done < event["items"] and not stopping:
         time.sleep(1)

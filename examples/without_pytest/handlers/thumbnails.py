@@ -4,8 +4,8 @@ import signal
 import time
 
 
-def main_handler(event, context):
-    stopped = []
+def main_handler(event: dict[str, list[str]], context: dict[str, str]):
+    stopped: list[int] = []
     signal.signal(signal.SIGTERM, lambda signum, frame: stopped.append(signum))
     left = list(event["pictures"])
     while left and not stopped:

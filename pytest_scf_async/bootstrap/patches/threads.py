@@ -111,7 +111,7 @@ def _join(self: threading.Thread, timeout: float | None = None) -> None:
             _real_join(self)
         return
     due = None if timeout is None else timeout_due(timeout)
-    for_long = "" if timeout is None else f" for {timeout:g} s"
+    for_long = "" if timeout is None else f" for {float(timeout):g} s"
     try:
         ended = scheduler.join_thread(state, due, describe_caller(f"join of {named(self.name)}{for_long}"))
     except BaseException:
