@@ -69,7 +69,7 @@ test: $(STAMP) ## tests and examples on all cores, without the long searches (AR
 test-all: $(STAMP) ## all tests and examples
 	@$(BIN)/python -m pytest $(WORKERS) --long $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options, pages in Chinese
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict pytest_scf_async benchmarks
@@ -85,6 +85,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/write_messages.py --check
 	@$(BIN)/python tools/draw_states.py --check
+	@$(BIN)/python tools/compare_translations.py
 
 docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
@@ -92,7 +93,7 @@ docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages tha
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
 	@$(BIN)/python tools/write_options.py
 
-messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md
+messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md, also in Chinese
 	@$(BIN)/python tools/write_messages.py
 
 states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py

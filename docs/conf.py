@@ -34,11 +34,9 @@ llms_txt_description = (
     "simulated time."
 )
 
-OUTSIDE = re.compile(r"\[([^]]+)\]\(\.\./[^)]+\)")
-"""A link to a file of the project that is no page of the site: its text stays."""
-SHOWN = re.compile(r"<!-- shown on the site: \.\./([\w./-]+) -->")
+SHOWN = re.compile(r"<!-- shown on the site: (?:\.\./)+([\w./-]+) -->")
 """A workflow of the project that the site shows, where GitHub has its name alone."""
-LINK = re.compile(r"^- \[[^]]+\]\(([\w-]+)\.md\)", re.MULTILINE)
+LINK = re.compile(r"^- \[[^]]+\]\(([\w/-]+)\.md\)", re.MULTILINE)
 
 
 def navigation(index: str) -> str:
@@ -51,17 +49,22 @@ def navigation(index: str) -> str:
     return "\n".join(tables)
 
 
+def outside(page: str) -> re.Pattern[str]:
+    """A link of *page* to a file of the project that is no page of the site, whose text stays."""
+    return re.compile(rf"\[([^]]+)\]\((?:\.\./){{{page.count('/') + 1}}}[^)]+\)")
+
+
 def shown(found: re.Match[str]) -> str:
     """The file that a page names, as a block; nothing where this tree does not have it."""
     there = (Path(__file__).parents[1] / found[1]).is_file()
-    return f"```{{literalinclude}} ../{found[1]}\n:language: yaml\n```" if there else ""
+    return f"```{{literalinclude}} /../{found[1]}\n:language: yaml\n```" if there else ""
 
 
 def prepare(_app: Sphinx, page: str, source: list[str]) -> None:
     """Give the index its navigation, show files, and make links to files outside the site plain text."""
     if page == root_doc:
         source[0] += "\n" + navigation(source[0])
-    source[0] = OUTSIDE.sub(r"\1", SHOWN.sub(shown, source[0]))
+    source[0] = outside(page).sub(r"\1", SHOWN.sub(shown, source[0]))
 
 
 class LinkDocuments(SphinxTransform):

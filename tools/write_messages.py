@@ -1,4 +1,4 @@
-"""Writes the messages of the package into docs/troubleshooting.md, from its sources, group by group.
+"""Writes the messages of the package into docs/troubleshooting.md and its translations, from the sources, by group.
 
 A message is what an error or a warning of the package is made with; ``…`` stands for what differs from case to case.
 Every file that has one is in a group of ``GROUPS``, whose rows go between ``<!-- [messages: NAME] -->`` and
@@ -19,7 +19,11 @@ from pathlib import Path, PurePosixPath
 
 ROOT = Path(sys.argv[-1]) if len(sys.argv) > 1 and not sys.argv[-1].startswith("-") else Path(__file__).parents[1]
 PACKAGE = ROOT / "pytest_scf_async"
-PAGE = ROOT / "docs" / "troubleshooting.md"
+DOCS = ROOT / "docs"
+PAGES = (DOCS / "troubleshooting.md", *sorted(DOCS.glob("*/troubleshooting.md")))
+"""The page, and what it is in other languages, each in a folder."""
+WORDS = {"zh": {"message": "报错信息", "error": "类型", "a failure": "测试失败", "at the end of a test": "测试结束时"}}
+"""By folder of a language: the words of a table that are no message."""
 PUBLIC = ("ScfUsageError", "CannotEndError", "GateNotReachedError", "HandlerError", "UnsupportedPlatformError",
           "HarnessError", "ScfAsyncWarning", "UsageError", "CollectError")  # fmt: skip
 """The errors that a user sees; what else is raised in the package is caught in it."""
@@ -197,39 +201,44 @@ def code(text: str) -> str:
     return f"`` {text} ``" if "`" in text else f"`{text}`"
 
 
-def table(rows: set[tuple[str, str]]) -> list[str]:
+def table(rows: set[tuple[str, str]], words: dict[str, str]) -> list[str]:
     """The lines of a group: in the order of the words after the first gap, as these are what a reader looks for."""
+    message, error = (words.get(word, word) for word in ("message", "error"))
     kinds = {kind for _, kind in rows}
     ordered = sorted(rows, key=lambda row: (re.sub(rf"^[\W{GAP}]+", "", row[0]).casefold(), row))
     if len(kinds) == 1:
-        return ["| message |", "|---|", *(f"| {code(text)} |" for text, _ in ordered)]
-    return ["| message | error |", "|---|---|",
-            *(f"| {code(text)} | {code(kind) if kind in PUBLIC else kind} |" for text, kind in ordered)]  # fmt: skip
+        return [f"| {message} |", "|---|", *(f"| {code(text)} |" for text, _ in ordered)]
+    return [f"| {message} | {error} |", "|---|---|",
+            *(f"| {code(text)} | {code(kind) if kind in PUBLIC else words.get(kind, kind)} |"
+              for text, kind in ordered)]  # fmt: skip
 
 
-def written(page: str) -> str:
-    """*page* with the tables as they have to be."""
-    for group, rows in messages().items():
+def written(path: Path, found: dict[str, set[tuple[str, str]]]) -> str:
+    """The page at *path* with the tables of what was *found*, as they have to be."""
+    page = path.read_text(encoding="utf-8")
+    for group, rows in found.items():
         begins = f"<!-- [messages: {group}] -->"
         before, mark, after = page.partition(begins)
-        assert mark, f"{PAGE.name} has no {begins}"
+        assert mark, f"{path.relative_to(ROOT)} has no {begins}"
         _, end, rest = after.partition("<!-- [end] -->")
-        assert end, f"{PAGE.name}: {begins} has no end"
-        page = "\n".join([before + begins, "", *table(rows), "", end + rest])
+        assert end, f"{path.relative_to(ROOT)}: {begins} has no end"
+        page = "\n".join([before + begins, "", *table(rows, WORDS.get(path.parent.name, {})), "", end + rest])
     return page
 
 
 def main() -> int:
-    page = PAGE.read_text(encoding="utf-8")
-    made = written(page)
-    if "--check" not in sys.argv:
-        PAGE.write_text(made, encoding="utf-8")
-    elif made != page:
-        print("write_messages: docs/troubleshooting.md does not have the messages of the package: make messages")
-        return 1
-    else:
-        print("write_messages: docs/troubleshooting.md has the messages of the package")
-    return 0
+    found = messages()
+    stale = []
+    for path in PAGES:
+        made = written(path, found)
+        if "--check" not in sys.argv:
+            path.write_text(made, encoding="utf-8")
+        elif made != path.read_text(encoding="utf-8"):
+            stale.append(str(path.relative_to(ROOT)))
+            print(f"write_messages: {stale[-1]} does not have the messages of the package: make messages")
+    if "--check" in sys.argv and not stale:
+        print("write_messages: docs/troubleshooting.md and its translations have the messages of the package")
+    return int(bool(stale))
 
 
 if __name__ == "__main__":

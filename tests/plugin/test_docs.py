@@ -21,6 +21,8 @@ from forked_pytest import run_forked
 pytestmark = pytest.mark.once
 
 PAGES = ("README.md", *sorted(f"docs/{path.name}" for path in (TREE / "docs").glob("*.md")))
+TRANSLATIONS = ("README.zh-CN.md", *sorted(f"docs/zh/{path.name}" for path in (TREE / "docs" / "zh").glob("*.md")))
+"""Pages whose blocks are those of the English ones, which tools/compare_translations.py holds."""
 NOT_RUN = {
     "README.md": 2,
     "docs/about.md": 1,
@@ -114,7 +116,7 @@ def test_what_does_not_run_is_marked_and_counted() -> None:
 
 
 def test_links_between_pages_lead_somewhere() -> None:
-    for page in PAGES:
+    for page in (*PAGES, *TRANSLATIONS):
         text = (TREE / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", text):
             assert ((TREE / page).parent / target).exists(), f"{page}: {target}"

@@ -1,4 +1,7 @@
-"""docs/troubleshooting.md has each message: those of the sources, and those of the catalogue of failures."""
+"""docs/troubleshooting.md has each message: those of the sources, and those of the catalogue of failures.
+
+Its page in Chinese has the same.
+"""
 
 from __future__ import annotations
 
@@ -17,6 +20,7 @@ from docs_support import TREE
 pytestmark = pytest.mark.once
 
 PAGE = TREE / "docs" / "troubleshooting.md"
+CHINESE = TREE / "docs" / "zh" / "troubleshooting.md"
 OURS = re.compile(
     r"(?:^E +(?:pytest_scf_async\.\w+|AssertionError): "
     r"|^(?:test_export\.py::)?(?=\w+.*(?:scf_function|never checked|parametrize)))(?P<text>.+)$",
@@ -99,8 +103,9 @@ def checked(tree: Path) -> subprocess.CompletedProcess[str]:
 
 def test_the_messages_of_the_sources_are_on_the_page(tmp_path: Path) -> None:
     shutil.copytree(TREE / "pytest_scf_async", tmp_path / "pytest_scf_async", ignore=shutil.ignore_patterns("*.pyc"))
-    (tmp_path / "docs").mkdir()
+    (tmp_path / "docs" / "zh").mkdir(parents=True)
     shutil.copy(PAGE, tmp_path / "docs")
+    shutil.copy(CHINESE, tmp_path / "docs" / "zh")
     done = checked(tmp_path)
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -109,7 +114,20 @@ def test_the_messages_of_the_sources_are_on_the_page(tmp_path: Path) -> None:
         clock.read_text(encoding="utf-8").replace("simulated time moves only forward", "time cannot go back"),
         encoding="utf-8",
     )
-    assert checked(tmp_path).returncode == 1
+    done = checked(tmp_path)
+    assert done.returncode == 1
+    stale = "does not have the messages of the package: make messages"
+    assert done.stdout == "".join(
+        f"write_messages: docs/{page} {stale}\n" for page in (PAGE.name, f"zh/{CHINESE.name}")
+    )
+
+
+def test_the_rows_in_chinese_are_those_in_english() -> None:
+    english, chinese = (
+        re.findall(r"^\| (`` .+? ``|`.+?`) \|", page.read_text(encoding="utf-8"), re.MULTILINE)
+        for page in (PAGE, CHINESE)
+    )
+    assert chinese == english
 
 
 def test_a_message_of_a_new_file_needs_a_group(tmp_path: Path) -> None:

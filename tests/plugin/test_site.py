@@ -28,9 +28,12 @@ def test_the_site_is_built_without_a_warning(tmp_path: Path) -> None:
     assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
 
     index = (tmp_path / "site" / "llms.txt").read_text(encoding="utf-8")
-    for page in DOCS.glob("*.md"):
-        assert (tmp_path / "site" / f"{page.stem}.html").is_file()
-        assert f"({page.stem}.md)" in index or page.stem == "index"
+    for page in DOCS.glob("**/*.md"):
+        name = page.relative_to(DOCS).with_suffix("").as_posix()
+        assert (tmp_path / "site" / f"{name}.html").is_file()
+        assert f"({name}.md)" in index or name == "index"
+    chinese = (tmp_path / "site" / "zh" / "add-it.html").read_text(encoding="utf-8")
+    assert 'href="../reference.html#settings"' in chinese
     fidelity = (tmp_path / "site" / "fidelity.html").read_text(encoding="utf-8")
     assert 'href="https://cloud.tencent.com/document/product/583/63969"' in fidelity
     assert "583/50000" not in fidelity  # a port

@@ -39,6 +39,7 @@ def test_the_pages_have_no_more_prose_than_they_may_have() -> None:
         ("| a | table |\n|---|---|\n| of | rows |\n", 0),
         ("```python\nprint('code')\n```\n", 0),
         ("    indented code\n", 0),
+        ("English and [中文](zh.md)\n", 2),
         ("<!-- not run: a comment -->\n", 0),
         ("before\n<!-- [messages: time] -->\n\ntext that is generated\n\n<!-- [end] -->\nafter\n", 2),
     ],
