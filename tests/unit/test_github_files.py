@@ -52,7 +52,9 @@ def run(*command: str | Path) -> subprocess.CompletedProcess[str]:
 
 
 def zizmor(*files: Path) -> subprocess.CompletedProcess[str]:
-    return run(Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", "--no-config", *files)
+    return run(
+        Path(sys.executable).with_name("zizmor"), "--offline", "--no-progress", "--no-config", "--color=never", *files
+    )
 
 
 def project() -> dict[str, Any]:
