@@ -22,7 +22,7 @@ from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, m
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
 from .gates import gates
-from .patches import alarms, connections, random_numbers, signals, sockets
+from .patches import alarms, c_code, connections, random_numbers, signals, sockets
 from .patches import official_hosts as redirection
 from .scheduler.alarm import Alarm
 from .scheduler.channel import Channel
@@ -350,7 +350,8 @@ class Role:
 
     def be_recorded(self, others: list[int]) -> None:
         """Have what user code changes in a directory recorded; the last of the descriptors *others* are for that."""
-        from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+        with c_code.ours_alone():  # it may have been forked ahead, before the zygote imported this for sweeps
+            from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
         recorder.be_recorded(others.pop())
         scheduler.channel.is_traced()

@@ -325,7 +325,7 @@ class Zygote:
 
 def _import_what_programs_need(*, sweeps: bool) -> None:
     """Import our modules for programs once for all instances."""
-    with _ours_alone():
+    with c_code.ours_alone():
         from ..supervisor import supervisor  # noqa: PLC0415
         from . import agent, event_invoke, go_client, image, job, runtime_api  # noqa: F401, PLC0415
     if sweeps:
@@ -334,25 +334,9 @@ def _import_what_programs_need(*, sweeps: bool) -> None:
 
 def _import_what_sweeps_need() -> None:
     """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
-    with _ours_alone():
+    with c_code.ours_alone():
         gates.import_all()
         from ..supervisor import recorder  # noqa: F401, PLC0415
-
-
-@contextlib.contextmanager
-def _ours_alone() -> Iterator[None]:
-    """Import modules of ours, and remove those that came along with them.
-
-    A handler must not find those in ``sys.modules`` before it imports them: a module of its own may have the same name
-    as one of the standard library, ``email.py`` for example.
-    """
-    before = set(sys.modules)
-    with c_code.of_ours():
-        yield
-    package = __name__.partition(".")[0]
-    for name in set(sys.modules) - before:
-        if name.partition(".")[0] != package:
-            del sys.modules[name]
 
 
 def _import_all(modules: list[str]) -> str:

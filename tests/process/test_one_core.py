@@ -104,3 +104,20 @@ def test_code_of_the_test_that_a_call_runs_is_bound_to_nothing(deploy, make_runt
     lockstep_of(runtime).on_end = lambda _: ended.append(os.sched_getaffinity(0))
     event.wait()
     assert (ended, len(found) > 200) == ([cpus], True)
+
+
+MODULES = """
+    import sys
+
+    def main_handler(event, context):
+        return sorted(name for name in sys.modules if not name.startswith("pytest_scf_async"))
+"""
+
+
+def test_an_instance_forked_ahead_of_a_sweep_finds_no_module_of_its_recorder(deploy, make_runtime, tmp_path) -> None:
+    preload = ["colorsys"]  # no other test does: so the zygote of these has made no sweep
+    plain = deploy(MODULES, to=make_runtime(preload=preload)).run()  # the next instance is forked while this one runs
+    runtime = make_runtime(preload=preload)
+    pool_of(runtime).serve_sweep(draws=False)
+    recording_of(runtime, tmp_path)
+    assert deploy(MODULES, to=runtime).run() == plain

@@ -10,6 +10,7 @@ import _imp
 import contextlib
 import ctypes
 import os
+import sys
 from collections.abc import Iterator
 from typing import Any
 
@@ -56,6 +57,22 @@ def of_ours() -> Iterator[None]:
         yield
     finally:
         _ours = False
+
+
+@contextlib.contextmanager
+def ours_alone() -> Iterator[None]:
+    """Import modules of ours, and remove those that came along with them.
+
+    A handler must not find those in ``sys.modules`` before it imports them: a module of its own may have the same name
+    as one of the standard library, ``email.py`` for example.
+    """
+    before = set(sys.modules)
+    with of_ours():
+        yield
+    package = __name__.partition(".")[0]
+    for name in set(sys.modules) - before:
+        if name.partition(".")[0] != package:
+            del sys.modules[name]
 
 
 _ours = False
