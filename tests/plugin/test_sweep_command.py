@@ -272,7 +272,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--json", "nowhere/facts.json"], "--json nowhere/facts.json: there is no directory *nowhere"),
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
-        (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' *: FileNotFoundError: *"),
+        (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' * with FileNotFoundError: *"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

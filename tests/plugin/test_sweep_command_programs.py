@@ -253,7 +253,7 @@ def test_another_exit_code_may_say_that_the_work_is_done(
     project: pytest.Pytester, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert swept(project, DONE_WITH_3) == 2
-    assert "a run that is FINISHED: exit code 3" in capsys.readouterr().err
+    assert "ended FAILED (439) with exit code 3; it has to be FINISHED" in capsys.readouterr().err
     assert swept(project, DONE_WITH_3, "--done-code=3") == 0  # exit code 0 says that it is not
     assert swept(project, DONE_WITH_3, "--done-code=0", "--done-code=3", "--how=graceful") == 1
     capsys.readouterr()
