@@ -46,7 +46,7 @@ from .instances.runtimes.choice import Builder, check_kind, default_handler, ima
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
-from .instances.sandbox import USER_CODE, Sandboxes
+from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .lockstep.calls import Call
 from .lockstep.event import Event, FunctionVersion, Moment
@@ -1040,7 +1040,7 @@ class ScfRuntime:
         guide = Guide() if self._sweep_guide is None else self._sweep_guide()
         question = Question(
             *(version, payload, each_run, check, done if callable(done) else None, retry, attempts),
-            *(self.clock.now, self.seed, roots_of(version, USER_CODE), guide.effects_of, self.settings.real_limit),
+            *(self.clock.now, self.seed, roots_of(version), guide.effects_of, self.settings.real_limit),
             done_codes(done, version),
         )
         request = Request(

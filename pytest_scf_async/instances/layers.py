@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import csv
 import os
 import re
 import shutil
 import tempfile
 import zipfile
 from collections.abc import Callable, Sequence
+from pathlib import Path
 
 from ..errors import HarnessError, ScfUsageError, hidden_from_users
 from .packages import check_archive, unpack
@@ -54,6 +56,21 @@ def layer_below_which(layers: Sequence[str], module: str) -> tuple[str, str] | N
         if found:
             return layer, min(found, key=len)
     return None
+
+
+def installed_in(layers: Sequence[str]) -> frozenset[str]:
+    """Names at the root of *layers* that are installed packages or modules: a ``RECORD`` of pip lists their files."""
+    found: set[str] = set()
+    for layer in layers:
+        if os.path.isdir(layer):
+            texts = [path.read_text("utf-8") for path in Path(layer).glob("*.dist-info/RECORD")]
+        else:
+            with zipfile.ZipFile(layer) as archive:
+                records = [name for name in archive.namelist() if re.fullmatch(r"[^/]+\.dist-info/RECORD", name)]
+                texts = [archive.read(name).decode("utf-8") for name in records]
+        for row in csv.reader(line for text in texts for line in text.splitlines()):
+            found.add(row[0].partition("/")[0] if row else "")
+    return frozenset(name for name in found if name not in ("", "..") and not name.endswith(".dist-info"))
 
 
 def mounted_directories(mounts: object, lookup: tuple[str, ...]) -> tuple[tuple[str, str], ...]:

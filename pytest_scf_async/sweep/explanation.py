@@ -204,8 +204,9 @@ def _source(around: Around) -> Source | None:
     if not point.line:
         return None
     path = point.found.file
-    if not path.endswith(point.file) and evidence is not None:
-        path = os.path.join(evidence.question.function.code_to_run().directory, point.file)
+    if evidence is not None and not (path.endswith(point.file) and os.path.isfile(path)):
+        paths = (os.path.join(root, point.file) for root in evidence.question.roots)
+        path = next(filter(os.path.isfile, paths), path)
     text = linecache.getline(path, point.line).strip()
     return Source(point.file, point.line, path, text) if text else None
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import os
 import warnings
-from collections.abc import Collection, Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..protocol.statements import codes_in, statements_in
 from .points import Point
@@ -18,18 +18,19 @@ def lines_of(points: Iterable[Point]) -> set[tuple[str, int]]:
     return {(point.file, point.line) for point in points if point.kind in _BEGINS}
 
 
-def not_reached(root: str, reached: Collection[tuple[str, int]]) -> Iterator[str]:
+def not_reached(roots: Sequence[str], reached: Collection[tuple[str, int]]) -> Iterator[str]:
     """The statements in functions whose line is not among *reached*, as ranges: ``export.py:31-33``.
 
-    Files are those of which some line is, below *root*. What is said is of the main thread alone, as points are: a
-    function that only another thread calls has been reached in no run. Lines are collected in the undisturbed runs, in
-    the runs that look for what follows a SIGTERM, and for each kind of interruption in one at the point in the middle
-    and one at the last point, resumed events included. A line to which a handler comes only after it was interrupted
-    somewhere else is not known: a run in which lines are collected takes several times as long.
+    Files are those of which some line is, below one of *roots*. What is said is of the main thread alone, as points
+    are: a function that only another thread calls has been reached in no run. Lines are collected in the undisturbed
+    runs, in the runs that look for what follows a SIGTERM, and for each kind of interruption in one at the point in the
+    middle and one at the last point, resumed events included. A line to which a handler comes only after it was
+    interrupted somewhere else is not known: a run in which lines are collected takes several times as long.
     """
     for file in sorted({file for file, _ in reached if file}):
         lines = {line for name, line in reached if name == file}
-        for first, last in _ranges(os.path.join(root, file), lines):
+        paths = (os.path.join(root, file) for root in roots)
+        for first, last in _ranges(next(filter(os.path.isfile, paths), ""), lines):
             yield f"{file}:{first}" if first == last else f"{file}:{first}-{last}"
 
 

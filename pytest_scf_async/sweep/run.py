@@ -765,7 +765,7 @@ def _is_of_user(file: str, question: Question) -> bool:
     for root in question.roots:
         path = os.path.normpath(os.path.join(root, file))
         name = os.path.relpath(path, root)
-        if not name.startswith("..") and os.path.isfile(os.path.join(question.roots[0], name)):
+        if not name.startswith("..") and any(os.path.isfile(os.path.join(each, name)) for each in question.roots):
             return not any(fnmatchcase(name, pattern) for pattern in question.exclude)
     return False
 

@@ -17,6 +17,8 @@ from typing import TYPE_CHECKING
 from ..async_event import AsyncEvent
 from ..clock import duration_us
 from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
+from ..instances.layers import OPT, installed_in
+from ..instances.sandbox import USER_CODE
 from ..lockstep.event import FunctionVersion
 from ..model.statuses import Status
 from ..protocol.real_time import REAL
@@ -239,11 +241,12 @@ class _Sweeper:
         self._count = self._checked_workers(request, bench)
         self._names = itertools.count()
         self._runner = Runner(
-            replace(question, exclude=(*_EXCLUDED, *self._choice.excluded_files)),
+            replace(question, exclude=(*_EXCLUDED, *_libraries_in_layers(function), *self._choice.excluded_files)),
             bench.stages,
             bench.directory / "run",
             bench.scratch,
         )
+        self._about_effects = [*_about_layers(function, bench)]
         self._guide = bench.guide
         self._bench = bench
         self._request = request
@@ -263,7 +266,6 @@ class _Sweeper:
         """How many of the kills from a connect on are real runs, ..."""
         self._real_seconds = 0.0
         """... and how many real seconds these took."""
-        self._about_effects: list[str] = []
         self._expected: Effects | None = None
         self._in = Compared(result=True)
         self._notes: list[str] = []
@@ -301,7 +303,7 @@ class _Sweeper:
             if not incomplete:
                 unlike = tuple(self._made_again(made))
                 made = self._with_surroundings(made)
-                missing = tuple(not_reached(self._runner.question.function.code_to_run().directory, self._lines))
+                missing = tuple(not_reached(self._runner.question.roots, self._lines))
         except KeyboardInterrupt:  # what the runs have found is not lost by it
             stopped = True
             self._notes.append(f"the lines that no run reached are not listed, because {STOPPED}")
@@ -771,7 +773,7 @@ class _Sweeper:
 
     def _sweep_of(self, trial: Trial) -> Swept:
         question = self._request.question
-        roots = roots_of(trial.function, question.roots[-1])
+        roots = roots_of(trial.function)
         request = replace(
             self._request,
             question=replace(question, function=trial.function, roots=roots),
@@ -1169,9 +1171,24 @@ def _applies(how: Interruption, point: Point) -> bool:
     return point.graceful if how.kind == "graceful" else point.forced
 
 
-def roots_of(function: FunctionVersion, in_instances: str) -> tuple[str, ...]:
-    """The directories in which an instance of *function* may find its code."""
-    return tuple(dict.fromkeys((function.code_to_run().directory, function.code.directory, in_instances)))
+def roots_of(function: FunctionVersion) -> tuple[str, ...]:
+    """The directories in which an instance of *function* may find its code, that in layers included."""
+    layers = function.configuration.layers
+    of_layers = (*filter(os.path.isdir, layers), OPT) if layers else ()
+    return tuple(dict.fromkeys((function.code_to_run().directory, function.code.directory, USER_CODE, *of_layers)))
+
+
+def _about_layers(function: FunctionVersion, bench: Bench) -> Iterator[str]:
+    layers = function.configuration.layers
+    if layers and not (len(layers) == 1 and os.path.isdir(layers[0])) and bench.why_unmounted():
+        yield "lines of layers (without mount namespaces each run has them elsewhere)"
+
+
+def _libraries_in_layers(function: FunctionVersion) -> Iterator[str]:
+    """Patterns of files in layers that are a library's, and not the user's own."""
+    for name in sorted(installed_in(function.configuration.layers)):
+        if not os.path.exists(os.path.join(function.code.directory, name)):  # that one is found first
+            yield name if name.endswith(".py") else f"{name}/*"
 
 
 def scratch_of(directory: str) -> Path:

@@ -400,6 +400,8 @@ class _OfEvent:
                 place = self._place_of_error() if entry.status_code in (430, 443) else None
             elif isinstance(entry, entries.SignalSent):
                 self._signal(time, entry)
+            elif isinstance(entry, (entries.GateReached, entries.StoppedBehind)):
+                self._has_come_to_gate(time)
             elif isinstance(entry, entries.ListenerRefused):
                 lane, place = self._lane_and_place(self._tables.read(entry.call)[0])
             self.entries.append([time, _kind(entry), self._tables.bounded(entry_text(entry)), lane, place, real])
@@ -453,6 +455,18 @@ class _OfEvent:
                 lane = self._tables.lane_of_thread(joined, self._instance, self._number)
                 if lane is not None:
                     self._close(lane, time)
+
+    def _has_come_to_gate(self, time: int) -> None:
+        """What stands at a gate waits no more, as far as it is known which thread, or task, that is.
+
+        It is the one whose wait has ended by this time; or, if there is none, the only one whose wait may have ended.
+        """
+        ends = {row: self.waits[row][1] for rows in self._now.values() for row in rows}
+        ended = [row for row, end in ends.items() if end is not None and end <= time]
+        found = ended or [row for row, end in ends.items() if end is None]
+        if len(found) == 1:
+            self.waits[found[0]][1] = ends[found[0]] or time
+            self._now = {lane: [row for row in rows if row not in found] for lane, rows in self._now.items()}
 
     def _end(self) -> None:
         end = self._event.record.end_us

@@ -288,6 +288,37 @@ def test_what_a_program_starts_has_a_lane_beside_it(runtime: ScfRuntime, facts_o
     assert [(each[0], each[3], each[4]) for each in slept] == [("child processes", 0, 5), ("sleepers", 5, 12)]
 
 
+AT_A_GATE = """
+import threading, time
+
+def beat():
+    time.sleep(600 if LONG else 300)
+    print("beat")
+
+def main_handler(event, context):
+    thread = threading.Thread(target=beat, name="heart")
+    thread.start()
+    time.sleep(300 if LONG else 600)
+    print("main")
+    time.sleep(900)
+    thread.join()
+"""
+
+
+@pytest.mark.parametrize(
+    ("is_long", "line", "still"), [(True, "main", [("heart", "sleep(600)")]), (False, "beat", [("main", "sleep(600)")])]
+)
+def test_who_stands_at_a_gate_is_in_no_wait(runtime: ScfRuntime, deploy, facts_of, is_long, line, still):
+    event = deploy(f"LONG = {is_long}\n{AT_A_GATE}").invoke_async().wait_for_log(line)
+    event.terminate(grace_shutdown=True)
+    facts = facts_of(event.wait(), failure="expected FINISHED; found FAILED (439)")
+    (of_event,) = facts["events"]
+    (signal,) = of_event["signals"]
+    found = [(facts["lanes"][lane]["name"], of_event["waits"][row]) for lane, row in signal["waits"]]
+    assert signal["sent"] == 300_000_000
+    assert [(name, facts["texts"][row[3]]) for name, row in found] == still
+
+
 def test_a_process_that_sigterm_ended_was_in_a_wait(runtime: ScfRuntime, deploy, facts_of):
     event = deploy("import time\n\ndef main_handler(event, context):\n    time.sleep(600)\n").invoke_async()
     runtime.clock.advance(300)
