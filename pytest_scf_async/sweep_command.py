@@ -144,6 +144,12 @@ def add_sweep(commands: Any) -> None:
         f"compared (default for a handler: OUT={RUN_PATH})",
     )
     parser.add_argument(
+        "--layer",
+        action="append",
+        metavar="PATH",
+        help="a directory or a zip that a handler finds at /opt, as layers= of deploy; several times for several",
+    )
+    parser.add_argument(
         "--traced",
         action="store_true",
         help="trace a Python program like a program in another language, without its lines; what it starts is then on "
@@ -211,6 +217,8 @@ class _Command:
                 "sweep: it takes either a handler, as in handlers/export.py:main_handler, or a program behind --, as "
                 f"in -- python train.py --out {RUN_PATH}"
             )
+        if self._job and given.layer:
+            raise ScfUsageError(f"sweep: --layer {given.layer[0]} is for a handler: a program has no layers")
         self._in_process = False
         if self._job and not given.traced:
             self._in_process = may_be_in_process(self._job, os.getcwd(), "sweep")
@@ -308,7 +316,7 @@ class _Command:
     def _deployed(self, runtime: ScfRuntime) -> Function:
         timeout = self._given.timeout
         if not self._job:
-            return runtime.deploy(self._given.code, timeout=timeout)
+            return runtime.deploy(self._given.code, timeout=timeout, layers=self._given.layer or ())
         return runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
@@ -356,6 +364,7 @@ class _Command:
                 arguments.append(f"{keyword}={_source(value)}")
         deployed = [_source(self._job), f"port={JOB_PORT}"] if self._job else [_source(given.code)]
         deployed += ["in_process=True"] if self._in_process else []
+        deployed += [f"layers={_source(given.layer)}"] if given.layer else []
         deployed += [] if given.timeout is None else [f"timeout={given.timeout:g}"]
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
         called = sorted({how.partition("(")[0] for how in hows if "(" in how})

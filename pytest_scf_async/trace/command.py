@@ -46,7 +46,8 @@ def run_trace(given: argparse.Namespace) -> int:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ScfUsageError(f"{given.file} cannot be read: {why}") from None
     trace = _Trace(facts_in(text, given.file))
-    sys.stdout.writelines(f"{_plain(line)}\n" for line in _LISTS[given.list](trace))
+    lines = [*_LISTS[given.list](trace)] or ["it has no event: a sweep is in the summary, and in why"]
+    sys.stdout.writelines(f"{_plain(line)}\n" for line in lines)
     return 0
 
 

@@ -64,6 +64,21 @@ def pasted(output: str) -> str:
     return output.partition("This test fails in the same way:\n\n")[2]
 
 
+def test_a_handler_with_a_layer(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
+    path = loses.path / "handlers" / "loses.py"
+    (loses.path / "layer").mkdir()
+    (loses.path / "layer" / "losing.py").write_text(path.read_text())
+    path.write_text("from losing import main_handler\n")
+    assert sweep("--how=forced", "--layer", "layer") == 1
+    output = capsys.readouterr().out
+    assert "losing.py:" in output
+    assert 'layers=["layer"]' in pasted(output)
+    loses.makepyfile(test_pasted=pasted(output))
+    loses.runpytest_inprocess("test_pasted.py").assert_outcomes(failed=1)
+    assert main(["sweep", "--layer", "layer", "--env", "OUT={path}", "--", "true"]) == 2
+    assert "--layer layer is for a handler: a program has no layers" in capsys.readouterr().err
+
+
 @pytest.mark.usefixtures("loses")
 def test_where_nobody_reads_its_output_to_the_end_it_ends_as_by_sigpipe() -> None:
     command = [sys.executable, "-m", "pytest_scf_async", "sweep", CODE, "--how=forced"]
@@ -273,6 +288,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
         (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' * with FileNotFoundError: *"),
+        (["--layer", "nowhere"], "layers has 'nowhere', *"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

@@ -125,6 +125,14 @@ def test_a_word_prints_one_list(word: str, tmp_path: Path, capsys: pytest.Captur
     assert printed(capsys, written(tmp_path), word) == LISTS[word]
 
 
+@pytest.mark.parametrize("word", sorted({*LISTS} - {"why"}))
+def test_a_sweep_has_no_list_of_events(word: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    changes = {name: sweep()[name] for name in ("sweeps", "places", "files")}
+    assert printed(capsys, written(tmp_path, events=[], **changes), word) == [
+        "it has no event: a sweep is in the summary, and in why"
+    ]
+
+
 def test_why_names_each_cause_its_repro_and_where_runs_differ(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
