@@ -91,6 +91,7 @@ def test_a_loss_in_a_layer_is_found_at_its_line(scf_runtime: ScfRuntime, code: P
     assert {run.point.file for run in only.runs} == {"runner.py"}
 
 
+@pytest.mark.sandbox
 def test_where_each_run_has_its_layers_elsewhere_their_lines_are_said_to_be_untried(code: Path, tmp_path: Path) -> None:
     for name in ("layer", "other"):
         (tmp_path / name).mkdir()

@@ -57,7 +57,7 @@ def root(tmp_path: Path) -> Path:
 
 
 def missing(root: Path, lines: set[int]) -> list[str]:
-    return list(not_reached(str(root), {("jobs/job.py", line) for line in lines}))
+    return list(not_reached([str(root)], {("jobs/job.py", line) for line in lines}))
 
 
 def test_what_was_not_reached_is_told_in_ranges_over_what_is_no_statement(root: Path) -> None:
@@ -72,7 +72,7 @@ def test_nothing_is_told_where_all_was_reached(root: Path) -> None:
 
 
 def test_only_files_count_that_were_reached_and_can_be_read(root: Path) -> None:
-    assert list(not_reached(str(root), set())) == []
-    assert list(not_reached(str(root), {("", 0), ("jobs/gone.py", 3)})) == []
+    assert list(not_reached([str(root)], set())) == []
+    assert list(not_reached([str(root)], {("", 0), ("jobs/gone.py", 3)})) == []
     root.joinpath("broken.py").write_text("def (")
-    assert list(not_reached(str(root), {("broken.py", 1)})) == []
+    assert list(not_reached([str(root)], {("broken.py", 1)})) == []
