@@ -492,7 +492,11 @@ class Tree:
         """Handle the stops that have occurred; returns whether there were any."""
         lookers, self._lookers = self._lookers, []
         for thread in lookers:
-            if self.threads.get(thread.tid) is thread:
+            if self.threads.get(thread.tid) is not thread:
+                continue
+            if self.stopping and thread is not self.alone:
+                self._lookers.append(thread)
+            else:
                 self._looks_for_ended(thread)
         found = yielded = False
         for _ in range(MOST_STOPS):
@@ -1320,9 +1324,10 @@ class Tree:
         """Whether every thread is held."""
         return all(self._is_held(thread) for thread in self.threads.values())
 
-    @staticmethod
-    def _is_held(thread: Thread) -> bool:
+    def _is_held(self, thread: Thread) -> bool:
         if thread.held is not None or thread.nap_until is not None or thread.stopped or thread.vfork_child:
+            return True
+        if thread in self._lookers:
             return True
         pid = thread.process.pid  # only the first thread of a process may have ended unreported
         return thread.tid == pid and procfs.state_of(pid, str(pid)) == b"Z"
@@ -1352,6 +1357,8 @@ class Tree:
         """Let all held threads go on, except those at a gate."""
         self.stopping = False
         self.alone = None
+        for looker in self._lookers:
+            looker.process.looks_until = math.inf  # while all are held, a child could not have gone on
         for thread in list(self.threads.values()):
             resumption, thread.held = thread.held, None
             if resumption is not None:

@@ -36,6 +36,16 @@ def handle(event, request):
     time.sleep(1000)
 """)
 
+LOOKS_FOR_ITS_CHILD = program("""
+def handle(event, request):
+    child = os.fork()
+    while child == 0:
+        pass
+    ended = os.waitpid(child, os.WNOHANG)
+    os.kill(child, signal.SIGKILL)
+    return [ended, os.waitpid(child, 0)[1]]
+""")
+
 
 def test_a_program_that_computes_for_ever_gives_up_its_turn(deploy_image, deploy, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
@@ -48,6 +58,19 @@ def test_a_program_that_computes_for_ever_gives_up_its_turn(deploy_image, deploy
     assert event.doing == "computing"
     assert "computes for more than 0.05 s without a wait: not repeatable" in event.timeline
     assert "sleeps and wakes up" not in event.timeline
+    assert runtime.clock.now == START
+
+
+def test_a_program_that_looks_whether_its_child_has_ended_can_be_stopped_meanwhile(deploy_image, deploy, make_runtime):
+    runtime = make_runtime(compute_grace=0.05)
+    event = deploy_image(LOOKS_FOR_ITS_CHILD, to=runtime).invoke_async()
+    beside = deploy("def main_handler(event, context): return 1", to=runtime)
+
+    for _ in range(3):
+        assert beside.invoke_async().wait().status == "FINISHED"
+    assert event.status == "RUNNING"
+
+    assert event.wait().result == [[0, 0], 9]
     assert runtime.clock.now == START
 
 

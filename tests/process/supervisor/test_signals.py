@@ -232,6 +232,17 @@ def test_at_a_line_the_handler_is_called_there_and_nothing_else_goes_on(deploy_i
     assert event.ended_at == seconds(5)
 
 
+def test_at_a_line_the_handler_can_look_whether_a_child_has_ended(deploy_image):
+    child = "import subprocess\nchild = subprocess.Popen(['sleep', '1000'])\n"
+    looks = in_c("os.write(1, b'ended: %d\\n' % os.waitpid(child.pid, os.WNOHANG)[0])\nstopping = True")
+    event = deploy_image(works(child + looks)).invoke_async().wait_for_log("row 5")
+
+    event.terminate(grace_shutdown=True)
+
+    assert (event.doing, user_lines(event)[-2:]) == ("gated", ["row 5", "ended: 0"])
+    assert event.wait().result == 5
+
+
 def test_at_a_line_of_a_program_that_never_waits(deploy_image):
     endless = "while not stopping: rows += 1; os.write(1, b'row %d\\n' % rows)"
     source = works().replace("while not stopping and rows < 20:\n        time.sleep(1)", f"{endless}\n    while False:")
