@@ -819,7 +819,7 @@ def _add_trace(
     if not (report.failed and mode == _ON_FAILURE) and not (mode == "on" and (report.failed or call.when == "call")):
         return
     directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
-    found = events, [] if sweeps is None else sweeps.found
+    found = events, [] if sweeps is None else sweeps.judged
     if directory is None or not any(found):
         return
     from .tracing import add_trace

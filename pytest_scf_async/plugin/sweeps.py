@@ -14,7 +14,7 @@ import pytest
 from ..errors import ScfUsageError
 from ..report.teardown import unasked_text
 from ..sweep.differences import Kind
-from ..sweep.findings import FAILURES, Swept, classes
+from ..sweep.findings import HARMFUL, Swept, classes
 from ..sweep.guide import Guide, nothing
 from ..sweep.neighbours import Around
 from ..sweep.progress import Progress
@@ -27,7 +27,6 @@ if TYPE_CHECKING:
 
 KEPT_KEYS: Final = 100
 """Keys of runs that failed which pytest's cache keeps of one sweep: the first one of each class before all others."""
-_HARMFUL: Final = FAILURES | {Kind.DOUBLED}
 _SHARD: Final = re.compile(r"([1-9]\d*)/([1-9]\d*)", re.ASCII)
 
 
@@ -50,6 +49,8 @@ class _Made:
         self.asked = False
         self.failure = ""
         """The message of its last assertion that failed; it is the report."""
+        self.kinds = HARMFUL
+        """What that assertion counts as wrong, or the last one that passed."""
 
     def finish(self, swept: Swept) -> None:
         self.swept = swept
@@ -57,8 +58,10 @@ class _Made:
     def ask(self) -> None:
         self.asked = True
 
-    def fail(self, text: str) -> None:
-        self.failure = text
+    def judge(self, text: str, kinds: frozenset[Kind]) -> None:
+        """Note what an assertion says; *text* is empty where it has passed."""
+        if text or not self.failure:
+            self.failure, self.kinds = text, kinds
 
 
 class SweepsOfTest:
@@ -84,6 +87,11 @@ class SweepsOfTest:
     def found(self) -> list[Swept]:
         """What has been found, by each sweep that came so far."""
         return [made.swept for made in self._made if made.swept is not None]
+
+    @property
+    def judged(self) -> list[tuple[Swept, frozenset[Kind]]]:
+        """The same, with what counts as wrong with the runs of each."""
+        return [(made.swept, made.kinds) for made in self._made if made.swept is not None]
 
     def reports(self) -> list[str]:
         """All that has been found, as texts."""
@@ -177,7 +185,7 @@ class SweepsOfTest:
                 with subtests.test(class_title(Around(swept, alike))):
                     pytest.fail(class_text(swept, alike), pytrace=False)
             text = text_without_classes(swept, kinds)
-        made.fail(text)
+        made.judge(text, kinds)
         return text
 
 
@@ -201,7 +209,7 @@ class _FailedBefore:
         if self._cache is None:
             return
         before = self.keys()
-        found = classes(swept.runs, _HARMFUL)
+        found = classes(swept.runs, HARMFUL)
         failed = [alike.earliest.key for alike in found] + [run.key for alike in found for run in alike.runs[1:]]
         if not whole or swept.incomplete:
             made = {run.key for run in swept.runs}

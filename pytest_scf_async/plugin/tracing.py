@@ -22,7 +22,7 @@ from .artifacts import directory_name
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from ..sweep.findings import Swept
+    from ..trace.sweeps import Judged
 
 PROPERTY: Final = "scf_async_trace"
 """The name of the property of ``--junitxml``, and of the report's attribute."""
@@ -37,7 +37,7 @@ def add_trace(
     item: pytest.Item,
     report: pytest.TestReport,
     error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Swept]],
+    found: tuple[Sequence[AsyncEvent], Sequence[Judged]],
     *,
     directory: str,
     real_seconds: float | None,
@@ -67,7 +67,7 @@ def _facts_of(
     item: pytest.Item,
     report: pytest.TestReport,
     error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Swept]],
+    found: tuple[Sequence[AsyncEvent], Sequence[Judged]],
     *,
     real_seconds: float | None,
     directory: str,

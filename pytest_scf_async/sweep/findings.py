@@ -24,6 +24,8 @@ STOPPED = "Ctrl-C or SIGTERM arrived"
 _VARIES = re.compile(r"(?<=tmp)[a-z0-9_]{8}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+")
 """The random part of a name from ``tempfile``, a number in base 16, and any other one."""
 FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
+HARMFUL = FAILURES | {Kind.DOUBLED}
+"""What counts as wrong with a run where no assertion says what does."""
 """What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 
 

@@ -83,6 +83,11 @@ def head_text(swept: Swept, found: Sequence[FailureClass]) -> str:
     return "\n".join(_head(swept, found))
 
 
+def verdict_text(swept: Swept, found: Sequence[FailureClass]) -> str:
+    """The verdict, and how many interruptions say so, in one line."""
+    return " ".join(line.strip() for line in _verdict(swept, found))
+
+
 def tried_text(swept: Swept) -> str:
     """A line about what was tried."""
     return next(_what_was_tried(swept))

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..instances.instance import Instance
     from ..lockstep.event import Event
-    from ..sweep.findings import Swept
+    from .sweeps import Judged
 
 FORMAT: Final = "pytest-scf-async trace"
 VERSION: Final = 1
@@ -71,8 +71,8 @@ class OfTest(NamedTuple):
     """Where the trace is written: paths of repros are relative to that."""
 
 
-def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Swept]) -> Facts:
-    """The data of the trace of one test."""
+def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Judged]) -> Facts:
+    """The data of the trace of one test; each of *sweeps* comes with what counts as wrong with its runs."""
     every = [event._event for event in events]
     inner = _kept_events(every)
     origin = min((event.invoked_us for event in inner), default=0)
@@ -80,7 +80,7 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[S
     if len(inner) < len(every):
         tables.cut.append(f"{len(every) - len(inner):,} of {len(every):,} events are left out")
     of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
-    of_sweeps = [sweep_facts(swept, tables.place_at, tables.file_of, tested.directory or os.curdir) for swept in sweeps]
+    of_sweeps = [sweep_facts(*judged, tables.place_at, tables.file_of, tested.directory or os.curdir) for judged in sweeps]
     zone, minutes = _zone(inner)
     return {
         "format": FORMAT,

@@ -12,19 +12,19 @@ from typing import TYPE_CHECKING, Any, Final
 from ..sweep.difference_texts import run_difference_lines
 from ..sweep.differences import Kind
 from ..sweep.explanation import EffectLine, Explained, explained
-from ..sweep.findings import FAILURES, FailureClass, SweepRun, Swept, classes
-from ..sweep.report import sweep_text
+from ..sweep.findings import FailureClass, SweepRun, Swept, classes
+from ..sweep.report import sweep_text, verdict_text
 from ..sweep.repro import repro_call, written_repro
 
 if TYPE_CHECKING:
     from ..sweep.points import Point
     from ..sweep.run import Attempt
 
+    Judged = tuple[Swept, frozenset[Kind]]
+    """A sweep, and what the test counts as wrong with its runs."""
     PlaceAt = Callable[[str, int], int]
     """Gives the number of a place by the path of its file and its line."""
 
-HARMFUL: Final = FAILURES | {Kind.DOUBLED}
-"""What is wrong with a run that counts as failed."""
 MOST_OTHERS: Final = 100
 """Keys of runs that are named beside the earliest one of a class."""
 MOST_COMPARED: Final = 2_000
@@ -32,33 +32,34 @@ MOST_COMPARED: Final = 2_000
 Facts = dict[str, Any]
 
 
-def sweep_facts(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None], beside: str) -> Facts:
-    """The data of one sweep; *file_of* gives the file of a place by its number, and paths are relative to *beside*."""
-    found = classes(swept.runs, frozenset(Kind))
-    failed = [run for run in swept.runs if run.fails(HARMFUL)]
+def sweep_facts(
+    swept: Swept, kinds: frozenset[Kind], place_at: PlaceAt, file_of: Callable[[int], int | None], beside: str
+) -> Facts:
+    """The data of one sweep; *file_of* gives the file of a place by its number, and paths are relative to *beside*.
+
+    A run counts as failed with which one of *kinds* is wrong. What is wrong with others comes last.
+    """
+    found = classes(swept.runs, kinds)
+    accepted = classes([run for run in swept.runs if not run.fails(kinds)], frozenset(Kind))
+    failed = sum(run.fails(kinds) for run in swept.runs)
     return {
         "function": swept.function,
-        "headline": _headline(swept, found, len(failed)),
+        "headline": verdict_text(swept, found),
         "compared": _compared(swept),
         "ignored": list(swept.ignored),
         "not_tried": [*([swept.incomplete] if swept.incomplete else []), *swept.about_effects],
         "report": sweep_text(swept),
         "points": len(swept.points),
         "runs": len(swept.runs),
-        "failed": len(failed),
+        "failed": failed,
         "seconds": round(swept.seconds, 3),
-        "heat": _heat(swept, place_at, file_of),
-        "classes": [_class(swept, alike, place_at, beside) for alike in found],
+        "heat": _heat(swept, kinds, place_at, file_of),
+        "classes": [
+            *(_class(swept, alike, place_at, beside) for alike in found),
+            *(_class(swept, alike, place_at, beside, "accepted: ") for alike in accepted),
+        ],
         "pairs": [_pair(*both) for both in swept.unlike],
     }
-
-
-def _headline(swept: Swept, found: list[FailureClass], failed: int) -> str:
-    if not failed:
-        return f"{swept.function} survives all {len(swept.runs):,} interruptions"
-    causes = sum(any(run.fails(HARMFUL) for run in alike.runs) for alike in found)
-    reasons = "all for one reason" if causes == 1 else f"for {causes:,} reasons"
-    return f"{failed:,} of {len(swept.runs):,} interruptions of {swept.function} fail, {reasons}"
 
 
 def _compared(swept: Swept) -> str:
@@ -69,7 +70,9 @@ def _compared(swept: Swept) -> str:
     return "; ".join([*parts, *compared.observed]) or "nothing"
 
 
-def _heat(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None]) -> list[Facts]:
+def _heat(
+    swept: Swept, kinds: frozenset[Kind], place_at: PlaceAt, file_of: Callable[[int], int | None]
+) -> list[Facts]:
     """By file: of each line how many runs were interrupted there, and how many of them failed."""
     runs: Counter[tuple[int, int]] = Counter()
     failed: Counter[tuple[int, int]] = Counter()
@@ -79,7 +82,7 @@ def _heat(swept: Swept, place_at: PlaceAt, file_of: Callable[[int], int | None])
         if file is not None:
             key = file, run.point.line
             runs[key] += 1
-            failed[key] += run.fails(HARMFUL)
+            failed[key] += run.fails(kinds)
     files = sorted({file for file, _ in runs})
     return [
         {"file": file, "lines": [[line, runs[of, line], failed[of, line]] for of, line in sorted(runs) if of == file]}
@@ -91,11 +94,11 @@ def _place(point: Point, place_at: PlaceAt) -> int | None:
     return place_at(point.found.file, point.line) if point.line and point.found.file else None
 
 
-def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt, beside: str) -> Facts:
+def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt, beside: str, before: str = "") -> Facts:
     known, repro = explained(swept, alike), written_repro(swept, alike)
     source = known.source
     return {
-        "title": known.title,
+        "title": before + known.title,
         "kinds": list(known.kinds),
         "how": known.how,
         "runs": known.runs,

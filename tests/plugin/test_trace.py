@@ -270,7 +270,7 @@ def test_a_sweep_is_in_the_trace_of_its_test(project: pytest.Pytester) -> None:
     (facts,) = traces(project).values()
     (sweep,) = facts["sweeps"]
     assert (sweep["function"], sweep["failed"], sweep["runs"]) == ("loses", 1, 7)
-    assert sweep["headline"] == "1 of 7 interruptions of loses fail, all for one reason"
+    assert sweep["headline"] == "loses does not survive being killed: 1 of 7 interruptions fails"
     ((file, lines),) = ((heat["file"], heat["lines"]) for heat in sweep["heat"])
     assert facts["files"][file]["path"] == "handlers/loses.py"
     assert [line for line in lines if line[2]] == [[8, 1, 1]]
@@ -281,6 +281,31 @@ def test_a_sweep_is_in_the_trace_of_its_test(project: pytest.Pytester) -> None:
     assert found["differences"]
     assert (found["repro"], found["repro_call"]) == (None, "sweep.failures[0].write_repro(path)")
     assert len(named_in(result)) == 1
+
+
+def test_a_trace_counts_what_the_assertion_counts(project: pytest.Pytester) -> None:
+    handler = LOSES.replace(
+        "    def main_handler",
+        """    from pytest_scf_async.inside import record
+
+    def main_handler""",
+    ).replace('        return "done"', '        record("done")\n        return "done"')
+    write_handler(project, handler)
+    exactly_once = SURVIVES.replace("test_it", "test_once").replace("survives", "exactly_once")
+    project.makepyfile(sweeps=SWEEPS, test_it=SURVIVES, test_once=exactly_once)
+    result = run_forked(project, "--scf-async-artifacts=kept")
+    result.assert_outcomes(failed=2)
+    both = {name: facts["sweeps"][0] for name, facts in traces(project).items()}
+    lost, as_well = (
+        f"loses does not survive being killed: {text}"
+        for text in ("1 of 9 interruptions fails", "2 of 9 interruptions fail, for 2 reasons")
+    )
+    assert (both["test_it"]["headline"], both["test_once"]["headline"]) == (lost, as_well)
+    assert [each["title"].partition(":")[0] for each in both["test_it"]["classes"]] == ["LOST", "accepted"]
+    assert [each["title"].partition(":")[0] for each in both["test_once"]["classes"]] == ["LOST", "DOUBLED"]
+    for sweep in both.values():
+        result.stdout.fnmatch_lines([f"*{text}" for text in sweep["headline"].split(" killed: ")[1:]])
+        assert sum(line[2] for heat in sweep["heat"] for line in heat["lines"]) == sweep["failed"]
 
 
 def test_a_repro_that_the_test_has_written_is_named_from_the_trace(project: pytest.Pytester) -> None:

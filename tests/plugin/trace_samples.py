@@ -318,7 +318,7 @@ def sweep() -> Trace:
         sweeps=[
             {
                 "function": "train",
-                "headline": "4 of 34 interruptions of train fail, for 2 reasons",
+                "headline": "train does not survive being killed: 4 of 34 interruptions fail, for 2 reasons",
                 "compared": "result; 1 file",
                 "ignored": [],
                 "not_tried": ["power loss"],
