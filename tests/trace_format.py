@@ -86,7 +86,7 @@ def _dangling_in(event: dict[str, Any], wrong: Callable[[int | None, str], bool]
         yield f"instance of {event['id']}"
     for row in event["waits"]:
         begin, end, lane, text, place, times, last, _, after = row
-        if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or times < 1:
+        if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or (times is not None and times < 1):
             yield f"wait {row}"
         if not 0 <= after <= len(event["entries"]):
             yield f"place of wait {row}"

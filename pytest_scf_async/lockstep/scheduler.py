@@ -851,16 +851,8 @@ class Lockstep:
                 event.came_to(message)
                 if len(event.points) > MOST_POINTS:
                     follow_up = partial(self._too_many_points, event)
-        elif isinstance(message, messages.WaitsForOthers) and instance.traces_user_code:
-            if event is not None:
-                event.waited_for_others(message.description)
-        elif isinstance(message, messages.WaitsForOthers) and message.description:
-            instance.entered_wait(message.description)
-            if event is not None:
-                event.is_in(message.description, None, has_row=True)
-        elif isinstance(message, messages.WaitsForOthers):
-            if event is not None:
-                event.note_owed()
+        elif isinstance(message, (messages.WaitsForOthers, messages.ProcessWaits)):
+            self._of_waits(instance, event, message)
         elif isinstance(message, messages.Note):
             follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
         elif isinstance(message, messages.InitDone):
@@ -872,6 +864,23 @@ class Lockstep:
         elif isinstance(message, messages.OfSignals):
             self._of_signals(instance, event, message)
         return follow_up
+
+    @staticmethod
+    def _of_waits(
+        instance: Instance, event: Event | None, message: messages.WaitsForOthers | messages.ProcessWaits
+    ) -> None:
+        if isinstance(message, messages.WaitsForOthers) and message.description and not instance.traces_user_code:
+            instance.entered_wait(message.description)
+        if event is None:
+            return
+        if isinstance(message, messages.ProcessWaits):
+            event.processes_wait(message.processes)
+        elif instance.traces_user_code:
+            event.waited_for_others(message.description)
+        elif message.description:
+            event.is_in(message.description, None, has_row=True)
+        else:
+            event.note_owed()
 
     def _gated(self, instance: Instance, event: Event | None, message: messages.Gated) -> None:
         instance.reached(message.id, on_main=message.main)

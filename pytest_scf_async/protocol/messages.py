@@ -93,6 +93,7 @@ class FromInstance(IntEnum):
     WROTE = 16
     POINTS = 17
     WAITS_FOR_OTHERS = 18
+    PROCESS_WAITS = 19
 
 
 class ToInstance(IntEnum):
@@ -384,6 +385,26 @@ class WaitsForOthers(NamedTuple):
 
     description: str
     """Empty: all such waits are over."""
+
+
+class ProcessWait(NamedTuple):
+    """What a process of a supervised program waits in from a time on."""
+
+    at_us: int
+    pid: int = 0
+    """Its number in its own namespace of processes, as the program has it; 0: from here on there is one process, or
+    nothing is known of them."""
+    name: str = ""
+    """The kernel's name of it."""
+    call: str | None = None
+    """The system call in which its first thread waits, by the kernel's name; empty: none; None: it has ended."""
+
+
+class ProcessWaits(NamedTuple):
+    """What has changed in the waits of a supervised program's processes, while it has several; the first one that is
+    named in an event is the program's own."""
+
+    processes: list[ProcessWait]
 
 
 class SignalsHandled(NamedTuple):
@@ -874,6 +895,7 @@ TABLE: tuple[Row, ...] = (
     Row(FromInstance.WROTE, Wrote, Packing.NUMBERS, _LOCKSTEP, _TEST, marked=True),
     Row(FromInstance.POINTS, Points, Packing.JSON, _HANDLER | _PROGRAM, _TEST),
     Row(FromInstance.WAITS_FOR_OTHERS, WaitsForOthers, Packing.JSON, _LOCKSTEP, _TEST, marked=True),
+    Row(FromInstance.PROCESS_WAITS, ProcessWaits, Packing.JSON, _SUPERVISOR, _TEST),
     Row(InControlFile.THREADS, Threads, Packing.JSON, _SUPERVISOR, _TEST),
     Row(ToInstance.INVOKE, Invoke, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.RESUME, Resume, Packing.EMPTY, _TEST, _LOCKSTEP),
@@ -915,7 +937,7 @@ ToKnow = Assign | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
 OfProcesses = Forks | Program
-OfEvents = Gated | Points | Note | InitDone | Result | Terminal | WaitsForOthers
+OfEvents = Gated | Points | Note | InitDone | Result | Terminal | WaitsForOthers | ProcessWaits
 FromAnInstance = Parked | Leased | Wrote | SignalsHandled | EndsProcess | OfSignals | OfProcesses | OfEvents
 FromAgent = Gated | Note | InitDone | Result | Program
 """What the agent of a free-running program sends."""
@@ -1073,6 +1095,7 @@ _WRITTEN = object()
 _PARTS: tuple[type[Any], ...] = (
     *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig, AtEffect),
     *(LogGate, ListeningGate, LineGate, OccurrenceGate, Fault, Spot, Instruction, CountedPlace, Collect, TracedThread),
+    ProcessWait,
 )
 """What stands within a message."""
 _GATES: dict[str, type[Any]] = {
@@ -1116,6 +1139,7 @@ _PART: dict[str, type[Any]] = {
     "instructions": Instruction,
     "collect": Collect,
     "threads": TracedThread,
+    "processes": ProcessWait,
 }
 """What is in a field of that name: a part, or a list of them; `object`: a gate, which says itself of which kind."""
 _NESTED = frozenset(message for message in _FIELDS if not _PART.keys().isdisjoint(message._fields))

@@ -101,8 +101,11 @@ def never_reached(event: Event, gate: str, hint: str | None, timeline: str) -> s
 
 
 def why_lines(event: Event) -> list[str]:
-    """The cause and the advice, a line each."""
+    """The cause and the advice, a line each. One that is FINISHED has no advice without a cause: nobody says that
+    anything is wrong with it."""
     cause, advice = likely_cause(event), what_to_do(event)
+    if event.status is Status.FINISHED and not cause:
+        return []
     return [*cause_lines(cause, None), *([f"what to do: {advice}"] if advice else [])]
 
 

@@ -11,7 +11,14 @@ from .tree import Thread, Tree
 MOST: Final = 500
 """Threads that are reported."""
 _NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
-_OF_KERNEL: Final = {"recv": "recvfrom", "send": "sendto", "lock": "futex", "epoll": "epoll_wait", "waitpid": "wait4"}
+_OF_KERNEL: Final = {
+    "recv": "recvfrom",
+    "send": "sendto",
+    "lock": "futex",
+    "epoll": "epoll_wait",
+    "waitpid": "wait4",
+    "sigwait": "rt_sigsuspend",
+}
 """The kernel's names of calls that have another one in ``kernel_waits``."""
 _WAITID: Final = {"x86_64": 247, "aarch64": 95}.get(MACHINE)
 
@@ -20,6 +27,12 @@ def threads_of(tree: Tree) -> list[messages.TracedThread]:
     """The threads of a program, in the order in which they were made."""
     threads = sorted(tree.threads.values(), key=lambda thread: thread.serial)
     return [_fact(thread) for thread in threads[:MOST]]
+
+
+def name_of_call(number: int) -> str:
+    """The kernel's name of the system call with that *number*."""
+    name = kernel_waits.name_of(number) or ""
+    return _NUMBERS.get(number) or _OF_KERNEL.get(name, name) or f"system call {number}"
 
 
 def _fact(thread: Thread) -> messages.TracedThread:
@@ -33,7 +46,7 @@ def _fact(thread: Thread) -> messages.TracedThread:
         number, call, arguments, due_us = wait.number, wait.name, list(wait.arguments), wait.due_ns // 1000
     name = kernel_waits.name_of(number) or ""
     if not call and number >= 0:
-        call = _NUMBERS.get(number) or _OF_KERNEL.get(name, name) or f"system call {number}"
+        call = name_of_call(number)
     if number == _WAITID:
         arguments = [arguments[1] if arguments[0] == 1 else 0]
     targets = [(*each,) for each in kernel_waits.targets_of(pid, name, arguments)]

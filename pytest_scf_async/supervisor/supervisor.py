@@ -34,6 +34,7 @@ from . import signals
 from .diagnosis import threads_of
 from .exec import name_of
 from .gates import LogGates
+from .process_waits import ProcessWaits
 from .random_numbers import RandomNumbers
 from .recorder import Effects
 from .tracee import Registers
@@ -161,6 +162,7 @@ class Supervisor:
             untraceable=self._untraceable,
         )
         self._tree = Tree(hooks)
+        self._process_waits = ProcessWaits(self._tree, lambda: self._clock.now_us)
         self._signals = _signals_as_file({signal.SIGCHLD, linux.STACKS_SIGNAL})
         self._poller = real_poll()
         self._poller.register(self._channel.fileno(), select.POLLIN)
@@ -514,6 +516,8 @@ class Supervisor:
     def _move_to_first_due(self) -> bool:
         """Move the clock to the next due time if the lease allows that; returns whether it was moved."""
         due = self._tree.first()
+        if due is not None:
+            self._process_waits.note()
         if due is None or self._held or not self._move_clock_to(due.due_ns, _shown(due)):
             return False
         self._wake(due)
@@ -532,13 +536,14 @@ class Supervisor:
             return False  # the event ends when the program waits
         return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
 
-    def _lease_wait(self, wait: Wait, is_calm: bool) -> bool:
-        """Move the clock to the end of a wait that is about to begin, if possible; returns whether it was moved.
+    def _lease_wait(self, thread: Thread, wait: Wait, is_calm: bool) -> bool:
+        """Move the clock to the end of a wait that *thread* is about to begin, if possible; returns whether it did.
 
         *is_calm*: since the last such wait the program has neither written nor sent anything.
         """
         if not self._may_lease(wait.due_ns):
             return False
+        self._process_waits.note(thread, wait)
         if not is_calm and self._event_sent and is_readable(self._client.descriptors()):
             return False
         if not self._move_clock_to(wait.due_ns, wait.shown, is_calm=is_calm):
@@ -596,6 +601,10 @@ class Supervisor:
         for name in sorted(owed, key=_with_numbers):
             self._send(messages.WaitsForOthers(name))
 
+    def _send_process_waits(self) -> None:
+        if changes := self._process_waits.take():
+            self._channel_send(messages.pack(messages.ProcessWaits(changes)))
+
     def _report_time(self) -> None:
         """Mark the output, and report the time: all output up to the mark was written by the current time."""
         self._moved = False
@@ -610,6 +619,9 @@ class Supervisor:
             self._lease_ended = True
         if not (running_threads or self._held):  # else the same call may go on at this time
             self._send_rows()
+        if not running_threads:
+            self._process_waits.note()
+            self._send_process_waits()
         due = self._tree.first()
         description = "" if due is None or self._gated or self._gated_at else _shown(due)
         due_us, order = self._reported_due = self._due_first()
@@ -678,6 +690,7 @@ class Supervisor:
             self._send_rows()
             self._rows = {}
             self._tree.event_began()
+            self._process_waits.forget()
             self._event_sent = self._client.ask(invocation)
             if self._event_sent:
                 self._client.await_arrival()
@@ -721,6 +734,7 @@ class Supervisor:
     def _answer(self, answer: Answer) -> None:
         self._event_sent = False
         self._tree.event_ended()
+        self._send_process_waits()
         self._send_rows()
         if isinstance(answer, Broken):
             answer = messages.Result("RAISED", trace=answer.why)
@@ -848,6 +862,7 @@ class Supervisor:
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
+        self._send_process_waits()
         self._send(messages.Program(0))
         self._end(status)
 

@@ -185,10 +185,17 @@ class Process:
     """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
     inside: int = 0
     """Its number in its own namespace, as in a container."""
+    name: str = ""
+    """The kernel's name of its program; empty: nobody has asked for it yet."""
     call: str = ""
     """The call of user code that has started it; empty: that is not known."""
     reads_left: int = exec_stop.NO_LIMIT
     """If each read of the clock is traced: how many more are answered at once."""
+
+    def known_name(self) -> str:
+        """The kernel's name of its program, which is asked for once."""
+        self.name = self.name or procfs.thread_name(self.pid, self.pid)
+        return self.name
 
 
 @dataclass(eq=False)
@@ -325,10 +332,10 @@ class Hooks:
     """Whether the kernel is still delivering data that was sent between the tree and its owner."""
     may_lease: Callable[[int], bool] = lambda _due_ns: False
     """Whether the clock could be moved to that time, as far as that is known without a check of the program."""
-    lease_wait: Callable[[Wait, bool], bool] = lambda _wait, _is_calm: False
+    lease_wait: Callable[[Thread, Wait, bool], bool] = lambda _thread, _wait, _is_calm: False
     """Called when a thread is about to begin a wait, and all others wait longer.
 
-    Returns whether it has moved the clock to the end of the wait. The second argument says that no thread of the tree
+    Returns whether it has moved the clock to the end of the wait. The third argument says that no thread of the tree
     has made a system call since the last such wait."""
     lease_wait_again: Callable[[int, str], bool] = lambda _due_ns, _name: False
     """The same as `lease_wait`, for a wait with that due time and name.
@@ -661,6 +668,7 @@ class Tree:
         thread.wait = thread.interrupted = thread.receipt = thread.question = None
         thread.vfork_child = 0
         process.executes = True
+        process.name = ""
         self._calls_at *= process.pid != self._first
         process.threads_made = 1
         thread.is_monitor = False
@@ -939,7 +947,7 @@ class Tree:
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
         """End a wait before it is made, if the clock can be moved to its end; returns whether the thread went on."""
-        if not self.hooks.lease_wait(wait, is_calm):
+        if not self.hooks.lease_wait(thread, wait, is_calm):
             return False
         if not is_calm:  # else no thread has napped since
             self._time_came(thread.process.pid)
@@ -959,7 +967,7 @@ class Tree:
         registers.read(tid)
         if registers.result != wait.call.at_timeout:
             self._at_exit(thread)
-        elif calm is not None and calm.thread is thread and self.hooks.lease_wait(wait, False):
+        elif calm is not None and calm.thread is thread and self.hooks.lease_wait(thread, wait, False):
             self._time_came(thread.process.pid)
             thread.wait = None
             waits.end(tid, wait, registers, self.hooks.clocks().realtime)

@@ -46,7 +46,10 @@ def run_trace(given: argparse.Namespace) -> int:
         why = error.strerror if isinstance(error, OSError) else "it is not text"
         raise ScfUsageError(f"{given.file} cannot be read: {why}") from None
     trace = _Trace(facts_in(text, given.file))
-    lines = [*_LISTS[given.list](trace)] or ["it has no event: a sweep is in the summary, and in why"]
+    nothing = "nothing is known to be wrong with its events"  # what `why` has not found
+    if not trace.facts["events"]:
+        nothing = "it has no event: a sweep is in the summary, and in why"
+    lines = [*_LISTS[given.list](trace)] or [nothing]
     sys.stdout.writelines(f"{_plain(line)}\n" for line in lines)
     return 0
 
@@ -166,7 +169,7 @@ def _each_wait(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
     for row in rows:
         begin, end, lane, _, _, times, last, awaits, _ = row
         for_long = "until now" if end is None else f"for {seconds_text(end - begin)}"
-        often = f", {times:,} times, the last at {_at(last)}" if times > 1 else ""
+        often = f", {times:,} times, the last at {_at(last)}" if (times or 1) > 1 else ""
         ended_by = f", which only {_ENDS[awaits]} can end" if awaits else ""
         yield f"  {_at(begin)}  {trace.lane(lane)}: {trace.wait(row)} {for_long}{often}{ended_by}"
 
@@ -187,7 +190,7 @@ def _alike(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
         groups.setdefault((row[2], row[3], row[4]), []).append(row)
     for alike in groups.values():
         first, last = alike[0], alike[-1]
-        times = sum(row[5] for row in alike)
+        times = sum(row[5] or 1 for row in alike)
         spent = sum((row[6] if row[1] is None else row[1]) - row[0] for row in alike)
         often = f"{times:,} times, {_at(first[0])} to {_at(last[6])}" if times > 1 else f"once at {_at(first[0])}"
         yield f"  {trace.lane(first[2])}: {trace.wait(first)}, {often}, {seconds_text(spent)} in all"

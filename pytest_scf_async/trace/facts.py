@@ -6,6 +6,7 @@ rows name them by number, so that a file with 10,000 waits has less than a megab
 
 from __future__ import annotations
 
+import math
 import os
 from collections.abc import Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
@@ -15,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from ..clock import shown_time
 from ..model import timeline as entries
 from ..model.tracebacks import last_place
+from ..protocol.messages import ProcessWait
 from ..protocol.shortening import shortened
 from ..protocol.wait_texts import Wait, waits_of
 from ..report.cause import likely_cause
@@ -49,8 +51,9 @@ NAMED: Final = 3
 Facts = dict[str, Any]
 """What JSON has."""
 Row = list[Any]
-_Timed = tuple[int, "entries.AnyEntry | str", "int | None"]
-"""An entry, or a text of real time, with its simulated time, and how many µs of real time had passed then."""
+_Timed = tuple[int, "entries.AnyEntry | ProcessWait | str", "int | None"]
+"""An entry, what processes wait in, or a text of real time, with its simulated time, and how many µs of real time had
+passed then."""
 
 
 class OfTest(NamedTuple):
@@ -80,7 +83,9 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[J
     if len(inner) < len(every):
         tables.cut.append(f"{len(every) - len(inner):,} of {len(every):,} events are left out")
     of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
-    of_sweeps = [sweep_facts(*judged, tables.place_at, tables.file_of, tested.directory or os.curdir) for judged in sweeps]
+    of_sweeps = [
+        sweep_facts(*judged, tables.place_at, tables.file_of, tested.directory or os.curdir) for judged in sweeps
+    ]
     zone, minutes = _zone(inner)
     return {
         "format": FORMAT,
@@ -161,7 +166,7 @@ def _went_well(event: Event) -> bool:
     return event.ended and not event.ended_by_close and event.record.status_code == 200
 
 
-def _is_wait(entry: entries.AnyEntry) -> bool:
+def _is_wait(entry: object) -> bool:
     return isinstance(entry, (entries.Waited, entries.WaitedForOthers))
 
 
@@ -339,6 +344,9 @@ class _OfEvent:
         self.holders: list[list[str]] = []
         self._now: dict[int, list[int]] = {}
         """By the lane of a thread: the rows of the wait in which it is, one for each of its tasks that are named."""
+        self._lane_of: dict[int, int] = {}
+        """The lanes of its program's processes, the first one first, while they are several."""
+        self._by_process = _by_process(event, tables.origin)
         self._joined: dict[int, str] = {}
         """By the row of a wait for the end of a thread: the name of that."""
         in_order = self._in_order()
@@ -353,7 +361,7 @@ class _OfEvent:
 
         Waits under a lease come late, with the next message of the instance: they are put where they began.
         """
-        found: list[tuple[int, float, entries.AnyEntry | str]] = [
+        found: list[tuple[int, float, entries.AnyEntry | ProcessWait | str]] = [
             (entry.time_us, number, entry) for number, entry in enumerate(self._event.timeline)
         ]
         found += [
@@ -361,6 +369,7 @@ class _OfEvent:
             for each in self._event.real_stretches
             if each.seconds >= REAL_SHOWN
         ]
+        found += [(each.at_us, after - 0.25, each) for after, each in self._event.process_waits]
         found.sort(key=lambda each: each[:2])
         real, origin = self._event.recorded_at or {}, self._tables.real_origin
         return [
@@ -370,10 +379,11 @@ class _OfEvent:
 
     def _kept(self, in_order: Sequence[_Timed]) -> Collection[int]:
         """The numbers of what is in the file: of too many waits, and lines, those nearest to all that is neither."""
-        waits = [at for at, (_, entry, _) in enumerate(in_order) if not isinstance(entry, str) and _is_wait(entry)]
+        waits = [at for at, (_, entry, _) in enumerate(in_order) if _is_wait(entry)]
         lines = [at for at, (_, entry, _) in enumerate(in_order) if isinstance(entry, entries.Written)]
         lost: set[int] = set()
-        vital = set(range(len(in_order))).difference(waits, lines) | {len(in_order) - 1}
+        beside = [at for at, (_, entry, _) in enumerate(in_order) if isinstance(entry, ProcessWait)]
+        vital = set(range(len(in_order))).difference(waits, lines, beside) | {len(in_order) - 1}
         whose = f"event {self._event.request_id} of {self._event.function.configuration.name}"
         for name, numbers, most in (
             ("waits", waits, int(len(waits) * self._tables.share_of_waits)),
@@ -385,10 +395,14 @@ class _OfEvent:
                 self._tables.cut.append(f"{len(numbers) - most:,} of {len(numbers):,} {name} of {whose} are left out")
         return set(range(len(in_order))) - lost if lost else range(len(in_order))
 
-    def _add(self, time: int, entry: entries.AnyEntry | str, real: int | None) -> None:
+    def _add(self, time: int, entry: entries.AnyEntry | ProcessWait | str, real: int | None) -> None:
         if isinstance(entry, str):
             self.entries.append([time, "real", entry, None, None, real])
             self.routine.append("")
+        elif isinstance(entry, ProcessWait):
+            self._process_waits(time, entry)
+        elif _is_wait(entry) and any(since <= time < until for since, until in self._by_process):
+            pass  # the lane of its process has it
         elif isinstance(entry, entries.Waited):
             self._wait(time, entry.description, entry.times, entry.last_us - self._tables.origin, entry.awaits)
         elif isinstance(entry, entries.WaitedForOthers):
@@ -440,6 +454,26 @@ class _OfEvent:
                 who = part.task if holder.task == "itself" else holder.task
                 lock = f"{part.call} at {part.file}:{part.line} in {part.task}"
                 self.holders.append([lock, f"{who} at {os.path.basename(holder.file)}:{holder.line}"])
+
+    def _process_waits(self, time: int, now: ProcessWait) -> None:
+        """A process of its program waits in another call from *time* on."""
+        tables, before = self._tables, self._lane_of
+        first = tables._lane("process", self._event.function.configuration.name, self._instance, self._number)
+        if not now.pid or not before:
+            for lane in [*self._now]:
+                self._close(lane, time)
+        if not now.pid:
+            before.clear()
+            return
+        lane = first
+        if before and now.pid != next(iter(before)):
+            lane = tables._lane("child", f"{now.name} ({now.pid})", self._instance, self._number, first)
+        self._close(before.get(now.pid, lane), time)
+        before[now.pid] = lane
+        if now.call:
+            self._now[lane] = [len(self.waits)]
+            text = tables._text(now.call)
+            self.waits.append([time, None, lane, text, None, None, time, None, len(self.entries)])
 
     def _close(self, thread: int, time: int | None) -> None:
         """The wait of a thread is over at *time*, unless it has ended before.
@@ -501,6 +535,17 @@ class _OfEvent:
     def _is_over(self, row: int, time: int) -> bool:
         end = self.waits[row][1]
         return end is not None and end < time
+
+
+def _by_process(event: Event, origin: int) -> list[tuple[int, float]]:
+    """When it is known of each process of its program what that waits in: from a time on, until another one."""
+    found: list[tuple[int, float]] = []
+    for _, each in event.process_waits:
+        if not each.pid:
+            found[-1:] = [(since, each.at_us - origin) for since, _ in found[-1:]]
+        elif not found or found[-1][1] < math.inf:
+            found.append((each.at_us - origin, math.inf))
+    return found
 
 
 def _kind(entry: entries.AnyEntry) -> str:

@@ -70,9 +70,7 @@ def _compared(swept: Swept) -> str:
     return "; ".join([*parts, *compared.observed]) or "nothing"
 
 
-def _heat(
-    swept: Swept, kinds: frozenset[Kind], place_at: PlaceAt, file_of: Callable[[int], int | None]
-) -> list[Facts]:
+def _heat(swept: Swept, kinds: frozenset[Kind], place_at: PlaceAt, file_of: Callable[[int], int | None]) -> list[Facts]:
     """By file: of each line how many runs were interrupted there, and how many of them failed."""
     runs: Counter[tuple[int, int]] = Counter()
     failed: Counter[tuple[int, int]] = Counter()

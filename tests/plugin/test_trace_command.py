@@ -133,12 +133,21 @@ def test_a_sweep_has_no_list_of_events(word: str, tmp_path: Path, capsys: pytest
     ]
 
 
+def test_why_of_events_with_which_nothing_is_wrong(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    facts = trace_facts(OfTest("test_x.py::test_it", "passed", "/"), [], [])
+    facts["events"] = [{"why": [], "holders": [], **dict.fromkeys(("id", "function", "status"), "x"), "code": 0}]
+    facts["events"][0] |= {"begin": 0, "end": None, "ended_by_harness": False}
+    path = tmp_path / "trace.html"
+    path.write_text(page(facts), encoding="utf-8")
+    assert printed(capsys, str(path), "why") == ["nothing is known to be wrong with its events"]
+
+
 def test_why_names_each_cause_its_repro_and_where_runs_differ(
     tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     changes = {name: sweep()[name] for name in ("sweeps", "places", "files")}
     assert printed(capsys, written(tmp_path, events=[], **changes), "why") == [
-        "4 of 34 interruptions of train fail, for 2 reasons",
+        "train does not survive being killed: 4 of 34 interruptions fail, for 2 reasons",
         "  NEVER FINISHES: killed while train.py:11 was writing ckpt.json",
         "    Path.write_text empties the file before filling it",
         "    write ckpt.json.new, then os.replace() it",

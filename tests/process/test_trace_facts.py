@@ -282,10 +282,85 @@ def test_the_waits_of_a_program_are_its_own_lane(runtime: ScfRuntime, facts_of):
 def test_what_a_program_starts_has_a_lane_beside_it(runtime: ScfRuntime, facts_of):
     function = runtime.deploy_image(["sh", "-c", "sleep 5; exec sleep 7"], port=-1, name="sleepers")
     facts = facts_of(function.invoke_async().wait())
-    lanes = [(lane["kind"], lane["name"], lane["parent"]) for lane in facts["lanes"]]
-    assert sorted(lanes) == [("child", "child processes", 0), ("process", "sleepers", None)]
-    slept = [each for each in waits(facts) if each[1] == "clock_nanosleep"]
-    assert [(each[0], each[3], each[4]) for each in slept] == [("child processes", 0, 5), ("sleepers", 5, 12)]
+    first, child = sorted(facts["lanes"], key=lambda lane: lane["kind"], reverse=True)
+    assert (first["kind"], first["name"], first["parent"]) == ("process", "sleepers", None)
+    assert (child["kind"], child["name"].partition(" (")[0], child["parent"]) == ("child", "sleep", 0)
+    assert sorted((each[0], each[1], each[3], each[4]) for each in waits(facts) if each[3] != each[4]) == [
+        (child["name"], "clock_nanosleep", 0, 5),
+        ("sleepers", "clock_nanosleep", 5, 12),
+        ("sleepers", "wait4", 0, 5),
+    ]
+
+
+PROCESSES = """
+import json, os, random, select, sys, time
+
+begin = time.time()
+
+def now():
+    return round(time.time() - begin, 3)
+
+def works(seed):
+    chosen = random.Random(seed)
+    came_to = []
+    for number in range(chosen.randrange(3, 12)):
+        seconds, since = chosen.randrange(1, 40) / 4, now()
+        call = time.sleep if number % 2 else lambda seconds: select.select([], [], [], seconds)
+        call(seconds)
+        came_to.append([os.getpid(), "clock_nanosleep" if number % 2 else "pselect6", since, now()])
+    print(json.dumps(came_to), flush=True)
+
+children = []
+for number in range(4):
+    if not (child := os.fork()):
+        works(SEED + number)
+        os._exit(0)
+    children.append(child)
+time.sleep(GATE)
+print("half", flush=True)
+for child in children:
+    os.waitpid(child, 0)
+"""
+
+
+@pytest.mark.parametrize("seed", range(0, 40, 4))
+@pytest.mark.parametrize("advances", [False, True], ids=["at once", "in steps"])
+def test_the_lane_of_each_process_has_what_that_says_of_itself(
+    runtime: ScfRuntime, facts_of, tmp_path, seed: int, advances: bool
+):
+    source = PROCESSES.replace("SEED", str(seed)).replace("GATE", str(seed / 2 + 0.1))
+    (tmp_path / "work.py").write_text(source)
+    event = runtime.deploy_image([sys.executable, "work.py"], port=-1, cwd=tmp_path, name="four").invoke_async()
+    if advances:
+        event.wait_for_log("half")
+        while event.status == "RUNNING":
+            runtime.clock.advance(0.7)
+    event.wait()
+
+    facts = facts_of(event)
+
+    said = [row for line in event.log if line.text.startswith("[[") for row in json.loads(line.text)]
+    found = [(*each[:2], *each[3:]) for each in waits(facts) if each[0] != "four" and each[3] != each[4]]
+    assert len(said) > 12
+    assert sorted(found) == sorted(
+        (next(each[0] for each in found if each[0].endswith(f" ({pid})")), call, since, until)
+        for pid, call, since, until in said
+    )
+    (child,) = (lane["kind"] for lane in facts["lanes"] if lane["name"] == found[0][0])
+    assert child == "child"
+
+
+def test_a_signal_has_the_wait_of_each_process(runtime: ScfRuntime, facts_of):
+    script = "trap 'exit 0' TERM; sleep 50 & sh -c 'read line < pipe; exit' & wait"
+    function = runtime.deploy_image(["sh", "-c", f"mkfifo pipe; {script}"], port=-1, name="sleepers")
+    event = function.invoke_async()
+    runtime.clock.advance(20)
+    event.terminate(grace_shutdown=True)
+    facts = facts_of(event.wait())
+    (signal,) = facts["events"][0]["signals"]
+    calls = {facts["lanes"][lane]["name"].partition(" (")[0]: row for lane, row in signal["waits"]}
+    texts = {name: facts["texts"][facts["events"][0]["waits"][row][3]] for name, row in calls.items()}
+    assert texts == {"sleepers": "rt_sigsuspend", "sleep": "clock_nanosleep", "sh": "openat"}
 
 
 AT_A_GATE = """

@@ -132,6 +132,10 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
         messages.WaitsForOthers("recv at index.py:3"),
         b'$\x00\x00\x00\x12{"description":"recv at index.py:3"}',
     ),
+    "process_waits": (
+        messages.ProcessWaits([messages.ProcessWait(5, 12, "sh", "wait4"), messages.ProcessWait(7)]),
+        b']\x00\x00\x00\x13{"processes":[{"at_us":5,"pid":12,"name":"sh","call":"wait4"},{"at_us":7,"pid":0,"name":""}]}',
+    ),
     "gated_agent": (messages.Gated("init"), b'\x19\x00\x00\x00\x02{"id":"init","main":true}'),
     "signal_entered": (messages.SignalEntered(15), b'\r\x00\x00\x00\x03{"signum":15}'),
     "signal_left": (messages.SignalLeft(15, None), b'\x1b\x00\x00\x00\x04{"signum":15,"raised":null}'),
@@ -407,6 +411,7 @@ def test_these_may_send_what_not_every_instance_may() -> None:
         "RESULT": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "NOTE": {"HANDLER", "PROGRAM", "AGENT", "SUPERVISOR"},
         "PROGRAM": {"AGENT", "SUPERVISOR"},
+        "PROCESS_WAITS": {"SUPERVISOR"},
         "FORKS": {"PROGRAM"},
         "POINTS": {"HANDLER", "PROGRAM"},
     }

@@ -29,6 +29,7 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
     )  # fmt: skip
     supervisor._listener = SimpleNamespace(take_gate=lambda: None)
     supervisor._tree = SimpleNamespace(event_began=lambda: None)
+    supervisor._process_waits = SimpleNamespace(forget=lambda: None)
     supervisor._reads_before_wait = None
     monkeypatch.setattr(supervisor, "_initialised", lambda *fact: reported.append(fact))
     monkeypatch.setattr(supervisor, "_report", lambda: None)

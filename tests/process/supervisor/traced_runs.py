@@ -77,7 +77,7 @@ class Run:
         limit_ns = min([self.request["limit_ns"] + START_NS, *(at_ns - 1 for at_ns, _, _ in self.events)])
         return self.request["leases"] == "withdrawn" or (self.request["leases"] and due_ns <= limit_ns)
 
-    def _lease_wait(self, wait: Wait, _is_calm: bool) -> bool:
+    def _lease_wait(self, _thread: object, wait: Wait, _is_calm: bool) -> bool:
         """Move the clock to the end of a wait that is about to begin."""
         if self.request["leases"] == "withdrawn" or not self._may_lease(wait.due_ns):
             return False
