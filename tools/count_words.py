@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
-LIMIT = 16_600
+LIMIT = 10_250
 """Words of prose that all pages together may have."""
 NOT_PROSE = (
     re.compile(r"^```.*?^```$", re.DOTALL | re.MULTILINE),  # a block of code
