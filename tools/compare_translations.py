@@ -1,5 +1,6 @@
 """Compares the pages in Chinese with the English ones: headings, code blocks, links, and what has changed since.
 
+Each of two such pages links the other one, as a reader comes to either of them first.
 Each section of a Chinese page has a hash below its heading, ``<!-- of: 1a2b3c4d -->``: that of the English section
 which it translates. What is generated into a page is not part of it, as a tool writes that into both.
 Run: python tools/compare_translations.py [--write PAGE [HEADING …]] [--root DIRECTORY]
@@ -73,11 +74,21 @@ def read(page: Path) -> list[Section]:
     return sections(page.read_text(encoding="utf-8"))
 
 
+def targets(page: Path) -> set[Path]:
+    """The files of the project that *page* links."""
+    return {(page.parent / target).resolve() for target in LINK.findall(page.read_text(encoding="utf-8"))}
+
+
 def links_to_english(page: Path, there: dict[Path, Path]) -> list[str]:
     """Where *page* links an English page that is there in Chinese, each as a sentence; its own English page may be."""
     chinese = {english.resolve(): each for each, english in there.items() if each != page}
-    targets = {(page.parent / target).resolve() for target in LINK.findall(page.read_text(encoding="utf-8"))}
-    return [f"it links {each.name}, of which there is a page in Chinese" for each in sorted(targets & {*chinese})]
+    return [f"it links {each.name}, of which there is a page in Chinese" for each in sorted(targets(page) & {*chinese})]
+
+
+def unlinked(page: Path, english: Path) -> list[str]:
+    """Which of a Chinese page and its English one does not link the other one, each as a sentence."""
+    there = [] if english.resolve() in targets(page) else [f"it does not link {english.name}, which it translates"]
+    return there if page.resolve() in targets(english) else [*there, f"{english.name} does not link it"]
 
 
 def compared(chinese: list[Section], english: list[Section]) -> list[str]:
@@ -147,7 +158,7 @@ def main(arguments: list[str] | None = None) -> int:
         missing = [each for each in (page, english) if not each.is_file()]
         problems += [f"{each.relative_to(given.root)}: there is no such page" for each in missing]
         if not missing:
-            found = compared(read(page), read(english)) + links_to_english(page, there)
+            found = compared(read(page), read(english)) + unlinked(page, english) + links_to_english(page, there)
             problems += [f"{name}: {each}" for each in found]
     for problem in problems:
         print(f"compare_translations: {problem}")

@@ -13,6 +13,8 @@ pytestmark = pytest.mark.once
 TOOL = load_tool("compare_translations")
 ENGLISH = """# Page
 
+[中文](zh/page.md)
+
 What it is.
 
 ## First
@@ -40,7 +42,7 @@ out
 ```
 """
 CHINESE = (
-    ENGLISH.replace("# Page\n\nWhat it is.", "# 页面\n\n这是什么。")
+    ENGLISH.replace("# Page\n\n[中文](zh/page.md)\n\nWhat it is.", "# 页面\n\n[English](../page.md)\n\n这是什么。")
     .replace("## First", "## 第一")
     .replace("## Second\n\nText.", "## 第二\n\n正文。")
     .replace("# Third", "# 第三")
@@ -53,8 +55,8 @@ class Project:
     def __init__(self, root: Path) -> None:
         self.root = root
         for name, text in (
-            ("README.md", "# Name\n"),
-            ("README.zh-CN.md", "# 名称\n"),
+            ("README.md", "# Name\n\n[中文](README.zh-CN.md)\n"),
+            ("README.zh-CN.md", "# 名称\n\n[English](README.md)\n"),
             ("docs/page.md", ENGLISH),
             ("docs/zh/page.md", CHINESE),
         ):
@@ -107,6 +109,7 @@ def said(capsys: pytest.CaptureFixture[str]) -> str:
             ("正文。", "[名称](../../README.md)"),
             "it links README.md, of which there is a page in Chinese",
         ),
+        ("docs/zh/page.md", ("[English](../page.md)", ""), "it does not link page.md, which it translates"),
     ],
 )
 def test_a_difference_is_one_sentence(
@@ -115,6 +118,15 @@ def test_a_difference_is_one_sentence(
     project.change(page, *change)
     assert project.run() == 1
     assert said(capsys).startswith(problem)
+
+
+def test_an_english_page_that_does_not_link_the_chinese_one(
+    project: Project, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.change("docs/page.md", "[中文](zh/page.md)\n\n", "")
+    assert project.run("--write", "docs/zh/page.md") == 0
+    assert project.run() == 1
+    assert said(capsys) == "page.md does not link it"
 
 
 def test_a_section_without_a_hash(project: Project, capsys: pytest.CaptureFixture[str]) -> None:
