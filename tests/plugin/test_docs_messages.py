@@ -42,6 +42,10 @@ ELSEWHERE = {
     "…(…) has … twice: … by position and … by keyword…": ("errors.py", "by position and {keywords[name]!r} by keyword"),
     "…(…) takes only … by position, and also got …": ("errors.py", "by position, and also got {more}"),
     "…(…) needs …, its argument number …": ("errors.py", "its argument number {in_order.index(name) + 1}"),
+    "the sweep of … interrupted nothing: …": ("sweep/report.py", "the sweep of {swept.function} interrupted nothing: "),
+    "… does not survive …:": ("sweep/report.py", '"does not survive {}"'),
+    "… takes too long to end after …:": ("sweep/report.py", '"takes too long to end after {}"'),
+    "… does work twice after …:": ("sweep/report.py", '"does work twice after {}"'),
 }  # fmt: skip
 """Rows that are written by hand and that no failure of the catalogue has: the file of the package with their words."""
 PYTHONS = ("assert 'RUNNING' == 'FINISHED'", "assert 'FAILED' == 'FINISHED'")
