@@ -107,8 +107,12 @@ ROWS: dict[str, Row] = {
     "each instance has a port 9000": one_program_a_port,
 }
 """By the beginning of a row: what shows that its second column is so."""
-ELSEWHERE = {"programs reach the `ports`": "test_network_loopback.py"}
-"""Rows that another file of this folder tries."""
+ELSEWHERE = {
+    "programs reach the `ports`": "test_network_loopback.py",
+    "a sweep has `workers=`": "../sweep/test_workers.py",
+    "in a sweep a write": "../sweep/test_sweep.py",
+}
+"""Rows that another file tries, whose path is relative to this folder."""
 
 
 @pytest.mark.parametrize("row", ROWS)
