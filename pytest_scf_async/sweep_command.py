@@ -11,6 +11,7 @@ import argparse
 import json
 import os
 import re
+import shutil
 import signal
 import sys
 import warnings
@@ -144,6 +145,12 @@ def add_sweep(commands: Any) -> None:
         f"compared (default for a handler: OUT={RUN_PATH})",
     )
     parser.add_argument(
+        "--from",
+        dest="start",
+        metavar="DIRECTORY",
+        help=f"copy what is in this directory into {RUN_PATH} before each run: the files with which the work begins",
+    )
+    parser.add_argument(
         "--layer",
         action="append",
         metavar="PATH",
@@ -233,6 +240,8 @@ class _Command:
             raise ScfUsageError(
                 f"sweep: {_NOTHING} in an argument (--out {RUN_PATH}) or a variable (--env OUT={RUN_PATH})"
             )
+        if given.start is not None and not Path(given.start).is_dir():
+            raise ScfUsageError(f"--from {given.start}: there is no directory {Path(given.start).absolute()}")
         self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
         self._found: list[Swept] = []
         self._repros: dict[str, str] = {}
@@ -320,6 +329,8 @@ class _Command:
         return runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
+        if self._given.start is not None:
+            shutil.copytree(self._given.start, run.path, symlinks=True, dirs_exist_ok=True)
         yield {name: value.replace(RUN_PATH, str(run.path)) for name, value in self._environment.items()}
 
     def _write(self, swept: Swept) -> None:
@@ -368,12 +379,16 @@ class _Command:
         deployed += [] if given.timeout is None else [f"timeout={given.timeout:g}"]
         variables = ", ".join(f"{_source(name)}: {_value_source(value)}" for name, value in self._environment.items())
         called = sorted({how.partition("(")[0] for how in hows if "(" in how})
+        imports = ["import shutil", ""] if given.start is not None else []
+        imports += [f"from pytest_scf_async import {', '.join(called)}", ""] if called else []
+        copies = f"shutil.copytree({_source(given.start)}, run.path, symlinks=True, dirs_exist_ok=True)"
         lines = [
-            *([f"from pytest_scf_async import {', '.join(called)}", "", ""] if called else []),
+            *([*imports, ""] if imports else []),
             f"def test_{re.sub(r'[^0-9a-zA-Z_]', '_', name)}_is_interrupted_anywhere(scf_runtime):",
             *_call_source(f"    function = scf_runtime.{'deploy_image' if self._job else 'deploy'}", deployed),
             "",
             "    def each_run(run):",
+            *([f"        {copies}"] if given.start is not None else []),
             f"        yield {{{variables}}}",
             "",
             *_call_source("    sweep = scf_runtime.sweep", arguments),

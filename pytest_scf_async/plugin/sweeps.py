@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import os
 import re
+import shlex
 import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final
@@ -120,6 +121,7 @@ class SweepsOfTest:
                 self._to_show.append(made)
 
         return Guide(
+            test=_as_given(self._item),
             replay=self._replay,
             shard=None if shard is None else shard_of(shard),
             first=failed_before.keys(),
@@ -187,6 +189,12 @@ class SweepsOfTest:
             text = text_without_classes(swept, kinds)
         made.judge(text, kinds)
         return text
+
+
+def _as_given(item: pytest.Item) -> str:
+    """The test as the command ``pytest`` takes it in the directory in which it was called."""
+    path = os.path.relpath(item.path, item.config.invocation_params.dir)
+    return shlex.quote(path + "".join(item.nodeid.partition("::")[1:]))
 
 
 class _FailedBefore:

@@ -48,6 +48,7 @@ class _Causes:
             self._of_exit,
             self._of_instance,
             self._of_listener,
+            self._of_buffer,
             self._of_files,
             self._of_nothing_saved,
             self._of_emptying,
@@ -140,6 +141,29 @@ class _Causes:
             "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",
             "install the SIGTERM handler first",
         )
+
+    def _of_buffer(self) -> Cause | None:
+        """A file that lacks something has been open for a while, and is written to for the first time later."""
+        near = self._around.near
+        if near is None or self._run.kinds.isdisjoint({Kind.LOST, Kind.DIVERGED}):
+            return None
+        for path in sorted(each.name for each in self._run.differences if each.effect is EffectKind.FILE):
+            of_file = [each for each in near.effects if each.path == path]
+            opened = next((each for each in reversed(of_file) if each.number <= near.begun), None)
+            written = next(
+                (each for each in (near.missed or of_file) if (each.number > near.begun and each.path == path)), None
+            )
+            if opened is None or written is None or opened.call != "open" or written.call not in _WRITES:
+                continue
+            between = [each for each in near.effects if opened.number < each.number <= near.begun and each.paths]
+            if between and not any(each.said for each in between):
+                at = f" at {written.place}" if written.place else ""
+                return Cause(
+                    f"{path} has been open since effect#{opened.number}, and effect#{written.number}{at} is the first "
+                    "write to it: what the code writes before is in a buffer of the process until then, unless it "
+                    "calls flush()"
+                )
+        return None
 
     def _of_nothing_saved(self) -> Cause | None:
         """It lacks what it would have written next, and a SIGTERM right after that write does no harm."""

@@ -22,6 +22,7 @@ def swept_facts(swept: Swept) -> _Facts:
     """*swept* as JSON has it; docs/reference.md describes each key."""
     return {
         "function": swept.function,
+        "test": swept.test,
         "seconds": round(swept.seconds, 3),
         "hows": list(swept.hows),
         "incomplete": swept.incomplete,

@@ -16,7 +16,7 @@ from ..protocol.shortening import shortened_list
 from .causes import cause_of
 from .difference_texts import run_difference_lines
 from .differences import Kind
-from .findings import FailureClass, SweepRun, Swept
+from .findings import FailureClass, SweepRun, Swept, what_is_wrong
 from .interruptions import Interruption
 from .neighbours import Around
 from .run import Attempt
@@ -142,7 +142,7 @@ def explained(swept: Swept, alike: FailureClass, *, repro: str = "") -> Explaine
         survival=_survival(around),
         alike=_alike_text(around),
         fix=cause.fix,
-        replay=f"pytest --scf-async-replay='{run.key}'",
+        replay=" ".join(["pytest", *([swept.test] if swept.test else []), f"--scf-async-replay='{run.key}'"]),
         repro=repro,
         files=run.outcome.written,
         failed=run.outcome.failed,
@@ -258,6 +258,11 @@ def _alike_text(around: Around) -> str:
     elif len(runs) > 1:
         names = shortened_list([each.point.shown + " (new instance)" * each.cold for each in runs[1:]], _NAMED)
         text = f"{len(runs) - 1:,} more fail{'s' * (len(runs) == 2)} alike: {names}"
+    more = [each for each in runs if each.wrong > around.run.wrong]
+    if more:
+        also = next(each for each in more[0].differences if what_is_wrong(each) not in around.run.wrong)
+        names = "; ".join(run_difference_lines(also))
+        text += f"{'; ' * bool(text)}in {len(more):,} of them more goes wrong ({names}, at {more[0].point.shown})"
     if late and around.run.kinds - {Kind.LATE}:
         them = f"{late:,} of the {len(runs):,}" if late < len(runs) else "both" if late == 2 else "all"
         verb = "are" if late > 1 else "is"

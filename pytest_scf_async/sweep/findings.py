@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
@@ -12,7 +13,7 @@ from pathlib import Path
 from ..errors import ScfUsageError
 from .compared import Compared
 from .differences import Difference, Kind
-from .effects import Effects
+from .effects import EffectKind, Effects
 from .ignored import Ignored
 from .mutants import Mutant
 from .points import Point
@@ -68,6 +69,12 @@ class SweepRun:
         events = [(each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts]
         return self.alike, events
 
+    @property
+    def wrong(self) -> frozenset[tuple[Kind, EffectKind, str]]:
+        """What is wrong with it, with names that differ in numbers alone as one; that it is late only if no more is."""
+        found = frozenset(map(what_is_wrong, self.differences))
+        return frozenset(each for each in found if each[0] is not Kind.LATE) or found
+
     def fails(self, kinds: frozenset[Kind] = FAILURES) -> bool:
         """True if it failed in one of these *kinds*."""
         return not self.kinds.isdisjoint(kinds)
@@ -112,12 +119,15 @@ class FailureClass:
 
     @property
     def earliest(self) -> SweepRun:
-        """The run whose point comes first."""
+        """The run whose point comes first; of those with which less is wrong, where they are most."""
         return self.runs[0]
 
 
 def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureClass]:
     """Those of *runs* with which one of *kinds* is wrong, in classes: the worst first, then by their earliest points.
+
+    If in most runs of a class less goes wrong than in others, they come first: what goes wrong beside that may have
+    another cause.
 
     One cause is one class: all passes of a line at which the same kinds of things go wrong, and all lines at which the
     same things do, or files whose names differ in numbers alone. Of power failures it is what was not synced, and all
@@ -131,9 +141,23 @@ def classes(runs: Sequence[SweepRun], kinds: frozenset[Kind]) -> list[FailureCla
             found = [each for each in found if each not in alike]
             found.append((marks.union(*(each[0] for each in alike)), [*chain(*(each[1] for each in alike)), run]))
     at = {run.key: number for number, run in enumerate(runs)}
-    made = [FailureClass(tuple(sorted(alike, key=lambda run: at[run.key]))) for _, alike in found]
+    made = [FailureClass(tuple(_in_order(alike, at))) for _, alike in found]
     order = [kind for kind in Kind if kind in kinds]
     return sorted(made, key=lambda each: (min(map(order.index, each.kinds & kinds)), at[each.earliest.key]))
+
+
+def _in_order(alike: Sequence[SweepRun], at: Mapping[str, int]) -> list[SweepRun]:
+    ways = Counter(run.wrong for run in alike)
+    least = {way for way in ways if not any(other < way for other in ways)}
+    if 2 * sum(ways[way] for way in least) <= len(alike):
+        least = set(ways)
+
+    def order(run: SweepRun) -> tuple[bool, bool, int]:
+        # An effect says more than a wait, or a line of a log, of a program whose own lines are not known.
+        is_vague = not run.point.line and run.point.kind in ("wait", "log")
+        return run.wrong not in least, is_vague, at[run.key]
+
+    return sorted(alike, key=order)
 
 
 def _marks(run: SweepRun, kinds: frozenset[Kind]) -> Iterator[object]:
@@ -147,7 +171,16 @@ def _marks(run: SweepRun, kinds: frozenset[Kind]) -> Iterator[object]:
     if run.point.line:
         yield way, run.point.file, run.point.line
     for each in wrong:
-        yield way, each.effect, re.sub(r"\d+", "#", _name_of(each))
+        yield way, each.effect, _pattern_of(each)
+
+
+def what_is_wrong(difference: Difference) -> tuple[Kind, EffectKind, str]:
+    """What one difference has in common with those that are about names that differ in numbers alone."""
+    return difference.kind, difference.effect, _pattern_of(difference)
+
+
+def _pattern_of(difference: Difference) -> str:
+    return re.sub(r"\d+", "#", _name_of(difference))
 
 
 def missing_pattern(point: Point) -> str:
@@ -251,5 +284,7 @@ class Swept:
     """Whether it is of a program that says by its exit code whether the work is done."""
     available: tuple[str, ...] = ()
     """Where ``include=`` has matched no point: what there is, the closest first: ``export.py:3-9 (save)``."""
+    test: str = ""
+    """The test that has made it, as the command ``pytest`` takes it; empty: none has."""
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     """What repros are made of, where there are findings."""

@@ -24,6 +24,8 @@ def _refuse(sentence: str) -> None:
 class Guide:
     """Instructions to a sweep."""
 
+    test: str = ""
+    """The test in which it is made, as the command ``pytest`` takes it; empty: it is made in none."""
     replay: str = ""
     """The key of the only run to make (``SweepRun.key``); empty: make all of them."""
     shard: tuple[int, int] | None = None

@@ -170,7 +170,10 @@ def _verdict(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
         return
     failed = sum(len(alike.runs) for alike in found)
     yield f"{name} {_what_it_does(found)}:"
-    reasons = "" if failed == 1 else ", all for one reason" if len(found) == 1 else f", for {len(found):,} reasons"
+    reasons = ", all for one reason" if len(found) == 1 else f", for {len(found):,} reasons"
+    if any(run.wrong > alike.earliest.wrong for alike in found for run in alike.runs):
+        reasons = f", for {'one reason' if len(found) == 1 else _number(found, 'reason')} or more"
+    reasons *= failed > 1
     yield f"  {failed:,} of {_number(swept.runs, 'interruption')} fail{'s' * (failed == 1)}{reasons}"
 
 

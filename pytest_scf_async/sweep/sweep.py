@@ -36,7 +36,7 @@ from .interruptions import FAULTS, How, Interruption, interruptions, power
 from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
 from .mutating import Trial, tried
-from .points import Point, available, choice, chosen, effect_named, first_difference, first_turns
+from .points import Point, Which, available, choice, chosen, effect_named, first_difference, first_turns
 from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
@@ -190,6 +190,12 @@ class Sweep:
         return f"<Sweep of {self._swept.function}: {len(self._swept.points)} points, {len(self._swept.runs)} runs>"
 
 
+def _elsewhere(which: Which) -> tuple[str, ...]:
+    """What is not tried as ``points=`` says *which* points are."""
+    where = {"waits": "waits", "log": "lines of the log"}.get(which)
+    return () if where is None else (f"interruptions anywhere but at {where} (points={which!r})",)
+
+
 def sweep(request: Request, bench: Bench) -> Sweep:
     """Make the sweep that *request* asks for. Raises ``ScfUsageError`` for what cannot be swept."""
     return Sweep(_Sweeper(request, bench).sweep(), bench.guide)
@@ -330,7 +336,8 @@ class _Sweeper:
             not_reached=missing,
             collected=self._collected,
             left_out=reached - self._picked + self._beyond_limit,
-            about_effects=tuple(self._about_effects),
+            test=self._bench.guide.test,
+            about_effects=(*_elsewhere(self._choice.which), *self._about_effects),
             unlike=unlike,
             several_writers=self._kills is not None and self._kills.has_several_threads,
             is_job=self._is_job,

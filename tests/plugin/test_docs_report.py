@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Iterable
 
 import pytest
@@ -48,12 +49,12 @@ def written(pytester: pytest.Pytester, page: Iterable[Block], names: Iterable[st
 
 
 def failure_of(pytester: pytest.Pytester, test: str, *options: str) -> list[str]:
-    """What pytest prints of the one failure of the file *test*."""
+    """What pytest prints of the one failure of the *test*."""
     done = pytester.runpytest_inprocess(
         "-p", "no:cacheprovider", f"--scf-async-start={START}", "--tb=short", test, *options
     )
     done.assert_outcomes(failed=1)
-    first = next(n for n, line in enumerate(done.outlines) if re.match(rf"{test}:\d+: in ", line))
+    first = next(n for n, line in enumerate(done.outlines) if re.match(rf"{test.partition('::')[0]}:\d+: in ", line))
     last = next(n for n in range(first, len(done.outlines)) if not done.outlines[n].startswith(("E ", "    ", "test_")))
     return done.outlines[first:last]
 
@@ -77,7 +78,7 @@ def test_the_reports_of_the_page_on_the_sweep_are_true(
     assert swept(failure_of(pytester, "test_convert.py")) == swept(report)
 
     (replay,) = [line for line in report if "Replay:  pytest " in line]
-    again = failure_of(pytester, "test_convert.py", replay.partition("pytest ")[2].replace("'", ""))
+    again = failure_of(pytester, *shlex.split(replay.partition("pytest ")[2]))
     verdict = ["E   AssertionError: convert does not survive being killed:", "E     1 of 1 interruption fails"]
     assert again[2:4] == verdict
 

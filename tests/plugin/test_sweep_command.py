@@ -64,6 +64,36 @@ def pasted(output: str) -> str:
     return output.partition("This test fails in the same way:\n\n")[2]
 
 
+MOVES = """
+    import os
+
+    def main_handler(event, context):
+        root = os.environ["ROOT"]
+        for name in sorted(os.listdir(os.path.join(root, "inbox"))):
+            os.unlink(os.path.join(root, "inbox", name))
+            open(os.path.join(root, name), "w").close()
+        return "done"
+"""
+
+
+@pytest.mark.parametrize("begins", [False, True], ids=["empty", "with files"])
+def test_a_run_begins_with_the_files_of_a_directory(
+    begins: bool, loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]
+) -> None:
+    write_handler(loses, MOVES)
+    (loses.path / "begin" / "inbox").mkdir(parents=True)
+    if begins:
+        (loses.path / "begin" / "inbox" / "row").touch()
+    assert sweep("--how=forced", "--env", "ROOT={path}", "--from", "begin") == (
+        1 if begins else 2
+    )  # 2: nothing was compared
+    output = capsys.readouterr().out
+    if begins:
+        test = pasted(output)
+        loses.makepyfile(test_pasted=test)
+        loses.runpytest_subprocess("-p", "no:cacheprovider").assert_outcomes(failed=1)
+
+
 def test_a_handler_with_a_layer(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     path = loses.path / "handlers" / "loses.py"
     (loses.path / "layer").mkdir()
@@ -289,6 +319,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
         (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' * with FileNotFoundError: *"),
         (["--layer", "nowhere"], "layers has 'nowhere', *"),
+        (["--from", "nowhere"], "--from nowhere: there is no directory */nowhere"),
     ],
 )
 def test_what_is_wrong_is_one_sentence(

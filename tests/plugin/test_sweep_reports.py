@@ -118,7 +118,10 @@ def test_each_class_is_a_subtest_where_the_test_has_them(sweeps: pytest.Pytester
     for how in ("forced", "timeout"):
         title = f"LOST: {'killed' if how == 'forced' else 'timed out'} before loses.py:8"
         result.stdout.fnmatch_lines([f"_* test_it [[]{title}[]] _*"])
-        assert result.stdout.str().count(f"Replay:  pytest --scf-async-replay='{how}@loses.py:8#1'") == 1
+        assert (
+            result.stdout.str().count(f"Replay:  pytest test_it.py::test_it --scf-async-replay='{how}@loses.py:8#1'")
+            == 1
+        )
     verdict = ["E *AssertionError: loses does not survive being killed or its timeout:", "E *  2 of 14 interruptions *"]
     result.stdout.fnmatch_lines(verdict, consecutive=True)
     assert "reached" not in result.stdout.str()

@@ -276,7 +276,7 @@ def test_a_sweep_is_in_the_trace_of_its_test(project: pytest.Pytester) -> None:
     assert [line for line in lines if line[2]] == [[8, 1, 1]]
     (found,) = sweep["classes"]
     assert facts["places"][found["place"]][:2] == ["loses.py", 8]
-    assert found["replay"] == "pytest --scf-async-replay='forced@loses.py:8#1'"
+    assert found["replay"] == "pytest test_it.py::test_it --scf-async-replay='forced@loses.py:8#1'"
     assert found["attempts"][0][:2] == ["ABORTED (499) after 0 s", "interrupted"]
     assert found["differences"]
     assert (found["repro"], found["repro_call"]) == (None, "sweep.failures[0].write_repro(path)")

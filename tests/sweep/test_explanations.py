@@ -5,6 +5,7 @@ A repair is named only where the facts prove the cause: each has a twin here of 
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable
 from pathlib import Path
@@ -66,7 +67,14 @@ def sweep_of(scf_runtime: ScfRuntime, deployed: Deploy) -> Callable[..., Any]:
     return sweep
 
 
-def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., Any]) -> None:
+@pytest.fixture
+def test_id(request: pytest.FixtureRequest) -> str:
+    """What ``Replay:`` calls the test."""
+    directory = os.path.relpath(request.path, request.config.invocation_params.dir)
+    return f"{directory}::{request.node.name}"
+
+
+def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., Any], test_id: str) -> None:
     (found,) = explained_of(sweep_of(STEPS, '(out / "state").write_text(json.dumps(step + 1))'))
 
     assert found.title == "NEVER FINISHES: killed while job.py:9 was writing state"
@@ -91,7 +99,7 @@ def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., An
     assert found.survival == "Killed before open or after write, it survives"
     assert found.alike == "Passes 1 and 2 fail alike"
     assert found.fix == "write state.new, then os.replace() it"
-    assert found.replay == "pytest --scf-async-replay='forced@effect#2'"
+    assert found.replay == f"pytest {test_id} --scf-async-replay='forced@effect#2'"
     assert found.files == ("state (0 bytes)",)
     assert found.others == ("forced@effect#4",)
     assert (found.repro, found.failed) == ("", ())
@@ -129,6 +137,31 @@ def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., An
                 "keep both in one file that a rename puts in place, or in one transaction",
             ),
             id="a row before the mark",
+        ),
+        pytest.param(
+            STEPS,
+            'rows = open(out / "rows", "a")\nrows.write(f"{step}\\n")\n(out / "new").write_text(json.dumps(step + 1))\n'
+            'os.replace(out / "new", out / "state")\nrows.close()',
+            {},
+            (
+                (
+                    "rows has been open since effect#1, and effect#5 at job.py:13 is the first write to it: what the "
+                    "code writes before is in a buffer of the process until then, unless it calls flush()"
+                ),
+                "",
+            ),
+            id="a buffer that is not flushed",
+        ),
+        pytest.param(
+            STEPS,
+            'rows = open(out / "rows", "a")\nrows.write(f"{step}\\n")\nrows.close()\n'
+            '(out / "new").write_text(json.dumps(step + 1))\nos.replace(out / "new", out / "state")',
+            {"exactly_once": True},
+            (
+                "rows is changed before state is, and the two belong together",
+                "keep both in one file that a rename puts in place, or in one transaction",
+            ),
+            id="a row that is written before the state",
         ),
         pytest.param(
             ONCE,
@@ -251,11 +284,6 @@ def test_who_waited_at_an_await_is_in_the_title(sweep_of: Callable[..., Any]) ->
 @pytest.mark.parametrize(
     ("template", "code"),
     [
-        pytest.param(
-            ONCE,
-            'rows = open(out / "rows", "a")\nrows.write("row\\n")\n(out / "done").touch()\ntime.sleep(1)\nrows.close()',
-            id="a buffer that is not flushed: its row is in no effect before the kill",
-        ),
         pytest.param(TASKS, "", id="two files, and no point beside them at which it survives"),
     ],
 )
@@ -266,7 +294,7 @@ def test_no_repair_is_named_where_the_cause_is_not_proven(
     assert (found.kinds, found.explanation, found.fix) == (("lost",), "", "")
 
 
-def test_the_report_shows_each_fact_once(sweep_of: Callable[..., Any]) -> None:
+def test_the_report_shows_each_fact_once(sweep_of: Callable[..., Any], test_id: str) -> None:
     sweep = sweep_of(STEPS, '(out / "state").write_text(json.dumps(step + 1))')
     with pytest.raises(AssertionError) as failure:
         sweep.assert_survives()
@@ -285,7 +313,7 @@ def test_the_report_shows_each_fact_once(sweep_of: Callable[..., Any]) -> None:
         "    job.py:6  JSONDecodeError: Expecting value: line 1 column 1 (char 0)",
         "  Killed before open or after write, it survives. Passes 1 and 2 fail alike.",
         "  Fix:     write state.new, then os.replace() it",
-        "  Replay:  pytest --scf-async-replay='forced@effect#2'",
+        f"  Replay:  pytest {test_id} --scf-async-replay='forced@effect#2'",
         "  Repro:   sweep.failures[0].write_repro(path)",
     ]
 

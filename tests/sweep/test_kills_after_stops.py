@@ -107,7 +107,7 @@ def test_one_is_repeated_by_its_key(pytester: pytest.Pytester) -> None:
 
     repeated.assert_outcomes(failed=1)
     assert "  1 of 1 interruption fails\n" in repeated.stdout.str()
-    assert f"Replay:  pytest --scf-async-replay='{key[1]}'" in repeated.stdout.str()
+    assert f"Replay:  pytest test_job.py::test_it --scf-async-replay='{key[1]}'" in repeated.stdout.str()
 
 
 def test_a_key_of_no_effect_says_so(pytester: pytest.Pytester) -> None:

@@ -68,8 +68,8 @@ def test_of_a_job(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     fails(repro, "Only in expected: row-1\n")
     issue = found["ISSUE.md"]
     assert issue.startswith("# lost: file row-1, after it was killed (SIGKILL)\n")
-    assert "The program was killed (SIGKILL) at effect#2 (write page), 0 s after its start" in issue
-    assert "the directory as it was after that (page (0 bytes))" in issue
+    assert "The program was killed (SIGKILL) at effect#3 (open row-1), 0 s after its start" in issue
+    assert "the directory as it was after that (page (2 bytes))" in issue
     assert "bash job.sh DIRECTORY\n" in issue
     assert "PYTEST" not in found["repro.sh"]
     assert sorted(os.listdir(repro)) == ["ISSUE.md", "compared", "expected", "program", "repro.sh", "result", "state"]
@@ -81,7 +81,7 @@ def test_of_a_full_disk(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     sweep = scf_runtime.sweep(function, each_run=each_run, how=fault("enospc"))
     (alike,) = (each for each in sweep.failures if any(run.point.text == "write page" for run in each.runs))
     repro = alike.write_repro(tmp_path / "repro")
-    fails(repro, "row-2")
+    fails(repro, "Only in expected: row-1")
     assert "was refused a system call (ENOSPC) at " in (repro / "ISSUE.md").read_text()
 
 

@@ -8,6 +8,7 @@ import socket
 import sqlite3
 import threading
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -208,9 +209,14 @@ def test_a_program_is_interrupted_at_each_line_of_its_log_in_each_wait_and_at_ea
     lost = [run.key for alike in sweep.failures for run in alike.runs]
     assert {"forced@effect#2", "forced@wait#1", "forced@wait#2", "forced@wait#3"} < {*lost}
     assert all(key.startswith("forced@") for key in lost)
-    earliest = sweep.failures[0].earliest
-    assert (earliest.key, earliest.point.text) == ("forced@effect#2", "write next")
-    assert "wait" not in earliest.outcome.timeline
+    (found,) = sweep.failures
+    assert found.earliest.key == "forced@effect#3"  # at effect#2 more is wrong, for another reason: next is empty
+    (emptied,) = (run for run in found.runs if run.key == "forced@effect#2")
+    assert emptied.point.text == "write next"
+    assert "wait" not in emptied.outcome.timeline
+    more = "in 3 of them more goes wrong (lost: line "
+    assert more in sweep.report
+    assert sweep.report.splitlines()[1].endswith(" interruptions fail, for one reason or more")
     assert {run.outcome.attempts[0].status_code for run in sweep.runs if run.how == "graceful"} == {439}
     assert [run.key for run in log.runs] == ["graceful@log#1", "graceful@log#2", "graceful@log#3"]
     assert not log.failures
@@ -674,18 +680,23 @@ def test_a_handler_that_is_not_the_same_in_each_run_is_told_first(
 ) -> None:
     function = deployed(
         """
+        import os
+
         def main_handler(event, context):
-            with open("/proc/sys/kernel/random/uuid") as file:  # of the kernel, which draws it anew
-                drawn = int(file.read(4), 16)
-            for number in range(drawn % 1000 + 1):
+            for number in range(int(os.environ["RUN"])):
                 len("x")
             return 1
         """
     )
+    runs = count(3)
+
+    def other_each_time(_run: object) -> Iterator[dict[str, str]]:
+        yield {"RUN": str(next(runs))}
+
     with pytest.raises(
         ScfUsageError, match=r"does not behave the same in each run: run 1 reached [\d,]+ points, run 2 [\d,]+"
     ):
-        scf_runtime.sweep(function)
+        scf_runtime.sweep(function, each_run=other_each_time)
 
 
 def test_an_undisturbed_run_that_fails_is_refused_with_its_reason(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

@@ -76,7 +76,9 @@ def test_a_script_that_saves_in_place_is_killed_between_open_and_write(scf_runti
     (failure,) = sweep.failures
     assert str(failure.earliest.point.text) == "write done"
     assert "kills at effects" not in sweep.report
-    assert re.search(r"\n  lost: .*\n(.*\n)*  Replay:  pytest --scf-async-replay='forced@effect#\d+'\n", sweep.report)
+    assert re.search(
+        r"\n  lost: .*\n(.*\n)*  Replay:  pytest .* --scf-async-replay='forced@effect#\d+'\n", sweep.report
+    )
 
 
 def test_one_that_renames_survives(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
