@@ -87,7 +87,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/draw_states.py --check
 	@$(BIN)/python tools/compare_translations.py
 
-docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
+docs: $(VENV)/.installed-docs ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages
