@@ -51,7 +51,7 @@ def test_diskcache_never_finishes_where_a_signal_comes_between_begin_and_its_not
     """It begins a transaction, then notes that it has one: after an exception between, it tries to begin for ever."""
     monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)  # the loop has points without an end
     begin = line_of("diskcache", "core.py", "sql('BEGIN IMMEDIATE')")
-    with ScfRuntime(scf_runtime.settings.replace("the test", real_timeout=10.0)) as runtime:
+    with ScfRuntime(scf_runtime.settings.replace("the test", real_timeout=4.0)) as runtime:
         function = beside(
             runtime,
             "diskcache",

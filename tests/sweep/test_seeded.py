@@ -15,11 +15,6 @@ SEVEREST = ("never finishes", "lost", "diverged", "late", "doubled", "left behin
 """A run is of one class in the source of a handler: of the first of these that it is of."""
 ONLY_WARM = ("global_checkpoint", "state_in_tmp")
 """At some stops of these all is well if the next event finds the same instance, and not otherwise."""
-BOTH = [(seeded, twin) for seeded in SEEDED for twin in ("", "_fixed")]
-
-
-def ids_of(values: list[tuple[Seeded, str]]) -> list[str]:
-    return [f"{seeded.name}{twin}" for seeded, twin in values]
 
 
 def swept(runtime: ScfRuntime, seeded: Seeded, twin: str) -> Any:
@@ -66,10 +61,21 @@ def are_windows(found: set[tuple[int, str, str]], marked: set[tuple[int, str, st
     assert bool(found & seconds) == bool(seconds)
 
 
-# once: it takes long, and what differs between versions is in the last tests
-@pytest.mark.once
+ALL = [
+    pytest.param(
+        seeded,
+        twin,
+        id=f"{seeded.name}{twin}",
+        # once: it takes long, and what differs between versions and users is in the others
+        marks=[pytest.mark.interpreter, pytest.mark.sandbox] if seeded.name in ON_EVERY_PYTHON else pytest.mark.once,
+    )
+    for seeded in SEEDED
+    for twin in ("", "_fixed")
+]
+
+
 @pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
+@pytest.mark.parametrize(("seeded", "twin"), ALL)
 def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: Seeded, twin: str) -> None:
     sweep = swept(scf_runtime, seeded, twin)
     marked = windows(seeded.name) if not twin else set()
@@ -85,16 +91,3 @@ def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: 
         assert not cold
     if seeded.name in ONLY_WARM and not twin:
         assert any(key.removesuffix(" cold") not in wrong for key in cold)
-
-
-SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHON]
-
-
-@pytest.mark.interpreter
-@pytest.mark.sandbox
-@pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), SOME, ids=ids_of(SOME))
-def test_windows_are_the_same_on_every_python_and_for_every_user(
-    scf_runtime: ScfRuntime, seeded: Seeded, twin: str
-) -> None:
-    are_windows(found_by(swept(scf_runtime, seeded, twin), seeded), windows(seeded.name) if not twin else set())

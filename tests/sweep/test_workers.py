@@ -287,7 +287,7 @@ def left(tmp_path: Path) -> Left:
 
 
 def test_nothing_is_left(scf_runtime: ScfRuntime, deployed: Deploy, left: Left) -> None:
-    assert scf_runtime.sweep(deployed(SAVES), each_run=left, workers=3).runs
+    assert scf_runtime.sweep(deployed(KILLED), each_run=left, workers=3).runs
     left.require_nothing()
 
 
