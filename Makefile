@@ -15,6 +15,8 @@ TAG ?=
 TESTS ?=
 OUT ?=
 LEG ?= --list
+# What mypy is told besides: CI has it check the code as the oldest Python would.
+TYPES_OF ?=
 
 BIN := $(VENV)/bin
 STAMP := $(VENV)/.installed-$(EXTRA)
@@ -72,7 +74,7 @@ test-all: $(STAMP) ## all tests and examples
 check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options, pages in Chinese
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
-	@$(BIN)/mypy --strict pytest_scf_async benchmarks
+	@$(BIN)/mypy --strict $(TYPES_OF) pytest_scf_async benchmarks
 	@$(BIN)/python tools/check_imports.py
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py
@@ -87,7 +89,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/draw_states.py --check
 	@$(BIN)/python tools/compare_translations.py
 
-docs: $(STAMP) ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
+docs: $(VENV)/.installed-docs ## the site, in build/docs; a warning or a link between pages that leads nowhere is an error
 	@$(BIN)/python -m sphinx -q -W --keep-going docs build/docs
 
 options: $(STAMP) ## writes what follows from the table in pytest_scf_async/options.py: signatures, fields, pages

@@ -31,7 +31,6 @@ SAME_IN_ALL_SANDBOXES = frozenset(
 )
 """Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
 ON_THE_OLDEST: dict[str, str] = {
-    "examples": "what users write, on the newest Python of the platform itself",
     "tests/unit": "calls most modules: what the standard library of an old Python lacks, or writes in another way",
     "tests/process/test_ends_of_code.py": "the texts of exceptions, exits and failed imports are Python's",
     "tests/process/test_endpoint.py": "its HTTP server, TLS and JSON are those of that Python",
@@ -41,7 +40,10 @@ ON_THE_OLDEST: dict[str, str] = {
     "tests/plugin/test_catalogue_results.py": "reports quote Python's exceptions, and values as Python prints them",
     "tests/plugin/test_catalogue_signals.py": "reports name waits and places in code, which tracebacks give",
 }
-"""What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, with the reason."""
+"""What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, with the reason.
+
+CI's leg `wheel` runs the examples there, and on the newest Python.
+"""
 LONG = {
     "sweeps of whole handlers, by the thousand": (
         "tests/plugin/test_docs_report.py",
@@ -226,7 +228,7 @@ NEEDS = {
     "root": Need("the rights of root", "run it as root", lambda: os.geteuid() == 0),
     "sphinx": Need(
         "Sphinx and what the site is built with",
-        "make venv EXTRA=dev",
+        "make venv EXTRA=dev,docs",
         lambda: all(find_spec(name) is not None for name in ("sphinx", "furo", "myst_parser", "sphinx_llm")),
     ),
     "strace": package("strace", "strace", command("strace")),

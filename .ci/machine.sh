@@ -44,7 +44,8 @@ can_make_venv() {
 
 find_python() { # find_python 3.X: prints an interpreter of that version that can make a virtual environment
     local version=$1 candidate
-    local candidates=("python$version")
+    # The distribution's first: it is compiled with profiles, and takes half the time of one that pyenv has compiled without.
+    local candidates=("/usr/bin/python$version" "python$version")
     if command -v pyenv >/dev/null 2>&1; then
         for candidate in "$(pyenv root)/versions/$version".*/bin/python; do
             candidates+=("$candidate")

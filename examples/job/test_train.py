@@ -34,8 +34,7 @@ def test_a_checkpoint_that_is_written_in_place_is_torn_and_exit_code_0_ends_the_
         sweep.assert_survives()
 
 
-@pytest.mark.parametrize("in_process", [True, False])
-def test_one_that_renames_its_checkpoint_and_exits_with_143_survives(scf_runtime: ScfRuntime, in_process: bool):
-    sweep = scf_runtime.sweep(job_of(scf_runtime, "fixed", in_process=in_process), each_run=each_run)
+def test_one_that_renames_its_checkpoint_and_exits_with_143_survives(scf_runtime: ScfRuntime):
+    sweep = scf_runtime.sweep(job_of(scf_runtime, "fixed", in_process=False), each_run=each_run)
 
     sweep.assert_exactly_once()

@@ -28,7 +28,7 @@ import json, os, signal, sys, threading, time
 def compute(seconds):
     until = time.thread_time() + seconds
     while time.thread_time() < until:
-        pass
+        sum(range(10_000))  # a look at this clock is a system call, at which a tracer stops it
 
 def listen_and_wait():
     received = threading.Event()
@@ -138,7 +138,9 @@ JOB = COMPUTE + "compute(json.loads(os.environ['SCF_CUSTOM_CONTAINER_EVENT']))\n
 IN_NODE = """
 exports.main_handler = (seconds) => {
   const began = process.cpuUsage();
-  while (process.cpuUsage(began).user < seconds * 1e6);
+  while (process.cpuUsage(began).user < seconds * 1e6) {
+    for (let number = 0; number < 1e5; number++); // a look at this clock is a system call, as well
+  }
   return new Promise((resolve) => {
     process.on('SIGTERM', () => resolve('stopped'));
     setTimeout(resolve, 3600000);

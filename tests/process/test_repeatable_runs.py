@@ -21,7 +21,7 @@ from process_support import LIBRARY_IN_C, START
 
 from pytest_scf_async import ScfRuntime
 
-RUNS = int(os.environ.get("SCF_RUNS", "3"))
+RUNS = int(os.environ.get("SCF_RUNS", "2"))
 pytestmark = [pytest.mark.interpreter, pytest.mark.timeout(60 + 5 * RUNS)]
 
 THREADS = """

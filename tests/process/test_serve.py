@@ -238,6 +238,7 @@ def test_what_is_shown_of_an_event(serve: Any, tmp_path: Path) -> None:
     }
 
 
+@SAME_ON_ALL
 def test_reset_begins_anew(serve: Any) -> None:
     served = serve()
     first = served.invoke(seconds=3600)
@@ -251,6 +252,7 @@ def test_reset_begins_anew(serve: Any) -> None:
     assert served.invoke(seconds=1) == first  # the keys are the same, and so are ids
 
 
+@SAME_ON_ALL
 @pytest.mark.parametrize("which", ["zygote", "reaper"])
 def test_it_goes_on_after_its_zygote_or_reaper_was_killed(serve: Any, which: str) -> None:
     served = serve()

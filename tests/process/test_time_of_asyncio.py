@@ -20,7 +20,7 @@ from pytest_scf_async.runtime import ScfRuntime
 pytestmark = [pytest.mark.interpreter, pytest.mark.leases]
 
 STRESS_ROUNDS = int(os.environ.get("SCF_STRESS", "200"))
-RANDOM_PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "8"))
+RANDOM_PROGRAMS = int(os.environ.get("SCF_PROGRAMS", "4"))
 
 IMPORTS = """
 import asyncio, concurrent.futures, contextlib, os, signal, socket, subprocess, sys, threading, time

@@ -86,6 +86,8 @@ NO_TIME = {
 @pytest.mark.parametrize(("code", "result", "seconds"), NO_TIME.values(), ids=NO_TIME)
 def test_reads_that_do_not_poll_take_no_time(deploy, code, result, seconds):
     source = textwrap.dedent(PREPARED) + textwrap.indent(f"{code}\nreturn [result, time.time() - began]\n", "    ")
+    if "asyncio" not in code:  # which takes longer to import than what is done here
+        source = source.replace("import asyncio, ", "import ", 1)
     found, took = deploy(source).run()
 
     assert found == result

@@ -12,7 +12,7 @@ import threading
 from pathlib import Path
 from typing import Any
 
-ROUNDS = 20
+ROUNDS = 10
 
 
 def _out() -> Path:

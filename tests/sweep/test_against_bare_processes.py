@@ -31,7 +31,7 @@ from pytest_scf_async import ScfRuntime
 pytestmark = [pytest.mark.usefixtures("without_second_stops"), pytest.mark.timeout(600)]
 
 SEEDS = int(os.environ.get("SCF_SEEDS", "0"))
-FURTHER = [6, 14] if not SEEDS else range(2, SEEDS)
+FURTHER = [19, 40] if not SEEDS else range(2, SEEDS)
 """Both speak to a server."""
 
 

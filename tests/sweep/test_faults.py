@@ -135,15 +135,14 @@ SYNCED = """
 
 @pytest.mark.strace
 @pytest.mark.parametrize(
-    ("source", "calls"),
+    ("source", "handled", "calls"),
     [
-        (SQLITE, {"unlink", "fdatasync"}),
-        (FILES, {"mkdir", "unlink", "link", "symlink", "rename"}),
-        (SYNCED, {"unlink", "truncate", "rename", "fsync"}),
+        pytest.param(SQLITE, "pass", {"unlink", "fdatasync"}, id="sqlite-pass"),
+        pytest.param(FILES, "raise", {"mkdir", "unlink", "link", "symlink", "rename"}, id="files-raise"),
+        pytest.param(SYNCED, "raise", {"unlink", "truncate", "rename", "fsync"}, id="synced-raise"),
+        pytest.param(SYNCED, "pass", {"unlink", "truncate", "rename", "fsync"}, id="synced-pass"),
     ],
-    ids=["sqlite", "files", "synced"],
 )
-@pytest.mark.parametrize("handled", ["raise", "pass"])
 def test_an_error_does_what_it_does_where_another_tracer_makes_it(
     scf_runtime: ScfRuntime, tmp_path: Path, source: str, handled: str, *, calls: set[str]
 ) -> None:

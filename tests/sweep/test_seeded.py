@@ -15,11 +15,6 @@ SEVEREST = ("never finishes", "lost", "diverged", "late", "doubled", "left behin
 """A run is of one class in the source of a handler: of the first of these that it is of."""
 ONLY_WARM = ("global_checkpoint", "state_in_tmp")
 """At some stops of these all is well if the next event finds the same instance, and not otherwise."""
-BOTH = [(seeded, twin) for seeded in SEEDED for twin in ("", "_fixed")]
-
-
-def ids_of(values: list[tuple[Seeded, str]]) -> list[str]:
-    return [f"{seeded.name}{twin}" for seeded, twin in values]
 
 
 def swept(runtime: ScfRuntime, seeded: Seeded, twin: str) -> Any:
@@ -30,9 +25,11 @@ def swept(runtime: ScfRuntime, seeded: Seeded, twin: str) -> Any:
 
 @pytest.fixture
 def without_needless_stops(monkeypatch: pytest.MonkeyPatch, seeded: Seeded) -> None:
-    """Without second terminations where a handler has no window of that kind: they would be most of the time."""
+    """Without second terminations and kills after stops where a handler has no window of that kind: they would be most
+    of the time, and `found_by` leaves them out."""
     if not {"second", "again"} & set(seeded.how):
         monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)
+        monkeypatch.setattr(sweep_of_function._Sweeper, "_follows_stops", False)
 
 
 def found_by(sweep: Any, seeded: Seeded) -> set[tuple[int, str, str]]:
@@ -66,10 +63,26 @@ def are_windows(found: set[tuple[int, str, str]], marked: set[tuple[int, str, st
     assert bool(found & seconds) == bool(seconds)
 
 
-# once: it takes long, and what differs between versions is in the last tests
-@pytest.mark.once
+OF_ANY_USER = ("checkpoint_in_listener", "counted_twice")
+"""Of those that are swept on every Python, some are swept without mount namespaces and as an ordinary user, too."""
+
+
+def marks_of(seeded: Seeded) -> list[pytest.MarkDecorator]:
+    # once: it takes long, and what differs between versions and users is in the others
+    if seeded.name not in ON_EVERY_PYTHON:
+        return [pytest.mark.once]
+    return [pytest.mark.interpreter, *([pytest.mark.sandbox] if seeded.name in OF_ANY_USER else [])]
+
+
+ALL = [
+    pytest.param(seeded, twin, id=f"{seeded.name}{twin}", marks=marks_of(seeded))
+    for seeded in SEEDED
+    for twin in ("", "_fixed")
+]
+
+
 @pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), BOTH, ids=ids_of(BOTH))
+@pytest.mark.parametrize(("seeded", "twin"), ALL)
 def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: Seeded, twin: str) -> None:
     sweep = swept(scf_runtime, seeded, twin)
     marked = windows(seeded.name) if not twin else set()
@@ -85,16 +98,3 @@ def test_each_window_is_found_and_nothing_else(scf_runtime: ScfRuntime, seeded: 
         assert not cold
     if seeded.name in ONLY_WARM and not twin:
         assert any(key.removesuffix(" cold") not in wrong for key in cold)
-
-
-SOME = [(seeded, twin) for seeded, twin in BOTH if seeded.name in ON_EVERY_PYTHON]
-
-
-@pytest.mark.interpreter
-@pytest.mark.sandbox
-@pytest.mark.usefixtures("without_needless_stops")
-@pytest.mark.parametrize(("seeded", "twin"), SOME, ids=ids_of(SOME))
-def test_windows_are_the_same_on_every_python_and_for_every_user(
-    scf_runtime: ScfRuntime, seeded: Seeded, twin: str
-) -> None:
-    are_windows(found_by(swept(scf_runtime, seeded, twin), seeded), windows(seeded.name) if not twin else set())

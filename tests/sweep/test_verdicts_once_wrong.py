@@ -312,13 +312,20 @@ WRITE = """
 with open(position.with_name("losses"), "a") as losses:
     losses.write(f"step {step}\\n")
 """
-BOOTSTRAP = f"""#!{sys.executable}
-import os, urllib.request, train
-API = "http://{{SCF_RUNTIME_API}}:{{SCF_RUNTIME_API_PORT}}/runtime/".format(**os.environ)
-urllib.request.urlopen(API + "init/ready", b"").read()
+BOOTSTRAP = f"""#!{sys.executable} -S
+import os, socket, train
+
+def ask(method, path, body=""):
+    with socket.create_connection((os.environ["SCF_RUNTIME_API"], int(os.environ["SCF_RUNTIME_API_PORT"]))) as api:
+        head = f"{{method}} /runtime/{{path}} HTTP/1.0\\r\\nContent-Length: {{len(body)}}\\r\\n\\r\\n"
+        api.sendall((head + body).encode())
+        while api.recv(65536):
+            pass
+
+ask("POST", "init/ready")
 while True:
-    urllib.request.urlopen(API + "invocation/next").read()
-    urllib.request.urlopen(API + "invocation/response", train.main_handler(None, None).encode()).read()
+    ask("GET", "invocation/next")
+    ask("POST", "invocation/response", train.main_handler(None, None))
 """
 STEPS = {
     "lost in a wait": MOVE + "time.sleep(1)" + WRITE,
@@ -340,7 +347,7 @@ def test_of_a_program_it_does_not_say_that_all_is_well_where_the_handler_loses_a
     function = (
         scf_runtime.deploy(f"{train}:main_handler")
         if runs_as == "a handler"
-        else scf_runtime.deploy_image(command=[sys.executable, train], port=-1)
+        else scf_runtime.deploy_image(command=[sys.executable, "-S", train], port=-1)
         if runs_as == "an image"
         else scf_runtime.deploy(train.parent, handler="index.main_handler", runtime="CustomRuntime")
     )

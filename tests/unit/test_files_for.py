@@ -91,11 +91,14 @@ def test_every_test_has_the_marks_that_the_tool_knows_of(
 ) -> None:
     known = {f"{folder}/" for folder in TOOL.FOLDERS}
     checked = 0
+    of_files: dict[str, dict[str, tuple[frozenset[str], frozenset[str]]]] = {}
     for (name, test), cases in marks_of_items.items():
         if not name.startswith(tuple(known)):
             continue  # of a run that names others, as `make clients` does
-        path = pytestconfig.rootpath / name
-        of_tests = {each: (certain, possible) for each, certain, possible in TOOL.marks_of(path)}
+        if name not in of_files:
+            marks_of_file = TOOL.marks_of(pytestconfig.rootpath / name)
+            of_files[name] = {each: (certain, possible) for each, certain, possible in marks_of_file}
+        of_tests = of_files[name]
         certain, possible = of_tests[test] if test in of_tests else of_tests[""]
         for marks in cases:
             checked += 1

@@ -10,6 +10,9 @@ from pathlib import Path
 import pytest
 from internals import state as table
 
+# once: a pure table, which each event on every Python applies
+pytestmark = pytest.mark.once
+
 ROOT = Path(__file__).resolve().parents[2]
 Doing, Effect, Fact, Gate, Life, Preemption, State = (
     table.Doing,

@@ -10,6 +10,9 @@ from pathlib import Path
 import internals
 import pytest
 
+# once: reads the sources of the package and of the tests
+pytestmark = pytest.mark.once
+
 TESTS = Path(__file__).parent.parent
 INTERNALS = Path(internals.__file__)
 IN_INSTANCES = TESTS / "process" / "identity.py"

@@ -21,7 +21,7 @@ from process_support import START, user_lines
 from pytest_scf_async import AsyncEvent, ScfRuntime, ScfSettings
 
 # once: what the platform does with a program is the same, whatever Python it runs on
-RUNS = int(os.environ.get("SCF_RUNS", "3"))
+RUNS = int(os.environ.get("SCF_RUNS", "2"))
 pytestmark = [pytest.mark.once, pytest.mark.timeout(60 + 20 * RUNS)]
 
 BASH = """
