@@ -251,7 +251,7 @@ PROGRAMS: dict[str, Program] = {
     "in place": Program("py", _ROUNDS + _NEVER_TORN + _SAVED_IN_PLACE + _LOOP, _ROUNDS + _SAVED_IN_PLACE + _LOOP),
     "renamed": Program("py", _ROUNDS + _SAVED_WHOLE + _LOOP, _ROUNDS + _SAVED_WHOLE + _SAVED_FIRST),
     "renamed and synced": Program("py", _ROUNDS + _SAVED_WHOLE_AND_SYNCED + _LOOP, _ROUNDS + _RENAMED_EARLY + _LOOP),
-    **{f"SQLite {mode}": _sqlite(mode) for mode in ("DELETE", "WAL")},  # test_every_kill_is_recorded.py has the others
+    **{f"SQLite {mode}": _sqlite(mode) for mode in ("DELETE", "TRUNCATE", "PERSIST", "WAL")},
     "appended": Program(
         "py",
         f"""{_APPENDS}

@@ -25,7 +25,7 @@ from pytest_scf_async import ScfRuntime
 
 # once: what a kill leaves is the kernel's doing
 pytestmark = pytest.mark.once
-KILLS = int(os.environ.get("SCF_KILLS", "8"))
+KILLS = int(os.environ.get("SCF_KILLS", "20"))
 """Random kills of each program; `make kills` makes 300."""
 PROGRAMS = (
     *("in_place", "renamed", "copied", "in_pieces", "names", "by_children", "dumb"),

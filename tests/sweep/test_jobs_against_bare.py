@@ -24,7 +24,7 @@ from pytest_scf_async import ScfRuntime
 
 # once: what a kill leaves is the kernel's doing
 pytestmark = pytest.mark.once
-KILLS = int(os.environ.get("SCF_KILLS", "2"))
+KILLS = int(os.environ.get("SCF_KILLS", "5"))
 """Random kills of each job in its right form. Those of the wrong form are made by `make kills` alone: each run of this
 test proves the loss with a repro, which is a bare process, too.
 """
