@@ -345,7 +345,8 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
     yield f"Tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}."
-    if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
+    stopped = any(step.by.kind == "graceful" for run in swept.runs for step in run.outcome.plan.steps)
+    if swept.forced_only and stopped:
         number = f"{swept.forced_only:,}"
         yield f"  CPython does not check for signals at {number} of these, so SIGTERM cannot be delivered there."
     cold = sum(run.cold for run in swept.runs)
