@@ -65,6 +65,11 @@ def sweep_text(swept: Swept) -> str:
     return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
 
 
+def text_about(swept: Swept, kinds: frozenset[Kind]) -> str:
+    """The whole report about what is wrong in one of *kinds*: why it fails on them, or that it does not."""
+    return failure_text(swept, kinds) or "\n".join(_lines(swept, [], kinds))
+
+
 def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
     """The report without what ``class_text`` has, for who shows each class in a place of its own."""
     return "\n".join([*_head(swept, classes(swept.runs, kinds)), *_end(swept, kinds)])
