@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..async_event import AsyncEvent
 from ..clock import duration_us
-from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import CannotEndError, Given, ScfUsageError, calls_named, did_you_mean, hidden_from_users
 from ..instances.layers import OPT, installed_in
 from ..instances.sandbox import USER_CODE
 from ..lockstep.event import FunctionVersion
@@ -124,6 +124,7 @@ class Bench:
     """The same of why programs cannot be traced."""
 
 
+@calls_named
 class Sweep:
     """The findings of a sweep: its points, its runs, and which of them lost something."""
 
