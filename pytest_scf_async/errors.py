@@ -196,7 +196,7 @@ def keywords_named(
 
         @functools.wraps(function)
         def checked(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
-            __tracebackhide__ = hidden_from_users
+            __tracebackhide__ = True  # it has nothing to show, whatever comes through it
             why = why_refused(args[bound:], keywords)
             if why:
                 raise ScfUsageError(f"{call} {why}")

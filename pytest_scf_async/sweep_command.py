@@ -279,8 +279,14 @@ class _Command:
 
         def guide() -> Guide:
             if progress is None:
-                return Guide(replay=given.replay, finished=finished)
-            return Guide(replay=given.replay, begins=progress.begin, progress=progress.come_to, finished=finished)
+                return Guide(replay=given.replay, finished=finished, sets=_sets)
+            return Guide(
+                replay=given.replay,
+                begins=progress.begin,
+                progress=progress.come_to,
+                finished=finished,
+                sets=_sets,
+            )
 
         def finished(swept: Swept) -> None:
             self._found.append(swept)
@@ -380,6 +386,10 @@ class _Command:
             f"    sweep.assert_{'exactly_once' if given.exactly_once else 'survives'}()",
         ]
         return "\n".join(lines)
+
+
+def _sets(name: str) -> str:
+    return f"set --env {name}={RUN_PATH}"
 
 
 def _say(text: str) -> None:

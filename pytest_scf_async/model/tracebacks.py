@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -95,6 +96,16 @@ def innermost(trace: str, is_wanted: Callable[[str], bool]) -> tuple[str, int] |
         if piece.number == found[-1].number and piece.file and is_wanted(piece.file):
             return last_place(lines[piece.start].lstrip(" |+-"))
     return None
+
+
+def missing_variable(trace: str) -> str:
+    """The environment variable that is not there, where ``os.environ[…]`` has raised that; else empty."""
+    place, found = last_place(trace), _KEY.fullmatch(exception_line(trace)) if trace.strip() else None
+    is_of_environ = place is not None and os.path.basename(place[0]) in ("os.py", "<frozen os>")
+    return found["name"] if found is not None and is_of_environ else ""
+
+
+_KEY = re.compile(r"KeyError: '(?P<name>\w+)'")
 
 
 def place_at_fault(line: str) -> tuple[str, int] | None:

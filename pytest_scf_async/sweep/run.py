@@ -20,7 +20,7 @@ from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
-from ..model.tracebacks import exception_line, innermost
+from ..model.tracebacks import exception_line, innermost, missing_variable
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
@@ -226,6 +226,8 @@ class Attempt:
     message."""
     place: str = ""
     """Where that exception came from: the innermost line of user code, as in ``train.py:8``; empty: not known."""
+    variable: str = ""
+    """The environment variable that it has read and that was not there; empty: none of which that is known."""
 
 
 @dataclass(frozen=True)
@@ -757,7 +759,8 @@ def _attempt(event: AsyncEvent, question: Question) -> Attempt:
         message = last_error(known) or ended
     place = innermost(trace, lambda file: _is_of_user(file, question)) if known.status is Status.FAILED else None
     shown = f"{os.path.basename(place[0])}:{place[1]}" if place else ""
-    return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message, shown)
+    code, variable = known.record.status_code, missing_variable(trace)
+    return Attempt(str(known.shown_status), code, seconds, bool(known.cold), message, shown, variable)
 
 
 def _is_of_user(file: str, question: Question) -> bool:

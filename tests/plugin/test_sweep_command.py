@@ -288,6 +288,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
         (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' * with FileNotFoundError: *"),
+        (["--env", "ROOT={path}"], "* with KeyError: 'OUT'; *. Its environment has no OUT: set --env OUT={path}, if *"),
         (["--layer", "nowhere"], "layers has 'nowhere', *"),
     ],
 )

@@ -717,6 +717,25 @@ def test_an_undisturbed_run_that_fails_is_refused_with_its_reason(scf_runtime: S
         scf_runtime.sweep(function)
 
 
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("os.environ['ROOT']", ". Its environment has no ROOT: have each_run yield {'ROOT': str(run.path)}, if that "),
+        ("{}['ROOT']", ""),
+        ("{}[os.environ['OUT']]", ""),
+    ],
+)
+def test_an_undisturbed_run_that_lacks_a_variable_says_how_it_gets_it(
+    scf_runtime: ScfRuntime, deployed: Deploy, source: str, hint: str
+) -> None:
+    function = deployed(f"import os\ndef main_handler(event, context):\n    return {source}\n")
+    with pytest.raises(ScfUsageError, match="with KeyError: ") as raised:
+        scf_runtime.sweep(function, each_run=each_run)
+    _, compared, after = str(raised.value).partition("as all other runs are compared with it")
+    assert compared
+    assert after.startswith(hint) if hint else not after
+
+
 SHARED_WRITES = {
     "a file": "open(path, 'w').close()",
     "a descriptor": "os.close(os.open(path, os.O_WRONLY | os.O_CREAT))",
