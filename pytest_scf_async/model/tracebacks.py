@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
@@ -101,7 +100,7 @@ def innermost(trace: str, is_wanted: Callable[[str], bool]) -> tuple[str, int] |
 def missing_variable(trace: str) -> str:
     """The environment variable that is not there, where ``os.environ[…]`` has raised that; else empty."""
     place, found = last_place(trace), _KEY.fullmatch(exception_line(trace)) if trace.strip() else None
-    is_of_environ = place is not None and os.path.basename(place[0]) in ("os.py", "<frozen os>")
+    is_of_environ = place is not None and (place[0] == "<frozen os>" or place[0].endswith("/os.py"))
     return found["name"] if found is not None and is_of_environ else ""
 
 

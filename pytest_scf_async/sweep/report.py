@@ -98,6 +98,15 @@ def tried_text(swept: Swept) -> str:
     return next(_what_was_tried(swept))
 
 
+def not_reached_lines(swept: Swept) -> list[str]:
+    """One line about the lines that no run reached, for beside the verdict; nothing where there are none."""
+    if not swept.not_reached:
+        return []
+    runs = _number(range(swept.collected), "run")
+    lines = ", ".join(swept.not_reached)
+    return [shortened_line(f"  The main thread did not reach these lines ({runs} collected lines): {lines}", WIDTH)]
+
+
 def mutants_lines(swept: Swept) -> list[str]:
     """The notes of a sweep, and which mutants it noticed."""
     return [*_notes(swept), *_mutants(swept)]
@@ -384,6 +393,8 @@ def _mutants(swept: Swept) -> Iterator[str]:
         yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
     if len(missed) > MUTANTS:
         yield f"  and {len(missed) - MUTANTS:,} more"
+    if any(mutant.kind == "listener removed" for mutant in missed):
+        yield "  Without its SIGTERM handler it loses no more than with it: event.stop() in a test shows that it stops."
 
 
 def mutant_text(mutant: Mutant) -> str:
