@@ -44,8 +44,6 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         '^ *File "': "Python, in tracebacks",
         '[ |+-]*File "': "Python, in tracebacks",
         "[ |+-]*(?:Exception Group )?Traceback ": "Python, in tracebacks",
-        "<frozen os>": "Python, in tracebacks",
-        "KeyError: '": "Python, in tracebacks",
         "[Errno ": "Python, of an OSError",
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},

@@ -97,16 +97,6 @@ def innermost(trace: str, is_wanted: Callable[[str], bool]) -> tuple[str, int] |
     return None
 
 
-def missing_variable(trace: str) -> str:
-    """The environment variable that is not there, where ``os.environ[…]`` has raised that; else empty."""
-    place, found = last_place(trace), _KEY.fullmatch(exception_line(trace)) if trace.strip() else None
-    is_of_environ = place is not None and (place[0] == "<frozen os>" or place[0].endswith("/os.py"))
-    return found["name"] if found is not None and is_of_environ else ""
-
-
-_KEY = re.compile(r"KeyError: '(?P<name>\w+)'")
-
-
 def place_at_fault(line: str) -> tuple[str, int] | None:
     """The file and line of the frame that a *line* which ``faulthandler`` has written names; None of others."""
     place = _FRAME.match(line) if line.startswith("  File") else None

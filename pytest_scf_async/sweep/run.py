@@ -20,13 +20,14 @@ from ..function import Function
 from ..instances.recording import Recording
 from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
-from ..model.tracebacks import exception_line, innermost, missing_variable
+from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
 from ..protocol.linux import remove_tree
 from ..protocol.shortening import shortened
 from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
+from ..report.exceptions import key_missing_in_environment
 from ..report.timeline import exit_text
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
@@ -759,7 +760,7 @@ def _attempt(event: AsyncEvent, question: Question) -> Attempt:
         message = last_error(known) or ended
     place = innermost(trace, lambda file: _is_of_user(file, question)) if known.status is Status.FAILED else None
     shown = f"{os.path.basename(place[0])}:{place[1]}" if place else ""
-    code, variable = known.record.status_code, missing_variable(trace)
+    code, variable = known.record.status_code, key_missing_in_environment(trace) if trace else ""
     return Attempt(str(known.shown_status), code, seconds, bool(known.cold), message, shown, variable)
 
 
