@@ -16,7 +16,7 @@ from typing import NoReturn
 
 from .async_event import AsyncEvent, InstanceView, Json, refuse_scripted
 from .clock import duration_us, to_datetime
-from .errors import ScfApiError, ScfUsageError, hidden_from_users
+from .errors import ScfApiError, ScfUsageError, hidden_from_users, keywords_named
 from .model.codes import STATUS_CODES
 from .model.log_lines import SIGNAL_FAILED_LINE, SIGNAL_RECEIVED_LINE
 from .model.patterns import is_there_as_a_pattern, line_matcher
@@ -85,6 +85,7 @@ _RETURNED = (
 # -- statuses --------------------------------------------------------------------------------------------------------
 
 
+@keywords_named("assert_status(...)")
 def assert_status(event: AsyncEvent, expected: str | Status) -> None:
     """The event's status is *expected*: RUNNING, FINISHED, FAILED or ABORTED (document 65704)."""
     __tracebackhide__ = True
@@ -94,6 +95,7 @@ def assert_status(event: AsyncEvent, expected: str | Status) -> None:
         _fail(event, str(wanted), end_text(event._event))
 
 
+@keywords_named("assert_transitions(...)")
 def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> None:
     """The event has had exactly these statuses, in this order, as in ``["RUNNING", "FINISHED"]`` (document 52501)."""
     __tracebackhide__ = True
@@ -108,6 +110,7 @@ def assert_transitions(event: AsyncEvent, expected: Sequence[str | Status]) -> N
         _fail(event, _arrows(wanted), f"{_arrows(found)}{code_text(event._event)}")
 
 
+@keywords_named("assert_finished(...)")
 def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> None:
     """The event is FINISHED (200, document 42611), with *result* where it is given: what JSON makes of it, or bytes."""
     __tracebackhide__ = True
@@ -132,6 +135,7 @@ def assert_finished(event: AsyncEvent, result: Json | EllipsisType = ...) -> Non
         )
 
 
+@keywords_named("assert_failed(...)")
 def assert_failed(event: AsyncEvent, code: int | None = None) -> None:
     """The event is FAILED, with the status code *code* where one is given (document 42611)."""
     __tracebackhide__ = True
@@ -141,6 +145,7 @@ def assert_failed(event: AsyncEvent, code: int | None = None) -> None:
     _require_end(event, Status.FAILED, code)
 
 
+@keywords_named("assert_user_exit(...)")
 def assert_user_exit(event: AsyncEvent) -> None:
     """The event is FAILED with 439: the user's process ended while it ran it (documents 42611 and 63969).
 
@@ -152,6 +157,7 @@ def assert_user_exit(event: AsyncEvent) -> None:
     _require_end(event, Status.FAILED, 439, cause=_RETURNED if returned else GENERAL)
 
 
+@keywords_named("assert_terminated(...)")
 def assert_terminated(event: AsyncEvent) -> None:
     """The event is ABORTED with 499: terminated by force (document 52500), or its function was deleted."""
     __tracebackhide__ = True
@@ -161,6 +167,7 @@ def assert_terminated(event: AsyncEvent) -> None:
     _require_end(event, Status.ABORTED, 499, cause=_GRACEFUL if returned else GENERAL)
 
 
+@keywords_named("assert_timed_out(...)")
 def assert_timed_out(event: AsyncEvent) -> None:
     """The event is FAILED with 433: it ran until its function's timeout (document 42611)."""
     __tracebackhide__ = True
@@ -171,18 +178,21 @@ def assert_timed_out(event: AsyncEvent) -> None:
 # -- signals ---------------------------------------------------------------------------------------------------------
 
 
+@keywords_named("assert_signal_received(...)")
 def assert_signal_received(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal received successfully.`` into the log (document 63969)."""
     __tracebackhide__ = True
     _require_platform_line(event, confirmed=True)
 
 
+@keywords_named("assert_signal_reception_failed(...)")
 def assert_signal_reception_failed(event: AsyncEvent) -> None:
     """The platform wrote ``[PLATFORM] Signal reception failed.`` into the log (document 63969)."""
     __tracebackhide__ = True
     _require_platform_line(event, confirmed=False)
 
 
+@keywords_named("assert_no_signal(...)")
 def assert_no_signal(event: AsyncEvent) -> None:
     """No SIGTERM was sent to the event: nobody terminated it gracefully (document 63969).
 
@@ -196,6 +206,7 @@ def assert_no_signal(event: AsyncEvent) -> None:
         _fail(event, "no SIGTERM", f"{len(signals)} SIGTERM, sent {times}", cause=_GRACEFUL, advice=None)
 
 
+@keywords_named("assert_signal_handled(...)")
 def assert_signal_handled(event: AsyncEvent) -> None:
     """Every SIGTERM of the event (one at least) entered the user's handler, which returned (document 63969).
 
@@ -208,6 +219,7 @@ def assert_signal_handled(event: AsyncEvent) -> None:
     _refuse(event, not_handled(event._event))
 
 
+@keywords_named("assert_stopped_within(...)")
 def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None:
     """From the last SIGTERM to the event's end at most *seconds* have passed (document 63969).
 
@@ -230,6 +242,7 @@ def assert_stopped_within(event: AsyncEvent, seconds: float | timedelta) -> None
 # -- logs ------------------------------------------------------------------------------------------------------------
 
 
+@keywords_named("assert_logged(...)")
 def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
     """A line of the log has *pattern*: a text, or a compiled regular expression to search for (document 60336)."""
     __tracebackhide__ = True
@@ -242,6 +255,7 @@ def assert_logged(event: AsyncEvent, pattern: str | re.Pattern[str]) -> None:
         _fail(event, f"a log line containing {shown}", found_none, cause=meant or GENERAL)
 
 
+@keywords_named("assert_log_order(...)")
 def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]]) -> None:
     """The log has a line for each of *patterns*, each after the line of the one before (document 60336)."""
     __tracebackhide__ = True
@@ -273,6 +287,7 @@ def assert_log_order(event: AsyncEvent, patterns: Sequence[str | re.Pattern[str]
 # -- instances -------------------------------------------------------------------------------------------------------
 
 
+@keywords_named("assert_reclaimed(...)")
 def assert_reclaimed(event: AsyncEvent) -> None:
     """The platform has taken the event's instance back, with all that was in its ``/tmp`` (documents 42611, 51519)."""
     __tracebackhide__ = True
@@ -290,6 +305,7 @@ def assert_reclaimed(event: AsyncEvent) -> None:
         _fail(event, "its instance to be reclaimed", found, cause=kept, advice=wait)
 
 
+@keywords_named("assert_nothing_lost(...)")
 def assert_nothing_lost(event: AsyncEvent) -> None:
     """No file was left in the ``/tmp`` of the event's instance when it was reclaimed (documents 42611, 51519).
 
@@ -312,6 +328,7 @@ def assert_nothing_lost(event: AsyncEvent) -> None:
     _fail(event, "nothing left in /tmp", found, cause=cause, advice=_KEEP)
 
 
+@keywords_named("assert_reused(...)")
 def assert_reused(event: AsyncEvent, by: AsyncEvent | None = None) -> None:
     """The event has ended and left its instance for the next event (document 19805); with *by*, it runs or ran that."""
     __tracebackhide__ = True
@@ -345,6 +362,7 @@ def _refuse_reuse(event: AsyncEvent, instance: InstanceView, expected: str, foun
 # -- the status trace ------------------------------------------------------------------------------------------------
 
 
+@keywords_named("assert_expired(...)")
 def assert_expired(runtime: ScfRuntime, request_id: str) -> None:
     """The platform does not know the event any more: a status is kept 3 days after its end (documents 63967, 65704).
 

@@ -19,6 +19,7 @@ from .errors import (
     HandlerError,
     ScfApiError,
     ScfUsageError,
+    calls_named,
     hidden_from_users,
     keywords_named,
 )
@@ -144,6 +145,7 @@ _WITHIN = (
 )
 
 
+@calls_named
 class AsyncEvent:
     """An event that a function accepted. Reading a property never moves time and never runs user code."""
 

@@ -14,7 +14,7 @@ from contextlib import AbstractContextManager
 from datetime import datetime, timedelta, timezone
 from typing import Protocol
 
-from .errors import HarnessError, ScfUsageError, hidden_from_users
+from .errors import HarnessError, ScfUsageError, hidden_from_users, keywords_named
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import ClockPage, Order
 
@@ -155,6 +155,7 @@ class SimulatedClock:
         """The simulated time in seconds since the Unix epoch, as ``time.time()`` gives it in a handler."""
         return self._page.now_us * 1_000 / 1e9  # rounded as CPython rounds it
 
+    @keywords_named("advance(...)")
     def advance(self, duration: float | timedelta, *, past_held: bool = False) -> None:
         """Let *duration* (seconds, or a ``timedelta``) pass, from due time to due time.
 
@@ -169,6 +170,7 @@ class SimulatedClock:
             )
         self._move(target, past_held)
 
+    @keywords_named("move_to(...)")
     def move_to(self, when: datetime, *, past_held: bool = False) -> None:
         """Let time pass until *when* (aware), as ``advance`` does. Raises ``ScfUsageError`` for an earlier time."""
         target = to_us(when, "move_to(when)")
@@ -181,6 +183,7 @@ class SimulatedClock:
             )
         self._move(target, past_held)
 
+    @keywords_named("patched()")
     def patched(self) -> AbstractContextManager[None]:
         """Within it the test's own process is on this clock: its clocks show simulated time, its sleeps move it.
 
@@ -191,6 +194,7 @@ class SimulatedClock:
         """
         return self._way("patched()").patched()
 
+    @keywords_named("running(...)")
     def running(self, rate: float = 1.0) -> AbstractContextManager[None]:
         """Within it time flows by itself: *rate* simulated seconds in each real second; on leaving it stands again.
 

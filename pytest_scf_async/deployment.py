@@ -17,7 +17,7 @@ from .instances.code import resolve_before_init
 from .instances.layers import layer_paths, mounted_directories
 from .instances.runtimes.strategy import Runtime
 from .model.configuration import LIMITS, FunctionConfiguration
-from .options import OPTIONS, ScfSettings, Where, options_of
+from .options import OPTIONS, Option, ScfSettings, Where, options_of
 
 __tracebackhide__ = hidden_from_users
 
@@ -69,7 +69,7 @@ def first_configuration(settings: ScfSettings, given: Mapping[str, Any], source:
             value = getattr(settings, option.name) if is_setting else option.default
             of_value = settings.source(option.name) if is_setting else ""
         elif option.name == "environment":
-            value = _with_variables_of(settings, value)
+            value = _with_variables_of(settings, option, value, source)
         values[option.name] = option.given(value, of_value)
     return checked_configuration(values)
 
@@ -87,7 +87,7 @@ def changed_configuration(
         if value is UNCHANGED:
             value, of_value = getattr(before, option.name), before.sources.get(option.name, "")
         elif option.name == "environment":
-            value = _with_variables_of(settings, value)
+            value = _with_variables_of(settings, option, value, source)
         values[option.name] = option.given(value, of_value)
     return checked_configuration(values)
 
@@ -97,11 +97,20 @@ _CONFIGURING: Final = [option for option in OPTIONS if option.kept]
 _OF_SETTINGS: Final = frozenset(option.name for option in options_of(Where.SETTINGS))
 
 
-def _with_variables_of(settings: ScfSettings, environment: object) -> object:
-    """*environment* with the variables of the settings, which are every function's; None stands for no others."""
-    if isinstance(environment, (Mapping, type(None))):
-        return {**settings.environment, **(environment or {})}
-    return environment
+def _with_variables_of(settings: ScfSettings, option: Option, environment: object, source: str) -> object:
+    """*environment* with the variables of the settings, which are every function's; None stands for no others.
+
+    Both are checked apart first, and then together: a refusal names where what it refuses came from.
+    """
+    if not isinstance(environment, (Mapping, type(None))):
+        return environment
+    own = environment or {}
+    others = {name: value for name, value in settings.environment.items() if name not in own}
+    both, of_others = {**settings.environment, **own}, settings.source(option.name)
+    if others:
+        for variables, origin in ((others, of_others), (own, source), (both, f"{of_others} and {source}")):
+            LIMITS[option.name](option.given(variables, origin), {})
+    return both
 
 
 def checked_configuration(values: Mapping[str, Given]) -> FunctionConfiguration:

@@ -139,6 +139,8 @@ class Given(NamedTuple):
         return f" ({self.source})" if self.source else ""
 
 
+_CHECKED = "_scf_async_keywords"
+"""The attribute of what ``keywords_named`` has made."""
 _Parameters = ParamSpec("_Parameters")
 _Result = TypeVar("_Result")
 
@@ -155,11 +157,13 @@ def keywords_named(
     """
 
     def decorate(function: Callable[_Parameters, _Result]) -> Callable[_Parameters, _Result]:
-        code = function.__code__
+        own = inspect.unwrap(function)
+        code = own.__code__
         bound = int(code.co_varnames[:1] == ("self",))
         names = code.co_varnames[bound : code.co_argcount + code.co_kwonlyargcount]
         in_order = names[: code.co_argcount - bound]
-        required = in_order[: len(in_order) - len(function.__defaults__ or ())]
+        required = in_order[: len(in_order) - len(own.__defaults__ or ())]
+        needed = [name for name in names[len(in_order) :] if name not in (own.__kwdefaults__ or {})]
         takes_others = bool(code.co_flags & inspect.CO_VARKEYWORDS)
         valid = [each for each in names if each not in unnamed]
 
@@ -185,16 +189,20 @@ def keywords_named(
             for name in required[len(values) :]:
                 if name not in keywords:
                     return f"needs {name}, its argument number {in_order.index(name) + 1}"
+            for name in needed:
+                if name not in keywords:
+                    return f"needs the keyword {name}"
             return ""
 
         @functools.wraps(function)
         def checked(*args: _Parameters.args, **keywords: _Parameters.kwargs) -> _Result:
-            __tracebackhide__ = hidden_from_users
+            __tracebackhide__ = True  # it has nothing to show, whatever comes through it
             why = why_refused(args[bound:], keywords)
             if why:
                 raise ScfUsageError(f"{call} {why}")
             return function(*args, **keywords)
 
+        setattr(checked, _CHECKED, True)
         return checked
 
     return decorate
@@ -211,6 +219,19 @@ def constructor_named(unnamed: tuple[str, ...] = ()) -> Callable[[type[_Class]],
         return of
 
     return decorate
+
+
+def calls_named(of: type[_Class]) -> type[_Class]:
+    """Have all public methods of a class do what ``keywords_named`` does, each with its own name."""
+    for name, value in list(vars(of).items()):
+        if inspect.isfunction(value) and not name.startswith("_") and not hasattr(value, _CHECKED):
+            setattr(of, name, keywords_named(f"{name}({'...' * takes_arguments(value)})")(value))
+    return of
+
+
+def takes_arguments(function: Callable[..., object]) -> bool:
+    """Whether a function or method can be called with a value."""
+    return not {*inspect.signature(function).parameters} <= {"self"}
 
 
 SHOWN = "_scf_async_shown"

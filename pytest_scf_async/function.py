@@ -11,7 +11,7 @@ from typing import Any, Final, Literal, Protocol
 from .async_event import AsyncEvent, Json
 from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
-from .errors import ScfUsageError, did_you_mean, hidden_from_users, keywords_named
+from .errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users, keywords_named
 from .lockstep.event import FunctionVersion
 from .model.codes import api_error
 from .model.configuration import FunctionConfiguration
@@ -51,6 +51,7 @@ class Platform(Protocol):
     def _now_us(self) -> int: ...
 
 
+@calls_named
 class Function:
     """A deployed function."""
 

@@ -33,6 +33,8 @@ from .errors import (
     ScfApiError,
     ScfAsyncWarning,
     ScfUsageError,
+    calls_named,
+    constructor_named,
     hidden_from_users,
     keywords_named,
 )
@@ -112,6 +114,8 @@ ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 
+@constructor_named()
+@calls_named
 class ScfRuntime:
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 

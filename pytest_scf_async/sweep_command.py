@@ -39,6 +39,7 @@ from .sweep.report import (
     failure_text,
     head_text,
     mutants_lines,
+    not_reached_lines,
     sweep_text,
     tried_text,
 )
@@ -288,8 +289,14 @@ class _Command:
 
         def guide() -> Guide:
             if progress is None:
-                return Guide(replay=given.replay, finished=finished)
-            return Guide(replay=given.replay, begins=progress.begin, progress=progress.come_to, finished=finished)
+                return Guide(replay=given.replay, finished=finished, sets=_sets)
+            return Guide(
+                replay=given.replay,
+                begins=progress.begin,
+                progress=progress.come_to,
+                finished=finished,
+                sets=_sets,
+            )
 
         def finished(swept: Swept) -> None:
             self._found.append(swept)
@@ -348,11 +355,11 @@ class _Command:
         if whole:
             _say(command_text(swept, classes(swept.runs, frozenset(Kind)), self._repros))
         elif found:
-            _say(head_text(swept, found))
+            _say("\n".join([head_text(swept, found), *not_reached_lines(swept)]))
             _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")
             _say("\nThe whole report: --report")
         else:
-            _say(failure or f"{head_text(swept, found)}\n{tried_text(swept)}")
+            _say(failure or "\n".join([head_text(swept, found), *not_reached_lines(swept), tried_text(swept)]))
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
         for line in self._about_repros:
@@ -395,6 +402,10 @@ class _Command:
             f"    sweep.assert_{'exactly_once' if given.exactly_once else 'survives'}()",
         ]
         return "\n".join(lines)
+
+
+def _sets(name: str) -> str:
+    return f"set --env {name}={RUN_PATH}"
 
 
 def _say(text: str) -> None:

@@ -86,7 +86,9 @@ def _dangling_in(event: dict[str, Any], wrong: Callable[[int | None, str], bool]
         yield f"instance of {event['id']}"
     for row in event["waits"]:
         begin, end, lane, text, place, times, last, _, after = row
-        if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or (times is not None and times < 1):
+        fewest = 0 if event["signals"] else 1  # of a wait that goes on after a signal's handler none has begun
+        few = times is not None and times < fewest
+        if wrong(lane, "lanes") or wrong(text, "texts") or wrong(place, "places") or few:
             yield f"wait {row}"
         if not 0 <= after <= len(event["entries"]):
             yield f"place of wait {row}"

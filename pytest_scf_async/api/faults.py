@@ -11,7 +11,7 @@ from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias
 
 from ..clock import TEST, DueThing, duration_us
-from ..errors import ScfApiError, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import ScfApiError, ScfUsageError, calls_named, did_you_mean, hidden_from_users
 from ..lockstep.calls import Call
 from ..model.listing import is_text
 from ..runtime import ScfRuntime
@@ -62,6 +62,7 @@ class Fault:
         return all(_same(parameters.get(name), value) for name, value in self.when.items())
 
 
+@calls_named
 class Declaring(ABC):
     """What faults are declared on."""
 

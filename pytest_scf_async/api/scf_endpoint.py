@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Final
 
 from ..clock import to_us
-from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, calls_named, hidden_from_users
 from ..model.listing import is_text
 from ..protocol import messages, procfs
 from ..runtime import ScfRuntime
@@ -25,6 +25,7 @@ from .site import Site
 __tracebackhide__ = hidden_from_users
 
 
+@calls_named
 class ScfEndpoint(Declaring):
     """Tencent Cloud's API 3.0 of SCF, answered by a runtime, on a free port of the loopback. Also a context manager.
 

@@ -167,13 +167,7 @@ def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) ->
     try:
         target = tempfile.mkdtemp(prefix="layers-", dir=scratch)
         os.chmod(target, 0o755)
-        for layer in layers:
-            if os.path.isdir(layer):
-                _copy_over(layer, target)
-                continue
-            with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
-                unpack(layer, unpacked, "layer")
-                _copy_over(unpacked, target)
+        copy_layers(layers, target, scratch)
         for place in places:
             os.makedirs(os.path.join(target, place), exist_ok=True)
     except ScfUsageError:
@@ -187,6 +181,17 @@ def _together(layers: tuple[str, ...], places: tuple[str, ...], scratch: str) ->
         del _made[key]
     _made[scratch, layers, places] = target
     return target
+
+
+def copy_layers(layers: Sequence[str], target: str, scratch: str) -> None:
+    """Put all of *layers* into the directory *target*, later ones over earlier ones; zips are unpacked in *scratch*."""
+    for layer in layers:
+        if os.path.isdir(layer):
+            _copy_over(layer, target)
+            continue
+        with tempfile.TemporaryDirectory(dir=scratch) as unpacked:
+            unpack(layer, unpacked, "layer")
+            _copy_over(unpacked, target)
 
 
 def _copy_over(source: str, target: str) -> None:

@@ -317,7 +317,7 @@ def _environment(given: Given, _: Function) -> Mapping[str, str]:
     for key, text in environment.items():
         if not isinstance(key, str) or _VARIABLE.fullmatch(key) is None:
             refuse_variable(
-                key, f"it has 2 to {MAX_VARIABLE_NAME} letters, digits and underscores, and start with a letter"
+                key, f"it has 2 to {MAX_VARIABLE_NAME} letters, digits and underscores, and starts with a letter"
             )
         for prefix in RESERVED_PREFIXES:
             if key.startswith(prefix):

@@ -11,7 +11,7 @@ import re
 import signal
 from collections.abc import Mapping
 from itertools import dropwhile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 from ..model import timeline as facts
 from ..model.codes import STATUS_CODES
@@ -26,7 +26,7 @@ from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 from ..protocol.wait_texts import waits_of
 from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
 from .timeline import excess_text, exit_text, seconds_text
-from .waits import where, who_waits
+from .waits import enumerated, where, who_waits
 
 if TYPE_CHECKING:
     from ..lockstep.event import Event, FunctionVersion, SignalDelivery
@@ -247,6 +247,8 @@ def _after_handler(event: Event, last: SignalDelivery) -> str | None:
     if last.left_us is None:
         return None
     of_pools = f"; {_END_PROCESSES}" if event.function.configuration.children == "simulated" else ""
+    if event.record.state.status is Status.FINISHED and _waits_since(event):
+        return f"{_CHECK_AFTER_WAITS if came_to is None else _SHORTEN_WAITS}{of_pools}"
     return f"set a flag in the SIGTERM handler, check it in the work, and return when it is set{of_pools}"
 
 
@@ -256,6 +258,14 @@ _LISTENER_ARGUMENTS = "have the SIGTERM handler take the two arguments that Pyth
 _WAIT_FOR_STOP = (
     "wait in something that the SIGTERM handler can end, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
+)
+_SHORTEN_WAITS = (
+    "return sooner after SIGTERM: shorten the waits that come after it, or wait in something that its handler can end, "
+    "such as threading.Event.wait(60) with event.set() in the handler; or allow more time (within=...)"
+)
+_CHECK_AFTER_WAITS = (
+    "set a flag in the SIGTERM handler, check it in the work after each wait, and return when it is set, or allow more "
+    "time (within=...)"
 )
 _END_POOL = "end the pool with shutdown(cancel_futures=True), and have its tasks check the flag: it waits for them"
 _END_PROCESSES = "end a process pool with shutdown(cancel_futures=True): it waits for all its tasks otherwise"
@@ -340,9 +350,11 @@ def why_ended(event: Event) -> str:
 
 def late_end_cause(event: Event) -> str | None:
     """One sentence about an end that came too late after the last SIGTERM, or has not come yet."""
-    if event.record.state.status is Status.FINISHED:
-        return _after_signal(event, "the work carried on")
     last = event.signals[-1] if event.signals else None
+    if event.record.state.status is Status.FINISHED:
+        if last is not None and last.left_us is not None and last.raised is None:
+            return _returned_late(event, last)
+        return _after_signal(event, "the work carried on")
     if not event.record.state.ended and last is not None and event.script is None:
         in_handler = last.disposition == "handler" and last.left_us is None
         return signal_cause(event) if in_handler else _after_signal(event, "the work carried on")
@@ -439,13 +451,59 @@ def _after_signal(event: Event, went_on: str) -> str | None:
         return f"{signal_cause(event)}, and {went_on}"
     if last.raised is not None:
         return f"the SIGTERM handler raised {last.raised}; something caught the exception, and {went_on}"
-    wait = _waited_through(event, last)
-    if wait is not None:
-        return f"the SIGTERM handler returned, but the work stayed {where(wait.description)} until that wait was over"
     came_to = _came_to(event, last)
     stopped = f", last of all {where(came_to.description)}" if came_to is not None else ": nothing stopped it"
     # Without places its waits are system calls, which do not show what the work has come to.
     return f"the SIGTERM handler returned, and {went_on}{stopped if event.function.runtime.has_places else ''}"
+
+
+def _returned_late(event: Event, last: SignalDelivery) -> str:
+    """When the function returned after a SIGTERM whose handler returned, and the waits in between.
+
+    Whether it had done all of its work by then, or ended early and waited in between, is not known.
+    """
+    wait = _waited_through(event, last)
+    if wait is not None:
+        return f"the SIGTERM handler returned, but the work stayed {where(wait.description)} until that wait was over"
+    assert event.record.end_us is not None
+    returned = f"the SIGTERM handler returned, and the event ended {seconds_text(event.record.end_us - last.sent_us)} "
+    waits = _waits_since(event)
+    longest = sorted(waits, key=lambda description: -waits[description].us)[:NAMED_WAITS]
+    texts = [_waited_times(each, waits[each].times) for each in waits if each in longest]
+    if len(waits) > len(longest):
+        texts.append(f"in {len(waits) - len(longest):,} other wait{'s' * (len(waits) - len(longest) != 1)}")
+    return f"{returned}after SIGTERM{f': until then it waited {enumerated(texts)}' if texts else ''}"
+
+
+def _waited_times(description: str, times: int) -> str:
+    often = "" if times == 1 else "twice " if times == 2 else f"{times:,} times "
+    return f"{often}{where(description)}"
+
+
+class _Spent(NamedTuple):
+    times: int
+    us: int
+    """Simulated time until the event came to another wait, or ended."""
+
+
+def _waits_since(event: Event) -> dict[str, _Spent]:
+    """The waits in which time has passed since the last SIGTERM, the one that it has met included.
+
+    Those of the main thread, where there are some: it waits for the others at its end. None where a wait is a system
+    call without a place, which does not show what the work has come to.
+    """
+    if not event.function.runtime.has_places:
+        return {}
+    sent = max(at for at, entry in enumerate(event.timeline) if isinstance(entry, facts.SignalSent))
+    waits = [entry for entry in event.timeline[sent:] if isinstance(entry, facts.Waited)]
+    waits = [wait for wait in waits if not any(each.thread for each in waits_of(wait.description))] or waits
+    begins = [*(wait.time_us for wait in waits), event.record.end_us or 0]
+    found: dict[str, _Spent] = {}
+    for wait, until_us in zip(waits, begins[1:], strict=True):
+        if until_us > wait.time_us:
+            times, us = found.get(wait.description, _Spent(0, 0))
+            found[wait.description] = _Spent(times + wait.times, us + until_us - wait.time_us)
+    return found
 
 
 def _came_to(event: Event, last: SignalDelivery) -> facts.Waited | None:
@@ -537,6 +595,8 @@ LAST_LINES = 100
 """Lines of a program's log in which it may say why it failed."""
 NAMED = 5
 """Functions of a module that a text names."""
+NAMED_WAITS = 3
+"""Waits since SIGTERM that a text names."""
 SHOWN_ANSWER = 200
 """Characters of an image's answer."""
 

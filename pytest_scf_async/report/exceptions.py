@@ -57,7 +57,7 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
             return f"{_WRITE_ELSEWHERE} (HOME is {HOME} in an instance, and that directory does not exist)"
         lost = next((name for name in event.lost_files if f"'/tmp/{name}'" in line), None)
         return None if lost is None else f"{_KEEP} ({lost} was in the /tmp of an instance that was reclaimed)"
-    key = _key_missing_in_environment(trace)
+    key = key_missing_in_environment(trace)
     if key:
         return (
             f"pass {key} in environment={{{key!r}: ...}} of {event.deployed_by}() or of the scf_function marker: the "
@@ -96,7 +96,7 @@ def _is_json_in_a_text(payload: str) -> bool:
         return False
 
 
-def _key_missing_in_environment(trace: str) -> str:
+def key_missing_in_environment(trace: str) -> str:
     """The variable for which ``os.environ`` raised the last exception of *trace*; empty for any other exception.
 
     The module ``os`` is frozen from Python 3.11 on.

@@ -22,18 +22,18 @@ def who_waits(description: str, default: str, verb: str) -> str:
     *verb* is ``stuck``, ``still`` or empty; *default* is the subject of a wait that no named thread or task makes.
     """
     clauses = [
-        " ".join(filter(None, (_enumerated(names), "" if at else _was(names), "" if at else verb, call)))
+        " ".join(filter(None, (enumerated(names), "" if at else _was(names), "" if at else verb, call)))
         for at, (call, names) in enumerate(_who_by_place(description, default).items())
     ]
     more = more_tasks(description)
     also = f", as {'were' if more > 1 else 'was'} {more:,} more task{'s' if more > 1 else ''}," if more else ""
-    return _enumerated(clauses) + also
+    return enumerated(clauses) + also
 
 
 def where(description: str) -> str:
     """The call and its line, and who makes it where that is named: ``in `sleep(5)` on x.py:6, in Thread-1 (f)``."""
     by_place = _who_by_place(description, "").items()
-    return _enumerated([f"{call}, in {_enumerated(names)}" if any(names) else call for call, names in by_place])
+    return enumerated([f"{call}, in {enumerated(names)}" if any(names) else call for call, names in by_place])
 
 
 def _who_by_place(description: str, default: str) -> dict[str, list[str]]:
@@ -91,6 +91,6 @@ def _was(names: Sequence[str]) -> str:
     return "were" if len(names) > 1 else "was"
 
 
-def _enumerated(texts: Sequence[str]) -> str:
+def enumerated(texts: Sequence[str]) -> str:
     """*texts* as English lists them: ``a``, ``a and b``, ``a, b and c``."""
     return " and ".join([", ".join(texts[:-1])] * (len(texts) > 1) + [*texts[-1:]])

@@ -21,7 +21,7 @@ from .interruptions import Interruption
 from .neighbours import Around
 from .run import Attempt
 from .surroundings import NearEffect
-from .titles import class_title
+from .titles import class_title, wrong_kinds
 
 _SIDE = 4
 """Effects that are shown on each side of an interruption at most."""
@@ -37,9 +37,9 @@ _HERE: Final = {
 
 _HARM: Final = {
     Kind.LOST: "loses data",
-    Kind.DIVERGED: "loses data",
+    Kind.DIVERGED: "changes what comes out",
     Kind.NEVER_FINISHES: "keeps it from finishing",
-    Kind.FAILED_CHECK: "fails",
+    Kind.FAILED_CHECK: "makes a check fail",
     Kind.LATE: "makes it end too late",
     Kind.DOUBLED: "has work done twice",
     Kind.LEFT_BEHIND: "leaves something behind",
@@ -230,7 +230,7 @@ def _survival(around: Around) -> str:
         return f"It survives at {before.point.shown}, and fails at every later point that was tried"
     if run.point.kind == "effect" and (names := _effects_around(around)):
         return f"{_did(around.by)} before {names[0]} or after {names[1]}, it survives"
-    harm = next(text for kind, text in _HARM.items() if kind in run.kinds)
+    harm = next(text for kind, text in _HARM.items() if kind in wrong_kinds(run))
     does = "it does no harm" if not (before.differences or after.differences) else "the handler survives"
     what = "An interruption" if around.by.failure is None else "The same error"
     return f"{what} between {before.point.shown} and {after.point.shown} {harm}; at these two {does}"

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
 
-from ..errors import ScfUsageError
+from ..errors import ScfUsageError, keywords_named
 from .compared import Compared
 from .differences import Difference, Kind
 from .effects import EffectKind, Effects
@@ -98,6 +98,7 @@ class FailureClass:
     )
     """Writes a repro of it."""
 
+    @keywords_named("write_repro(...)")
     def write_repro(self, directory: str | os.PathLike[str]) -> Path:
         """Make *directory* with a script that shows the finding without this package. Returns its absolute path.
 

@@ -44,6 +44,8 @@ class Guide:
     """What plugins add to the effects of a run."""
     no_such_run: Callable[[str], None] = _refuse
     """Called with a sentence where no run has the key ``replay``; if it raises nothing, no run is made."""
+    sets: Callable[[str], str] = lambda name: f"have each_run yield {{{name!r}: str(run.path)}}"
+    """Says how the variable of this name gets the directory of a run."""
     asked: Callable[[], None] = nothing
     """Called when the test asks what the sweep has found."""
     failure: Callable[[Swept, frozenset[Kind]], str] = failure_text

@@ -9,7 +9,7 @@ from datetime import timedelta
 from typing import Literal, TypeAlias
 
 from ..clock import duration_us
-from ..errors import Given, ScfUsageError, hidden_from_users
+from ..errors import Given, ScfUsageError, hidden_from_users, keywords_named
 
 __tracebackhide__ = hidden_from_users
 
@@ -63,6 +63,7 @@ class Interruption:
 How: TypeAlias = "str | Interruption"
 
 
+@keywords_named("graceful(...)")
 def graceful(
     *,
     then: Literal["forced"] | None = None,
@@ -86,6 +87,7 @@ def graceful(
     )
 
 
+@keywords_named("fault(...)")
 def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     """An error of the kernel, with which the event goes on.
 
@@ -103,6 +105,7 @@ def fault(failure: Failure, *, lasting: bool = False) -> Interruption:
     return Interruption("fault", failure=failure, lasting=bool(lasting))
 
 
+@keywords_named("power(...)")
 def power(file_system: FileSystem) -> Interruption:
     """A power failure: the machine is gone, and with it one change that was not synced.
 

@@ -65,6 +65,11 @@ def sweep_text(swept: Swept) -> str:
     return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
 
 
+def text_about(swept: Swept, kinds: frozenset[Kind]) -> str:
+    """The whole report about what is wrong in one of *kinds*: why it fails on them, or that it does not."""
+    return failure_text(swept, kinds) or "\n".join(_lines(swept, [], kinds))
+
+
 def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
     """The report without what ``class_text`` has, for who shows each class in a place of its own."""
     return "\n".join([*_head(swept, classes(swept.runs, kinds)), *_end(swept, kinds)])
@@ -91,6 +96,15 @@ def verdict_text(swept: Swept, found: Sequence[FailureClass]) -> str:
 def tried_text(swept: Swept) -> str:
     """A line about what was tried."""
     return next(_what_was_tried(swept))
+
+
+def not_reached_lines(swept: Swept) -> list[str]:
+    """One line about the lines that no run reached, for beside the verdict; nothing where there are none."""
+    if not swept.not_reached:
+        return []
+    runs = _number(range(swept.collected), "run")
+    lines = ", ".join(swept.not_reached)
+    return [shortened_line(f"  The main thread did not reach these lines ({runs} collected lines): {lines}", WIDTH)]
 
 
 def mutants_lines(swept: Swept) -> list[str]:
@@ -348,7 +362,8 @@ def _table(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
 
 def _what_was_tried(swept: Swept) -> Iterator[str]:
     yield f"Tried: {len(swept.points):,} of {swept.reached:,} points, with how={', '.join(swept.hows)}."
-    if swept.forced_only and any(how.startswith("graceful") for how in swept.hows):
+    stopped = any(step.by.kind == "graceful" for run in swept.runs for step in run.outcome.plan.steps)
+    if swept.forced_only and stopped:
         number = f"{swept.forced_only:,}"
         yield f"  CPython does not check for signals at {number} of these, so SIGTERM cannot be delivered there."
     cold = sum(run.cold for run in swept.runs)
@@ -381,6 +396,8 @@ def _mutants(swept: Swept) -> Iterator[str]:
         yield shortened_line(f"  not noticed: {mutant_text(mutant)}", WIDTH)
     if len(missed) > MUTANTS:
         yield f"  and {len(missed) - MUTANTS:,} more"
+    if any(mutant.kind == "listener removed" for mutant in missed):
+        yield "  Without its SIGTERM handler it loses no more than with it: event.stop() in a test shows that it stops."
 
 
 def mutant_text(mutant: Mutant) -> str:

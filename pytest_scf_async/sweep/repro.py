@@ -21,8 +21,10 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CannotEndError, ScfUsageError
+from ..instances.layers import OPT, copy_layers
 from ..instances.runtimes.program import JOB_PORT, RUN_PATH, image
 from ..lockstep.event import FunctionVersion
+from ..protocol.shortening import shortened_list
 from .comparison import compare
 from .difference_texts import difference_text, run_difference_lines
 from .differences import Difference, Kind
@@ -35,6 +37,8 @@ from .titles import place_text, source_lines
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
+_NAMED: Final = 3
+"""Layers that a refusal names."""
 _OF_FILES: Final = (EffectKind.FILE, EffectKind.ROW, EffectKind.RESULT, EffectKind.EVENTS)
 """What a program that is started on a directory can show."""
 _NOT_DONE: Final = (EffectKind.RESULT.value, EffectKind.EVENTS.value)
@@ -91,8 +95,12 @@ import json
 import os
 import sys
 
-sys.path.insert(0, os.getcwd())
 here = os.path.dirname(os.path.abspath(__file__))
+sys.path.insert(0, os.getcwd())
+layers = os.path.join(here, "layers")
+if os.path.isdir(layers):  # which the platform has at /opt
+    sys.path.insert(1, layers)
+    os.environ["PYTHONPATH"] = os.pathsep.join(filter(None, (layers, os.environ.get("PYTHONPATH"))))
 with open(os.path.join(here, "call.json"), encoding="utf-8") as file:
     given = json.load(file)
 handler = getattr(importlib.import_module(given["module"]), given["function"])
@@ -248,6 +256,7 @@ class _Repro:
         assert command is not None
         self._command = command
         self._codes = self._question.done_codes or (0,)
+        self._layers = () if command else self._question.function.configuration.layers
         self._databases: list[str] = []
         self._patterns: list[str] = []
         self._is_copied = False
@@ -259,6 +268,7 @@ class _Repro:
         if evidence.start is not None:
             _copy(evidence.start, target / "start")
         self._write_call()
+        self._copy_layers()
         why = ""
         for layout in (self._copy_program, self._leave_program):
             if not layout():
@@ -268,7 +278,8 @@ class _Repro:
                 break
         why = why or self._try_state()
         if why:
-            return why
+            shown = shortened_list([*map(os.path.basename, self._layers)], _NAMED)
+            return f"{why}; of its layers ({shown}) it has a copy, not at {OPT}" if self._layers else why
         for name in ("result", "compared"):
             shutil.rmtree(target / name, ignore_errors=True)
         (target / "ISSUE.md").write_text(self._issue(), encoding="utf-8")
@@ -292,6 +303,12 @@ class _Repro:
         }
         (self._target / "call.json").write_text(json.dumps(given, indent=2) + "\n", encoding="utf-8")
         (self._target / "call.py").write_text(_CALL, encoding="utf-8")
+
+    def _copy_layers(self) -> None:
+        """Copy its layers: where the platform has them, at ``/opt``, only root could put them."""
+        if self._layers:
+            (self._target / "layers").mkdir()
+            copy_layers(self._layers, os.fspath(self._target / "layers"), os.fspath(self._target))
 
     def _copy_program(self) -> bool:
         """Copy the files of the program that its command names; False: it names none."""
@@ -430,7 +447,10 @@ class _Repro:
             "PYTHONPATH": os.fspath(hidden),
             "PYTHONDONTWRITEBYTECODE": "1",
         }
-        configuration = replace(question.function.configuration, timeout=LIMIT, environment=variables)
+        # What the platform puts elsewhere is not there: at /opt, and at the places of mounts.
+        given = question.function.configuration
+        mounts = tuple((host, inside) for host, inside in given.mounts if host == inside)
+        configuration = replace(given, timeout=LIMIT, environment=variables, layers=(), mounts=mounts)
         version = FunctionVersion(configuration, made.code, question.function.version, made.runtime)
         try:
             with self._evidence.stages(question.start, question.seed, self._target, False) as stage:
@@ -465,7 +485,8 @@ class _Repro:
             files=", ".join(run.outcome.written) or "nothing",
             starts=self._question.attempts,
             codes=" or ".join(map(str, self._codes)),
-            project="The program is in `program/`." if self._is_copied else elsewhere,
+            project=("The program is in `program/`." if self._is_copied else elsewhere)
+            + " Its layers are in `layers/`." * bool(self._layers),
             ignored=f" Not compared: {', '.join(self._patterns)}." if self._patterns else "",
             version=f"{platform.python_implementation()} {platform.python_version()}",
             system=f"{platform.system()} {platform.release()}, {platform.machine()}",

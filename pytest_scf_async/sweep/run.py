@@ -27,6 +27,7 @@ from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
 from ..protocol.linux import remove_tree
 from ..protocol.shortening import shortened
 from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
+from ..report.exceptions import key_missing_in_environment
 from ..report.timeline import exit_text
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
@@ -226,6 +227,8 @@ class Attempt:
     message."""
     place: str = ""
     """Where that exception came from: the innermost line of user code, as in ``train.py:8``; empty: not known."""
+    variable: str = ""
+    """The environment variable that it has read and that was not there; empty: none of which that is known."""
 
 
 @dataclass(frozen=True)
@@ -757,7 +760,8 @@ def _attempt(event: AsyncEvent, question: Question) -> Attempt:
         message = last_error(known) or ended
     place = innermost(trace, lambda file: _is_of_user(file, question)) if known.status is Status.FAILED else None
     shown = f"{os.path.basename(place[0])}:{place[1]}" if place else ""
-    return Attempt(str(known.shown_status), known.record.status_code, seconds, bool(known.cold), message, shown)
+    code, variable = known.record.status_code, key_missing_in_environment(trace) if trace else ""
+    return Attempt(str(known.shown_status), code, seconds, bool(known.cold), message, shown, variable)
 
 
 def _is_of_user(file: str, question: Question) -> bool:

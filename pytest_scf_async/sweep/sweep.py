@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 from ..async_event import AsyncEvent
 from ..clock import duration_us
-from ..errors import CannotEndError, Given, ScfUsageError, did_you_mean, hidden_from_users
+from ..errors import CannotEndError, Given, ScfUsageError, calls_named, did_you_mean, hidden_from_users
 from ..instances.layers import OPT, installed_in
 from ..instances.sandbox import USER_CODE
 from ..lockstep.event import FunctionVersion
@@ -41,7 +41,7 @@ from .power import NEXT
 from .reached import lines_of, not_reached
 from .report import SAME, sweep_text
 from .repro import with_repros
-from .run import NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
+from .run import Attempt, NotReachedError, Outcome, Plan, Question, Runner, Stages, Step
 from .states import OF_A_DAEMON, DiskRecord
 from .surroundings import Surroundings, begun_at_sync, surroundings
 
@@ -124,6 +124,7 @@ class Bench:
     """The same of why programs cannot be traced."""
 
 
+@calls_named
 class Sweep:
     """The findings of a sweep: its points, its runs, and which of them lost something."""
 
@@ -903,7 +904,7 @@ class _Sweeper:
             raise ScfUsageError(
                 f"sweep: the undisturbed run of function {self._name!r} has not exited with "
                 f"{' or '.join(map(str, codes))}, which says that its work is done (done=): "
-                f"{first.message or f'it ended {first.status}'}{_LACKS}"
+                f"{first.message or f'it ended {first.status}'}{self._hint(first)}{_LACKS}"
             )
         shared = _READ_ONLY.search(first.message)
         if shared is not None:
@@ -915,8 +916,12 @@ class _Sweeper:
         raise ScfUsageError(
             f"sweep: the undisturbed run of function {self._name!r} ended {first.status} ({first.status_code}){where} "
             f"with {first.message}; it has to be FINISHED, as all other runs are compared with it"
-            f"{_LACKS * self._is_job}"
+            f"{self._hint(first)}{_LACKS * self._is_job}"
         )
+
+    def _hint(self, first: Attempt) -> str:
+        name = first.variable
+        return f". Its environment has no {name}: {self._guide.sets(name)}, if that is where it writes" if name else ""
 
     def _require_same_points(self, one: Outcome, other: Outcome) -> None:
         at = first_difference(one.points, other.points)

@@ -9,6 +9,7 @@ from ..protocol.shortening import shortened_line
 from ..protocol.wait_texts import waits_of
 from ..report.waits import who_waits
 from .differences import Kind
+from .findings import SweepRun
 from .interruptions import Interruption
 from .neighbours import Around
 from .points import Point
@@ -51,9 +52,13 @@ _VERBS: Final = {
 def class_title(around: Around) -> str:
     """The heading of a class: ``LOST: killed before convert.py:31``."""
     run = around.run
-    kinds = run.kinds - {Kind.LATE} or run.kinds
-    words = " and ".join(kind.value.upper() for kind in Kind if kind in kinds)
+    words = " and ".join(kind.value.upper() for kind in Kind if kind in wrong_kinds(run))
     return shortened_line(f"{words}: {_happened(around)}", WIDTH)
+
+
+def wrong_kinds(run: SweepRun) -> frozenset[Kind]:
+    """The kinds that a text names: that it is late only if no more is wrong with it."""
+    return run.kinds - {Kind.LATE} or run.kinds
 
 
 def _happened(around: Around) -> str:

@@ -190,7 +190,7 @@ def _alike(trace: _Trace, rows: Sequence[Row]) -> Iterator[str]:
         groups.setdefault((row[2], row[3], row[4]), []).append(row)
     for alike in groups.values():
         first, last = alike[0], alike[-1]
-        times = sum(row[5] or 1 for row in alike)
+        times = sum(1 if row[5] is None else row[5] for row in alike)
         spent = sum((row[6] if row[1] is None else row[1]) - row[0] for row in alike)
         often = f"{times:,} times, {_at(first[0])} to {_at(last[6])}" if times > 1 else f"once at {_at(first[0])}"
         yield f"  {trace.lane(first[2])}: {trace.wait(first)}, {often}, {seconds_text(spent)} in all"

@@ -344,6 +344,10 @@ class _OfEvent:
         self.holders: list[list[str]] = []
         self._now: dict[int, list[int]] = {}
         """By the lane of a thread: the rows of the wait in which it is, one for each of its tasks that are named."""
+        self._latest: dict[int, str] = {}
+        """By the lane of a thread: the text of its latest wait."""
+        self._goes_on: dict[int, tuple[str, int]] = {}
+        """By the lane of a thread: the wait that a SIGTERM has met, and when its handler returned."""
         self._lane_of: dict[int, int] = {}
         """The lanes of its program's processes, the first one first, while they are several."""
         self._by_process = _by_process(event, tables.origin)
@@ -436,6 +440,9 @@ class _OfEvent:
         # A program reports which of all its waits ends first, so that is over when the next one is reported.
         whose = self._tables.lane_rows[thread]["parent"] if parts[0].in_child else thread
         self._close(whose, time)
+        if whose in self._goes_on and time >= self._goes_on[whose][1]:
+            times -= self._goes_on.pop(whose) == (description, time)
+        self._latest[whose] = description
         for part in parts:
             lane, place = thread, None
             if part.task:
@@ -520,6 +527,10 @@ class _OfEvent:
         waits = [
             [self.waits[row][2], row] for rows in self._now.values() for row in rows if not self._is_over(row, time)
         ]
+        if delivery is not None and delivery.left_us is not None and delivery.raised is None:
+            met = {whose for whose, rows in self._now.items() if any(not self._is_over(row, time) for row in rows)}
+            left = delivery.left_us - origin
+            self._goes_on = {whose: (self._latest[whose], left) for whose in met if whose in self._latest}
         self.signals.append(
             {
                 "sent": time,

@@ -13,7 +13,7 @@ from ..sweep.difference_texts import run_difference_lines
 from ..sweep.differences import Kind
 from ..sweep.explanation import EffectLine, Explained, explained
 from ..sweep.findings import FailureClass, SweepRun, Swept, classes
-from ..sweep.report import sweep_text, verdict_text
+from ..sweep.report import text_about, verdict_text
 from ..sweep.repro import repro_call, written_repro
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ def sweep_facts(
         "compared": _compared(swept),
         "ignored": list(swept.ignored),
         "not_tried": [*([swept.incomplete] if swept.incomplete else []), *swept.about_effects],
-        "report": sweep_text(swept),
+        "report": text_about(swept, kinds),
         "points": len(swept.points),
         "runs": len(swept.runs),
         "failed": failed,

@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import inspect
+import re
 import threading
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 from internals import event_of
 from small_handlers import caught_by_c_code, computes, counts, returns, sleeps
 
+import pytest_scf_async
 from pytest_scf_async import (
+    AsyncEvent,
+    FailureClass,
+    Function,
     GateNotReachedError,
     HandlerError,
     Launch,
     ScfApiError,
+    ScfEndpoint,
     ScfRuntime,
     ScfSettings,
     ScfUsageError,
+    SimulatedClock,
+    Sweep,
     assert_finished,
+    fault,
+    graceful,
+    power,
+    scf_function,
 )
 
 # once: pytest's side: the same on all Pythons
@@ -140,6 +154,43 @@ def test_a_keyword_that_is_not_there_names_a_near_one(scf_runtime: ScfRuntime, k
     with pytest.raises(ScfUsageError) as settings:
         ScfSettings(**{keyword: None})  # type: ignore[arg-type]
     assert str(settings.value).startswith(f"ScfSettings has no keyword {keyword!r}{hint} (valid keywords: ")
+
+
+CLASSES = (AsyncEvent, FailureClass, Function, ScfEndpoint, ScfRuntime, SimulatedClock, Sweep)
+OF_A_CLOCK = ("advance", "move_to", "patched", "running")
+
+
+@pytest.mark.parametrize(
+    ("name", "call"),
+    [
+        *((name, getattr(pytest_scf_async, name)) for name in pytest_scf_async.__all__ if name.startswith("assert_")),
+        *((call.__name__, call) for call in (fault, graceful, power, scf_function, ScfRuntime)),
+        *(
+            (name, getattr(of, name))
+            for of in CLASSES
+            for name in dir(of)
+            if not name.startswith("_") and inspect.isfunction(inspect.getattr_static(of, name))
+            if (of is not SimulatedClock or name in OF_A_CLOCK) and name != "update"
+        ),
+    ],
+)
+def test_each_public_call_says_which_keywords_it_has(name: str, call: Callable[..., Any]) -> None:
+    """``update`` and ``ScfSettings`` have ``**`` and refuse keywords themselves: the test above has them."""
+    with pytest.raises(ScfUsageError, match=rf"^{name}(\(.*\))? has no keyword 'wrong'") as raised:
+        call(*[object()] * (call.__qualname__ != call.__name__), wrong=1)
+    taken = [*inspect.signature(call).parameters]
+    of_text = re.search(r"\(valid keywords: (.+?)\)", str(raised.value))
+    assert ([] if of_text is None else of_text[1].split(", ")) == [each for each in taken if each != "self"]
+
+
+def test_a_call_without_a_keyword_that_it_needs_names_it(scf_runtime: ScfRuntime) -> None:
+    event = scf_runtime.deploy(returns).invoke_async().wait()
+    with pytest.raises(ScfUsageError, match=r"^wait_for_log\(\.\.\.\) needs pattern, its argument number 1$"):
+        event.wait_for_log()  # type: ignore[call-arg]
+    with pytest.raises(
+        ScfUsageError, match=r"^invoke_async\(\.\.\.\) has no keyword 'qualifer'; did you mean 'qualifier'"
+    ):
+        scf_runtime.deploy(returns, name="other").invoke_async(qualifer="1")  # type: ignore[call-arg]
 
 
 def test_what_is_given_twice_or_in_no_place_or_not_at_all_is_reported_with_the_keywords(

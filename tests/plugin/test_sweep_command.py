@@ -151,6 +151,23 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
     result.stdout.fnmatch_lines([f"E *AssertionError: {lines[0]}", "E *lost: file row", f"E *Replay: *'{LOST}'"])
 
 
+@pytest.mark.parametrize(("handler", "exit_code"), [(LOSES, 1), (KEEPS, 0)])
+def test_lines_that_no_run_reached_are_named_beside_the_verdict(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], handler: str, exit_code: int
+) -> None:
+    """A handler whose loop never runs survives all interruptions."""
+    never = "        for row in event or ():\n            print(row)\n            raise ValueError\n"
+    write_handler(loses, handler.replace('        return "done"', f'{never}        return "done"'))
+    assert sweep("--how=forced") == exit_code
+    head = capsys.readouterr().out.partition("\n\n")[0].splitlines()
+    (said,) = [line for line in head if line.startswith("  The main thread did not reach these lines (")]
+    assert re.search(r"\(\d+ runs? collected lines\): loses\.py:10-11$", said)
+    assert sweep("--how=forced", "--payload=[1]", "--include=loses.py:2") == 2
+    write_handler(loses, handler)
+    sweep("--how=forced")
+    assert "did not reach these lines" not in capsys.readouterr().out
+
+
 def test_a_power_failure_is_given_by_its_name(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
     write_handler(loses, NOT_SYNCED)
     assert sweep("--how=power,posix", "--json=facts.json") == 1
@@ -318,6 +335,7 @@ def test_all_facts_are_written(loses: pytest.Pytester, capsys: pytest.CaptureFix
         (["--json", "handlers"], "--json handlers cannot be written: Is a directory"),
         (["--replay", "forced@loses.py:8#2"], "sweep: function 'loses' has no run 'forced@loses.py:8#2': the key is *"),
         (["--env", "OUT=/nowhere"], "sweep: the undisturbed run of function 'loses' * with FileNotFoundError: *"),
+        (["--env", "ROOT={path}"], "* with KeyError: 'OUT'; *. Its environment has no OUT: set --env OUT={path}, if *"),
         (["--layer", "nowhere"], "layers has 'nowhere', *"),
         (["--from", "nowhere"], "--from nowhere: there is no directory */nowhere"),
     ],

@@ -283,6 +283,25 @@ def test_a_sweep_is_in_the_trace_of_its_test(project: pytest.Pytester) -> None:
     assert len(named_in(result)) == 1
 
 
+def test_the_report_of_a_sweep_says_with_the_head_that_what_is_done_twice_is_survived(project: pytest.Pytester) -> None:
+    write_handler(
+        project,
+        """
+        from pytest_scf_async.inside import record
+
+        def main_handler(event, context):
+            record("done")
+            return len("done")
+        """,
+    )
+    project.makepyfile(sweeps=SWEEPS, test_it=SURVIVES)
+    run_forked(project, "--scf-async-artifacts=kept", "--scf-async-trace=on").assert_outcomes(passed=1)
+    ((sweep,),) = (facts["sweeps"] for facts in traces(project).values())
+    assert sweep["headline"].startswith("loses survives all ")
+    assert sweep["report"].splitlines()[0] == sweep["headline"]
+    assert [each["title"].partition(":")[0] for each in sweep["classes"]] == ["accepted"]
+
+
 def test_a_trace_counts_what_the_assertion_counts(project: pytest.Pytester) -> None:
     handler = LOSES.replace(
         "    def main_handler",
@@ -302,6 +321,9 @@ def test_a_trace_counts_what_the_assertion_counts(project: pytest.Pytester) -> N
     )
     assert (both["test_it"]["headline"], both["test_once"]["headline"]) == (lost, as_well)
     assert [each["title"].partition(":")[0] for each in both["test_it"]["classes"]] == ["LOST", "accepted"]
+    for each in both.values():
+        verdict, counts = each["report"].splitlines()[:2]
+        assert f"{verdict} {counts.strip()}" == each["headline"]
     assert [each["title"].partition(":")[0] for each in both["test_once"]["classes"]] == ["LOST", "DOUBLED"]
     for sweep in both.values():
         result.stdout.fnmatch_lines([f"*{text}" for text in sweep["headline"].split(" killed: ")[1:]])

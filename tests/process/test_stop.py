@@ -151,10 +151,27 @@ def test_a_wait_that_nothing_ends_is_named_and_the_advice_helps(work):
     assert work(waits.replace("time.sleep(10)", "stop.wait(10)")).stop(within=0).result == "stopped"
 
 
-def test_work_that_goes_on_after_the_handler_has_returned(work):
+def test_a_function_that_returned_late_is_said_to_have_waited_and_not_to_have_carried_on(work):
+    """Whether it did all of its work or ended early is not known; here it checks a flag, but too seldom."""
+    once_a_pass = (
+        handler()
+        .replace("for _ in range(4):", "for _ in range(9):")
+        .replace("                time.sleep(10)", "                for _ in range(5): time.sleep(5)")
+    )
+    once_a_pass = once_a_pass.replace('            return "stopped"', '            time.sleep(10); return "stopped"')
+    cause, cure = advice(work(once_a_pass), within=20)
+    assert cause.endswith(
+        "the SIGTERM handler returned, and the event ended 35 s after SIGTERM: until then it waited 5 times in "
+        "`sleep(5)` on index.py:14 and in `sleep(10)` on index.py:18"
+    )
+    assert cure.startswith("what to do: return sooner after SIGTERM: shorten the waits that come after it, or wait in")
+
     cause, cure = advice(work(handler("stopping = False")), within=14)
-    assert cause.endswith("the SIGTERM handler returned, and the work carried on: nothing stopped it")
-    assert cure.startswith("what to do: set a flag in the SIGTERM handler, check it in the work")
+    assert cause.endswith(
+        "the SIGTERM handler returned, and the event ended 15 s after SIGTERM: until then it waited twice in "
+        "`sleep(10)` on index.py:14"
+    )
+    assert cure.startswith("what to do: set a flag in the SIGTERM handler, check it in the work after each wait, and")
 
 
 def test_a_listener_that_takes_no_arguments(work):

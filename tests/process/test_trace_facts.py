@@ -88,10 +88,48 @@ def test_a_stop_has_the_wait_that_each_thread_was_in(runtime: ScfRuntime, deploy
         ("sleep(100)", "index.py:15", 100, 150),  # SIGTERM came, and it goes on after that
         ("sleep(100)", "index.py:15", 150, 200),
     ]
+    assert [row[5] for row in of_event["waits"] if facts["texts"][row[3]] == "sleep(100)"] == [1, 1, 0]
     assert source_at(facts, "index.py", 15) == "time.sleep(100)"
     assert [row[1:3] for row in of_event["statuses"]] == [["RUNNING", 0], ["FINISHED", 200]]
     (lane,) = (lane for lane in facts["lanes"] if lane["kind"] == "thread")
     assert (lane["instance"], facts["lanes"][lane["parent"]]["name"]) == (0, "main")
+
+
+HANDLES = """
+import signal, time
+
+stopped = []
+
+def stop(*_):
+    time.sleep(SECONDS)
+    stopped.append("now")
+    RAISES
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, stop)
+    for _ in range(4):
+        try:
+            time.sleep(100)
+        except OSError:
+            pass
+    return len(stopped)
+"""
+
+
+@pytest.mark.parametrize(("seconds", "raises"), [(0, ""), (7, ""), (0, "raise OSError")])
+def test_a_wait_that_goes_on_after_the_handler_of_a_signal_is_counted_once(
+    runtime: ScfRuntime, deploy, facts_of, seconds: int, raises: str
+):
+    source = HANDLES.replace("SECONDS", str(seconds)).replace("RAISES", raises)
+    event = deploy(source).invoke_async()
+    for at in (0, 150):
+        runtime.clock.advance(at)
+        event.terminate(grace_shutdown=True)
+    assert event.wait().result == 2
+    facts = facts_of(event)
+    rows = [row for row in facts["events"][0]["waits"] if facts["texts"][row[3]] == "sleep(100)"]
+    assert sum(row[5] for row in rows) == 4
+    assert len(rows) == 3
 
 
 DEADLOCK = """

@@ -336,3 +336,39 @@ def test_a_place_is_that_of_user_code_and_not_of_a_library(scf_runtime: ScfRunti
     function = deployed("import json\ndef main_handler(event, context):\n    return json.loads('')\n")
     with pytest.raises(ScfUsageError, match=r"ended FAILED \(430\) at job\.py:3 with "):
         scf_runtime.sweep(function, compares_nothing=True)
+
+
+@pytest.mark.parametrize(
+    ("save", "how", "harm"),
+    [
+        ('(out / "row").open("a").write("row")', "forced", "changes what comes out"),
+        ('(out / "row").open("a").write("row\\n")', "forced", "has work done twice"),
+        ('(out / "row").open("a").write("row\\n")', "graceful", "has work done twice"),
+        ('(out / "start").touch(exist_ok=False)', "forced", "keeps it from finishing"),
+    ],
+    ids=["diverged", "doubled", "doubled, and late as well", "never finishes"],
+)
+def test_what_an_interruption_does_is_said_in_the_words_of_its_class(
+    sweep_of: Callable[..., Any], save: str, how: str, harm: str
+) -> None:
+    code = f"""
+    def stop(*_):
+        if (out / "row").exists() and not (out / "done").exists():
+            time.sleep(20)
+        raise SystemExit
+
+    signal.signal(signal.SIGTERM, stop)
+
+    def main_handler(event, context):
+        time.sleep(1)
+        if not (out / "done").exists():
+            {save}
+            time.sleep(1)
+            (out / "done").touch()
+        time.sleep(1)
+        return "done"
+    """
+    sweep = sweep_of(code, "", how=how, points="waits", within=10)
+    (found,) = explained_of(sweep, exactly_once=True)
+    around = r"An interruption between waited#1 and (wait#3|waited#2)"
+    assert re.fullmatch(f"{around} {harm}; at these two it does no harm", found.survival), sweep.report

@@ -7,9 +7,9 @@ import zipfile
 from pathlib import Path
 
 import pytest
-from sweeping import each_run
+from sweeping import bare_repro, each_run
 
-from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async import ScfRuntime, ScfSettings, ScfUsageError
 
 # once: what differs by Python are points, which have tests of their own
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("without_second_stops")]
@@ -111,3 +111,68 @@ def test_a_library_in_a_layer_is_none(scf_runtime: ScfRuntime, code: Path, tmp_p
     function = scf_runtime.deploy(code, handler="index.main_handler", layers=[layer])
     sweep = scf_runtime.sweep(function, each_run=each_run)
     assert {run.point.file for run in sweep.runs if run.point.line} == {"index.py"}
+
+
+RESUMES = """
+    import os
+    import runner
+
+    def main_handler(event, context):
+        runner.work(os.environ["OUT"])
+        return len(os.listdir(os.environ["OUT"]))
+"""
+IN_CHILD = """
+    import os, subprocess, sys
+
+    def main_handler(event, context):
+        subprocess.run([sys.executable, "-m", "runner", os.environ["OUT"]], check=True)
+        return len(os.listdir(os.environ["OUT"]))
+"""
+
+
+def found_by_repro(scf_runtime: ScfRuntime, code: Path, handler: str, layers: list[Path], repro: Path) -> None:
+    """Its repro shows the loss, without this package and without the platform's ``/opt``."""
+    (code / "index.py").write_text(textwrap.dedent(handler))
+    function = scf_runtime.deploy(code, handler="index.main_handler", layers=layers)
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    assert ".write_repro(path)" in sweep.report
+    assert sweep.failures[0].write_repro(repro) == repro
+    exit_code, printed = bare_repro(repro)
+    assert (exit_code, "\nit has left something else " in printed) == (1, True), printed
+    exit_code, printed = bare_repro(repro, "undisturbed")
+    assert exit_code == 0, printed
+
+
+def test_a_repro_has_the_layers(scf_runtime: ScfRuntime, code: Path, layers: list[Path], tmp_path: Path) -> None:
+    runner = RUNNER.replace("time.sleep(1)", "time.sleep(0)")  # seconds are real ones in a repro
+    for place in {code if not layers else layers[-1].with_suffix("")}:
+        (place / "runner.py").write_text(textwrap.dedent(runner))
+    for each in layers:
+        if each.suffix == ".zip":
+            packed(each.with_suffix(""))
+    found_by_repro(scf_runtime, code, RESUMES, layers, tmp_path / "repro")
+    assert (tmp_path / "repro" / "layers").is_dir() is bool(layers)
+    assert ("Its layers are in `layers/`." in (tmp_path / "repro" / "ISSUE.md").read_text()) is bool(layers)
+
+
+def test_a_process_that_a_handler_starts_in_a_repro_finds_its_modules_in_the_layers(
+    scf_runtime: ScfRuntime, code: Path, tmp_path: Path
+) -> None:
+    runner = textwrap.dedent(RUNNER.replace("time.sleep(1)", "time.sleep(0)")) + "\nimport sys\nwork(sys.argv[1])\n"
+    (tmp_path / "layer").mkdir()
+    (tmp_path / "layer" / "runner.py").write_text(runner)
+    found_by_repro(scf_runtime, code, IN_CHILD, [tmp_path / "layer"], tmp_path / "repro")
+
+
+@pytest.mark.sandbox
+def test_there_is_no_repro_of_what_reads_its_layer_at_opt(scf_runtime: ScfRuntime, code: Path, tmp_path: Path) -> None:
+    (tmp_path / "layer").mkdir()
+    (tmp_path / "layer" / "rows").write_text("2")
+    runner = RUNNER.replace("range(done, 2)", 'range(done, int(open("/opt/rows").read()))')
+    (code / "runner.py").write_text(textwrap.dedent(runner))
+    (code / "index.py").write_text(textwrap.dedent(RESUMES))
+    function = scf_runtime.deploy(code, handler="index.main_handler", layers=[tmp_path / "layer"])
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    with pytest.raises(ScfUsageError, match=r"'/opt/rows'; of its layers \(layer\) it has a copy, not at /opt$"):
+        sweep.failures[0].write_repro(tmp_path / "repro")
+    assert not (tmp_path / "repro").exists()

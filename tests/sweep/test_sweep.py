@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import event_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
+from internals import Guide, event_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -76,6 +76,26 @@ def test_a_handler_that_loses_nothing_survives_and_the_report_says_what_was_trie
     assert sweep.failures == []
     assert re.match(r"job survives all \d+ interruptions, at \d+ points\n  Compared: result; 3 files\. ", sweep.report)
     assert re.search(r"\nTried: (\d+) of \1 points, with how=graceful, forced\.\n", sweep.report), sweep.report
+
+
+@pytest.mark.parametrize("how", ["forced", "graceful"])
+def test_where_cpython_checks_for_signals_is_said_where_a_sigterm_was_tried(tmp_path: Path, how: str) -> None:
+    """A replay makes one run: that of a kill has no SIGTERM."""
+    with ScfRuntime(base_temp=tmp_path / "all") as runtime:
+        function = runtime.deploy(f"{EXPORT}:main_handler")
+        sweep = runtime.sweep(function, {"rows": 1}, each_run=each_run, include=["export.py"])
+        assert "\n  CPython does not check for signals at " in sweep.report
+        forced_only = {point.shown for point in sweep.points} - {
+            run.point.shown for run in sweep.runs if run.how == "graceful"
+        }
+        key = next(
+            run.key for run in sweep.runs if run.how == how and (how == "graceful" or run.point.shown in forced_only)
+        )
+    with ScfRuntime(base_temp=tmp_path / "one", sweep_guide=lambda: Guide(replay=key)) as runtime:
+        function = runtime.deploy(f"{EXPORT}:main_handler")
+        sweep = runtime.sweep(function, {"rows": 1}, each_run=each_run, include=["export.py"])
+        assert [run.key for run in sweep.runs] == [key]
+        assert "CPython does not check for signals" not in sweep.report
 
 
 def test_what_is_done_twice_fails_exactly_once_only(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
@@ -706,6 +726,25 @@ def test_an_undisturbed_run_that_fails_is_refused_with_its_reason(scf_runtime: S
         ScfUsageError, match=r"undisturbed run of function 'job' ended FAILED \(430\).*ValueError: no rows"
     ):
         scf_runtime.sweep(function)
+
+
+@pytest.mark.parametrize(
+    ("source", "hint"),
+    [
+        ("os.environ['ROOT']", ". Its environment has no ROOT: have each_run yield {'ROOT': str(run.path)}, if that "),
+        ("{}['ROOT']", ""),
+        ("{}[os.environ['OUT']]", ""),
+    ],
+)
+def test_an_undisturbed_run_that_lacks_a_variable_says_how_it_gets_it(
+    scf_runtime: ScfRuntime, deployed: Deploy, source: str, hint: str
+) -> None:
+    function = deployed(f"import os\ndef main_handler(event, context):\n    return {source}\n")
+    with pytest.raises(ScfUsageError, match="with KeyError: ") as raised:
+        scf_runtime.sweep(function, each_run=each_run)
+    _, compared, after = str(raised.value).partition("as all other runs are compared with it")
+    assert compared
+    assert after.startswith(hint) if hint else not after
 
 
 SHARED_WRITES = {

@@ -326,7 +326,17 @@ def test_stopped_within_counts_from_the_last_sigterm() -> None:
     assert_stopped_within(event, timedelta(seconds=10))
     text = failure(assert_stopped_within, event, 9.999)
     assert text.startswith("expected the event to end within 9.999 s of SIGTERM; found FINISHED (200), 10 s after it\n")
-    assert cause(text) == "the SIGTERM handler returned, and the work carried on: nothing stopped it"
+    assert cause(text) == "the SIGTERM handler returned, and the event ended 10 s after SIGTERM"
+
+
+def test_stopped_within_names_the_longest_waits_since_sigterm() -> None:
+    story = Story().waits("sleep(1) at export.py:1").after(1).handles()
+    for line, seconds in ((2, 1), (3, 30), (4, 2), (5, 40), (4, 2), (6, 0), (7, 20)):
+        story.waits(f"sleep({seconds}) at export.py:{line}").after(seconds)
+    assert cause(failure(assert_stopped_within, story.returns().event, 30)) == (
+        "the SIGTERM handler returned, and the event ended 95 s after SIGTERM: until then it waited in `sleep(30)` on "
+        "export.py:3, in `sleep(40)` on export.py:5, in `sleep(20)` on export.py:7 and in 2 other waits"
+    )
 
 
 def test_stopped_within_says_how_long_an_event_has_run_since() -> None:

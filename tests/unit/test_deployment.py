@@ -19,9 +19,11 @@ from pytest_scf_async.options import ScfSettings
 SETTINGS = ScfSettings(timeout=60, environment={"REGION": "one", "BUCKET": "of the settings"})
 
 
+NAMED = {"name": "export", "handler": "index.main_handler"}
+
+
 def deployed(**given):
-    named = {"name": "export", "handler": "index.main_handler"}
-    return first_configuration(SETTINGS, {**named, **given}, "deploy(...)")
+    return first_configuration(SETTINGS, {**NAMED, **given}, "deploy(...)")
 
 
 def updated(before, **given):
@@ -40,6 +42,29 @@ def test_variables_of_a_function_are_added_to_those_of_the_settings():
     made = deployed(environment={"BUCKET": "own"})
     assert made.environment == {"REGION": "one", "BUCKET": "own"}
     assert made.sources["environment"] == "deploy(...)"
+
+
+@pytest.mark.parametrize(
+    ("of_settings", "own", "named"),
+    [
+        ({"A": "x"}, {"OUT": "y"}, "the environment variable 'A' (ScfSettings(...)) is not valid: it has 2 to 64"),
+        ({"A": "x"}, None, "the environment variable 'A' (ScfSettings(...)) is not valid: it has 2 to 64"),
+        ({"OUT": "x"}, {"A": "y"}, "the environment variable 'A' (deploy(...)) is not valid: it has 2 to 64"),
+        ({"SCF_A": "x"}, {"OUT": "y"}, "the environment variable 'SCF_A' (ScfSettings(...)) is not valid: the"),
+        ({"AB": "x"}, {"OUT": "y" * 5_000}, "environment of 5,003 bytes (deploy(...)) is not valid"),
+        ({"AB": "x" * 3_000}, {"OUT": "y" * 3_000}, "environment of 6,005 bytes (ScfSettings(...) and deploy(...)) is"),
+    ],
+)
+def test_a_variable_that_is_refused_is_named_with_where_it_was_given(of_settings, own, named):
+    with pytest.raises(ScfUsageError) as refused:
+        first_configuration(ScfSettings(environment=of_settings), {**NAMED, "environment": own}, "deploy(...)")
+    assert str(refused.value).startswith(named)
+
+
+def test_a_variable_of_the_settings_that_a_deployment_replaces_is_not_checked():
+    settings = ScfSettings(environment={"OUT": "x" * 5_000})
+    made = first_configuration(settings, {**NAMED, "environment": {"OUT": "own"}}, "deploy(...)")
+    assert made.environment == {"OUT": "own"}
 
 
 def test_update_changes_what_it_is_given():

@@ -198,7 +198,7 @@ def test_an_environment_name_has_2_to_64_bytes(key):
 
 def test_the_refusal_of_an_environment_name_says_how_long_it_is():
     assert refusal(environment={"A" * 65: "x"}).endswith(
-        "it has 2 to 64 letters, digits and underscores, and start with a letter"
+        "it has 2 to 64 letters, digits and underscores, and starts with a letter"
     )
 
 
