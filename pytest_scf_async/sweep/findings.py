@@ -71,7 +71,7 @@ class SweepRun:
 
     @property
     def wrong(self) -> frozenset[tuple[Kind, EffectKind, str]]:
-        """What is wrong with it, with names that differ in numbers alone as one; that it is late only if no more is."""
+        """The facts of what went wrong, names that differ in numbers alone as one; late only if no more is."""
         found = frozenset(map(what_is_wrong, self.differences))
         return frozenset(each for each in found if each[0] is not Kind.LATE) or found
 

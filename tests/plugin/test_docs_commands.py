@@ -139,7 +139,8 @@ def by_pytest(words: list[str], command: Command) -> None:
             value = word in ("-k", "-m", "-n", "-o", "-p")
         else:
             of_page = {block.name for block in blocks(command.file)} if command.file.endswith(".md") else set()
-            require(word in of_page or (TREE / word.partition("::")[0]).exists(), f"there is no {word}")
+            file = word.partition("::")[0]
+            require(file in of_page or (TREE / file).exists(), f"there is no {word}")
 
 
 def by_python(words: list[str], command: Command) -> None:
