@@ -405,10 +405,13 @@ class _OfEvent:
             self.routine.append("")
         elif isinstance(entry, ProcessWait):
             self._process_waits(time, entry)
-        elif _is_wait(entry) and any(since <= time < until for since, until in self._by_process):
+        elif isinstance(entry, (entries.Waited, entries.WaitedForOthers)) and self._is_of_process(time, entry):
             pass  # the lane of its process has it
         elif isinstance(entry, entries.Waited):
-            self._wait(time, entry.description, entry.times, entry.last_us - self._tables.origin, entry.awaits)
+            last = entry.last_us - self._tables.origin
+            begins = [since for since, _ in self._by_process if time < since <= last]
+            times = None if begins else entry.times
+            self._wait(time, entry.description, times, min([last, *begins]), entry.awaits)
         elif isinstance(entry, entries.WaitedForOthers):
             self._wait(time, entry.description, 1, time, None)
         else:
@@ -434,14 +437,22 @@ class _OfEvent:
         found = last_place(str(self._event.error.get("stackTrace") or self._event.error.get("errorMessage") or ""))
         return None if found is None else self._tables.place(self._directory, os.path.basename(found[0]), found[1])
 
-    def _wait(self, time: int, description: str, times: int, last: int, awaits: str | None) -> None:
+    def _is_of_process(self, time: int, entry: entries.Waited | entries.WaitedForOthers) -> bool:
+        """Whether it is known of each process what that waits in, at that time."""
+        if not self._by_process:
+            return False
+        in_child = self._tables.read(entry.description)[0].in_child  # it may end where that is known no more
+        return any(since <= time < until or (in_child and time == until) for since, until in self._by_process)
+
+    def _wait(self, time: int, description: str, times: int | None, last: int, awaits: str | None) -> None:
         parts = self._tables.read(description)
         thread = self._tables._thread(parts[0], self._event, self._instance, self._number)
         # A program reports which of all its waits ends first, so that is over when the next one is reported.
         whose = self._tables.lane_rows[thread]["parent"] if parts[0].in_child else thread
         self._close(whose, time)
         if whose in self._goes_on and time >= self._goes_on[whose][1]:
-            times -= self._goes_on.pop(whose) == (description, time)
+            goes_on = self._goes_on.pop(whose) == (description, time)
+            times = None if times is None else times - goes_on
         self._latest[whose] = description
         for part in parts:
             lane, place = thread, None

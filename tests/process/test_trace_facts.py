@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 from collections.abc import Sequence
+from itertools import pairwise
 from time import perf_counter
 from typing import Any
 
@@ -348,6 +349,8 @@ def works(seed):
         came_to.append([os.getpid(), "clock_nanosleep" if number % 2 else "pselect6", since, now()])
     print(json.dumps(came_to), flush=True)
 
+for number in range(3):
+    time.sleep(0.5)
 children = []
 for number in range(4):
     if not (child := os.fork()):
@@ -358,6 +361,8 @@ time.sleep(GATE)
 print("half", flush=True)
 for child in children:
     os.waitpid(child, 0)
+for number in range(3):
+    time.sleep(0.5)
 """
 
 
@@ -384,6 +389,9 @@ def test_the_lane_of_each_process_has_what_that_says_of_itself(
         (next(each[0] for each in found if each[0].endswith(f" ({pid})")), call, since, until)
         for pid, call, since, until in said
     )
+    first = sorted((begin, end) for name, _, _, begin, end in waits(facts) if name == "four")
+    assert (first[0][0], first[-1][1]) == (0, event.duration.total_seconds())
+    assert all(end <= begin for (_, end), (begin, _) in pairwise(first))
     (child,) = (lane["kind"] for lane in facts["lanes"] if lane["name"] == found[0][0])
     assert child == "child"
 
