@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -179,6 +179,9 @@ class Instance:
         self.rss = 0
         """Peak memory in bytes above that at the fork, as last reported."""
         self.zygote = zygote
+        self.process_waits: dict[str, list[tuple[int, messages.ProcessWait]]] = {}
+        """By event: what the processes of its program wait in, while there are several, each with how many entries the
+        timeline had when that was known."""
         self.children = Children(self)
         theirs = self._open()
         os.lseek(self.control_file, shared_page.STACKS_OFFSET, os.SEEK_SET)
@@ -286,6 +289,10 @@ class Instance:
     def typed(self) -> None:
         """The prompt of its debugger was answered: what it did before was a wait of its own."""
         self.parks += 1
+
+    def processes_wait(self, request_id: str, entries: int, waits: Iterable[messages.ProcessWait]) -> None:
+        """Processes of its program wait in other calls in that event, whose timeline has so many entries."""
+        self.process_waits.setdefault(request_id, []).extend((entries, wait) for wait in waits)
 
     def entered_wait(self, text: str) -> None:
         """A thread of it has entered a wait."""

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
@@ -273,9 +273,6 @@ class Event:
     signals: list[SignalDelivery] = field(default_factory=list)
     real_stretches: list[RealStretch] = field(default_factory=list)
     """What it has spent in real time where that is measured, in the order of the timeline."""
-    process_waits: list[tuple[int, messages.ProcessWait]] = field(default_factory=list)
-    """What the processes of its program wait in, while there are several, each with how many entries the timeline had
-    when that was known."""
     records: list[Record] = field(default_factory=list)
     gates: dict[str, Gate] = field(default_factory=dict)
     places: dict[Place, int] = field(default_factory=dict)
@@ -750,10 +747,6 @@ class Event:
         """Its program has waited for another process at this instant, or has found ready what it asked for."""
         self._note_if_time_passed()
         self._add(WaitedForOthers(self.now_us(), description))
-
-    def processes_wait(self, processes: Sequence[messages.ProcessWait]) -> None:
-        """The processes of its program wait in these calls."""
-        self.process_waits += [(len(self.timeline), each) for each in processes]
 
     def waits_begun(self) -> int:
         """How many waits it has begun, with the one that it is in."""

@@ -874,7 +874,7 @@ class Lockstep:
         if event is None:
             return
         if isinstance(message, messages.ProcessWaits):
-            event.processes_wait(message.processes)
+            instance.processes_wait(event.request_id, len(event.timeline), message.processes)
         elif instance.traces_user_code:
             event.waited_for_others(message.description)
         elif message.description:

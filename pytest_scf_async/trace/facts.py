@@ -373,7 +373,7 @@ class _OfEvent:
             for each in self._event.real_stretches
             if each.seconds >= REAL_SHOWN
         ]
-        found += [(each.at_us, after - 0.25, each) for after, each in self._event.process_waits]
+        found += [(each.at_us, after - 0.25, each) for after, each in _process_waits(self._event)]
         found.sort(key=lambda each: each[:2])
         real, origin = self._event.recorded_at or {}, self._tables.real_origin
         return [
@@ -559,10 +559,14 @@ class _OfEvent:
         return end is not None and end < time
 
 
+def _process_waits(event: Event) -> Sequence[tuple[int, ProcessWait]]:
+    return () if event.instance is None else event.instance.process_waits.get(event.request_id, ())
+
+
 def _by_process(event: Event, origin: int) -> list[tuple[int, float]]:
     """When it is known of each process of its program what that waits in: from a time on, until another one."""
     found: list[tuple[int, float]] = []
-    for _, each in event.process_waits:
+    for _, each in _process_waits(event):
         if not each.pid:
             found[-1:] = [(since, each.at_us - origin) for since, _ in found[-1:]]
         elif not found or found[-1][1] < math.inf:
