@@ -165,14 +165,15 @@ def test_a_process_that_a_handler_starts_in_a_repro_finds_its_modules_in_the_lay
 
 
 @pytest.mark.sandbox
-def test_there_is_no_repro_of_what_reads_its_layer_at_opt(scf_runtime: ScfRuntime, code: Path, tmp_path: Path) -> None:
+def test_there_is_no_repro_of_what_reads_its_layer_at_opt(code: Path, tmp_path: Path) -> None:
     (tmp_path / "layer").mkdir()
     (tmp_path / "layer" / "rows").write_text("2")
     runner = RUNNER.replace("range(done, 2)", 'range(done, int(open("/opt/rows").read()))')
     (code / "runner.py").write_text(textwrap.dedent(runner))
     (code / "index.py").write_text(textwrap.dedent(RESUMES))
-    function = scf_runtime.deploy(code, handler="index.main_handler", layers=[tmp_path / "layer"])
-    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
-    with pytest.raises(ScfUsageError, match=r"'/opt/rows'; of its layers \(layer\) it has a copy, not at /opt$"):
-        sweep.failures[0].write_repro(tmp_path / "repro")
+    with ScfRuntime(ScfSettings(sandbox="namespaces"), lookup=["/"]) as runtime:
+        function = runtime.deploy(code, handler="index.main_handler", layers=[tmp_path / "layer"])
+        sweep = runtime.sweep(function, each_run=each_run, how="forced")
+        with pytest.raises(ScfUsageError, match=r"'/opt/rows'; of its layers \(layer\) it has a copy, not at /opt$"):
+            sweep.failures[0].write_repro(tmp_path / "repro")
     assert not (tmp_path / "repro").exists()
