@@ -351,6 +351,8 @@ class _OfEvent:
         self._lane_of: dict[int, int] = {}
         """The lanes of its program's processes, the first one first, while they are several."""
         self._by_process = _by_process(event, tables.origin)
+        self._after_processes: list[entries.Waited] = []
+        """Folded waits that go on when there is one process again."""
         self._joined: dict[int, str] = {}
         """By the row of a wait for the end of a thread: the name of that."""
         in_order = self._in_order()
@@ -406,7 +408,10 @@ class _OfEvent:
         elif isinstance(entry, ProcessWait):
             self._process_waits(time, entry)
         elif isinstance(entry, (entries.Waited, entries.WaitedForOthers)) and self._is_of_process(time, entry):
-            pass  # the lane of its process has it
+            # The lane of its process has it, but for what comes once there is one process again.
+            until = next((until for since, until in self._by_process if since <= time < until), math.inf)
+            if isinstance(entry, entries.Waited) and entry.last_us - self._tables.origin >= until:
+                self._after_processes.append(entry)
         elif isinstance(entry, entries.Waited):
             last = entry.last_us - self._tables.origin
             begins = [since for since, _ in self._by_process if time < since <= last]
@@ -478,10 +483,14 @@ class _OfEvent:
         tables, before = self._tables, self._lane_of
         first = tables._lane("process", self._event.function.configuration.name, self._instance, self._number)
         if not now.pid or not before:
-            for lane in [*self._now]:
-                self._close(lane, time)
+            for lane, rows in [*self._now.items()]:
+                if now.pid or any(self.waits[row][0] < time for row in rows):  # else it is of the timeline already
+                    self._close(lane, time)
         if not now.pid:
             before.clear()
+            for each in self._after_processes:
+                self._wait(time, each.description, None, each.last_us - tables.origin, each.awaits)
+            self._after_processes.clear()
             return
         lane = first
         if before and now.pid != next(iter(before)):
