@@ -289,8 +289,7 @@ class AsyncEvent:
             return str(Doing.ENDED)
         if self._event.phase == "queued":
             return str(Doing.QUEUED)
-        instance = self._event.instance
-        return str(self._lockstep.scripts.doing(self._event) if instance is None else instance.doing())
+        return str(self._lockstep.doing(self._event))
 
     @property
     def instance(self) -> InstanceView | None:

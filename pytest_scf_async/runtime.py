@@ -50,11 +50,11 @@ from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
-from .lockstep.calls import Call
+from .lockstep.calls import CLOSED, Call
 from .lockstep.event import Event, FunctionVersion, Moment
+from .lockstep.features.scripts import ScriptedEvent
 from .lockstep.invocation_queue import InvocationQueue
-from .lockstep.scheduler import CLOSED, Lockstep
-from .lockstep.scripts import ScriptedEvent
+from .lockstep.scheduler import Lockstep
 from .model.codes import api_error
 from .model.configuration import (
     DEFAULT_IMAGE_INIT_TIMEOUT,
@@ -1588,7 +1588,7 @@ class _TimeModes:
         self._lockstep = lockstep
 
     def patched(self) -> AbstractContextManager[None]:
-        from .lockstep.test_process import patched  # noqa: PLC0415
+        from .lockstep.features.test_process import patched  # noqa: PLC0415
 
         return patched(self._lockstep)
 

@@ -38,7 +38,7 @@ KNOWN: dict[str, str] = {
     "instances/runtimes/go.py:_run:process.wait()": "the reaper of the compilers, which ends by SIGTERM",
     "lockstep/running.py:running:thread.join()": "its call is done when it looks, and what it does before has bounds",
     "lockstep/scheduler.py:_driving:self._condition.acquire()": "who has the lock gives it up in each wait",
-    "lockstep/test_process.py:_fake_wait:waiter.acquire()": "a new lock, which nobody else has",
+    "lockstep/features/test_process.py:_fake_wait:waiter.acquire()": "a new lock, which nobody else has",
     "plugin/timeout.py:cancel:timer.join()": "it was cancelled, or ends this process",
     "sweep/repro.py:_ran:event.wait()": A_CALL,
     "sweep/run.py:_resume:event.wait()": A_CALL,

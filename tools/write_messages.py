@@ -37,7 +37,7 @@ GROUPS = {
     ),
     "images": ("instances/runtimes/program.py", "instances/runtimes/container.py", "instances/ports.py"),
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
-    "time": ("clock.py", "lockstep/test_process.py", "lockstep/scheduler.py", "lockstep/watchdog.py"),
+    "time": ("clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/scheduler.py", "lockstep/watchdog.py"),
     "events": (
         "async_event.py", "runtime.py", "assertions.py", "model/patterns.py", "model/payload.py",
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",

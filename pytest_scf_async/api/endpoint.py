@@ -22,7 +22,7 @@ from typing import Any, Final
 
 from ..clock import to_datetime
 from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
-from ..lockstep.served import NobodyWaitsError
+from ..lockstep.features.served import NobodyWaitsError, ServedAnswers
 from ..model.codes import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
@@ -86,6 +86,7 @@ class Endpoint:
         self.closing = False
         """Answers that wait on simulated time are not waited for any more."""
         self._lock = threading.Lock()
+        self._answers = runtime._lockstep.feature(ServedAnswers)
 
     def _new_credential(self) -> Credential:
         letters = string.ascii_letters + string.digits
@@ -97,13 +98,11 @@ class Endpoint:
 
         *connection* is that on which the answer is owed: who waits for it does not keep simulated time from passing.
         """
-        serving, thread = self.runtime._lockstep.serving, threading.get_ident()
+        client = None
         if connection is not None:
-            serving[thread] = ConnectionOwner(self.runtime._pool, connection, lambda: self.closing)
-        try:
+            client = ConnectionOwner(self.runtime._pool, connection, lambda: self.closing)
+        with self._answers.serving(client):
             return self._answer(_Call(self, http))
-        finally:
-            serving.pop(thread, None)
 
     def begin_closing(self) -> None:
         """Let the answers that wait on simulated time wait no more."""

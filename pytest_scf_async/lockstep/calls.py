@@ -12,6 +12,11 @@ from ..protocol import procfs
 from ..protocol.real_time import REAL
 from .event import Event
 
+CLOSED = (
+    "the runtime is closed, as it is at the end of its test, or of its `with` block: run the event before that (a "
+    "fixture yields the runtime within the block), or make the runtime with scf_runtime_factory"
+)
+
 
 class TimeFlow(Protocol):
     """Time that flows at a rate while a call goes on (``running``)."""
@@ -134,16 +139,6 @@ class Call:
     def end_grace(self, *, over: bool = True) -> None:
         """Whether the event that it gives time to settle has had enough of it."""
         self.grace_is_over = over
-
-
-class TestThreads(Protocol):
-    """The threads of the test's own process, where it is on the simulated clock too (``patched``)."""
-
-    def rest(self, call: Call) -> bool:
-        """Whether all of them wait, so that *call* may move the clock."""
-
-    def alone(self) -> bool:
-        """Whether the thread that asks is the only one."""
 
 
 class OwnTime:

@@ -11,7 +11,6 @@ from ..instances.process_tree import Child
 from ..model.timeline import Waited
 from ..protocol.shortening import shortened_list
 from .event import Event
-from .scripts import ScriptedEvent
 from .state import Doing, Life
 from .thread_reports import lines_of, threads_of
 
@@ -26,8 +25,8 @@ class Snapshot:
     now_us: int
     running: Sequence[Event]
     """In order of acceptance."""
-    scripted: Callable[[ScriptedEvent], str]
-    """Says how far the script of a running event is."""
+    described: Callable[[Event], str | None]
+    """What a running event without an instance does, in words that follow its name."""
 
 
 def explain(snapshot: Snapshot, call: str, reason: str, passed_us: int = 0) -> str:
@@ -142,8 +141,9 @@ _GIVE_IT_TIME = (
 
 
 def _without_run_token(snapshot: Snapshot, event: Event) -> str:
-    if isinstance(event, ScriptedEvent) and event.phase == "running":
-        return f"event {event.request_id} of {event.function.configuration.name} {snapshot.scripted(event)}"
+    described = snapshot.described(event) if event.instance is None else None
+    if described is not None:
+        return f"event {event.request_id} of {event.function.configuration.name} {described}"
     if event.instance is None:
         return f"event {event.request_id} is pending: none of its code has run"
     return f"event {event.request_id} is stopped: a call gave up on it, and this one does not wait for it"

@@ -11,8 +11,8 @@ from ..instances.instance import Instance
 from ..protocol import messages, shared_page
 from ..protocol.shared_page import NextOrder
 from .event import Event, Gate
+from .features.feature import Feature
 from .places import Place
-from .scripts import ScriptedEvent, ScriptPlayer
 from .state import GateState, InstanceFact
 
 __tracebackhide__ = hidden_from_users
@@ -23,7 +23,7 @@ class Host(Protocol):
 
     clock: SimulatedClock
     next_order: NextOrder
-    scripts: ScriptPlayer
+    features: tuple[Feature, ...]
 
     def apply(self, instance: Instance, fact: InstanceFact) -> None: ...
     def progressed(self) -> None: ...
@@ -128,8 +128,8 @@ class Gates:
     def open(self, events: list[Event]) -> None:
         """Let what stands at a gate of *events* go on, after what was due before."""
         for event in events:
-            if isinstance(event, ScriptedEvent) and event in self._host.scripts.standing:
-                self._host.scripts.open(event)
+            for feature in self._host.features:
+                feature.opens(event)
             instance = event.gated
             if event.ended or instance is None or instance.state.gate is not GateState.CLOSED:
                 continue
@@ -151,8 +151,9 @@ class Gates:
 
     def of(self, event: Event) -> Gate | None:
         """The gate at which *event* stands."""
-        if event in self._host.scripts.standing:
-            return self._host.scripts.standing[event]
+        for feature in self._host.features:
+            if event in feature.standing():
+                return feature.standing()[event]
         instance = event.gated
         return None if instance is None or instance.gated is None else event.gates[instance.gated]
 

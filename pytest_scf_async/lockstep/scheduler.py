@@ -16,16 +16,15 @@ import threading
 import warnings
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
-from typing import Final, NoReturn
+from typing import Final, NoReturn, TypeVar
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
 from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
-from ..instances import coverage, terminal
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
-from ..instances.interrupts import call_handlers, exposed, shielded
+from ..instances.interrupts import call_handlers, shielded
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model.codes import PORT_TIMEOUT, port_not_bound_message
@@ -34,28 +33,23 @@ from ..model.tracebacks import exception_line
 from ..model.transitions import Fact, InstanceFate, transition
 from ..options import ScfSettings
 from ..protocol import messages
-from ..protocol.real_time import REAL, RealCondition
+from ..protocol.real_time import RealCondition
 from ..protocol.shared_page import NextOrder
 from ..protocol.time_units import NEVER_US
 from .answers import AnswerOrder
-from .calls import Call, Rate, TestThreads, TimeFlow
+from .calls import CLOSED, Call, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
+from .features.feature import Feature, Means
+from .features.registry import FEATURES
 from .gates import Gates
-from .memory import GRACE, excess
-from .real_cost import RealCosts
-from .scripts import ScriptedEvent, ScriptPlayer
-from .served import Client, NobodyWaitsError, OwedAnswer
 from .shared_core import SharedCore
 from .state import THREADS, Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
 __tracebackhide__ = hidden_from_users
 
-TEST_LOOK_EVERY = 0.0005
-"""Real seconds between two looks at the test's own threads, in which they may run."""
-PASSES_EVERY = 0.004
-"""Real seconds after which simulated time passes for what was computed, where it takes any."""
+F = TypeVar("F", bound=Feature)
 
 _AWAITED: Final[dict[int, Awaited]] = {
     messages.Awaits.SOMETHING: "something",
@@ -65,18 +59,6 @@ _AWAITED: Final[dict[int, Awaited]] = {
     messages.Awaits.THREAD: "thread",
     messages.Awaits.ANSWER: "answer",
 }
-MOST_POINTS = 500_000
-"""Points of one event: each is kept, and a sweep tries a thousand of them."""
-_TOO_MANY_POINTS = (
-    f"sweep: function {{!r}} comes to more than {MOST_POINTS:,} points: give it a smaller payload, or leave out files "
-    "with exclude="
-)
-
-CLOSED = (
-    "the runtime is closed, as it is at the end of its test, or of its `with` block: run the event before that (a "
-    "fixture yields the runtime within the block), or make the runtime with scf_runtime_factory"
-)
-
 _LISTENERS: dict[str, Listener] = {
     "handler": "handler",
     "SIG_IGN": "ignored",
@@ -130,21 +112,20 @@ class Lockstep:
         self.on_retry: Callable[[Event], None] = lambda _: None
         """Called for each event whose attempt failed and that is tried again."""
         self.core = SharedCore()
-        self.costs = RealCosts(self)
         self.answers = AnswerOrder(pool)
         self.gates = Gates(self)
-        self.scripts = ScriptPlayer(self)
+        self._known = tuple(each(self) for each in FEATURES)
+        """All features, in the order in which they are asked."""
+        self.features: tuple[Feature, ...] = ()
+        """Those in use."""
+        self._means: dict[type, Means] = {kind: means for each in self._known for kind, means in each.means().items()}
+        """What messages mean that are a feature's."""
         self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
         """Blocking calls that are under way, each in a thread of its own of the test."""
         self.under_way: dict[int, Call] = {}
         """The same calls by thread."""
-        self.serving: dict[int, Client] = {}
-        """By thread of a server of this process: who is at the other end of the connection that it serves just now."""
-        self.owed: list[OwedAnswer] = []
-        """Calls made for instances, in the order in which they began."""
-        self.test_threads: TestThreads | None = None
         self.flowing: Call | None = None
         """The call of ``running``: while it goes on, it alone drives, and lets time flow at a rate."""
         self._call: Call | None = None
@@ -152,12 +133,27 @@ class Lockstep:
         self._dispatching = False
         self._warned: set[str] = set()
         """Of what there has been a warning."""
-        self._real_flow: Rate | None = None
-        """Derives simulated time from real time while a free-running instance runs an event, also between calls."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
         _ALL.add(self)
+
+    # -- features ----------------------------------------------------------------------------------------------------
+
+    def feature(self, kind: type[F]) -> F:
+        """The feature of *kind*, whether it is in use or not."""
+        return next(each for each in self._known if isinstance(each, kind))
+
+    def use(self, feature: Feature) -> None:
+        """Have *feature* asked from here on. One that is not in the registry is asked last."""
+        if feature not in self.features:
+            with self._condition:
+                others = [each for each in (*self.features, feature) if each not in self._known]
+                self.features = (*(each for each in self._known if each is feature or each in self.features), *others)
+
+    def leave(self, feature: Feature) -> None:
+        """Ask *feature* no more."""
+        self.features = tuple(each for each in self.features if each is not feature)
 
     # -- what instances do -------------------------------------------------------------------------------------------
 
@@ -175,7 +171,7 @@ class Lockstep:
     def accept(self, event: Event) -> None:
         """Take an event: it starts when the clock comes to it, in the next blocking call."""
         with self._condition:
-            self._revoke_lease()
+            self.revoke_lease()
             self._running[event] = None
             self.running_of[event.record.function] += 1
             self.clock.call_at(
@@ -188,9 +184,7 @@ class Lockstep:
     def _begin(self, event: Event) -> None:
         if event.ended:
             return
-        if isinstance(event, ScriptedEvent):
-            self.progress += 1
-            self.scripts.begin(event)
+        if any(feature.takes(event) for feature in self._known):
             return
         instance = self.pool.take(event.function)
         cold = instance is None
@@ -207,11 +201,10 @@ class Lockstep:
         self.answers.goes_on(event)
         event.started(instance, cold)
         gate = event.gates.get("init")
-        self.costs.begin(event)
+        for feature in self._known:
+            feature.begins(event)
         self.gates.begin(event)
         self.apply(instance, InstanceFact.INVOKED)
-        if not instance.runtime.in_lockstep:
-            self.real_flow()  # from here on time flows: the program may begin before anything else is done here
         instance.send(
             messages.Invoke(
                 payload=event.payload,
@@ -241,8 +234,8 @@ class Lockstep:
         """End *event* by *fact*, and freeze or reclaim its instance."""
         if event.ended:
             return
-        self.costs.end(event)
-        self.scripts.forget(event)
+        for feature in self.features:
+            feature.ends(event)
         instance = event.instance
         if instance is not None:
             async_run = event.function.configuration.async_run
@@ -291,32 +284,20 @@ class Lockstep:
         if why is not None:
             self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
 
-    def _too_many_points(self, event: Event) -> None:
-        """End *event*: a sweep cannot try so many points, and after an interruption the event may loop for ever."""
-        if event.ended:
-            return  # several messages have come at once, and the first of them was too much
-        if not event.interrupted:
-            self.refuse(event, _TOO_MANY_POINTS.format(event.function.configuration.name))
-        why = f"the event came to more than {MOST_POINTS:,} points after it was interrupted"
-        event.ends_by_close()
-        self.end(event, Fact.PROCESS_EXITED, why=why)
-        raise CannotEndError(why)
-
     def send_sigterm(self, event: Event) -> tuple[Callable[[], bool], bool]:
         """Send SIGTERM to *event*. Gives what says whether it has arrived, and whether the event settles then."""
-        if isinstance(event, ScriptedEvent) and event.phase == "running":
-            self.scripts.signal(event)
+        if any(feature.takes_sigterm(event) for feature in self.features):
             return lambda: True, False
         instance = event.instance
         met = None if instance is None else instance.user_process.signal_state(signal.SIGTERM)
         if instance is None or met is None or instance.gone:
             event.signal_sent("no process")
-            self.costs.start(event)
+            self._before_sigterm(event, "no process")
             return lambda: True, False
         disposition = instance.runtime.met(met, listens=signal.SIGTERM in instance.listening)
         event.signal_sent(disposition)
         received = self._answer_to_sigterm(event, instance, disposition)
-        self.costs.start(event)
+        self._before_sigterm(event, disposition)
         instance.user_process.signal(signal.SIGTERM)
         if instance.runtime.stops_behind_lines and instance.state.gated:
             self.gates.open_now(event)  # it was stopped, and takes the signal when it goes on
@@ -324,9 +305,13 @@ class Lockstep:
             instance.send(messages.PollSignals())
         elif disposition in ("native", "blocked"):
             self.apply(instance, InstanceFact.POLLED_BEHIND_SIGNAL)
-        if instance.measured:
-            instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
+        for feature in self._known:
+            feature.after_sigterm(event)
         return received, disposition not in ("default", "unknown")
+
+    def _before_sigterm(self, event: Event, disposition: Disposition) -> None:
+        for feature in self._known:
+            feature.before_sigterm(event, disposition)
 
     def _answer_to_sigterm(self, event: Event, instance: Instance, disposition: Disposition) -> Callable[[], bool]:
         """Prepare *instance* for SIGTERM with *disposition*. Returns a function that says whether it has arrived."""
@@ -344,7 +329,6 @@ class Lockstep:
         if disposition != "default":
             return lambda: True
         taken = instance.runtime.takes_default(instance.user_process)
-        coverage.save([instance])
         return lambda: event.ended or instance.deferred > deferred or taken()
 
     # -- driving -----------------------------------------------------------------------------------------------------
@@ -405,17 +389,6 @@ class Lockstep:
                 finally:
                     self._condition.release()
 
-    def ask_terminal(self, instance: Instance, text: str) -> None:
-        """Show the prompt of a debugger in *instance*, and block until the user has typed a line."""
-        began = REAL.monotonic()
-        line = None if terminal.ask is None else exposed(terminal.ask, text)
-        self.prompt_seconds += REAL.monotonic() - began
-        self.progress += 1
-        if not instance.gone:
-            self.apply(instance, InstanceFact.TYPED)
-            instance.typed()
-            instance.send(messages.Typed(line))
-
     def _zygote_died(self) -> None:
         log_tail = None
         for instance in list(self.pool.instances):
@@ -433,29 +406,22 @@ class Lockstep:
             raise HarnessError(f"the zygote, which instances are forked from, is gone; {log_tail}")
 
     def drive(self, call: Call) -> None:
-        """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come.
-
-        In a thread that serves an instance, a call that moves the clock waits until others have moved it, and raises
-        ``NobodyWaitsError`` where nobody waits for the answer any more.
-        """
+        """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""
         with shielded():
             self._perform(call)
 
     def _perform(self, call: Call) -> None:
-        client = self.serving.get(threading.get_ident()) if call.moves_clock else None
-        of_instance = None if client is None else client.instance()
-        if client is not None and of_instance is not None:
-            self._wait_for_others(call, OwedAnswer(call.done, *of_instance), client)
+        if any(feature.performs(call) for feature in self.features):
             return
         with self._condition:
             if self._closed:
                 raise ScfUsageError(f"{call.name}: {CLOSED}")
             self.calls += 1
             self._leave_core()  # it is that of another thread
-            self._revoke_lease()
+            self.revoke_lease()
             self._resume(call)
-            if not self._under_way:
-                self.costs.go_on()
+            for feature in self.features if not self._under_way else ():
+                feature.call_begins()
             self._under_way += 1
             thread = threading.get_ident()
             outer = self.under_way.get(thread)
@@ -473,8 +439,8 @@ class Lockstep:
                     del self.under_way[thread]
                 else:
                     self.under_way[thread] = outer
-                self._revoke_lease()
-                self.costs.measure()
+                self.revoke_lease()
+                self._call_ends()
                 with ExitStack() as stops:  # each of them, though another one cannot be stopped
                     for instance in self.pool.stirring() if not self._under_way else ():
                         if not instance.runtime.in_lockstep:
@@ -483,7 +449,7 @@ class Lockstep:
                             instance.children.look_once_still()
                         if instance.state.may_run or instance.holds_clock():
                             stops.callback(instance.stop)
-                self.costs.measure()  # what was computed since, before they stood still
+                self._call_ends()
                 if not self._under_way:
                     self.pool.prefork_next()
                     for event in self._running:
@@ -491,47 +457,13 @@ class Lockstep:
                             event.note_wait()
                 self._condition.notify_all()
 
+    def _call_ends(self) -> None:
+        for feature in self.features:
+            feature.call_ends()
+
     def _leave_core(self) -> None:
         if self.core.is_in_use:
             self.core.end()
-
-    def _wait_for_others(self, call: Call, owed: OwedAnswer, client: Client) -> None:
-        """Wait until the call is done that an answer is owed for; see ``served``."""
-        with self._condition:
-            if self._closed:
-                raise ScfUsageError(f"{call.name}: {CLOSED}")
-            self._revoke_lease()
-            if call.begin is not None:
-                call.begin()
-            self.owed.append(owed)
-            owed.begin()
-            try:
-                while owed in self.owed and not self._end_owed(owed):
-                    if self.closed or client.closed or owed.instance.gone:
-                        raise NobodyWaitsError
-                    self._condition.wait(LOOK_EVERY)
-            finally:
-                if owed in self.owed:
-                    self.owed.remove(owed)
-                    self._end_answer(owed)
-            sent, instance = owed.instance.sent, owed.instance
-            # A traced program sees what time it is once its tracer knows of this: the answer comes after that.
-            while instance.seen < sent and not (self.closed or client.closed or instance.state.idle):
-                self._condition.wait(LOOK_EVERY)
-
-    def _end_owed(self, *answers: OwedAnswer) -> bool:
-        """End those of *answers* whose calls are done; whether there were any."""
-        done = [owed for owed in answers if owed.done()]
-        for owed in done:
-            self.owed.remove(owed)
-            self._end_answer(owed)
-        return bool(done)
-
-    def _end_answer(self, owed: OwedAnswer) -> None:
-        """Have the instance hold the clock until it reports that it has read the answer, which is sent next."""
-        if not owed.instance.gone:
-            self.apply(owed.instance, InstanceFact.ANSWER_COMES)
-            owed.end()
 
     def _resume(self, call: Call) -> None:
         """Continue the instances that the end of the last call stopped, and open the gates that *call* opens."""
@@ -563,10 +495,6 @@ class Lockstep:
         """Call the platform's side for events that end, begin, and are tried again."""
         self.on_end, self.on_start, self.on_retry = on_end, on_start, on_retry
 
-    def use_test_threads(self, threads: TestThreads | None) -> None:
-        """Have *threads*, those of the test's own process, looked after as instances are."""
-        self.test_threads = threads
-
     def begin_flowing(self, call: Call) -> None:
         """Let *call*, which drives from here on, alone move time."""
         if self.flowing is not None:
@@ -591,7 +519,17 @@ class Lockstep:
 
     def snapshot(self) -> Snapshot:
         """What is explained of this moment."""
-        return Snapshot(self.clock.now_us, self.events_running(), self.scripts.progress_of)
+        return Snapshot(self.clock.now_us, self.events_running(), self._described)
+
+    def _described(self, event: Event) -> str | None:
+        return next((text for feature in self.features if (text := feature.describes(event)) is not None), None)
+
+    def doing(self, event: Event) -> Doing:
+        """What *event*, which has been accepted and has not ended, is doing."""
+        if event.instance is not None:
+            return event.instance.doing()
+        known = (doing for feature in self.features if (doing := feature.doing(event)) is not None)
+        return next(known, Doing.PENDING)
 
     def _cannot_end(self, call: Call, reason: str) -> CannotEndError:
         return CannotEndError(explain(self.snapshot(), call.name, reason))
@@ -603,6 +541,20 @@ class Lockstep:
     def something_new(self) -> None:
         """What a call waits for may have come."""
         self.news += 1
+
+    def does_not_count(self, seconds: float) -> None:
+        """*seconds* of real time have passed in which a prompt of the user's was open."""
+        self.prompt_seconds += seconds
+
+    def wait_for_others(self, seconds: float) -> None:
+        """Wait until another call may have brought something, at most *seconds* of real time; the caller has the
+        lock."""
+        self._condition.wait(seconds)
+
+    def let_others_go_on(self, seconds: float) -> None:
+        """Let other threads of the test have *seconds* of real time; the caller has the lock."""
+        self._condition.notify_all()
+        self._condition.wait(seconds)
 
     def count_call(self) -> None:
         """The test asks something that counts as a call of its own."""
@@ -618,13 +570,15 @@ class Lockstep:
 
     def _gated_among(self, stirring: list[Instance]) -> list[Event]:
         found = {self.pool.events[each] for each in stirring if each.state.gated and each in self.pool.events}
-        found.update(self.scripts.standing)
+        for feature in self.features:
+            found.update(feature.standing())
         return sorted((event for event in found if not event.ended), key=lambda event: event.record.sequence)
 
     def _drive(self, call: Call) -> None:
         watchdog, gives_way = Watchdog(self, call), partial(self.answers.gives_way, call)
         if self._driver is None:
-            self._catch_up(call)
+            for feature in self.features:
+                feature.before_reports(call)
             self.pump()
         while True:
             call_handlers()
@@ -658,10 +612,8 @@ class Lockstep:
                     self._call = None
                 self.news += 1
                 continue
-            if self.owed and self._end_owed(*self.owed):
+            if any(feature.delays(call) for feature in self.features):
                 self._condition.notify_all()
-                continue
-            if self.test_threads is not None and self._waits_for_test(call):
                 if watchdog.check_is_due():
                     watchdog.check(None)
                 continue
@@ -685,15 +637,6 @@ class Lockstep:
             else:
                 instance.go_on()
 
-    def _waits_for_test(self, call: Call) -> bool:
-        """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
-        assert self.test_threads is not None
-        if not call.moves_clock or call.flow is not None or self.test_threads.rest(call):
-            return False
-        self._condition.notify_all()
-        self._condition.wait(TEST_LOOK_EVERY)
-        return True
-
     def _lease_with_token(self, instance: Instance) -> None:
         """Give *instance* a lease before it gets the run token, so that even its first wait can move the clock."""
         if self._call is not None and self._call.leases:
@@ -705,16 +648,12 @@ class Lockstep:
         if (
             not self.settings.leases
             or self._under_way > 1
-            or self.owed
-            or (self.test_threads is not None and not self.test_threads.alone())
             or event is None
             or event.phase != "running"
-            or event.function.configuration.memory is not None
             or not instance.runtime.may_lease
-            or instance.takes_time
             or instance.state.signalled
             or instance.unleased_at == instance.waits
-            or self.scripts.standing
+            or any(feature.forbids_lease(instance, event) for feature in self.features)
             or any(
                 other is not instance
                 and (other.state.preempted or other.state.gated or not other.state.in_lockstep or other.holds_clock())
@@ -729,7 +668,8 @@ class Lockstep:
         self._leased = instance
         instance.lease(until, self.clock.now_us)
 
-    def _revoke_lease(self) -> None:
+    def revoke_lease(self) -> None:
+        """No instance moves the clock itself any more."""
         if self._leased is not None:
             self._leased.revoke_lease()
             self._leased = None
@@ -737,20 +677,18 @@ class Lockstep:
     def _poll(self, watchdog: Watchdog, busy: list[Instance]) -> None:
         """Wait for a report of an instance, for the zygote, or for time to pass; the lock is released meanwhile."""
         self.pool.poller.await_ends(busy)
+        features, look = self.features, watchdog.next_look()
+        for feature in features:
+            look = min(look, feature.look_every or look)
         with self._driving():
-            look = watchdog.next_look()
-            received = self.pool.poller.poll(min(look, PASSES_EVERY) if self.costs.takes_time else look)
-        is_metered = bool(self.costs.meters)
-        if is_metered:
-            self.costs.measure()
-            self.costs.let_time_pass(watchdog.call)
-        self._catch_up(watchdog.call)
+            received = self.pool.poller.poll(look)
+        for feature in features:
+            feature.before_reports(watchdog.call)
         if received:
             watchdog.received()
         self._dispatch(received)  # even if nothing came: another runtime may have received for us
-        if is_metered:
-            self.costs.let_time_pass(watchdog.call)
-            self._preempt_at_target(watchdog, busy)
+        for feature in features:
+            feature.after_reports(watchdog.call, busy, watchdog.preempt)
         if watchdog.check_is_due(look=not received):
             watchdog.check([instance for instance in busy if instance.state.computing or instance.state.preempted])
         self._condition.notify_all()
@@ -768,14 +706,6 @@ class Lockstep:
         finally:
             self._driver = None
 
-    def _preempt_at_target(self, watchdog: Watchdog, busy: list[Instance]) -> None:
-        """Take the run token from an instance that has computed until the time at which the call ends."""
-        target = watchdog.call.target_us
-        if target is not None and self.clock.now_us >= target:
-            for instance in busy:
-                if instance.state.computing and instance.takes_time:
-                    watchdog.preempt(instance)
-
     def settled(self, event: Event) -> bool:
         """Whether *event* is started, and its instance is parked, held, gated or ended."""
         state = None if event.ended or event.instance is None else event.instance.state
@@ -787,7 +717,7 @@ class Lockstep:
         instance = event.instance
         if instance is None or event.ended:
             # nothing happens to one that is queued before time has moved
-            return event.ended or event.phase == "queued" or self.scripts.settled(event)
+            return event.ended or event.phase == "queued" or any(each.is_settled(event) for each in self.features)
         if not instance.runtime.in_lockstep:
             return instance.state.gated or event.phase == "running"
         return not self.goes_on(instance)
@@ -835,8 +765,8 @@ class Lockstep:
             self.apply(instance, InstanceFact.SIGNALS_HANDLED)
         elif isinstance(message, messages.EndsProcess):
             instance.children.ending.add(message.pid)
-        elif isinstance(message, messages.Terminal):
-            follow_up = partial(self.ask_terminal, instance, message.text)
+        elif type(message) in self._means:
+            follow_up = self._means[type(message)](instance, event, message)
         else:
             self.progress += 1
             follow_up = self._of_event(instance, event, message)
@@ -846,11 +776,6 @@ class Lockstep:
         follow_up: FollowUp | None = None
         if isinstance(message, messages.Gated):
             self._gated(instance, event, message)
-        elif isinstance(message, messages.Points):
-            if event is not None:
-                event.came_to(message)
-                if len(event.points) > MOST_POINTS:
-                    follow_up = partial(self._too_many_points, event)
         elif isinstance(message, (messages.WaitsForOthers, messages.ProcessWaits)):
             self._of_waits(instance, event, message)
         elif isinstance(message, messages.Note):
@@ -927,8 +852,9 @@ class Lockstep:
 
     def _happened_at(self, at: float | None) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
-        flow = None if at is None else self.real_flow()
-        return None if at is None or flow is None else flow.at_us(at)
+        if at is None:
+            return None
+        return next((us for feature in self.features if (us := feature.happened_at(at)) is not None), None)
 
     def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
         """Call *then* once the clock has come to where a free-running instance was."""
@@ -1002,7 +928,7 @@ class Lockstep:
     def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
         due, (began, owner, number), running_threads, held, seen, used_ns, awaits, wait = message
         if used_ns:
-            self.costs.computed(instance, used_ns)
+            self._computed(instance, used_ns)
         if held and instance.traces_user_code:
             self.answers.waits_by_itself(instance)
         self.apply(instance, THREADS[running_threads > 0, held > 0])
@@ -1019,8 +945,9 @@ class Lockstep:
                 elif row != messages.HIDDEN:
                     event.waits(wait, now, now, awaits=awaited)
         follow_up = None
-        if event is not None and event.function.configuration.memory is not None:
-            follow_up = partial(self.check_memory, instance, event)
+        if self.features and event is not None:
+            for feature in self.features:
+                follow_up = feature.parked(instance, event) or follow_up
         if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
             instance.reported(seen, held, parked=False)
             instance.children.report_crossed()
@@ -1043,23 +970,10 @@ class Lockstep:
         self.progress += due > self.clock.now_us and (known is None or (due, order) != (known[0], known[2]))
         return follow_up
 
-    def check_memories(self) -> None:
-        """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
-        for instance in self.pool.stirring():
-            event = self.pool.events.get(instance)
-            if event is None or event.function.configuration.memory is None or event.ended:
-                continue
-            if not instance.state.computing:
-                self.check_memory(instance, event)
-            elif excess(instance, event, grace=GRACE) is not None:
-                event.stopped_for_memory()
-                self.check_memory(instance, event)
-
-    def check_memory(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
-        """End *event* where its instance uses more memory than the function has."""
-        found = None if event.ended else excess(instance, event, own_peak)
-        if found is not None:
-            self.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
+    def _computed(self, instance: Instance, used_ns: int) -> None:
+        instance.has_computed(used_ns)
+        for feature in self.features:
+            feature.computed(instance)
 
     def _warn_of_literal_tmp(self, instance: Instance, what: str) -> FollowUp | None:
         """Once a runtime: it comes as often as there are instances."""
@@ -1103,8 +1017,10 @@ class Lockstep:
             return partial(self._test_code_raised, event, trace)
         if fact is not None:
             return partial(self.end, event, Fact[fact], trace=trace, mem_usage=instance.rss)
-        if excess(instance, event, instance.rss) is not None:
-            return partial(self.check_memory, instance, event, instance.rss)
+        for feature in self.features:
+            follow_up = feature.peaked(instance, event)
+            if follow_up is not None:
+                return follow_up
         event.initialised(instance.rss)
         due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
         event.runs_until(self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT)))
@@ -1123,8 +1039,11 @@ class Lockstep:
 
     def _result(self, instance: Instance, event: Event, message: messages.Result) -> None:
         instance.uses(message.rss)
-        self.costs.computed(instance, message.used_ns or 0)
-        self.check_memory(instance, event, instance.rss)
+        self._computed(instance, message.used_ns or 0)
+        for feature in self.features:
+            follow_up = feature.peaked(instance, event)
+            if follow_up is not None:
+                follow_up()
         self.end(  # nothing for an event that has ended
             event,
             Fact[message.fact],
@@ -1163,8 +1082,8 @@ class Lockstep:
 
     def instance_stirs(self, instance: Instance) -> None:
         self.pool.stirs(instance)
-        if instance.takes_time:
-            self.costs.show_time(instance)
+        for feature in self.features:
+            feature.stirs(instance)
 
     def instance_full(self, instance: Instance) -> None:
         self.pool.poller.watch_again(instance)
@@ -1226,8 +1145,8 @@ class Lockstep:
             return False
         if self._ask_first(call, stirring) or (late and not call.past_held and self.receive(0)):
             return True
-        flow = call.flow or self._real_flow_of(stirring)
-        gated = self._gated_among(stirring) if stirring or self.scripts.standing else []
+        flow = call.flow or self.flow_of(stirring)
+        gated = self._gated_among(stirring) if stirring or self.features else []
         if not call.moves_clock:
             if flow is None:
                 raise self._cannot_end(call, "nothing is left to do at this simulated time")
@@ -1286,41 +1205,12 @@ class Lockstep:
         self.progress += 1
         return True
 
-    # -- what sees real time -----------------------------------------------------------------------------------------
-
-    def real_flow(self) -> Rate | None:
-        """How time flows while an instance runs an event that sees real time; None where none does."""
-        return self._real_flow_of(self.pool.stirring())
-
-    def _real_flow_of(self, stirring: list[Instance]) -> Rate | None:
-        if not any(not each.state.gated and not each.gone for each in self._in_real_time(stirring)):
-            self._real_flow = None
-        elif self._real_flow is None:
-            self._real_flow = Rate(self.clock, 1.0)
-        elif self._real_flow.may_us() < self.clock.now_us:
-            self._real_flow.rebase()  # time has jumped since
-        return self._real_flow
+    def flow_of(self, stirring: Sequence[Instance]) -> TimeFlow | None:
+        """How time flows while the *stirring* instances run; None where it jumps."""
+        return next((flow for feature in self.features if (flow := feature.flow(stirring)) is not None), None)
 
     def _is_starting(self) -> bool:
-        """Whether a program that sees real time is on its way to listen: nothing jumps past that, and every call on it
-        takes the time that this takes."""
-        return any(self.pool.events[each].phase == "init" for each in self._in_real_time(self.pool.stirring()))
-
-    def _in_real_time(self, stirring: list[Instance]) -> list[Instance]:
-        """The instances that run an event and see real time."""
-        return [each for each in stirring if not each.state.in_lockstep and each in self.pool.events]
-
-    def _catch_up(self, call: Call) -> None:
-        """Where time flows, move the clock to now before something is received: it has happened by now."""
-        if self._real_flow is None or call.jumps or not (call.moves_clock or self._is_starting()):
-            return
-        flow = call.flow or self.real_flow()
-        instances = self.pool.stirring()
-        if flow is None or any(instance.state.computing or instance.holds_clock() for instance in instances):
-            return
-        clock = self.clock
-        limits = [limit for limit in (clock.next_due_us(), call.target_us) if limit is not None]
-        clock.jump(max(clock.now_us, min([flow.may_us(), *limits])))
+        return any(feature.is_starting() for feature in self.features)
 
     # -- ends --------------------------------------------------------------------------------------------------------
 

@@ -20,6 +20,7 @@ from .answers import AnswerOrder
 from .calls import Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
+from .features.feature import Feature
 from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
@@ -58,6 +59,7 @@ class Host(Protocol):
     pool: Pool
     settings: ScfSettings
     answers: AnswerOrder
+    features: tuple[Feature, ...]
     progress: int
     prompt_seconds: float
 
@@ -66,7 +68,6 @@ class Host(Protocol):
     def events_running(self) -> list[Event]: ...
     def snapshot(self) -> Snapshot: ...
     def refuse_unreachable(self, event: Event, instance: Instance, why: str | None = None) -> None: ...
-    def check_memories(self) -> None: ...
 
 
 class Stretch:
@@ -136,7 +137,8 @@ class Watchdog:
         self._look_at_zygotes()
         self._refuse_unreachable()
         if busy is not None:
-            scheduler.check_memories()
+            for feature in scheduler.features:
+                feature.looks()
         if scheduler.progress != self.progress or scheduler.clock.now_us != self.now_us or self._children_worked():
             self.progress, self.now_us = scheduler.progress, scheduler.clock.now_us
             self.progressed = now

@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import lockstep_scheduler, sweep_of_function
+from internals import points, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime
 
@@ -50,7 +50,7 @@ def test_diskcache_never_finishes_where_a_signal_comes_between_begin_and_its_not
 ) -> None:
     """It begins a transaction, then notes that it has one: after an exception between, it tries to begin for ever."""
     monkeypatch.setattr(sweep_of_function, "_FIRST_STOPS", 0)  # the loop has points without an end
-    monkeypatch.setattr(lockstep_scheduler, "MOST_POINTS", 50_000)  # after so many it is told from one that has an end
+    monkeypatch.setattr(points, "MOST_POINTS", 50_000)  # after so many it is told from one that has an end
     begin = line_of("diskcache", "core.py", "sql('BEGIN IMMEDIATE')")
     with ScfRuntime(scf_runtime.settings.replace("the test", real_timeout=10.0)) as runtime:
         function = beside(

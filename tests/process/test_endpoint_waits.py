@@ -17,7 +17,7 @@ from endpoint_handlers import (
     signed_by_the_sdk,
     sleeps,
 )
-from internals import event_of, lockstep_of
+from internals import ServedAnswers, event_of, lockstep_of
 from process_support import eventually
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, assert_finished
@@ -129,7 +129,7 @@ def test_the_answer_of_another_server_holds(
         assert other.asked.wait(60)
         instance = event_of(waiting).instance
         assert instance is not None
-        assert eventually(lambda: bool(lockstep.owed) and instance.seen == instance.sent)
+        assert eventually(lambda: bool(lockstep.feature(ServedAnswers).owed) and instance.seen == instance.sent)
         seen = lockstep.news
         assert eventually(lambda: lockstep.news > seen + 5 or scf_runtime.clock.now > waiting.started_at)
         at_answer.append(scf_runtime.clock.now - waiting.started_at)
@@ -165,9 +165,9 @@ def test_the_endpoint_closes_while_an_answer_waits(scf_runtime: ScfRuntime) -> N
         endpoint.delay("GetAsyncEventStatus", 7200)
         polling = scf_runtime.deploy(asks_without_the_sdk).invoke_async({"tls": False, **signed}).settle()
         scf_runtime.clock.advance(1)
-        assert lockstep_of(scf_runtime).owed
+        assert lockstep_of(scf_runtime).feature(ServedAnswers).owed
 
-    assert not lockstep_of(scf_runtime).owed
+    assert not lockstep_of(scf_runtime).feature(ServedAnswers).owed
     assert polling.wait().status == "FAILED"
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, event_of, lockstep_of, lockstep_scheduler, sweep_of_function, zygote
+from internals import Guide, event_of, lockstep_of, points, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -864,7 +864,7 @@ def test_what_is_not_valid_is_refused(scf_runtime: ScfRuntime, given: dict[str, 
 def test_more_points_than_can_be_kept_are_refused_and_exclude_helps(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    monkeypatch.setattr(lockstep_scheduler, "MOST_POINTS", 2_000)
+    monkeypatch.setattr(points, "MOST_POINTS", 2_000)
     (tmp_path / "tables.py").write_text("def filled():\n    rows = 0\n    while rows < 3_000:\n        rows += 1\n")
     (tmp_path / "job.py").write_text("import tables\n\ndef main_handler(event, context):\n    tables.filled()\n")
     function = scf_runtime.deploy(f"{tmp_path / 'job.py'}:main_handler")
@@ -882,9 +882,9 @@ def test_points_that_came_together_with_those_that_were_too_many_end_nothing_aga
     event = deployed("def main_handler(event, context):\n    while True:\n        pass\n").invoke_async()
     lockstep = lockstep_of(scf_runtime)
     with pytest.raises(ScfUsageError, match="comes to more than 500,000 points"):
-        lockstep._too_many_points(event_of(event))
+        lockstep.feature(points.Points)._too_many(event_of(event))
 
-    lockstep._too_many_points(event_of(event))
+    lockstep.feature(points.Points)._too_many(event_of(event))
     assert event.transitions[-1][0] == "FAILED"
 
 

@@ -60,13 +60,13 @@ class Story:
         )
         # SimpleNamespace is not hashable, an event is
         self.event = type("Event", (), {**vars(self.event), "spent": staticmethod(self.event.spent)})()
-        self.lockstep = SimpleNamespace(prompt_seconds=0.0)
+        self.lockstep = SimpleNamespace(prompt_seconds=0.0, use=[].append)
         self.costs = RealCosts(self.lockstep)
 
     def passes(self, real, cpu=0.0):
         self.real += real
         self.cpu[7] += cpu
-        self.costs.measure()
+        self.costs.call_ends()
 
     @property
     def cost(self):
@@ -77,7 +77,7 @@ class Story:
 @pytest.fixture
 def story(monkeypatch):
     story = Story(monkeypatch)
-    story.costs.start(story.event)
+    story.costs.before_sigterm(story.event, "handler")
     return story
 
 
@@ -136,7 +136,7 @@ def test_nothing_is_spent_between_two_calls(story):
     story.instance.takes(Fact.SOME_HELD)
     story.passes(1.0)
     story.real += 1000  # and no processor time: it is stopped
-    story.costs.go_on()
+    story.costs.call_begins()
     story.passes(1.0)
     assert story.cost == (0, 0, 2)
 
@@ -151,19 +151,19 @@ def test_a_prompt_is_not_counted(story):
 def test_each_sigterm_has_what_comes_after_it(story):
     story.passes(1.0, cpu=1.0)
     story.event.signals.append(SimpleNamespace(cost=RealCost()))
-    story.costs.start(story.event)
+    story.costs.before_sigterm(story.event, "handler")
     story.passes(1.0, cpu=0.5)
     story.real += 1
     story.cpu[7] += 0.25
-    story.costs.end(story.event)
+    story.costs.ends(story.event)
     story.passes(1.0, cpu=1.0)
     assert [signal.cost.total for signal in story.event.signals] == [1, 0.75]
 
 
 def test_a_process_that_begins_counts_with_all_that_it_has_used(story):
     story.event.instance = None  # it is pending
-    story.costs.end(story.event)
-    story.costs.start(story.event)
+    story.costs.ends(story.event)
+    story.costs.before_sigterm(story.event, "handler")
     story.event.instance = Instance(pid=8)
     story.cpu[8] = 0.25
     story.passes(1.0)
@@ -177,7 +177,7 @@ def test_what_has_ended_or_sees_real_time_is_not_measured(monkeypatch, how):
     story = Story(monkeypatch)
     story.event.ended = how == "ended"
     story.event.function.runtime.in_lockstep = how == "ended"
-    story.costs.start(story.event)
+    story.costs.before_sigterm(story.event, "handler")
     story.passes(1.0, cpu=1.0)
     assert story.cost == (0, 0, 0)
 

@@ -9,107 +9,111 @@ or idle, nor one that sees real time anyway.
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from collections.abc import Callable, Sequence
 
-from ..protocol.real_time import REAL
-from .real_stretches import RealCost, RealKind
-from .state import Preemption
-
-if TYPE_CHECKING:
-    from ..clock import SimulatedClock
-    from ..instances.instance import Instance
-    from ..instances.pool import Pool
-    from .calls import Call
-    from .event import Event
-
+from ...instances.instance import Instance
+from ...model.timeline import Disposition
+from ...protocol.real_time import REAL
+from ..calls import Call
+from ..event import Event
+from ..real_stretches import RealCost, RealKind
+from ..state import Preemption
+from .feature import Feature, Scheduler
 
 LONGEST_TICK = 0.02
 """Real seconds by which the kernel's count of the processor time of a running thread may be late."""
+PASSES_EVERY = 0.004
+"""Real seconds after which simulated time passes for what was computed, where it takes any."""
 
 
-class Host(Protocol):
-    """What this module asks of the scheduler of its runtime."""
-
-    clock: SimulatedClock
-    pool: Pool
-    prompt_seconds: float
-
-    def real_flow(self) -> object: ...
-    def events_running(self) -> list[Event]: ...
-
-
-class RealCosts:
-    """Measures the events of one runtime that are to be measured, for its lockstep.
+class RealCosts(Feature):
+    """Measures the events of one runtime that are to be measured.
 
     What an event of a function with a ``compute_rate`` spends is turned into simulated time: for what several events
     spend at once, time passes once.
     """
 
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
         self.meters: dict[Event, _Meter] = {}
         self._owed_us = 0.0
         """Simulated time that has still to pass for what was spent."""
 
-    def begin(self, event: Event) -> None:
-        """*event* has an instance: where its function has a ``compute_rate`` it is measured from here on."""
+    def begins(self, event: Event) -> None:
+        """Where the function of *event* has a ``compute_rate`` it is measured from here on."""
         rate = event.function.configuration.compute_rate
         if rate and event.function.runtime.in_lockstep:
             event.computes_in_time(rate)
             self._add(event, _Meter(event, RealCost(), rate))
 
-    def start(self, event: Event) -> None:
+    def before_sigterm(self, event: Event, disposition: Disposition) -> None:
         """Measure *event* from its SIGTERM on; what it has cost since an earlier one stays with that."""
         meter = self.meters.get(event)
         if event.ended or not event.function.runtime.in_lockstep or (meter is not None and meter.rate):
             return
-        self.measure()
+        self._measure()
         self._add(event, _Meter(event, event.signals[-1].cost))
 
     def _add(self, event: Event, meter: _Meter) -> None:
         self.meters[event] = meter
         meter.start(self._now)
+        self._scheduler.use(self)
 
-    def go_on(self) -> None:
-        """A blocking call begins: instances that were stopped go on."""
+    def call_begins(self) -> None:
         for meter in self.meters.values():
             meter.go_on(self._now)
 
-    def measure(self) -> None:
+    def call_ends(self) -> None:
+        self._measure()
+
+    def computed(self, instance: Instance) -> None:
+        """From outside the processor time of a running thread is known less exactly."""
+        self._measure()
+
+    def before_reports(self, call: Call) -> None:
+        self._measure()
+        self._let_time_pass(call)
+
+    def after_reports(self, call: Call, busy: Sequence[Instance], preempt: Callable[[Instance], None]) -> None:
+        self._let_time_pass(call)
+        if call.target_us is not None and self._scheduler.clock.now_us >= call.target_us:
+            for instance in busy:  # it has computed until the time at which the call ends
+                if instance.state.computing and instance.takes_time:
+                    preempt(instance)
+
+    def _measure(self) -> None:
         """Add what has been spent since the last look; what is received next may change what instances do."""
         self._owed_us += max((meter.measure(self._now) for meter in self.meters.values()), default=0.0) * 1_000_000
 
-    def computed(self, instance: Instance, used_ns: int) -> None:
-        """*instance* has reported its processor time: from outside that of a running thread is known less exactly."""
-        instance.has_computed(used_ns)
-        if self.meters:
-            self.measure()
-
-    def end(self, event: Event) -> None:
-        """*event* is about to end."""
+    def ends(self, event: Event) -> None:
         meter = self.meters.pop(event, None)
         if meter is not None:
             meter.measure(self._now)
 
     def _now(self) -> float:
         """Real seconds without those of a debugger's prompt."""
-        return REAL.monotonic() - self._host.prompt_seconds
+        return REAL.monotonic() - self._scheduler.prompt_seconds
 
     # -- compute_rate ------------------------------------------------------------------------------------------------
 
     @property
-    def takes_time(self) -> bool:
+    def look_every(self) -> float | None:
+        return PASSES_EVERY if self._takes_time() else None
+
+    def _takes_time(self) -> bool:
         """Whether what an event computes takes simulated time."""
         return any(meter.rate for meter in self.meters.values())
 
-    def let_time_pass(self, call: Call) -> None:
+    def forbids_lease(self, instance: Instance, event: Event) -> bool:
+        return instance.takes_time
+
+    def _let_time_pass(self, call: Call) -> None:
         """Let simulated time pass for what has been spent, from timeout to timeout, at most to the target of *call*."""
-        clock = self._host.clock
-        if call.flow is not None or self._host.real_flow() is not None:
+        clock = self._scheduler.clock
+        if call.flow is not None or self._scheduler.flow_of(self._scheduler.pool.stirring()) is not None:
             self._owed_us = 0.0  # it passes by itself
         while self._owed_us >= 1:
-            timers = [each.timer for each in self._host.events_running() if each.timer is not None]
+            timers = [each.timer for each in self._scheduler.events_running() if each.timer is not None]
             limits = [timer.due_us for timer in timers] + ([] if call.target_us is None else [call.target_us])
             until = max(clock.now_us, min([clock.now_us + int(self._owed_us), *limits]))
             if until == clock.now_us:
@@ -121,22 +125,28 @@ class RealCosts:
                     fire = timer.fire
                     timer.cancel()
                     fire()  # who computes keeps the run token from everybody, but not from its timeout
-        if not self.takes_time:
+        if not self._takes_time():
             self._owed_us = 0.0
         for event in self.meters:
             if event.instance is not None:
-                self.show_time(event.instance)
+                self._show_time(event.instance)
+        if not self.meters:
+            self._scheduler.leave(self)
 
-    def show_time(self, instance: Instance) -> None:
+    def stirs(self, instance: Instance) -> None:
+        if instance.takes_time:
+            self._show_time(instance)
+
+    def _show_time(self, instance: Instance) -> None:
         """Let *instance*, which goes on, know how its computing and the time belong together.
 
         A wait that it begins in the middle of computing is counted from its own processor time: by the clock, which is
         moved when we look, it would begin too early, and the computing since would be lost in it.
         """
-        event = self._host.pool.events.get(instance)
+        event = self._scheduler.pool.events.get(instance)
         meter = None if event is None else self.meters.get(event)
         if meter is not None and meter.rate and not (instance.gone or instance.released):
-            now_us = self._host.clock.now_us + int(self._owed_us)
+            now_us = self._scheduler.clock.now_us + int(self._owed_us)
             taken_us = int(meter.counted_ns * meter.rate / 1_000)
             instance.control.computed = now_us - taken_us
 

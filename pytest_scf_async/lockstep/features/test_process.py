@@ -20,13 +20,15 @@ from datetime import datetime, timedelta
 from types import FrameType, ModuleType
 from typing import Any, Final
 
-from ..clock import LAST_US, TEST, DueThing, SimulatedClock
-from ..errors import ScfUsageError, hidden_from_users
-from ..protocol import freezegun_classes, procfs
-from ..protocol.real_time import REAL
-from ..protocol.time_units import LONGEST, microseconds
-from .calls import Call, Unrest
-from .scheduler import Lockstep
+from ...clock import LAST_US, TEST, DueThing, SimulatedClock
+from ...errors import ScfUsageError, hidden_from_users
+from ...instances.instance import Instance
+from ...protocol import freezegun_classes, procfs
+from ...protocol.real_time import REAL
+from ...protocol.time_units import LONGEST, microseconds
+from ..calls import Call, Unrest
+from ..event import Event
+from .feature import Feature, Scheduler
 
 __all__ = ["patched"]
 
@@ -43,6 +45,8 @@ _THROUGH: Final = ("threading", "queue", "concurrent.futures")
 """Modules that wait on behalf of their callers."""
 REAL_GRACE: Final = 0.01
 """Real seconds that a loop's connections have before time passes."""
+LOOK_EVERY: Final = 0.0005
+"""Real seconds between two looks at the other threads of the test, in which they may run."""
 
 _EPOCH: Final = datetime(1970, 1, 1)  # noqa: DTZ001  (naive UTC is what freezegun takes)
 _real_wait: Final = threading.Condition.wait
@@ -69,12 +73,13 @@ class _Instant:
         return "<the simulated clock>"
 
 
-class _TestProcess:
+class _TestProcess(Feature):
     """This process while it is on the clock of one runtime."""
 
-    def __init__(self, lockstep: Lockstep) -> None:
-        self.lockstep: Final = lockstep
-        self.clock: Final = lockstep.clock
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
+        self.scheduler: Final = scheduler
+        self.clock: Final = scheduler.clock
         self.instant: Final = _Instant(self.clock)
         self.freezes: Final = freezegun_classes.freezes()
         self.depth = 0
@@ -119,10 +124,10 @@ class _TestProcess:
 
     def wait(self, name: str, us: int, done: Callable[[], bool] | None = None) -> None:
         """Wait until *done*, at most *us* of simulated time; other waits of the test may end first."""
-        lockstep, clock = self.lockstep, self.clock
-        if lockstep.closed:
+        scheduler, clock = self.scheduler, self.clock
+        if scheduler.closed:
             raise ScfUsageError(f"{name}: the runtime whose clock this process is on is closed; leave patched() first")
-        if threading.get_ident() in lockstep.under_way:
+        if threading.get_ident() in scheduler.under_way:
             raise ScfUsageError(
                 f"{name} in a hook or a predicate that a blocking call of the test has called: time passes only once "
                 "that has returned"
@@ -132,7 +137,7 @@ class _TestProcess:
 
         def begin() -> None:
             until = min(clock.now_us + us, LAST_US)
-            order = lockstep.next_order()
+            order = scheduler.next_order()
             due.append(clock.call_at(until, lambda: over.append(True), priority=TEST, order=order))
 
         call = Call(
@@ -145,7 +150,7 @@ class _TestProcess:
             begin=begin,
         )
         try:
-            lockstep.drive(call)
+            scheduler.drive(call)
         finally:
             for thing in due:
                 thing.cancel()
@@ -181,9 +186,19 @@ class _TestProcess:
             self.wait(f"asyncio's wait of {timeout:g} s", microseconds(timeout), done)
         return ready
 
-    # -- the other threads of the test (calls.TestThreads) --------------------------------------------------------
+    # -- the other threads of the test ---------------------------------------------------------------------------
 
-    def begins(self) -> None:
+    def forbids_lease(self, instance: Instance, event: Event) -> bool:
+        return not self._is_alone()
+
+    def delays(self, call: Call) -> bool:
+        """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
+        if not call.moves_clock or call.flow is not None or self._rest(call):
+            return False
+        self.scheduler.let_others_go_on(LOOK_EVERY)
+        return True
+
+    def thread_begins(self) -> None:
         """The calling thread has been started."""
         self._known.add(str(threading.get_native_id()))
 
@@ -191,19 +206,21 @@ class _TestProcess:
         self._known -= {task for task in tuple(self._known) if not procfs.is_own_task(task)}
         return self._known
 
-    def alone(self) -> bool:
+    def _is_alone(self) -> bool:
+        """Whether the thread that asks is the only one."""
         return threading.active_count() == 1 and len(self._living()) == 1
 
-    def rest(self, call: Call) -> bool:
-        """Two equal looks at the threads outside calls, between which every call has seen that it is not done."""
-        lockstep = self.lockstep
-        others = [other for other in lockstep.under_way.values() if other is not call]
-        if not others and self.alone():
+    def _rest(self, call: Call) -> bool:
+        """Whether all of them wait: two looks at the threads outside calls were equal, and between them every call has
+        seen that it is not done."""
+        scheduler = self.scheduler
+        others = [other for other in scheduler.under_way.values() if other is not call]
+        if not others and self._is_alone():
             return True
         inside: set[str] = set()
         outside: set[str] = set()
         for thread in threading.enumerate():
-            (inside if thread.ident in lockstep.under_way else outside).add(str(thread.native_id))
+            (inside if thread.ident in scheduler.under_way else outside).add(str(thread.native_id))
         outside |= self._living() - inside
         self._preempted -= inside
         outside -= self._preempted
@@ -213,7 +230,7 @@ class _TestProcess:
         unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
         unrest |= outside & {"None"}  # it has been started, and has not come to its first line
         unrest |= outside & (in_grace | self._in_grace)
-        if picture == self._picture and not unrest and all(other.looked == lockstep.news for other in others):
+        if picture == self._picture and not unrest and all(other.looked == scheduler.news for other in others):
             call.sees_unrest(None)
             return True
         now = REAL.monotonic()
@@ -221,13 +238,13 @@ class _TestProcess:
             before = self._picture if isinstance(self._picture, list) else []
             unrest |= {task[0] for task in picture if task not in before}
             self._picture = picture
-            lockstep.something_new()  # what these threads did may be what another call waits for
+            scheduler.something_new()  # what these threads did may be what another call waits for
         if call.unrest is None:
             call.sees_unrest(Unrest(now))
         seen = call.unrest
         assert seen is not None
         seen.look(now, of_all)
-        if seen.own.seconds > lockstep.settings.real_timeout / 2:  # it computes, or polls something real
+        if seen.own.seconds > scheduler.settings.real_timeout / 2:  # it computes, or polls something real
             self._preempted |= unrest
         return False
 
@@ -360,7 +377,7 @@ def _fake_select(self: selectors.EpollSelector, timeout: float | None = None) ->
 
 def _fake_bootstrap(self: Any) -> None:
     if _active is not None:
-        _active.begins()
+        _active.thread_begins()
     _real_bootstrap(self)
 
 
@@ -368,13 +385,13 @@ def _fake_bootstrap(self: Any) -> None:
 
 
 @contextmanager
-def patched(lockstep: Lockstep) -> Iterator[None]:
-    """This process is on the clock of *lockstep*; see ``SimulatedClock.patched``."""
+def patched(scheduler: Scheduler) -> Iterator[None]:
+    """This process is on the clock of the runtime of *scheduler*; see ``SimulatedClock.patched``."""
     process: _TestProcess | None = None
     try:
         with ExitStack() as undisturbed:
             _hold_signals_off(undisturbed)
-            process = _enter(lockstep)
+            process = _enter(scheduler)
         yield
     finally:
         if process is not None:
@@ -412,13 +429,13 @@ def _hold_signals_off(undo: ExitStack) -> None:
         signal.signal(signum, lambda number, _frame: came.append(number))
 
 
-def _enter(lockstep: Lockstep) -> _TestProcess:
+def _enter(scheduler: Scheduler) -> _TestProcess:
     with _switching:
-        if _active is not None and _active.lockstep is not lockstep:
+        if _active is not None and _active.scheduler is not scheduler:
             raise ScfUsageError(
                 "patched(): this process is already on the clock of another runtime; leave that patched() first"
             )
-        process = _begin(lockstep) if _active is None else _active
+        process = _begin(scheduler) if _active is None else _active
         process.depth += 1
         return process
 
@@ -430,8 +447,8 @@ def _leave(process: _TestProcess) -> None:
             process.end()
 
 
-def _begin(lockstep: Lockstep) -> _TestProcess:
-    process = _TestProcess(lockstep)
+def _begin(scheduler: Scheduler) -> _TestProcess:
+    process = _TestProcess(scheduler)
     known, others = _clocks()
     with ExitStack() as undo:
         undo.callback(process.freeze(known))
@@ -444,16 +461,16 @@ def _begin(lockstep: Lockstep) -> _TestProcess:
         _replace(undo, selectors.EpollSelector, "select", _fake_select)
         undo.callback(_swap, fake_sleep, REAL.sleep)
         _swap(REAL.sleep, fake_sleep)
-        undo.callback(_switch, lockstep, None)
-        _switch(lockstep, process)
+        undo.callback(_switch, process, on=False)
+        _switch(process, on=True)
         process.end = undo.pop_all().close
     return process
 
 
-def _switch(lockstep: Lockstep, process: _TestProcess | None) -> None:
+def _switch(process: _TestProcess, *, on: bool) -> None:
     global _active  # noqa: PLW0603  (a process has one time)
-    _active = process
-    lockstep.use_test_threads(process)
+    _active = process if on else None
+    (process.scheduler.use if on else process.scheduler.leave)(process)
 
 
 def _replace(undo: ExitStack, of: type | ModuleType, name: str, value: object) -> None:

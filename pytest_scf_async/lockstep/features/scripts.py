@@ -6,24 +6,25 @@ the end that a SIGTERM has led to.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import partial
-from typing import Protocol
 
-from ..clock import PLATFORM, WAKE_UP, SimulatedClock, to_datetime
-from ..errors import hidden_from_users
-from ..model.log_lines import LogLine, start_line
-from ..model.statuses import Status
-from ..model.timeline import AnyEntry
-from ..model.transitions import Fact
-from ..protocol import messages
-from ..protocol.shared_page import NextOrder
-from ..protocol.time_units import NEVER_US
-from ..scripted import End, Logged, Running, Script, Step
-from .event import Event, Gate, Record
-from .places import Place
-from .real_stretches import RealStretch
-from .state import Doing
+from ...clock import PLATFORM, WAKE_UP, to_datetime
+from ...errors import hidden_from_users
+from ...instances.instance import Instance
+from ...model.log_lines import LogLine, start_line
+from ...model.statuses import Status
+from ...model.timeline import AnyEntry
+from ...model.transitions import Fact
+from ...protocol import messages
+from ...protocol.time_units import NEVER_US
+from ...scripted import End, Logged, Running, Script, Step
+from ..event import Event, Gate, Record
+from ..places import Place
+from ..real_stretches import RealStretch
+from ..state import Doing
+from .feature import Feature, Scheduler
 
 __tracebackhide__ = hidden_from_users
 
@@ -158,93 +159,99 @@ class _Play:
     """The gate opens after what was due before."""
 
 
-class Host(Protocol):
-    """What this module asks of the lockstep of its runtime."""
+class ScriptPlayer(Feature):
+    """Plays the scripts of one runtime's events."""
 
-    clock: SimulatedClock
-    next_order: NextOrder
-
-    def progressed(self) -> None: ...
-    def end(self, event: Event, fact: Fact, **how: object) -> None: ...
-
-
-class ScriptPlayer:
-    """Plays the scripts of one runtime's events, for its lockstep."""
-
-    def __init__(self, host: Host) -> None:
-        self._host = host
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
         self._plays: dict[Event, _Play] = {}
-        self.standing: dict[Event, Gate] = {}
+        self._standing: dict[Event, Gate] = {}
         """The events that stand at a gate, and which one."""
 
-    def begin(self, event: ScriptedEvent) -> None:
-        """Play the script of *event* from its first step."""
-        now = self._host.clock.now_us
+    def takes(self, event: Event) -> bool:
+        """Play the script of *event*, if it has one, from its first step."""
+        if not isinstance(event, ScriptedEvent):
+            return False
+        self._scheduler.use(self)
+        self._scheduler.progressed()
+        now = self._scheduler.clock.now_us
         play = self._plays[event] = _Play(now + event.function.configuration.timeout * 1_000_000)
         event.begins()
         self._go_on(event, play)
+        return True
 
-    def forget(self, event: Event) -> None:
-        """*event* ends."""
+    def forbids_lease(self, instance: Instance, event: Event) -> bool:
+        return bool(self._standing)
+
+    def ends(self, event: Event) -> None:
         self._plays.pop(event, None)
-        self.standing.pop(event, None)
+        self._standing.pop(event, None)
+        if not self._plays:
+            self._scheduler.leave(self)
 
-    def doing(self, event: Event) -> Doing:
-        """What a running *event* is doing."""
-        return Doing.PENDING if event not in self._plays else Doing.GATED if event in self.standing else Doing.PARKED
+    def standing(self) -> Mapping[Event, Gate]:
+        return self._standing
 
-    def settled(self, event: Event) -> bool:
-        """Whether a running *event* does nothing more at this simulated time."""
+    def doing(self, event: Event) -> Doing | None:
+        return None if event not in self._plays else Doing.GATED if event in self._standing else Doing.PARKED
+
+    def is_settled(self, event: Event) -> bool:
         play = self._plays.get(event)
         if play is None or play.opening:
             return False
-        return play.gate is not None or (event.timer is not None and event.timer.due_us > self._host.clock.now_us)
+        return play.gate is not None or (event.timer is not None and event.timer.due_us > self._scheduler.clock.now_us)
 
-    def progress_of(self, event: ScriptedEvent) -> str:
-        """How far the script of a running *event* is, in words."""
-        play = self._plays[event]
+    def describes(self, event: Event) -> str | None:
+        play = self._plays.get(event)
+        if play is None or not isinstance(event, ScriptedEvent):
+            return None
         step = event.script.steps[play.at]
         until = "" if event.timer is None else f" until {to_datetime(event.timer.due_us).isoformat()}"
         return f"does what its script says: {step.shown}{until}"
 
-    def signal(self, event: ScriptedEvent) -> None:
-        """A SIGTERM comes to a running *event*."""
-        play, stops = self._plays[event], event.script.stops
+    def takes_sigterm(self, event: Event) -> bool:
+        play = self._plays.get(event)
+        if play is None or not isinstance(event, ScriptedEvent):
+            return False
         event.signal_sent("scripted")
+        self._stops(event, play)
+        return True
+
+    def _stops(self, event: ScriptedEvent, play: _Play) -> None:
+        stops = event.script.stops
         if stops is None or play.stops_us is not None:
             return
-        play.stops_us = self._host.clock.now_us + stops.us
+        play.stops_us = self._scheduler.clock.now_us + stops.us
         if stops.us == 0:
             self._end(event, stops.then)
         elif play.gate is None:
             self._schedule(event, play)
 
-    def open(self, event: ScriptedEvent) -> None:
-        """Let *event*, which stands at a gate, go on after what was due before."""
-        play = self._plays[event]
-        if play.opening:
+    def opens(self, event: Event) -> None:
+        play = self._plays.get(event)
+        if play is None or play.gate is None or play.opening or not isinstance(event, ScriptedEvent):
             return
         play.opening = True
-        clock = self._host.clock
+        clock = self._scheduler.clock
         open_it = partial(self._open, event, play)
-        clock.call_at(clock.now_us, open_it, priority=WAKE_UP, order=self._host.next_order())
+        clock.call_at(clock.now_us, open_it, priority=WAKE_UP, order=self._scheduler.next_order())
 
     def _open(self, event: ScriptedEvent, play: _Play) -> None:
         play.opening = False
         if self._plays.get(event) is not play or play.gate is None:
             return  # it has ended
-        self._host.progressed()
+        self._scheduler.progressed()
         play.gate.let_go()
         play.gate = None
-        del self.standing[event]
+        del self._standing[event]
         self._go_on(event, play)
 
     def _go_on(self, event: ScriptedEvent, play: _Play) -> None:
         """Take all steps that are due, then wait for the next one."""
-        now = self._host.clock.now_us
+        now = self._scheduler.clock.now_us
         event.runs_until(None)
         if now >= play.timeout_us:
-            self._host.end(event, Fact.TIMED_OUT)
+            self._scheduler.end(event, Fact.TIMED_OUT)
             return
         steps = event.script.steps
         while True:
@@ -259,7 +266,7 @@ class ScriptPlayer:
                 play.at += 1
             elif isinstance(step, Logged):
                 event.wrote(step.lines[play.line])
-                self._host.progressed()
+                self._scheduler.progressed()
                 play.line += 1
                 if play.line == len(step.lines):
                     play.line = 0
@@ -284,14 +291,14 @@ class ScriptPlayer:
         # At one instant a timeout comes before what would happen then.
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)
-        order = self._host.next_order(event.record.sequence)
-        event.runs_until(self._host.clock.call_at(due, go_on, priority=priority, order=order))
+        order = self._scheduler.next_order(event.record.sequence)
+        event.runs_until(self._scheduler.clock.call_at(due, go_on, priority=priority, order=order))
 
     def _reaches_gate(self, event: ScriptedEvent, play: _Play) -> bool:
         for gate in event.gates.values():
             if gate.seen is not None and not (gate.reached or gate.open) and gate.seen():
                 gate.reach()
-                play.gate = self.standing[event] = gate
+                play.gate = self._standing[event] = gate
                 event.stands_at(gate)
                 return True
         return False
@@ -299,4 +306,4 @@ class ScriptPlayer:
     def _end(self, event: ScriptedEvent, step: Step) -> None:
         assert isinstance(step, End)
         event.ends(step)
-        self._host.end(event, step.fact, result_text=step.result_text, trace=step.trace, message=step.message)
+        self._scheduler.end(event, step.fact, result_text=step.result_text, trace=step.trace, message=step.message)

@@ -1,0 +1,81 @@
+"""The memory limit of a function (434): what an instance and its descendants use, by what ``/proc`` shows.
+
+Nothing here is asked where no limit is given.
+"""
+
+from __future__ import annotations
+
+from functools import partial
+
+from ...instances.instance import FollowUp, Instance
+from ...model.timeline import MemoryExcess
+from ...model.transitions import Fact
+from ...protocol import procfs
+from ..event import Event
+from .feature import Feature
+
+MB = 1 << 20
+GRACE = 512
+"""MB over the limit that an instance may use while it computes: its next wait or its result finds that out, at the same
+point in every run, and only what could eat the machine's memory is stopped where it is."""
+
+
+class MemoryLimits(Feature):
+    """Ends events whose instances use more memory than their functions have."""
+
+    def begins(self, event: Event) -> None:
+        if event.function.configuration.memory is not None:
+            self._scheduler.use(self)
+
+    def forbids_lease(self, instance: Instance, event: Event) -> bool:
+        return event.function.configuration.memory is not None
+
+    def parked(self, instance: Instance, event: Event) -> FollowUp | None:
+        return None if event.function.configuration.memory is None else partial(self._check, instance, event)
+
+    def peaked(self, instance: Instance, event: Event) -> FollowUp | None:
+        if event.ended or _excess(instance, event, instance.rss) is None:
+            return None
+        return partial(self._check, instance, event, instance.rss)
+
+    def looks(self) -> None:
+        """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
+        for instance in self._scheduler.pool.stirring():
+            event = self._scheduler.pool.events.get(instance)
+            if event is None or event.function.configuration.memory is None or event.ended:
+                continue
+            if not instance.state.computing:
+                self._check(instance, event)
+            elif _excess(instance, event, grace=GRACE) is not None:
+                event.stopped_for_memory()
+                self._check(instance, event)
+
+    def _check(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
+        """End *event* where its instance uses more memory than the function has."""
+        found = None if event.ended else _excess(instance, event, own_peak)
+        if found is not None:
+            self._scheduler.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
+
+
+def _excess(instance: Instance, event: Event, own_peak: int | None = None, grace: int = 0) -> MemoryExcess | None:
+    """What is over the limit of the event's function by *grace* MB; None where nothing is.
+
+    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now. The
+    peak is kept in ``instance.rss``; *own_peak* is the instance's own word of it.
+    """
+    limit = event.function.configuration.memory
+    if limit is None or not instance.pid or instance.gone:
+        return None
+    allowed = (limit + grace) * MB
+    peak, descendants = instance.user_process.memory(has_children=instance.children.possible)
+    if own_peak is None:
+        own_peak = peak
+    used = own_peak + sum(procfs.memory(pid) for pid in descendants)
+    if used > allowed and descendants:  # what a forked child shares with its parent counts once
+        used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)
+    if used <= allowed:
+        instance.has_used(own_peak)
+        return None
+    instance.has_used(used)
+    source = event.function.configuration.sources.get("memory") or ""
+    return MemoryExcess(used, limit, len(descendants), source)
