@@ -50,6 +50,7 @@ from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, share
 from pytest_scf_async.lockstep import (
     answers,
     calls,
+    reports,
     shared_core,
     state,
     thread_reports,

@@ -37,7 +37,10 @@ GROUPS = {
     ),
     "images": ("instances/runtimes/program.py", "instances/runtimes/container.py", "instances/ports.py"),
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
-    "time": ("clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/scheduler.py", "lockstep/watchdog.py"),
+    "time": (
+        "clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/reports.py", "lockstep/scheduler.py",
+        "lockstep/watchdog.py",
+    ),
     "events": (
         "async_event.py", "runtime.py", "assertions.py", "model/patterns.py", "model/payload.py",
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",
@@ -56,6 +59,8 @@ HELPERS = {
     ".has_to_be": "… is not valid: it must be {0}",
     ".refuse": "… is not valid: {0}",
     "lockstep/scheduler.py .refuse": "{1}",
+    "lockstep/reports.py .refuse": "{1}",
+    "lockstep/features/points.py .refuse": "{1}",
     "model/configuration.py refuse": "{0} is not valid: {1}",
     "model/configuration.py refuse_variable": "the environment variable … is not valid: {1}",
     "model/configuration.py refuse_text": "{2}",

@@ -9,11 +9,9 @@ makes a blocking call drives; the other callers wait meanwhile.
 
 from __future__ import annotations
 
-import binascii
 import os
 import signal
 import threading
-import warnings
 import weakref
 from collections import Counter, deque
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -22,14 +20,13 @@ from functools import partial
 from typing import Final, NoReturn, TypeVar
 
 from ..clock import WAKE_UP, SimulatedClock, to_datetime
-from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfAsyncWarning, ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.interrupts import call_handlers, shielded
 from ..instances.pool import Pool
 from ..instances.zygote import Zygote
 from ..model.codes import PORT_TIMEOUT, port_not_bound_message
-from ..model.timeline import Awaited, Disposition, Listener, Raised, ResultExcess
-from ..model.tracebacks import exception_line
+from ..model.timeline import Disposition
 from ..model.transitions import Fact, InstanceFate, transition
 from ..options import ScfSettings
 from ..protocol import messages
@@ -43,29 +40,14 @@ from .event import Event
 from .features.feature import Feature, Means
 from .features.registry import FEATURES
 from .gates import Gates
+from .reports import QUIET, Reports
 from .shared_core import SharedCore
-from .state import THREADS, Doing, Effect, InstanceFact, Life, after
+from .state import Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
 __tracebackhide__ = hidden_from_users
 
 F = TypeVar("F", bound=Feature)
-
-_AWAITED: Final[dict[int, Awaited]] = {
-    messages.Awaits.SOMETHING: "something",
-    messages.Awaits.LOCK: "lock",
-    messages.Awaits.OWN_LOCK: "own lock",
-    messages.Awaits.NOTICE: "notice",
-    messages.Awaits.THREAD: "thread",
-    messages.Awaits.ANSWER: "answer",
-}
-_LISTENERS: dict[str, Listener] = {
-    "handler": "handler",
-    "SIG_IGN": "ignored",
-    "native": "native",
-    "replaced": "replaced",
-}
-"""What a call of ``signal.signal`` for SIGTERM makes of it; everything else sets it to its default."""
 
 _ALL: weakref.WeakSet[Lockstep] = weakref.WeakSet()
 
@@ -118,8 +100,10 @@ class Lockstep:
         """All features, in the order in which they are asked."""
         self.features: tuple[Feature, ...] = ()
         """Those in use."""
-        self._means: dict[type, Means] = {kind: means for each in self._known for kind, means in each.means().items()}
-        """What messages mean that are a feature's."""
+        self._means: dict[type, Means] = {**Reports(self).means()}
+        for each in self._known:
+            self._means.update(each.means())
+        """What messages of instances mean, by their type."""
         self._condition = RealCondition(threading.RLock())
         self._driver: int | None = None
         self._under_way = 0
@@ -131,8 +115,6 @@ class Lockstep:
         self._call: Call | None = None
         """The call for which something that is due is dealt with just now."""
         self._dispatching = False
-        self._warned: set[str] = set()
-        """Of what there has been a warning."""
         self._leased: Instance | None = None
         """The last instance that was let move the clock."""
         self._closed = False
@@ -734,7 +716,9 @@ class Lockstep:
     def instance_said(self, instance: Instance, kind: int, body: bytes) -> FollowUp | None:
         event = self.pool.events.get(instance)
         try:
-            return self._said(instance, event, messages.received(kind, body, instance.peer))
+            message = messages.received(kind, body, instance.peer)
+            self.progress += type(message) not in QUIET
+            return self._means[type(message)](instance, event, message)
         except ScfAsyncError:
             raise
         except Exception as error:  # noqa: BLE001  (whatever code in an instance writes to the channel ends up here)
@@ -754,168 +738,17 @@ class Lockstep:
             "its code wrote to a descriptor that it did not open"
         )
 
-    def _said(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> FollowUp | None:
-        follow_up: FollowUp | None = None
-        if isinstance(message, messages.Parked):
-            return self._parked(instance, event, message)
-        if isinstance(message, (messages.Leased, messages.Wrote)):
-            instance.tells_time(message.time_us)
-            self.instance_leased(instance, message.records)
-        elif isinstance(message, messages.SignalsHandled):
-            self.apply(instance, InstanceFact.SIGNALS_HANDLED)
-        elif isinstance(message, messages.EndsProcess):
-            instance.children.ending.add(message.pid)
-        elif type(message) in self._means:
-            follow_up = self._means[type(message)](instance, event, message)
-        else:
-            self.progress += 1
-            follow_up = self._of_event(instance, event, message)
-        return follow_up
-
-    def _of_event(self, instance: Instance, event: Event | None, message: messages.FromAnInstance) -> FollowUp | None:
-        follow_up: FollowUp | None = None
-        if isinstance(message, messages.Gated):
-            self._gated(instance, event, message)
-        elif isinstance(message, (messages.WaitsForOthers, messages.ProcessWaits)):
-            self._of_waits(instance, event, message)
-        elif isinstance(message, messages.Note):
-            follow_up = self._noted(instance, event or self.pool.last_events.get(instance), message)
-        elif isinstance(message, messages.InitDone):
-            follow_up = self._initialised(instance, event, message)
-        elif isinstance(message, messages.Result):
-            follow_up = self._returned(instance, event, message)
-        elif isinstance(message, (messages.Forks, messages.Program)):
-            follow_up = self._of_processes(instance, event, message)
-        elif isinstance(message, messages.OfSignals):
-            self._of_signals(instance, event, message)
-        return follow_up
-
-    @staticmethod
-    def _of_waits(
-        instance: Instance, event: Event | None, message: messages.WaitsForOthers | messages.ProcessWaits
-    ) -> None:
-        if isinstance(message, messages.WaitsForOthers) and message.description and not instance.traces_user_code:
-            instance.entered_wait(message.description)
-        if event is None:
-            return
-        if isinstance(message, messages.ProcessWaits):
-            instance.processes_wait(event.request_id, len(event.timeline), message.processes)
-        elif instance.traces_user_code:
-            event.waited_for_others(message.description)
-        elif message.description:
-            event.is_in(message.description, None, has_row=True)
-        else:
-            event.note_owed()
-
-    def _gated(self, instance: Instance, event: Event | None, message: messages.Gated) -> None:
-        instance.reached(message.id, on_main=message.main)
-        self.apply(instance, InstanceFact.REACHED_GATE)
-        if event is not None and message.id in event.gates:
-            gate = event.gates[message.id]
-            gate.reach()
-            event.stands_at(gate)
-            if gate.open:  # the call that waited for it has ended meanwhile, by an error or by Ctrl-C
-                self.gates.open([event])
-
-    def _returned(self, instance: Instance, event: Event | None, message: messages.Result) -> FollowUp | None:
-        if event is None:
-            return None
-        at = self._happened_at(message.at)
-        Fact[message.fact]  # here, where what is wrong is the instance's fault
-        ends = partial(self._result, instance, event, message)
-        if at is None:
-            return ends
-        self._when_it_is(at, ends)
-        return None
-
-    def _of_processes(
-        self, instance: Instance, event: Event | None, message: messages.Forks | messages.Program
-    ) -> FollowUp | None:
-        if isinstance(message, messages.Forks):
-            return partial(self._refuse_fork, instance, event, message.at)
-        if message.runs:
-            instance.user_process.begins()
-        elif message.pid:
-            instance.user_process.started(message.pid)
-        else:
-            instance.program_ends(self._happened_at(message.at))
-        return None
-
-    def _refuse_fork(self, instance: Instance, event: Event | None, at: str) -> None:
-        """A program that is to be of one process is about to fork: its event ends, and with it the instance."""
-        where = f" at {at}" if at else ""
-        why = f"the program {instance.runtime.name} forks{where}, and {instance.runtime.why_no_forks}"
-        if event is None:
-            self.pool.reclaim(instance, why)
-            raise ScfUsageError(why)
-        self.refuse(event, f"event {event.request_id} of {event.function.configuration.name}: {why}")
-
-    def _happened_at(self, at: float | None) -> int | None:
+    def happened_at(self, at: float | None) -> int | None:
         """When something happened in a free-running instance, in simulated time; None for all others: now."""
         if at is None:
             return None
         return next((us for feature in self.features if (us := feature.happened_at(at)) is not None), None)
 
-    def _when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
+    def when_it_is(self, at_us: int, then: Callable[[], None]) -> None:
         """Call *then* once the clock has come to where a free-running instance was."""
         now = self.clock.now_us
         at_us = max(at_us, now) if self.time_moves else now
         self.clock.call_at(at_us, then, priority=WAKE_UP)
-
-    def _of_signals(self, instance: Instance, event: Event | None, message: messages.OfSignals) -> None:
-        is_sigterm = not isinstance(message, messages.SignalsDeferred) and message.signum == signal.SIGTERM
-        if isinstance(message, messages.SignalEntered):
-            self.apply(instance, InstanceFact.SIGTERM_ENTERED if is_sigterm else InstanceFact.HANDLER_ENTERED)
-            if is_sigterm:
-                instance.sigterm_entered()
-                if event is not None:
-                    event.handler_entered()
-        elif isinstance(message, messages.SignalLeft):
-            raised = message.raised
-            if raised is not None and instance.state.gated and instance.gate_on_main:
-                instance.left_gate()
-                self.apply(instance, InstanceFact.LEFT_GATE)
-            if event is not None and is_sigterm:
-                event.handler_left(None if raised is None else Raised(raised, message.message or ""))
-        elif isinstance(message, messages.SignalsDeferred):
-            if signal.SIGTERM in message.signums:
-                instance.sigterm_deferred()
-                self.apply(instance, InstanceFact.SIGTERM_SETTLED)
-                if event is not None:
-                    event.handler_deferred()
-        elif message.handler == "refused":
-            if is_sigterm and event is not None:
-                event.listener_refused(message.call)
-        else:
-            instance.listens(message.signum, message.handler)
-            if is_sigterm and event is not None:
-                event.listener_changed(_LISTENERS.get(message.handler, "default"))
-
-    def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> FollowUp | None:
-        """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
-        if message.in_shared_memory is not None:
-            instance.sandbox.made(message.in_shared_memory)
-        elif event is None:
-            pass  # it is written by what no event has started
-        elif message.flushed:
-            instance.output.flushed()
-            event.flushed()
-        elif message.debug is not None:
-            event.expects_debug_lines(message.debug)
-        elif message.note is None:
-            if message.name is None or message.fields is None:
-                raise ValueError("a note without anything in it")
-            event.recorded(message.name, message.fields)
-        elif message.has_real_time is not None:
-            event.has_real_time(message.has_real_time, message.note)
-        else:
-            event.remark(message.note)
-            if message.literal_tmp:
-                return self._warn_of_literal_tmp(instance, message.note)
-            if message.untraced:
-                event.is_untraceable(message.note)
-                return self._warn_once(message.note, message.note)
-        return None
 
     def instance_leased(self, instance: Instance, records: int | None = None) -> None:
         """Add the waits that *instance* ended under its lease to the timeline: those up to *records*, or all."""
@@ -925,72 +758,7 @@ class Lockstep:
             if event is not None:
                 event.waits(what, first_us, last_us, count, follows=main)
 
-    def _parked(self, instance: Instance, event: Event | None, message: messages.Parked) -> FollowUp | None:
-        due, (began, owner, number), running_threads, held, seen, used_ns, awaits, wait = message
-        if used_ns:
-            self._computed(instance, used_ns)
-        if held and instance.traces_user_code:
-            self.answers.waits_by_itself(instance)
-        self.apply(instance, THREADS[running_threads > 0, held > 0])
-        frozen = instance.state.life is Life.FROZEN
-        if wait and not frozen:
-            instance.entered_wait(wait)
-            if event is not None:
-                now = event.now_us()
-                endless = due == messages.NEVER and not (held or running_threads)
-                row = awaits & (messages.FOLDED | messages.HIDDEN | messages.FOLLOWS)
-                awaited = _AWAITED[awaits - row] if endless else None
-                if row in (messages.FOLDED, messages.FOLLOWS):
-                    event.is_in(wait, awaited, has_row=row == messages.FOLLOWS)
-                elif row != messages.HIDDEN:
-                    event.waits(wait, now, now, awaits=awaited)
-        follow_up = None
-        if self.features and event is not None:
-            for feature in self.features:
-                follow_up = feature.parked(instance, event) or follow_up
-        if seen < instance.sent:  # another report comes, unless what it has not seen was gates alone
-            instance.reported(seen, held, parked=False)
-            instance.children.report_crossed()
-            self.apply(instance, InstanceFact.REPORT_CROSSED)
-            return follow_up
-        answers = instance.state.polled  # a thread beside the one with the run token answered
-        instance.reported(seen, held, parked=not answers)
-        self.apply(instance, InstanceFact.REPORTED)
-        if frozen:
-            return follow_up
-        known = instance.head.key if instance.head is not None else None
-        if due >= began:
-            owner = event.record.sequence if event is not None and due > began else 0
-        order = began, owner, number
-        if due != messages.NEVER and not instance.state.gated:
-            resume = self.clock.call_at(due, lambda: self._resume_wait(instance), priority=WAKE_UP, order=order)
-            instance.set_wake_up(resume)
-        else:
-            instance.set_wake_up(None)
-        self.progress += due > self.clock.now_us and (known is None or (due, order) != (known[0], known[2]))
-        return follow_up
-
-    def _computed(self, instance: Instance, used_ns: int) -> None:
-        instance.has_computed(used_ns)
-        for feature in self.features:
-            feature.computed(instance)
-
-    def _warn_of_literal_tmp(self, instance: Instance, what: str) -> FollowUp | None:
-        """Once a runtime: it comes as often as there are instances."""
-        why = self.pool.sandboxes.why_unmounted()
-        text = (
-            f"{what}, which belongs to the machine and not to the instance: it has no mount namespace ({why}), and its "
-            f"own /tmp is in TMPDIR, {instance.sandbox.tmp}"
-        )
-        return self._warn_once("literal /tmp", text)
-
-    def _warn_once(self, of: str, text: str) -> FollowUp | None:
-        if of in self._warned:
-            return None
-        self._warned.add(of)
-        return lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2)
-
-    def _resume_wait(self, instance: Instance) -> None:
+    def resume_wait(self, instance: Instance) -> None:
         """The first wait of *instance* is over: it gets the run token, unless it is not to go on."""
         state = instance.state
         if state.idle or state.gated:
@@ -1005,58 +773,6 @@ class Lockstep:
         self.apply(instance, InstanceFact.RESUMED)
         if state.preempted and instance.has_alarm:
             instance.poke()  # no thread may be there to read it but the one that waits for something real
-
-    def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> FollowUp | None:
-        instance.uses(message.rss)
-        if event is None or event.ended:
-            return None
-        if event.timer is not None:
-            event.timer.cancel()
-        fact, trace = message.fact, message.trace or ""
-        if fact == messages.BEFORE_INIT_RAISED:
-            return partial(self._test_code_raised, event, trace)
-        if fact is not None:
-            return partial(self.end, event, Fact[fact], trace=trace, mem_usage=instance.rss)
-        for feature in self.features:
-            follow_up = feature.peaked(instance, event)
-            if follow_up is not None:
-                return follow_up
-        event.initialised(instance.rss)
-        due = self.clock.now_us + event.function.configuration.timeout * 1_000_000
-        event.runs_until(self.clock.call_at(due, lambda: self.end(event, Fact.TIMED_OUT)))
-
-        return None
-
-    def _test_code_raised(self, event: Event, trace: str) -> None:
-        """Refuse *event*, whose *before_init* raised: that is the fault of the test and not of the function."""
-        configuration = event.function.configuration
-        assert configuration.before_init is not None
-        source = configuration.sources["before_init"]
-        text = f"before_init={configuration.before_init.shown!r} ({source}) of function {configuration.name!r} raised"
-        error = exception_line(trace)
-        trace = trace.strip()
-        self.refuse(event, f"{text} {error}", trace if trace != error else "")
-
-    def _result(self, instance: Instance, event: Event, message: messages.Result) -> None:
-        instance.uses(message.rss)
-        self._computed(instance, message.used_ns or 0)
-        for feature in self.features:
-            follow_up = feature.peaked(instance, event)
-            if follow_up is not None:
-                follow_up()
-        self.end(  # nothing for an event that has ended
-            event,
-            Fact[message.fact],
-            result_text=message.text,
-            content=None if message.content is None else binascii.a2b_base64(message.content),
-            trace=message.trace,
-            message=message.message,
-            excess=None if message.size is None else ResultExcess(message.size),
-            mem_usage=instance.rss,
-        )
-        if message.ends and not instance.released:
-            event.reclaimed(Fact.PROCESS_EXITED.value)
-            self.pool.reclaim(instance, Fact.PROCESS_EXITED.value)
 
     def instance_wrote(self, instance: Instance, line: str) -> None:
         self.progress += 1
@@ -1120,7 +836,7 @@ class Lockstep:
             at = instance.ends_us
             instance.program_ends(None)
             if at is not None:  # after what it has said before, which is dealt with in this way too
-                self._when_it_is(at, lambda: self._exited(instance))
+                self.when_it_is(at, lambda: self._exited(instance))
                 return
             if event.dies_terminated and instance.status == signal.SIGKILL:
                 self.end(event, Fact.TERMINATED)

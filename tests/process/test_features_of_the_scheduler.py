@@ -5,10 +5,10 @@ from __future__ import annotations
 import re
 from datetime import datetime, timezone
 from pathlib import Path
-from typing import Any
+from typing import Any, get_args
 
 import pytest
-from internals import Feature, lockstep_of, lockstep_scheduler, shown_timeline
+from internals import Feature, lockstep_of, lockstep_scheduler, messages, reports, shown_timeline
 
 from pytest_scf_async import ScfRuntime, ScfSettings
 from pytest_scf_async.scripted import finished, running_for
@@ -118,3 +118,11 @@ def test_a_new_one_changes_no_line_of_the_scheduler(
     assert slow.seen == ["begins", *sigterm, "ends"]
     assert slow.leases > 5
     assert slow.delayed > 5
+
+
+def test_each_message_of_an_instance_means_one_thing(scf_runtime: ScfRuntime) -> None:
+    lockstep = lockstep_of(scf_runtime)
+    tables = [reports.Reports(lockstep).means(), *(each.means() for each in lockstep._known)]
+    kinds = [kind for table in tables for kind in table]
+    assert sorted(kinds, key=str) == sorted(get_args(messages.FromAnInstance), key=str)
+    assert set(kinds) >= reports.QUIET
