@@ -28,7 +28,7 @@ from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import Place, find
 from .lockstep.scheduler import Lockstep
-from .lockstep.state import Doing, InstanceFact
+from .lockstep.state import Doing
 from .lockstep.termination import terminate
 from .model.codes import api_error
 from .model.log_lines import LogLine
@@ -604,8 +604,17 @@ class AsyncEvent:
         moves_clock: bool = False,
         leases: bool = False,
         settles: bool = False,
+        is_there: Callable[[], bool] | None = None,
     ) -> None:
-        call = Call(name, done, moves_clock=moves_clock, leases=leases, event=self._event, raises=settles)
+        call = Call(
+            name,
+            done,
+            moves_clock=moves_clock,
+            leases=leases,
+            event=self._event,
+            raises=settles,
+            is_there=is_there,
+        )
         try:
             self._lockstep.drive(call)
         except CannotEndError:
@@ -692,25 +701,19 @@ class AsyncEvent:
     ) -> None:
         lockstep, event = self._lockstep, self._event
 
-        looked_again = False
+        def is_there() -> bool:
+            return not gate.reached and there_anyway()
 
         def done() -> bool:
-            nonlocal looked_again
             if event.ended or (given_up() and not gate.reached):
                 return True
-            if not gate.reached and not there_anyway():
-                return False
-            if not gate.reached and not looked_again:
-                looked_again = True  # a thread has come back from a real wait, and may be about to say where it stands
-                if event.instance is not None:
-                    lockstep.apply(event.instance, InstanceFact.PROGRESSED)
-            return lockstep.gave_up_turn(event)
+            return (gate.reached or there_anyway()) and lockstep.gave_up_turn(event)
 
         with shielded():
             try:
                 with lockstep.locked():
                     lockstep.gates.arm(event, gate, description)
-                self._drive(f"{where} on event {self.request_id}", done, moves_clock=True)
+                self._drive(f"{where} on event {self.request_id}", done, moves_clock=True, is_there=is_there)
             finally:
                 with lockstep.locked():
                     lockstep.gates.disarm(event, gate)

@@ -96,6 +96,9 @@ class Call:
     raises: bool = False
     """It raises where *event* has not settled in that time."""
     grace_is_over: bool = False
+    is_there: Callable[[], bool] | None = None
+    """Whether what it waits for has come without a report of that. Its event reports once more then before the call
+    ends: a thread has come back from a real wait, and may be about to say where it stands."""
     waits_for: Sequence[Event] = ()
     """The events, beside *event*, without which it does not end: instances of theirs on which another call has given up
     go on."""
@@ -103,6 +106,8 @@ class Call:
     def __post_init__(self) -> None:
         self._passes: set[int] = set()
         """The instances that have computed for longer than this call waits for that."""
+        self._reports = False
+        """Its event reports once more."""
 
     def is_held_by(self, instance: Instance) -> bool:
         """Whether *instance* keeps this call from moving the clock."""
@@ -123,6 +128,13 @@ class Call:
     def sent_sigterm(self, received: Callable[[], bool], settles: bool) -> None:
         """The SIGTERM was sent; *received* says whether it has arrived, *settles* whether its event settles then."""
         self.received, self.settles = received, settles
+
+    def comes_without_report(self) -> bool:
+        """Whether that is so for the first time."""
+        if self._reports or self.is_there is None or not self.is_there():
+            return False
+        self._reports = True
+        return True
 
     def end_leases(self) -> None:
         """No instance may move the clock for it any more."""

@@ -571,11 +571,11 @@ class Lockstep:
             if another or (self.flowing is not None and self.flowing is not call):
                 self._condition.wait(LOOK_EVERY)  # the other caller receives for this one, too
                 call.looks(self.news)
-                if call.done() or call.grace_is_over:
+                if self._ends(call):
                     return
                 watchdog.check(None)
                 continue
-            if call.done() or call.grace_is_over:
+            if self._ends(call):
                 return
             stirring = self.pool.stirring()
             busy = [instance for instance in stirring if instance.state.computing]
@@ -603,6 +603,11 @@ class Lockstep:
             if not self._move(call, stirring):
                 self._let_compute(self.pool.stirring(), [])
                 self._poll(watchdog, [each for each in self.pool.stirring() if each.holds_clock()])
+
+    def _ends(self, call: Call) -> bool:
+        if call.comes_without_report() and call.event is not None and call.event.instance is not None:
+            self.apply(call.event.instance, InstanceFact.PROGRESSED)
+        return call.done() or call.grace_is_over
 
     @staticmethod
     def _let_compute(stirring: list[Instance], busy: list[Instance]) -> None:
