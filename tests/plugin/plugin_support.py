@@ -57,3 +57,24 @@ LIMIT_BEGINS: Final = """
         return begin
 """
 """A conftest by which a test begins its short limit itself: from the start it would race with the preparations."""
+
+REFUSE: Final = """
+    import ctypes, errno, platform
+
+    class Filter(ctypes.Structure):
+        _fields_ = [("code", ctypes.c_ushort), ("jt", ctypes.c_ubyte), ("jf", ctypes.c_ubyte), ("k", ctypes.c_uint)]
+
+    class Program(ctypes.Structure):
+        _fields_ = [("length", ctypes.c_ushort), ("filters", ctypes.POINTER(Filter))]
+
+    NUMBER, ARGUMENT = {call!r}[platform.machine()], {argument!r}
+    compare = [(0x20, 0, 0, 0), (0x15, 0, 1 if ARGUMENT is None else 3, NUMBER)]
+    if ARGUMENT is not None:
+        compare += [(0x20, 0, 0, 16), (0x15, 0, 1, ARGUMENT)]
+    code = [*compare, (0x06, 0, 0, 0x00050000 | errno.{error}), (0x06, 0, 0, 0x7FFF0000)]
+    filters = (Filter * len(code))(*code)
+    libc = ctypes.CDLL(None, use_errno=True)
+    assert libc.prctl(38, 1, 0, 0, 0) == 0  # no new privileges
+    assert libc.prctl(22, 2, ctypes.byref(Program(len(code), filters)), 0, 0) == 0, ctypes.get_errno()
+"""
+"""A conftest with which the kernel refuses every process of the session one system call, or one operation of it."""

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 from forked_pytest import run_forked
+from plugin_support import REFUSE
 from sweep_support import LABELS, LOST, MADE, ORDER, SURVIVES, order, write_sweeps
-from test_programs_untraced import REFUSE
 
 from pytest_scf_async.sweep.findings import Swept
 
