@@ -30,17 +30,19 @@ SAME_IN_ALL_SANDBOXES = frozenset(
     {"test_all_waits.py", "test_endpoint_go.py", "test_endpoint_jest.py", "test_image_container.py"}
 )
 """Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
-ON_THE_OLDEST: dict[str, str] = {
-    "tests/unit": "calls most modules: what the standard library of an old Python lacks, or writes in another way",
-    "tests/process/test_ends_of_code.py": "the texts of exceptions, exits and failed imports are Python's",
-    "tests/process/test_endpoint.py": "its HTTP server, TLS and JSON are those of that Python",
-    "tests/process/test_serve.py": "a file in TOML is read with tomli: tomllib came with Python 3.11",
-    "tests/plugin/test_catalogue_cannot_end.py": "reports name waits and places in code, which tracebacks give",
-    "tests/plugin/test_catalogue_mistakes.py": "reports quote Python's exceptions and tracebacks",
-    "tests/plugin/test_catalogue_results.py": "reports quote Python's exceptions, and values as Python prints them",
-    "tests/plugin/test_catalogue_signals.py": "reports name waits and places in code, which tracebacks give",
+ON_THE_OLDEST = {
+    "calls most modules: what the standard library of an old Python lacks, or writes in another way": ("tests/unit",),
+    "the texts of exceptions, exits and failed imports are Python's": ("tests/process/test_ends_of_code.py",),
+    "its HTTP server, TLS and JSON are those of that Python": ("tests/process/test_endpoint.py",),
+    "a file in TOML is read with tomli: tomllib came with Python 3.11": ("tests/process/test_serve.py",),
+    "reports name waits and places in code, which tracebacks give": (
+        "tests/plugin/test_catalogue_cannot_end.py",
+        "tests/plugin/test_catalogue_signals.py",
+    ),
+    "reports quote Python's exceptions and tracebacks": ("tests/plugin/test_catalogue_mistakes.py",),
+    "reports quote Python's exceptions, and values as Python prints them": ("tests/plugin/test_catalogue_results.py",),
 }
-"""What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, with the reason.
+"""What the oldest Python runs besides the tests marked `interpreter`: files, and folders of them, by the reason.
 
 CI's leg `wheel` runs the examples there, and on the newest Python.
 """
@@ -272,7 +274,7 @@ def pytest_collection_finish() -> None:
 @pytest.hookimpl(tryfirst=True)  # before -m selects
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
     examples = f"{config.rootpath / 'examples'}/"
-    oldest = [config.rootpath / name for name in ON_THE_OLDEST]
+    oldest = [config.rootpath / name for names in ON_THE_OLDEST.values() for name in names]
     long = {config.rootpath / name for names in LONG.values() for name in names}
     by_path = defaultdict[Path, list[pytest.Item]](list)
     for item in items:

@@ -69,9 +69,9 @@ def _table(name: str) -> Any:
     return ast.literal_eval(_expression(name))
 
 
-def on_the_oldest() -> Mapping[str, str]:
-    """Files, and folders of them, each with why the oldest Python runs it."""
-    found: Mapping[str, str] = _table("ON_THE_OLDEST")
+def on_the_oldest() -> Mapping[str, tuple[str, ...]]:
+    """Why the oldest Python runs some files, each with these, or with folders of them."""
+    found: Mapping[str, tuple[str, ...]] = _table("ON_THE_OLDEST")
     return found
 
 
@@ -155,7 +155,7 @@ def given_marks(path: Path) -> frozenset[str]:
     """The marks that conftest.py may give to tests of a file."""
     name = str(path.relative_to(TREE))
     of_examples = OF_EXAMPLES if name.startswith("examples/") else frozenset()
-    oldest = any(Path(name).is_relative_to(entry) for entry in on_the_oldest())
+    oldest = any(Path(name).is_relative_to(entry) for entries in on_the_oldest().values() for entry in entries)
     is_long = any(name in names for names in long().values())
     return of_examples | ({"oldest"} if oldest else set()) | ({"long"} if is_long else set())
 
