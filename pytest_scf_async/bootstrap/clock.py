@@ -18,6 +18,7 @@ from types import SimpleNamespace
 from typing import Any
 
 from ..protocol.messages import UPTIME_US
+from ..protocol.own_code import OWN_CODE
 from ..protocol.shared_page import CLOCK_BOOT, CLOCK_NOW, PAGE_BYTES, ControlPage
 from .clock_page import INTERRUPT, LIMIT, NO_LIMIT, READS, Unavailable, clock_page
 from .patches import builtin, registry
@@ -137,14 +138,11 @@ def _over_the_limit() -> None:
 
 def is_in_c(frame: Any) -> bool:
     """Whether *frame* is the plugin's, and called by the clock page."""
-    while frame is not None and frame.f_code.co_filename.startswith(_OWN_CODE):
+    while frame is not None and frame.f_code.co_filename.startswith(OWN_CODE):
         if frame.f_code is _over_the_limit.__code__:
             return True
         frame = frame.f_back
     return False
-
-
-_OWN_CODE = os.path.dirname(os.path.abspath(__file__)) + os.sep
 
 
 def interrupt(signum: int) -> None:
