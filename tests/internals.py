@@ -47,6 +47,12 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
+from pytest_scf_async.linux import linux, procfs, sock_diag
+from pytest_scf_async.linux.executables import Language, language_of
+from pytest_scf_async.linux.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
+from pytest_scf_async.linux.linux import copy_of_socket, receive_descriptors, remove_tree
+from pytest_scf_async.linux.procfs import SignalState
+from pytest_scf_async.linux.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.lockstep import (
     answers,
     calls,
@@ -82,27 +88,13 @@ from pytest_scf_async.model.timeline import (
 )
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.options import OPTIONS, Where, options_of
-from pytest_scf_async.protocol import (
-    disk_record,
-    freezegun_classes,
-    linux,
-    messages,
-    procfs,
-    shared_page,
-    sock_diag,
-    wait_texts,
-)
+from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
-from pytest_scf_async.protocol.executables import Language, language_of
-from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
-from pytest_scf_async.protocol.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.protocol.messages import OWNER_MARK
 from pytest_scf_async.protocol.own_code import OWN_CODE
-from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
-from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.protocol.wait_texts import Holder, Wait, more_tasks, waits_of
 from pytest_scf_async.report.limits import limits

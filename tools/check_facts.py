@@ -48,7 +48,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
-    "protocol/procfs.py": {
+    "linux/procfs.py": {
         "from multiprocessing.forkserver import main": "multiprocessing",
         "from multiprocessing.resource_tracker import main": "multiprocessing",
     },

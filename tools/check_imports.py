@@ -32,26 +32,27 @@ KNOWS: dict[str, frozenset[str]] = {
     "hookspecs": frozenset(),
     "inside": frozenset(),
     "protocol": frozenset(),
+    "linux": frozenset({"protocol"}),
     "options": frozenset({"errors"}),
     "model": frozenset({"errors"}),
     "clock": frozenset({"errors", "protocol"}),
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
-    "bootstrap": frozenset({"protocol"}),
-    "supervisor": frozenset({"protocol", "bootstrap"}),
-    "instances": MACHINERY,
-    "lockstep": MACHINERY,
+    "bootstrap": frozenset({"protocol", "linux"}),
+    "supervisor": frozenset({"protocol", "linux", "bootstrap"}),
+    "instances": MACHINERY | {"linux"},
+    "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
-    "sweep": FACADE | {"async_event", "function"},
+    "sweep": FACADE | {"linux", "async_event", "function"},
     "operations": MACHINERY,
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
     "function": FACADE | {"async_event", "operations"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
     "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
-    "runtime": FACADE | {"operations", "async_event", "function", "sweep", "session"},
+    "runtime": FACADE | {"linux", "operations", "async_event", "function", "sweep", "session"},
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "api": FACADE | {"runtime", "operations", "async_event", "function"},
+    "api": FACADE | {"linux", "runtime", "operations", "async_event", "function"},
     "plugin": FACADE
     | {
         "api",
@@ -78,6 +79,7 @@ KNOWS: dict[str, frozenset[str]] = {
 OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "inside": frozenset(),
     "protocol": frozenset({"freezegun"}),
+    "linux": frozenset(),
     "bootstrap": frozenset({"freezegun", "coverage"}),
     "supervisor": frozenset(),
 }
@@ -130,7 +132,10 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 LAZY = frozenset(
     {
         PACKAGE,
-        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "bootstrap", "supervisor", "plugin")),
+        *(
+            f"{PACKAGE}.{room}"
+            for room in ("instances", "lockstep", "protocol", "linux", "bootstrap", "supervisor", "plugin")
+        ),
     }
 )
 

@@ -12,7 +12,8 @@ import os
 import select
 from typing import NoReturn
 
-from ..protocol import linux, messages, procfs
+from ..linux import linux, procfs
+from ..protocol import messages
 from . import clock, program_process
 from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient

@@ -20,7 +20,7 @@ from collections.abc import Iterable
 from types import ModuleType
 from typing import NamedTuple
 
-from ..protocol import procfs
+from ..linux import procfs
 
 AHEAD = frozenset(
     (

@@ -31,7 +31,7 @@ import socket
 import struct
 import sys
 
-from ..protocol import linux, procfs
+from ..linux import linux, procfs
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _libc.syscall.restype = ctypes.c_long

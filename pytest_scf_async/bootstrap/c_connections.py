@@ -26,7 +26,7 @@ import struct
 from collections.abc import Callable
 from typing import Any, Final
 
-from ..protocol import linux
+from ..linux import linux
 from .clock_page import ARCHITECTURES, Unavailable, address_of, assemble, clock_page, imports, shared_objects
 
 _X86_64: Final = """

@@ -17,7 +17,7 @@ import sys
 from types import CodeType, FrameType
 from typing import Final
 
-from ..protocol import procfs
+from ..linux import procfs
 from ..protocol.own_code import OWN_CODE
 from . import clock
 from .scheduler.callers import is_library, is_standard, user_frame

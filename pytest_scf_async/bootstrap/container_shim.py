@@ -18,7 +18,7 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from ..protocol import linux, procfs
+from ..linux import linux, procfs
 from .reaper import kill_children
 
 LOOK_MS = 10

@@ -15,7 +15,8 @@ import traceback
 from collections.abc import Sequence
 from typing import Any, NoReturn
 
-from ..protocol import linux, messages, official_hosts, shared_page
+from ..linux import linux
+from ..protocol import messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table

@@ -15,7 +15,8 @@ import socket
 import struct
 from collections.abc import Sequence
 
-from ..protocol import linux, messages
+from ..linux import linux
+from ..protocol import messages
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914

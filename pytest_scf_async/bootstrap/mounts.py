@@ -15,9 +15,9 @@ import os
 import stat
 from collections.abc import Callable, Iterable, Iterator
 
-from ..protocol import messages, procfs
-from ..protocol.bind_mounts import are_up_to_date
-from ..protocol.mount_namespaces import (
+from ..linux import procfs
+from ..linux.bind_mounts import are_up_to_date
+from ..linux.mount_namespaces import (
     CAPABILITIES_V3,
     CLONE_NEWNS,
     MS_BIND,
@@ -26,9 +26,10 @@ from ..protocol.mount_namespaces import (
     give_up_capabilities,
     separate,
 )
-from ..protocol.mount_namespaces import libc as _libc
-from ..protocol.mount_namespaces import mounted as _mounted
-from ..protocol.mount_namespaces import require as _require
+from ..linux.mount_namespaces import libc as _libc
+from ..linux.mount_namespaces import mounted as _mounted
+from ..linux.mount_namespaces import require as _require
+from ..protocol import messages
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_NOSYMFOLLOW = 1, 2, 4, 8, 256
 MS_REMOUNT = 0x20

@@ -10,8 +10,8 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
+from ..linux.sock_diag import SockDiag, unconfirmed
 from ..protocol import messages
-from ..protocol.sock_diag import SockDiag, unconfirmed
 from .originals import real_poll
 
 LOOPBACK_MS: Final = 1_000

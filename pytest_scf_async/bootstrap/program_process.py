@@ -12,7 +12,8 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
-from ..protocol import linux, messages
+from ..linux import linux
+from ..protocol import messages
 from . import bind_filter
 from .program_client import ProgramClient
 

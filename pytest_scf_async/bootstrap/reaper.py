@@ -20,7 +20,7 @@ import socket
 from collections.abc import Callable, Container
 from typing import NoReturn
 
-from ..protocol import linux, procfs
+from ..linux import linux, procfs
 from . import bind_filter
 
 TRACKERS_LIMIT_MS = 2_000

@@ -9,7 +9,8 @@ import signal
 from collections.abc import Mapping
 from typing import Any
 
-from ..protocol import linux, messages
+from ..linux import linux
+from ..protocol import messages
 
 PACKET = 1 << 16
 """More bytes than a message of the shim has."""

@@ -36,7 +36,8 @@ locks.install()
 threads.install()
 select_patches.install()
 
-from ..protocol import linux, messages, procfs  # noqa: E402
+from ..linux import linux, procfs  # noqa: E402
+from ..protocol import messages  # noqa: E402
 from . import (  # noqa: E402
     ahead,
     bind_filter,

@@ -20,8 +20,9 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
-from ..protocol import messages, procfs
-from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
+from ..linux import procfs
+from ..linux.linux import receive_descriptors, remove_tree, send_descriptors
+from ..protocol import messages
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
 from .interrupts import exposed, shielded

@@ -22,7 +22,8 @@ from typing import Any, Final
 
 from ..clock import LAST_US, TEST, DueThing, SimulatedClock
 from ..errors import ScfUsageError, hidden_from_users
-from ..protocol import freezegun_classes, procfs
+from ..linux import procfs
+from ..protocol import freezegun_classes
 from ..protocol.real_time import REAL
 from ..protocol.time_units import LONGEST, microseconds
 from .calls import Call, Unrest

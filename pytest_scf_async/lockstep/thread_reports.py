@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..instances.instance import Instance
-from ..protocol import messages, procfs
-from ..protocol.kernel_waits import FEW, KernelWait, Target, waits_of
+from ..linux import procfs
+from ..linux.kernel_waits import FEW, KernelWait, Target, waits_of
+from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import KnownThread

@@ -15,7 +15,8 @@ from functools import partial
 from typing import Any, NoReturn
 
 from ..bootstrap.shim_connection import ShimConnection
-from ..protocol import messages, procfs
+from ..linux import procfs
+from ..protocol import messages
 from ..protocol.real_time import REAL
 from . import supervisor
 from .tree import Process, Thread

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..protocol import kernel_waits, messages, procfs
+from ..linux import kernel_waits, procfs
+from ..protocol import messages
 from .tracee import HERE, MACHINE
 from .tree import Thread, Tree
 

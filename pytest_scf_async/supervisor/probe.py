@@ -17,7 +17,7 @@ from typing import Final, NoReturn
 
 from ..bootstrap import clock
 from ..bootstrap.originals import real_poll
-from ..protocol import linux
+from ..linux import linux
 from . import filter as seccomp
 from . import tracee
 from .tree import Hooks, Tree

@@ -22,7 +22,7 @@ from collections.abc import Callable, Sequence
 from typing import Final
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import procfs
+from ..linux import procfs
 from ..protocol.shared_page import ControlPage
 from . import exec as exec_stop
 from . import filter as seccomp

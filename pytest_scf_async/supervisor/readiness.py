@@ -9,7 +9,7 @@ import os
 import select
 
 from ..bootstrap.originals import real_poll
-from ..protocol import linux
+from ..linux import linux
 from .tracee import Registers, read_memory
 from .waits import Wait
 

@@ -28,7 +28,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, cast
 
 from ..bootstrap.originals import real_waitpid
-from ..protocol import linux, procfs
+from ..linux import linux, procfs
 from ..protocol.disk_record import (
     GOES_ON,
     IS_AT_REST,

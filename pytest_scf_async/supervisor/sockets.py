@@ -21,8 +21,8 @@ from typing import Final, NamedTuple
 
 from ..bootstrap import clock
 from ..bootstrap.program_client import INFO_BYTES
-from ..protocol import linux, procfs
-from ..protocol.sock_diag import SockDiag, TcpEnd, unconfirmed
+from ..linux import linux, procfs
+from ..linux.sock_diag import SockDiag, TcpEnd, unconfirmed
 from .tracee import read_memory
 
 GRACE: Final = 0.1

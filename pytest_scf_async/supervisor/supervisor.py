@@ -25,7 +25,8 @@ from ..bootstrap import clock, handler_program, program_process
 from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
-from ..protocol import linux, messages, procfs, shared_page
+from ..linux import linux, procfs
+from ..protocol import messages, shared_page
 from ..protocol.disk_record import AtEffect, Effect
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import Order

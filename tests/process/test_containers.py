@@ -202,7 +202,7 @@ SESSION = """
     import os, signal, sys, warnings
     from pytest_scf_async import ScfRuntime
     from pytest_scf_async.instances.zygote import Zygote
-    from pytest_scf_async.protocol import procfs
+    from pytest_scf_async.linux import procfs
 
     warnings.simplefilter("ignore")
     if "free-running" in sys.argv:

@@ -88,7 +88,7 @@ def test_a_child_that_has_become_another_users_is_left_and_the_others_end(tmp_pa
             """
 import os, signal, subprocess
 from pytest_scf_async.bootstrap import reaper
-from pytest_scf_async.protocol import procfs
+from pytest_scf_async.linux import procfs
 
 def kill(pid, signum, real=os.kill):
     if pid in others:

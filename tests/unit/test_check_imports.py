@@ -214,7 +214,7 @@ def test_a_file_beside_a_circle_is_not_named(check: Check) -> None:
         ("instances/pool", "from ..protocol import messages\nfrom ..clock import SimulatedClock"),
         ("bootstrap/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
         ("bootstrap/instance", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
-        ("supervisor/tree", "import ctypes\nfrom ..bootstrap import clock\nfrom ..protocol import procfs"),
+        ("supervisor/tree", "import ctypes\nfrom ..bootstrap import clock\nfrom ..linux import procfs"),
         ("report/text", "from ..model import states"),
         ("runtime", "from . import clock, hookspecs, instances, model, options, report"),
         ("assertions", "from .runtime import AsyncEvent\nfrom .report import text"),

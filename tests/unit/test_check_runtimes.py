@@ -77,7 +77,7 @@ def test_a_test_on_the_runtime_is_caught(check: Check, name: str, text: str, wha
         ("lockstep/scheduler", "if instance.runtime.in_lockstep and not instance.gone: ..."),
         ("lockstep/scheduler", "x = function.launch.moved(a, b)"),
         ("plugin/plugin", "base = config.inipath.parent if config.inipath is not None else config.rootpath"),
-        ("protocol/procfs", "while (parent := parent_of(at)) != ancestor: ..."),
+        ("linux/procfs", "while (parent := parent_of(at)) != ancestor: ..."),
         ("report/cause", "if first.startswith('the program closed'): ..."),
     ],
 )

@@ -23,7 +23,7 @@ import sys
 from collections.abc import Callable
 from typing import Any, NamedTuple
 
-from ...protocol import procfs
+from ...linux import procfs
 from ...protocol.messages import AnswerWaits
 from ...protocol.shared_page import FIRST_PLACE, NO_PLACE
 from ...protocol.shortening import shortened_list

@@ -19,7 +19,8 @@ from collections.abc import Callable, Iterable
 from types import FrameType
 from typing import Any
 
-from ...protocol import procfs, time_units
+from ...linux import procfs
+from ...protocol import time_units
 from ...protocol.messages import Awaits
 from .. import c_connections, clock, thread_table
 from ..clock_polls import polls

@@ -15,7 +15,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
 
-from ...protocol import messages, procfs
+from ...linux import procfs
+from ...protocol import messages
 from ...protocol.time_units import LONGEST
 from ..clock import real_number
 from ..scheduler.callers import describe_caller

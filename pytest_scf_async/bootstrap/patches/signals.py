@@ -14,7 +14,8 @@ from collections.abc import Callable
 from types import FrameType
 from typing import Any
 
-from ...protocol import linux, messages, procfs
+from ...linux import linux, procfs
+from ...protocol import messages
 from ..scheduler.callers import describe_caller
 from ..scheduler.scheduler import scheduler
 from . import children, registry

@@ -15,7 +15,7 @@ import sys
 from collections.abc import Callable
 from typing import Any
 
-from ...protocol import procfs
+from ...linux import procfs
 from ...protocol.time_units import microseconds
 from .. import clock
 from ..originals import real_poll

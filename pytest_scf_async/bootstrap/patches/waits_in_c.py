@@ -14,7 +14,7 @@ import sys
 from types import SimpleNamespace
 from typing import Any
 
-from ...protocol import procfs
+from ...linux import procfs
 from ..scheduler.callers import describe_call
 from ..scheduler.scheduler import scheduler
 from . import registry

@@ -30,7 +30,8 @@ from collections.abc import Callable, Mapping
 from types import FrameType
 from typing import Any, NoReturn, Protocol
 
-from ...protocol import linux, messages, shared_page, time_units
+from ...linux import linux
+from ...protocol import messages, shared_page, time_units
 from ...protocol.shared_page import (
     CLOCK_NOW,
     CONTROL_CORE,

@@ -24,8 +24,9 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
+from ...linux import procfs
 from ...model.before_init import BeforeInit
-from ...protocol import messages, procfs
+from ...protocol import messages
 from ..code import Code
 from ..environment import of_container
 from ..ports import ClaimedPort, claim_any

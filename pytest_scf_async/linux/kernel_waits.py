@@ -13,9 +13,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import NamedTuple
 
+from ..protocol.shortening import shortened_list
+from ..protocol.wait_texts import named
 from .procfs import memory_at, process_of_pidfd, registered_with, system_call_of, table_of_sockets, target_of, tasks_of
-from .shortening import shortened_list
-from .wait_texts import named
 
 FEW = 3
 """As many descriptors of one wait are named."""

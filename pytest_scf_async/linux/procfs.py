@@ -13,7 +13,7 @@ from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import NamedTuple
 
-from .shortening import shortened_line, shortened_list
+from ..protocol.shortening import shortened_line, shortened_list
 
 _EXITING, _FORKED_ONLY = 0x4, 0x40
 """Flags of a process (PF_EXITING, PF_FORKNOEXEC)."""

@@ -15,9 +15,9 @@ import signal
 import sys
 from typing import Final
 
+from ..protocol.real_time import REAL
 from . import procfs
 from .kernel_waits import RESTARTED, number_restarted
-from .real_time import REAL
 
 _LIMIT = 5.0
 """Real seconds in which a thread that may run takes a signal."""
