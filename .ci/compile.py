@@ -14,7 +14,7 @@ import sys
 import pytest
 
 PACKAGE = "pytest_scf_async"
-INSIDE_INSTANCES = (f"{PACKAGE}.bootstrap", f"{PACKAGE}.supervisor")
+INSIDE_INSTANCES = (f"{PACKAGE}.side", f"{PACKAGE}.bootstrap", f"{PACKAGE}.supervisor")
 
 
 class ImportAll:

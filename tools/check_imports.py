@@ -37,8 +37,9 @@ KNOWS: dict[str, frozenset[str]] = {
     "model": frozenset({"errors"}),
     "clock": frozenset({"errors", "protocol"}),
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
-    "bootstrap": frozenset({"protocol", "linux"}),
-    "supervisor": frozenset({"protocol", "linux", "bootstrap"}),
+    "side": frozenset({"protocol", "linux"}),
+    "bootstrap": frozenset({"protocol", "linux", "side"}),
+    "supervisor": frozenset({"protocol", "linux", "side", "bootstrap"}),
     "instances": MACHINERY | {"linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -80,6 +81,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "inside": frozenset(),
     "protocol": frozenset({"freezegun"}),
     "linux": frozenset(),
+    "side": frozenset(),
     "bootstrap": frozenset({"freezegun", "coverage"}),
     "supervisor": frozenset(),
 }
@@ -99,6 +101,7 @@ BECOMES: dict[str, frozenset[str]] = {
 # Rooms that the test's process never has: their patches replace functions of the standard library, and their state is
 # that of the one process in which they run.
 OTHER_PROCESSES: dict[str, str] = {
+    "side": "the zygote and in instances",
     "bootstrap": "the zygote and in instances",
     "supervisor": "the supervisor of a program",
 }
@@ -117,7 +120,8 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
 # Files that import a name which is not written out, with what it can be.
 COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of which stands under TYPE_CHECKING, too"}
 
-_NAMES_A_MODULE = re.compile(rf"(?:^|\.)({'|'.join(OTHER_PROCESSES)})\.[a-zA-Z_]|\.({'|'.join(OTHER_PROCESSES)})\b")
+_ONE = f"({'|'.join(OTHER_PROCESSES)})"
+_NAMES_A_MODULE = re.compile(rf"^{_ONE}\.[a-zA-Z_]|(?:^\.|\.\.|{PACKAGE}\.){_ONE}\b")
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
 BARRED_FROM: dict[str, frozenset[str]] = {
@@ -134,7 +138,7 @@ LAZY = frozenset(
         PACKAGE,
         *(
             f"{PACKAGE}.{room}"
-            for room in ("instances", "lockstep", "protocol", "linux", "bootstrap", "supervisor", "plugin")
+            for room in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap", "supervisor", "plugin")
         ),
     }
 )

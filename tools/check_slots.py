@@ -19,10 +19,10 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / "pytest_scf_async"
 DEFINES = ("protocol/", "supervisor/exec.py")
 """Where pages are defined; ``exec.py`` defines the page of clocks that a traced program reads."""
 MAY_INDEX = frozenset(
-    f"bootstrap/{name}.py"
+    f"{name}.py"
     for name in (
-        *("clock", "clock_page", "gates/lines"),
-        *("scheduler/scheduler", "scheduler/lease_log"),
+        *("bootstrap/clock", "bootstrap/clock_page", "bootstrap/gates/lines", "bootstrap/scheduler/scheduler"),
+        "side/lease_log",
     )
 )
 

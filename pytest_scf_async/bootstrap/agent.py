@@ -14,8 +14,8 @@ from typing import NoReturn
 
 from ..linux import linux, procfs
 from ..protocol import messages
+from ..side.originals import real_poll
 from . import clock, program_process
-from .originals import real_poll
 from .program_client import Answer, Broken, ProgramClient
 from .scheduler.scheduler import scheduler
 from .shim_connection import ShimConnection

@@ -19,8 +19,8 @@ from ..linux.sock_diag import SockDiag
 from ..protocol import messages
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shortening import shortened
+from ..side.originals import real_poll
 from . import bind_filter
-from .originals import real_poll
 from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
 
 PATH = "/event-invoke"

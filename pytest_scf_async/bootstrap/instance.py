@@ -19,14 +19,15 @@ from ..linux import linux
 from ..protocol import messages, official_hosts, shared_page
 from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
-from . import ahead, clock, debugger, handler, literal_tmp, loading, loopback, mounts, root_logger, thread_table
+from ..side import loopback, mounts
+from ..side.channel import Channel
+from . import ahead, clock, debugger, handler, literal_tmp, loading, root_logger, thread_table
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
 from .gates import gates
 from .patches import alarms, c_code, connections, random_numbers, signals, sockets
 from .patches import official_hosts as redirection
 from .scheduler.alarm import Alarm
-from .scheduler.channel import Channel
 from .scheduler.scheduler import scheduler
 from .scheduler.signal_inbox import SignalInbox
 

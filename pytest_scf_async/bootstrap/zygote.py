@@ -38,19 +38,10 @@ select_patches.install()
 
 from ..linux import linux, procfs  # noqa: E402
 from ..protocol import messages  # noqa: E402
-from . import (  # noqa: E402
-    ahead,
-    bind_filter,
-    debugger,
-    immortal,
-    instance,
-    loading,
-    mounts,
-    reaper,
-    root_logger,
-)
+from ..side import mounts  # noqa: E402
+from ..side.originals import real_epoll  # noqa: E402
+from . import ahead, bind_filter, debugger, immortal, instance, loading, reaper, root_logger  # noqa: E402
 from .gates import gates  # noqa: E402
-from .originals import real_epoll  # noqa: E402
 from .patches import (  # noqa: E402
     affinity,
     after_import,

@@ -16,8 +16,8 @@ import sys
 from typing import Final, NoReturn
 
 from ..bootstrap import clock
-from ..bootstrap.originals import real_poll
 from ..linux import linux
+from ..side.originals import real_poll
 from . import filter as seccomp
 from . import tracee
 from .tree import Hooks, Tree

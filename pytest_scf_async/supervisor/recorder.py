@@ -27,7 +27,6 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, cast
 
-from ..bootstrap.originals import real_waitpid
 from ..linux import linux, procfs
 from ..protocol.disk_record import (
     GOES_ON,
@@ -51,6 +50,7 @@ from ..protocol.disk_record import (
     Writer,
 )
 from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
+from ..side.originals import real_waitpid
 from . import filter as seccomp
 from . import sockets, tracee
 from .random_numbers import RandomNumbers

@@ -22,7 +22,6 @@ from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
 from ..bootstrap import clock, handler_program, program_process
-from ..bootstrap.originals import real_poll
 from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..bootstrap.scheduler.scheduler import scheduler
 from ..linux import linux, procfs
@@ -30,6 +29,7 @@ from ..protocol import messages, shared_page
 from ..protocol.disk_record import AtEffect, Effect
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import Order
+from ..side.originals import real_poll
 from . import filter as seccomp
 from . import signals
 from .diagnosis import threads_of

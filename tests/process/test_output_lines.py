@@ -136,9 +136,9 @@ def test_a_line_has_the_time_at_which_it_was_written_though_another_thread_repor
     event = (
         deploy(f"""
         import _thread, os, select, time
-        from pytest_scf_async.bootstrap.originals import real_poll
+        from pytest_scf_async.side.originals import real_poll
         from pytest_scf_async.bootstrap.patches import threads
-        from pytest_scf_async.bootstrap.scheduler.channel import Channel
+        from pytest_scf_async.side.channel import Channel
         from pytest_scf_async.bootstrap.scheduler.lock import Section
         from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
 

@@ -804,7 +804,7 @@ def test_a_thread_whose_turn_comes_on_its_way_into_a_wait(deploy) -> None:
     event = deploy("""
         import select, threading, time
         from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
-        from pytest_scf_async.bootstrap.originals import real_poll
+        from pytest_scf_async.side.originals import real_poll
 
         def main_handler(event, context):
             def enters():

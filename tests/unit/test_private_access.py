@@ -18,7 +18,9 @@ INTERNALS = Path(internals.__file__)
 IN_INSTANCES = TESTS / "process" / "identity.py"
 """It runs inside instances only, where `internals` cannot be imported."""
 PACKAGE = "pytest_scf_async"
-PRIVATE_PACKAGES = tuple(f"{PACKAGE}.{name}" for name in ("instances", "lockstep", "protocol", "linux", "bootstrap"))
+PRIVATE_PACKAGES = tuple(
+    f"{PACKAGE}.{name}" for name in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap")
+)
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
 
 

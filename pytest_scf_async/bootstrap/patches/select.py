@@ -22,9 +22,9 @@ from typing import Any
 from ...linux import procfs
 from ...protocol import time_units
 from ...protocol.messages import Awaits
+from ...side.originals import real_epoll, real_poll
 from .. import c_connections, clock, thread_table
 from ..clock_polls import polls
-from ..originals import real_epoll, real_poll
 from ..scheduler.callers import describe_call, describe_caller, in_loop, tasks_acquire
 from ..scheduler.scheduler import Readiness, Waiter, scheduler
 from . import connections, registry, waits_in_c

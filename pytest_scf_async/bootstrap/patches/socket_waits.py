@@ -17,8 +17,8 @@ from typing import Any
 
 from ...linux import procfs
 from ...protocol.time_units import microseconds
+from ...side.originals import real_poll
 from .. import clock
-from ..originals import real_poll
 from ..scheduler.callers import describe_call, describe_caller
 from ..scheduler.scheduler import Readiness, scheduler
 from . import after_import, connections, registry, waits_in_c

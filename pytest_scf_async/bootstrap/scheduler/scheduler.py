@@ -42,13 +42,13 @@ from ...protocol.shared_page import (
     NO_PLACE,
     ControlPage,
 )
+from ...side.channel import Channel
+from ...side.lease_log import LeaseLog
+from ...side.originals import real_poll
 from .. import clock
 from ..clock_polls import polls
-from ..originals import real_poll
 from .alarm import Alarm
 from .callers import call_of_user, describe_call, describe_caller, frame_that_calls, user_frame
-from .channel import Channel
-from .lease_log import LeaseLog
 from .lock import Section
 from .signal_inbox import SignalInbox
 

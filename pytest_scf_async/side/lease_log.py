@@ -8,8 +8,8 @@ from __future__ import annotations
 
 from typing import Any
 
-from ...protocol import shared_page
-from ...protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, ControlPage
+from ..protocol import shared_page
+from ..protocol.shared_page import LEASE_COUNT, LEASE_FIRST, LEASE_LAST, ControlPage
 
 
 class LeaseLog:

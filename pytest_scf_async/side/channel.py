@@ -9,8 +9,8 @@ import os
 import termios
 from typing import NoReturn
 
-from ...linux import linux
-from ...protocol import messages, shared_page
+from ..linux import linux
+from ..protocol import messages, shared_page
 
 _write, _pwritev = os.write, os.pwritev
 _NOTHING = bytes(4)
