@@ -10,16 +10,12 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import ahead, bind_filter, c_connections, clock_page, go_client, gob, loading
+from pytest_scf_async.bootstrap import ahead, bind_filter, c_connections, clock_page, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
-from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
 from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
-from pytest_scf_async.bootstrap.go_client import GoClient
 from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames
 from pytest_scf_async.bootstrap.patches import registry
-from pytest_scf_async.bootstrap.program_client import Broken, is_moving
-from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
 from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
@@ -88,6 +84,11 @@ from pytest_scf_async.model.timeline import (
 )
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.options import OPTIONS, Where, options_of
+from pytest_scf_async.programs.clients import go_client, gob
+from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
+from pytest_scf_async.programs.clients.go_client import GoClient
+from pytest_scf_async.programs.clients.program_client import Broken, is_moving
+from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.limits import RESULT_LIMIT

@@ -39,7 +39,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
     "side": frozenset({"protocol", "linux"}),
     "bootstrap": frozenset({"protocol", "linux", "side"}),
-    "supervisor": frozenset({"protocol", "linux", "side", "bootstrap"}),
+    "programs": frozenset({"protocol", "linux", "side", "bootstrap"}),
+    "supervisor": frozenset({"protocol", "linux", "side", "bootstrap", "programs"}),
     "instances": MACHINERY | {"linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -83,18 +84,22 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "linux": frozenset(),
     "side": frozenset(),
     "bootstrap": frozenset({"freezegun", "coverage"}),
+    "programs": frozenset(),
     "supervisor": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
-# kind of instance it will be: one that becomes a supervisor imports it then, and no other instance does. The zygote
-# imports it for all of them, where there are such instances.
+# kind of instance it will be: one that speaks for a program, or becomes a supervisor, imports what that needs then, and
+# no other instance does. The zygote imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
     f"{PACKAGE}.bootstrap.instance": frozenset(
-        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
+        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
+        | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
     f"{PACKAGE}.bootstrap.zygote": frozenset(
-        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
+        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image")}
+        | {f"{PACKAGE}.programs.clients.{name}" for name in ("event_invoke", "go_client", "job", "runtime_api")}
+        | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
     ),
 }
 
@@ -103,6 +108,7 @@ BECOMES: dict[str, frozenset[str]] = {
 OTHER_PROCESSES: dict[str, str] = {
     "side": "the zygote and in instances",
     "bootstrap": "the zygote and in instances",
+    "programs": "instances and beside them",
     "supervisor": "the supervisor of a program",
 }
 
@@ -136,10 +142,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 LAZY = frozenset(
     {
         PACKAGE,
-        *(
-            f"{PACKAGE}.{room}"
-            for room in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap", "supervisor", "plugin")
-        ),
+        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "linux", "plugin", *OTHER_PROCESSES)),
     }
 )
 

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
-ROOMS = ("side", "bootstrap")
+ROOMS = ("side", "bootstrap", "programs")
 """Rooms that run in instances, beside the user's code."""
 PATCHES = "bootstrap/patches"
 REGISTRY = f"{PATCHES}/registry.py"
@@ -33,14 +33,14 @@ UNNAMED = {
 """Files with a target whose name is no constant, and why."""
 UNREGISTERED = {
     (
-        "bootstrap/handler_program.py",
+        "programs/handler_program.py",
         "sys.breakpointhook",
     ): "that program has a plain interpreter, without the registry",
     (
-        "bootstrap/handler_program.py",
+        "programs/handler_program.py",
         "traceback.StackSummary.<tracebacks.EXTRACTS>",
     ): "that program has a plain one, too",
-    ("bootstrap/handler_program.py", "logging.Handler.handle"): "the same",
+    ("programs/handler_program.py", "logging.Handler.handle"): "the same",
 }
 """Writes to what belongs to a library that are no patches of an instance, and why."""
 

@@ -308,7 +308,7 @@ def _apply_environment(invocation: messages.Invoke) -> None:
 
 def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> None:
     """Run the program of an image; returns when it has ended, and the process is to end."""
-    from . import image  # noqa: PLC0415  (only images need it)
+    from ..programs import image  # noqa: PLC0415  (only images need it)
 
     root_logger.remove()
     while True:
@@ -322,7 +322,8 @@ def _serve_program(config: messages.Assign, program: messages.ProgramConfig) -> 
 
 def _serve_job(config: messages.Assign, program: messages.ProgramConfig) -> None:
     """Run the program of a job image for one event; returns when it has ended, and the process is to end."""
-    from . import image, job  # noqa: PLC0415  (only jobs need them)
+    from ..programs import image  # noqa: PLC0415  (only jobs need them)
+    from ..programs.clients import job  # noqa: PLC0415  (only jobs need them)
 
     root_logger.remove()
     while True:
@@ -416,7 +417,7 @@ class AgentRole(RoleBesideProgram):
     """Start a program on real time, and speak for it."""
 
     def serve(self) -> None:
-        from . import agent  # noqa: PLC0415  (only such programs need it)
+        from ..programs import agent  # noqa: PLC0415  (only such programs need it)
 
         agent.serve(self.config.environment, self.program)
 
@@ -431,7 +432,7 @@ class ContainerRole(RoleBesideProgram):
         super().enter_network(others)
 
     def serve(self) -> None:
-        from . import agent  # noqa: PLC0415  (only such programs need it)
+        from ..programs import agent  # noqa: PLC0415  (only such programs need it)
 
         agent.serve_container(self.config.environment, self.program, self._shim)
 

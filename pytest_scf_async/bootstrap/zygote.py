@@ -318,8 +318,9 @@ class Zygote:
 def _import_what_programs_need(*, sweeps: bool) -> None:
     """Import our modules for programs once for all instances."""
     with c_code.ours_alone():
+        from ..programs import agent, image  # noqa: F401, PLC0415
+        from ..programs.clients import event_invoke, go_client, job, runtime_api  # noqa: F401, PLC0415
         from ..supervisor import supervisor  # noqa: PLC0415
-        from . import agent, event_invoke, go_client, image, job, runtime_api  # noqa: F401, PLC0415
     if sweeps:
         supervisor.warm_up_for_sweeps()
 

@@ -14,8 +14,8 @@ import signal
 from functools import partial
 from typing import Any, NoReturn
 
-from ..bootstrap.shim_connection import ShimConnection
 from ..linux import procfs
+from ..programs.shim_connection import ShimConnection
 from ..protocol import messages
 from ..protocol.real_time import REAL
 from . import supervisor

@@ -20,9 +20,9 @@ from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
 from ..bootstrap import clock
-from ..bootstrap.program_client import INFO_BYTES
 from ..linux import linux, procfs
 from ..linux.sock_diag import SockDiag, TcpEnd, unconfirmed
+from ..programs.clients.program_client import INFO_BYTES
 from .tracee import read_memory
 
 GRACE: Final = 0.1

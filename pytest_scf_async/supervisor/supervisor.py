@@ -21,10 +21,11 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
-from ..bootstrap import clock, handler_program, program_process
-from ..bootstrap.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
+from ..bootstrap import clock
 from ..bootstrap.scheduler.scheduler import scheduler
 from ..linux import linux, procfs
+from ..programs import handler_program, program_process
+from ..programs.clients.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from ..protocol import messages, shared_page
 from ..protocol.disk_record import AtEffect, Effect
 from ..protocol.real_time import REAL
@@ -678,7 +679,7 @@ class Supervisor:
                 self._checks = 0
                 return
             if host := self._client.only_host():
-                from ..bootstrap.event_invoke import only_localhost  # noqa: PLC0415
+                from ..programs.clients.event_invoke import only_localhost  # noqa: PLC0415
 
                 self._ready = True
                 self._waiting = None

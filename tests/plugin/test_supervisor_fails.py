@@ -11,7 +11,7 @@ from forked_pytest import run_forked
 pytestmark = pytest.mark.once
 
 SUPERVISOR = "pytest_scf_async.supervisor.supervisor:Supervisor._invoke"
-AGENT = "pytest_scf_async.bootstrap.agent:Agent._start"
+AGENT = "pytest_scf_async.programs.agent:Agent._start"
 TRIAL = "pytest_scf_async.supervisor.tree:Tree.settled"
 """Where this fails, programs cannot be traced, and are free-running."""
 

@@ -103,7 +103,7 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
-@pytest.mark.parametrize("room", ["side", "bootstrap", "supervisor"])
+@pytest.mark.parametrize("room", ["side", "bootstrap", "programs", "supervisor"])
 @pytest.mark.parametrize(
     "text",
     [

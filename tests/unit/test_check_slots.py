@@ -45,7 +45,7 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
     ],
 )
 @pytest.mark.parametrize(
-    "name", ["lockstep/gates.py", "instances/instance.py", "bootstrap/agent.py", "clock.py", "supervisor/tree.py"]
+    "name", ["lockstep/gates.py", "instances/instance.py", "programs/agent.py", "clock.py", "supervisor/tree.py"]
 )
 def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, text: str) -> None:
     found = check(name, text)

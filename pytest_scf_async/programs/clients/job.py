@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ..protocol import messages
+from ...protocol import messages
 from .program_client import ProgramClient
 
 EVENT = "SCF_CUSTOM_CONTAINER_EVENT"

@@ -12,10 +12,10 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
+from ..bootstrap import bind_filter
 from ..linux import linux
 from ..protocol import messages
-from . import bind_filter
-from .program_client import ProgramClient
+from .clients.program_client import ProgramClient
 
 
 class Started(NamedTuple):
@@ -112,18 +112,18 @@ def _enter(directory: str) -> None:
 def client_of(program: messages.ProgramConfig, now_ns: Callable[[], int]) -> ProgramClient:
     """What speaks with *program* in the way that it does; *now_ns* is the time that the program sees, in ns."""
     if program.speaks == "job":
-        from .job import Job  # noqa: PLC0415
+        from .clients.job import Job  # noqa: PLC0415
 
         return Job()
     if program.speaks == "runtime-api":
-        from .runtime_api import RuntimeApi  # noqa: PLC0415
+        from .clients.runtime_api import RuntimeApi  # noqa: PLC0415
 
         return RuntimeApi(own_network=program.own_network, waits_for_program=program.supervised)
     if program.speaks == "gob":
-        from .go_client import GoClient  # noqa: PLC0415
+        from .clients.go_client import GoClient  # noqa: PLC0415
 
         return GoClient(program.port, now_ns)
-    from .event_invoke import CLIENT_PORT, EventInvokeClient  # noqa: PLC0415  (it imports http.client)
+    from .clients.event_invoke import CLIENT_PORT, EventInvokeClient  # noqa: PLC0415  (it imports http.client)
 
     is_forwarded = bool(program.container_port) and not program.own_network
     return EventInvokeClient(

@@ -11,9 +11,9 @@ import select
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
-from ..protocol import messages
-from ..protocol.limits import RESULT_LIMIT
-from ..protocol.shortening import shortened
+from ...protocol import messages
+from ...protocol.limits import RESULT_LIMIT
+from ...protocol.shortening import shortened
 from .gob import BYTES, INT, STRING, UINT, Decoder, Encoder, GobError, Struct
 from .program_client import Answer, Broken, ProgramClient, await_arrival, connect
 

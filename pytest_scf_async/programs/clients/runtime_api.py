@@ -16,11 +16,11 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from ..protocol import messages
-from ..protocol.limits import RESULT_LIMIT
-from ..protocol.shortening import shortened
+from ...bootstrap.handler import LONGEST_TRACE
+from ...protocol import messages
+from ...protocol.limits import RESULT_LIMIT
+from ...protocol.shortening import shortened
 from .event_invoke import returned
-from .handler import LONGEST_TRACE
 from .program_client import INFO_BYTES, ProgramClient
 
 HOST: Final = "127.0.0.1"

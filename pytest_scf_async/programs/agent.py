@@ -12,12 +12,13 @@ import os
 import select
 from typing import NoReturn
 
+from ..bootstrap import clock
+from ..bootstrap.scheduler.scheduler import scheduler
 from ..linux import linux, procfs
 from ..protocol import messages
 from ..side.originals import real_poll
-from . import clock, program_process
-from .program_client import Answer, Broken, ProgramClient
-from .scheduler.scheduler import scheduler
+from . import program_process
+from .clients.program_client import Answer, Broken, ProgramClient
 from .shim_connection import ShimConnection
 
 READY_CHECK_MS = 5
@@ -98,7 +99,7 @@ class Agent:
             if self._ready:
                 self._initialised(None, "")
             elif host := self._client.only_host():
-                from .event_invoke import only_localhost  # noqa: PLC0415
+                from .clients.event_invoke import only_localhost  # noqa: PLC0415
 
                 self._ready = True
                 self._waiting = None

@@ -10,9 +10,9 @@ from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
 
-from ..linux.sock_diag import SockDiag, unconfirmed
-from ..protocol import messages
-from ..side.originals import real_poll
+from ...linux.sock_diag import SockDiag, unconfirmed
+from ...protocol import messages
+from ...side.originals import real_poll
 
 LOOPBACK_MS: Final = 1_000
 """Real milliseconds within which the kernel answers for a port of the loopback; it takes some µs."""

@@ -17,14 +17,14 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
+from ..bootstrap import clock, loading, process_ends
+from ..bootstrap.patches import children, connections, registry, signals, socket_waits, sockets
+from ..bootstrap.patches.c_code import is_of_standard_library
+from ..bootstrap.scheduler.scheduler import scheduler
 from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
-from . import clock, loading, process_ends
-from .event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
-from .patches import children, connections, registry, signals, socket_waits, sockets
-from .patches.c_code import is_of_standard_library
-from .program_client import Broken
-from .scheduler.scheduler import scheduler
+from .clients.event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
+from .clients.program_client import Broken
 
 _WHY = "the scheduler waits for the program's connections to the platform, which are its own"
 _LOOPBACK = ("localhost", "127.0.0.1", "::1")

@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+from ..bootstrap import handler, loading, root_logger, tracebacks
+from ..bootstrap.scheduler.callers import call_of_user, is_library
 from ..protocol import calls_of_user, wait_texts
-from . import handler, loading, root_logger, tracebacks
-from .scheduler.callers import call_of_user, is_library
 
 if TYPE_CHECKING:
     from ..protocol import messages
@@ -235,7 +235,7 @@ def main() -> NoReturn:
         fcntl.ioctl(0, calls_of_user.REGISTER, _noted, True)
         sys.addaudithook(_note_call)
         setattr(traceback.StackSummary, tracebacks.EXTRACTS, tracebacks.users_extract())
-        records = ModuleType(f"{__package__}.records")
+        records = ModuleType(f"{handler.__package__}.records")
         vars(records)["send"] = _refuse_records
         sys.modules[records.__name__] = records
         try:
