@@ -10,7 +10,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import ahead, bind_filter, c_connections, clock_page, loading
+from pytest_scf_async.bootstrap import ahead, c_connections, clock_page, loading
 from pytest_scf_async.bootstrap import clock as clocks
 from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
 from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
@@ -127,6 +127,7 @@ from pytest_scf_async.trace import facts as trace_facts_module
 from pytest_scf_async.trace.facts import OfTest, trace_facts
 from pytest_scf_async.trace.page import facts_in, page
 from pytest_scf_async.trace.sweeps import MOST_COMPARED, aligned
+from pytest_scf_async.zygote import bind_filter
 
 
 def event_of(event: AsyncEvent) -> Event:

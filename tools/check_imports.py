@@ -39,7 +39,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
     "side": frozenset({"protocol", "linux"}),
     "bootstrap": frozenset({"protocol", "linux", "side"}),
-    "programs": frozenset({"protocol", "linux", "side", "bootstrap"}),
+    "zygote": frozenset({"protocol", "linux", "side", "bootstrap"}),
+    "programs": frozenset({"protocol", "linux", "side", "bootstrap", "zygote"}),
     "supervisor": frozenset({"protocol", "linux", "side", "bootstrap", "programs"}),
     "instances": MACHINERY | {"linux"},
     "lockstep": MACHINERY | {"linux"},
@@ -84,6 +85,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "linux": frozenset(),
     "side": frozenset(),
     "bootstrap": frozenset({"freezegun", "coverage"}),
+    "zygote": frozenset({"coverage"}),
     "programs": frozenset(),
     "supervisor": frozenset(),
 }
@@ -96,7 +98,7 @@ BECOMES: dict[str, frozenset[str]] = {
         {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
         | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
-    f"{PACKAGE}.bootstrap.zygote": frozenset(
+    f"{PACKAGE}.zygote.zygote": frozenset(
         {f"{PACKAGE}.programs.{name}" for name in ("agent", "image")}
         | {f"{PACKAGE}.programs.clients.{name}" for name in ("event_invoke", "go_client", "job", "runtime_api")}
         | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
@@ -108,6 +110,7 @@ BECOMES: dict[str, frozenset[str]] = {
 OTHER_PROCESSES: dict[str, str] = {
     "side": "the zygote and in instances",
     "bootstrap": "the zygote and in instances",
+    "zygote": "the zygote and in its reaper",
     "programs": "instances and beside them",
     "supervisor": "the supervisor of a program",
 }

@@ -19,7 +19,7 @@ from pathlib import Path
 
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
-ROOMS = ("side", "bootstrap", "programs")
+ROOMS = ("side", "bootstrap", "zygote", "programs")
 """Rooms that run in instances, beside the user's code."""
 PATCHES = "bootstrap/patches"
 REGISTRY = f"{PATCHES}/registry.py"

@@ -20,7 +20,7 @@ KNOWS_RUNTIMES = ("instances/runtimes/", "model/")
 
 DECIDES: dict[str, frozenset[str]] = {
     "bootstrap/instance.py": frozenset({"role_of"}),
-    "bootstrap/zygote.py": frozenset({"_expect"}),
+    "zygote/zygote.py": frozenset({"_expect"}),
     "programs/program_process.py": frozenset({"client_of"}),
 }
 """Functions inside an instance that decide what it becomes, by the message that it gets."""

@@ -37,12 +37,12 @@ except ImportError:
     sys.path.append(sys.argv[1])
 connection, owner, scratch, in_memory, place, nonce, clock, *preload = sys.argv[2:]
 import socket
-from pytest_scf_async.bootstrap.reaper import supervise
+from pytest_scf_async.zygote.reaper import supervise
 binds = socket.socketpair()
 supervise(int(owner), scratch, in_memory, connection=int(connection), binds=binds)
 from pytest_scf_async.bootstrap import clock as clocks
 clocks.wants_page = clock == "page"
-from pytest_scf_async.bootstrap.zygote import main
+from pytest_scf_async.zygote.zygote import main
 main(int(connection), nonce, preload, place, binds[1])
 """
 

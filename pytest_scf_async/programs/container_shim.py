@@ -18,8 +18,8 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, NoReturn
 
-from ..bootstrap.reaper import kill_children
 from ..linux import linux, procfs
+from ..zygote.reaper import kill_children
 
 LOOK_MS = 10
 """Real milliseconds between two looks whether the container's first process is there."""

@@ -12,9 +12,9 @@ import signal
 from collections.abc import Callable, Mapping
 from typing import NamedTuple, NoReturn
 
-from ..bootstrap import bind_filter
 from ..linux import linux
 from ..protocol import messages
+from ..zygote import bind_filter
 from .clients.program_client import ProgramClient
 
 

@@ -26,7 +26,7 @@ ATTRIBUTES = ("__name__", "__qualname__", "__doc__", "__module__", "__text_signa
 PREDICATES = ("isbuiltin", "isfunction", "isclass", "isroutine", "ismethod", "ismethoddescriptor", "isdatadescriptor")
 OURS = ("pytest_scf_async", "__main__", "identity", "freezegun")
 """Modules that may have functions of ours."""
-IN_INSTANCES = ("side", "bootstrap", "programs")
+IN_INSTANCES = ("side", "bootstrap", "zygote", "programs")
 """Rooms of the package whose functions an instance puts in the place of others."""
 INSTANCES = ("threading.Lock", "threading.RLock", "queue.SimpleQueue", "select.epoll", "select.poll")
 

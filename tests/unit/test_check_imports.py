@@ -103,7 +103,7 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
-@pytest.mark.parametrize("room", ["side", "bootstrap", "programs", "supervisor"])
+@pytest.mark.parametrize("room", ["side", "bootstrap", "zygote", "programs", "supervisor"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -154,14 +154,14 @@ def test_a_computed_name_is_imported_in_no_room_of_the_tests_process(check: Chec
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("instances/zygote", "_START = 'from pytest_scf_async.bootstrap.zygote import main'"),
+        ("instances/zygote", "_START = 'from pytest_scf_async.zygote.zygote import main'"),
         ("inside", "_RECORDS = 'pytest_scf_async.bootstrap.records'"),
-        ("instances/pool", "'As `pytest_scf_async.bootstrap.zygote` has it.'"),
-        ("instances/pool", "class Pool:\n    def take(self):\n        'See `bootstrap.zygote.main`.'"),
+        ("instances/pool", "'As `pytest_scf_async.zygote.zygote` has it.'"),
+        ("instances/pool", "class Pool:\n    def take(self):\n        'See `zygote.zygote.main`.'"),
         ("instances/pool", "BOOTSTRAP = 'bootstrap'\nplace = join('bootstrap', 'scheduler.py')"),
         ("instances/pool", "import_module('json' if late else 'tomllib')"),
         ("__init__", "import_module(f'{__name__}.{module}')"),
-        ("bootstrap/loading", "import_module(name)\n__import__('pytest_scf_async.bootstrap.zygote')"),
+        ("bootstrap/loading", "import_module(name)\n__import__('pytest_scf_async.zygote.zygote')"),
         ("supervisor/probe", "_PROGRAM = 'import pytest_scf_async.bootstrap.clock'"),
     ],
 )
@@ -171,8 +171,8 @@ def test_a_program_of_another_process_may_name_its_modules(check: Check, file: s
 
 @pytest.mark.parametrize("text", ["def late():\n    _START = {}", "print({})", "_OTHER = {}", "if _START == {}: ..."])
 def test_only_the_constant_that_is_listed_may(check: Check, text: str) -> None:
-    (violation,) = check({"instances/zygote": text.format("'import pytest_scf_async.bootstrap.zygote'")})
-    assert violation.endswith(" runs in the zygote and in instances: this text names a module of it.")
+    (violation,) = check({"instances/zygote": text.format("'import pytest_scf_async.zygote.zygote'")})
+    assert violation.endswith(" runs in the zygote and in its reaper: this text names a module of it.")
 
 
 def test_an_entry_that_nobody_needs_is_refused(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:

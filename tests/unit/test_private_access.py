@@ -19,7 +19,8 @@ IN_INSTANCES = TESTS / "process" / "identity.py"
 """It runs inside instances only, where `internals` cannot be imported."""
 PACKAGE = "pytest_scf_async"
 PRIVATE_PACKAGES = tuple(
-    f"{PACKAGE}.{name}" for name in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap", "programs")
+    f"{PACKAGE}.{name}"
+    for name in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap", "zygote", "programs")
 )
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
 

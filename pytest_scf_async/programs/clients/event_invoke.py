@@ -15,12 +15,12 @@ import select
 import socket
 import struct
 
-from ...bootstrap import bind_filter
 from ...linux.sock_diag import SockDiag
 from ...protocol import messages
 from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
 from ...side.originals import real_poll
+from ...zygote import bind_filter
 from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
 
 PATH = "/event-invoke"

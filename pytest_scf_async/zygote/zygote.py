@@ -21,28 +21,24 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from . import clock
-from .patches import early_imports, real_waits
-from .patches import time as sleeping
+from ..bootstrap import clock
+from ..bootstrap.patches import early_imports, real_waits
+from ..bootstrap.patches import time as sleeping
 
 clock.install()
 sleeping.install()
 
 # These modules import threading and queue, which bind clock functions, so the clock is installed before.
-from .patches import locks, signals, threads  # noqa: E402
-from .patches import select as select_patches  # noqa: E402
+from ..bootstrap.patches import locks, signals, threads  # noqa: E402
+from ..bootstrap.patches import select as select_patches  # noqa: E402
 
 locks.install()
 threads.install()
 select_patches.install()
 
-from ..linux import linux, procfs  # noqa: E402
-from ..protocol import messages  # noqa: E402
-from ..side import mounts  # noqa: E402
-from ..side.originals import real_epoll  # noqa: E402
-from . import ahead, bind_filter, debugger, immortal, instance, loading, reaper, root_logger  # noqa: E402
-from .gates import gates  # noqa: E402
-from .patches import (  # noqa: E402
+from ..bootstrap import ahead, debugger, instance, loading, root_logger  # noqa: E402
+from ..bootstrap.gates import gates  # noqa: E402
+from ..bootstrap.patches import (  # noqa: E402
     affinity,
     after_import,
     alarms,
@@ -57,7 +53,12 @@ from .patches import (  # noqa: E402
     unsimulated,
     waits_in_c,
 )
-from .scheduler.scheduler import scheduler  # noqa: E402
+from ..bootstrap.scheduler.scheduler import scheduler  # noqa: E402
+from ..linux import linux, procfs  # noqa: E402
+from ..protocol import messages  # noqa: E402
+from ..side import mounts  # noqa: E402
+from ..side.originals import real_epoll  # noqa: E402
+from . import bind_filter, immortal, reaper  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4
@@ -345,7 +346,7 @@ def _import_all(modules: list[str]) -> str:
 
 
 def _take_classes_of_freezegun() -> None:
-    from .patches import datetime as datetime_patch  # noqa: PLC0415  (it imports freezegun)
+    from ..bootstrap.patches import datetime as datetime_patch  # noqa: PLC0415  (it imports freezegun)
 
     datetime_patch.install()
     for name in ("dateutil", "six"):
