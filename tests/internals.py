@@ -10,13 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import ahead, c_connections, clock_page, loading
-from pytest_scf_async.bootstrap import clock as clocks
-from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
-from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
-from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames
-from pytest_scf_async.bootstrap.patches import registry
-from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
@@ -98,6 +91,13 @@ from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.protocol.wait_texts import Holder, Wait, more_tasks, waits_of
+from pytest_scf_async.python import ahead, c_connections, clock_page, loading
+from pytest_scf_async.python import clock as clocks
+from pytest_scf_async.python.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
+from pytest_scf_async.python.gates.bytecode import entries, first_entry
+from pytest_scf_async.python.http_answers import MESSAGE, PING, PONG, Answer, Frames
+from pytest_scf_async.python.patches import registry
+from pytest_scf_async.python.scheduler.alarm import Alarm
 from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.report.waits import where, who_waits

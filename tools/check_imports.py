@@ -38,10 +38,10 @@ KNOWS: dict[str, frozenset[str]] = {
     "clock": frozenset({"errors", "protocol"}),
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
     "side": frozenset({"protocol", "linux"}),
-    "bootstrap": frozenset({"protocol", "linux", "side"}),
-    "zygote": frozenset({"protocol", "linux", "side", "bootstrap"}),
-    "programs": frozenset({"protocol", "linux", "side", "bootstrap", "zygote"}),
-    "supervisor": frozenset({"protocol", "linux", "side", "bootstrap", "programs"}),
+    "python": frozenset({"protocol", "linux", "side"}),
+    "zygote": frozenset({"protocol", "linux", "side", "python"}),
+    "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
+    "supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
     "instances": MACHINERY | {"linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -84,7 +84,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "protocol": frozenset({"freezegun"}),
     "linux": frozenset(),
     "side": frozenset(),
-    "bootstrap": frozenset({"freezegun", "coverage"}),
+    "python": frozenset({"freezegun", "coverage"}),
     "zygote": frozenset({"coverage"}),
     "programs": frozenset(),
     "supervisor": frozenset(),
@@ -94,7 +94,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
 # kind of instance it will be: one that speaks for a program, or becomes a supervisor, imports what that needs then, and
 # no other instance does. The zygote imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
-    f"{PACKAGE}.bootstrap.instance": frozenset(
+    f"{PACKAGE}.python.instance": frozenset(
         {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
         | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
@@ -109,7 +109,7 @@ BECOMES: dict[str, frozenset[str]] = {
 # that of the one process in which they run.
 OTHER_PROCESSES: dict[str, str] = {
     "side": "the zygote and in instances",
-    "bootstrap": "the zygote and in instances",
+    "python": "the zygote and in instances",
     "zygote": "the zygote and in its reaper",
     "programs": "instances and beside them",
     "supervisor": "the supervisor of a program",

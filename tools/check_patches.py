@@ -19,9 +19,9 @@ from pathlib import Path
 
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
-ROOMS = ("side", "bootstrap", "zygote", "programs")
+ROOMS = ("side", "python", "zygote", "programs")
 """Rooms that run in instances, beside the user's code."""
-PATCHES = "bootstrap/patches"
+PATCHES = "python/patches"
 REGISTRY = f"{PATCHES}/registry.py"
 WAYS = frozenset({"replace", "rebind", "replace_method"})
 

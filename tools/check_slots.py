@@ -21,7 +21,7 @@ DEFINES = ("protocol/", "supervisor/exec.py")
 MAY_INDEX = frozenset(
     f"{name}.py"
     for name in (
-        *("bootstrap/clock", "bootstrap/clock_page", "bootstrap/gates/lines", "bootstrap/scheduler/scheduler"),
+        *("python/clock", "python/clock_page", "python/gates/lines", "python/scheduler/scheduler"),
         "side/lease_log",
     )
 )

@@ -40,7 +40,7 @@ import socket
 from pytest_scf_async.zygote.reaper import supervise
 binds = socket.socketpair()
 supervise(int(owner), scratch, in_memory, connection=int(connection), binds=binds)
-from pytest_scf_async.bootstrap import clock as clocks
+from pytest_scf_async.python import clock as clocks
 clocks.wants_page = clock == "page"
 from pytest_scf_async.zygote.zygote import main
 main(int(connection), nonce, preload, place, binds[1])

@@ -1,6 +1,6 @@
 """``scf_clock.patched()``: the test's own process on the simulated clock, in all its threads.
 
-Its clocks are freezegun's doing (``bootstrap.patches.datetime``); its waits are calls that move the clock, each with
+Its clocks are freezegun's doing (``python.patches.datetime``); its waits are calls that move the clock, each with
 a due time of its own, so that the clock goes to the earliest. Time does not move while another thread of the test runs.
 """
 

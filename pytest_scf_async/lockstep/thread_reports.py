@@ -26,7 +26,7 @@ STILL_SECONDS = 0.01
 STILL_LIMIT = 0.1
 STARVED_LIMIT = 5.0
 """The same where a thread has had no core, on a machine that is busy with something else."""
-_SCHEDULER = os.path.join(OWN_CODE, "bootstrap", "scheduler", "scheduler.py")
+_SCHEDULER = os.path.join(OWN_CODE, "python", "scheduler", "scheduler.py")
 """Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"

@@ -12,10 +12,10 @@ import os
 import select
 from typing import NoReturn
 
-from ..bootstrap import clock
-from ..bootstrap.scheduler.scheduler import scheduler
 from ..linux import linux, procfs
 from ..protocol import messages
+from ..python import clock
+from ..python.scheduler.scheduler import scheduler
 from ..side.originals import real_poll
 from . import program_process
 from .clients.program_client import Answer, Broken, ProgramClient

@@ -23,9 +23,9 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ..bootstrap import handler, loading, root_logger, tracebacks
-from ..bootstrap.scheduler.callers import call_of_user, is_library
 from ..protocol import calls_of_user, wait_texts
+from ..python import handler, loading, root_logger, tracebacks
+from ..python.scheduler.callers import call_of_user, is_library
 
 if TYPE_CHECKING:
     from ..protocol import messages

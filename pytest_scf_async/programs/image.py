@@ -17,12 +17,12 @@ from collections.abc import Callable
 from types import FrameType, ModuleType
 from typing import Any
 
-from ..bootstrap import clock, loading, process_ends
-from ..bootstrap.patches import children, connections, registry, signals, socket_waits, sockets
-from ..bootstrap.patches.c_code import is_of_standard_library
-from ..bootstrap.scheduler.scheduler import scheduler
 from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
+from ..python import clock, loading, process_ends
+from ..python.patches import children, connections, registry, signals, socket_waits, sockets
+from ..python.patches.c_code import is_of_standard_library
+from ..python.scheduler.scheduler import scheduler
 from .clients.event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
 from .clients.program_client import Broken
 

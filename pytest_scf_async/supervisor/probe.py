@@ -15,8 +15,8 @@ import struct
 import sys
 from typing import Final, NoReturn
 
-from ..bootstrap import clock
 from ..linux import linux
+from ..python import clock
 from ..side.originals import real_poll
 from . import filter as seccomp
 from . import tracee

@@ -1,7 +1,7 @@
 """Random numbers of the kernel in the runs of a sweep: the same in each run, for all code that a tracer sees.
 
 A sweep compares runs, and asks of a handler that it does the same in each. What Python draws is patched
-(``bootstrap/patches/random_numbers.py``); here it is what code in C and programs in any language draw. The tracer
+(``python/patches/random_numbers.py``); here it is what code in C and programs in any language draw. The tracer
 answers their ``getrandom``, and each read of ``/dev/urandom`` and ``/dev/random``. A process stops at its reads from
 the first time on that it opens one of these, by a second filter, as such a stop costs some 10 µs.
 

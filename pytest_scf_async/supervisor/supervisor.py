@@ -21,8 +21,6 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
-from ..bootstrap import clock
-from ..bootstrap.scheduler.scheduler import scheduler
 from ..linux import linux, procfs
 from ..programs import handler_program, program_process
 from ..programs.clients.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
@@ -30,6 +28,8 @@ from ..protocol import messages, shared_page
 from ..protocol.disk_record import AtEffect, Effect
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import Order
+from ..python import clock
+from ..python.scheduler.scheduler import scheduler
 from ..side.originals import real_poll
 from . import filter as seccomp
 from . import signals

@@ -21,24 +21,26 @@ from collections.abc import Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, NoReturn
 
-from ..bootstrap import clock
-from ..bootstrap.patches import early_imports, real_waits
-from ..bootstrap.patches import time as sleeping
+from ..python import clock
+from ..python.patches import early_imports, real_waits
+from ..python.patches import time as sleeping
 
 clock.install()
 sleeping.install()
 
 # These modules import threading and queue, which bind clock functions, so the clock is installed before.
-from ..bootstrap.patches import locks, signals, threads  # noqa: E402
-from ..bootstrap.patches import select as select_patches  # noqa: E402
+from ..python.patches import locks, signals, threads  # noqa: E402
+from ..python.patches import select as select_patches  # noqa: E402
 
 locks.install()
 threads.install()
 select_patches.install()
 
-from ..bootstrap import ahead, debugger, instance, loading, root_logger  # noqa: E402
-from ..bootstrap.gates import gates  # noqa: E402
-from ..bootstrap.patches import (  # noqa: E402
+from ..linux import linux, procfs  # noqa: E402
+from ..protocol import messages  # noqa: E402
+from ..python import ahead, debugger, instance, loading, root_logger  # noqa: E402
+from ..python.gates import gates  # noqa: E402
+from ..python.patches import (  # noqa: E402
     affinity,
     after_import,
     alarms,
@@ -53,9 +55,7 @@ from ..bootstrap.patches import (  # noqa: E402
     unsimulated,
     waits_in_c,
 )
-from ..bootstrap.scheduler.scheduler import scheduler  # noqa: E402
-from ..linux import linux, procfs  # noqa: E402
-from ..protocol import messages  # noqa: E402
+from ..python.scheduler.scheduler import scheduler  # noqa: E402
 from ..side import mounts  # noqa: E402
 from ..side.originals import real_epoll  # noqa: E402
 from . import bind_filter, immortal, reaper  # noqa: E402
@@ -346,7 +346,7 @@ def _import_all(modules: list[str]) -> str:
 
 
 def _take_classes_of_freezegun() -> None:
-    from ..bootstrap.patches import datetime as datetime_patch  # noqa: PLC0415  (it imports freezegun)
+    from ..python.patches import datetime as datetime_patch  # noqa: PLC0415  (it imports freezegun)
 
     datetime_patch.install()
     for name in ("dateutil", "six"):

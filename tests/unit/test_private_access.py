@@ -20,7 +20,7 @@ IN_INSTANCES = TESTS / "process" / "identity.py"
 PACKAGE = "pytest_scf_async"
 PRIVATE_PACKAGES = tuple(
     f"{PACKAGE}.{name}"
-    for name in ("instances", "lockstep", "protocol", "linux", "side", "bootstrap", "zygote", "programs")
+    for name in ("instances", "lockstep", "protocol", "linux", "side", "python", "zygote", "programs")
 )
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
 

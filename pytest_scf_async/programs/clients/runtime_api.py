@@ -16,10 +16,10 @@ import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
 
-from ...bootstrap.handler import LONGEST_TRACE
 from ...protocol import messages
 from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
+from ...python.handler import LONGEST_TRACE
 from .event_invoke import returned
 from .program_client import INFO_BYTES, ProgramClient
 
