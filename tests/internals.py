@@ -82,6 +82,10 @@ from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE,
 from pytest_scf_async.programs.clients.go_client import GoClient
 from pytest_scf_async.programs.clients.program_client import Broken, is_moving
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
+from pytest_scf_async.programs.supervisor import filter as supervisor_filter
+from pytest_scf_async.programs.supervisor import proc_reads
+from pytest_scf_async.programs.supervisor import waits as supervisor_waits
+from pytest_scf_async.programs.supervisor.tracee import HERE, MACHINE
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
@@ -102,10 +106,6 @@ from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.report.waits import where, who_waits
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
-from pytest_scf_async.supervisor import filter as supervisor_filter
-from pytest_scf_async.supervisor import proc_reads
-from pytest_scf_async.supervisor import waits as supervisor_waits
-from pytest_scf_async.supervisor.tracee import HERE, MACHINE
 from pytest_scf_async.sweep import comparison as sweep_comparison
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects

@@ -22,8 +22,8 @@ from pathlib import Path
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
-# Which rooms a room may import, itself aside. A room is a module or a package directly inside the package; "root" is
-# the package's __init__.
+# Which rooms a room may import, itself aside. A room is a module or a package directly inside the package, or a package
+# inside one of these that has a row of its own here; "root" is the package's __init__.
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
 MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
@@ -41,7 +41,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "python": frozenset({"protocol", "linux", "side"}),
     "zygote": frozenset({"protocol", "linux", "side", "python"}),
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
-    "supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
+    "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
     "instances": MACHINERY | {"linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -87,7 +87,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "python": frozenset({"freezegun", "coverage"}),
     "zygote": frozenset({"coverage"}),
     "programs": frozenset(),
-    "supervisor": frozenset(),
+    "programs.supervisor": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
@@ -96,12 +96,12 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
 BECOMES: dict[str, frozenset[str]] = {
     f"{PACKAGE}.python.instance": frozenset(
         {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
-        | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
+        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
     f"{PACKAGE}.zygote.zygote": frozenset(
         {f"{PACKAGE}.programs.{name}" for name in ("agent", "image")}
         | {f"{PACKAGE}.programs.clients.{name}" for name in ("event_invoke", "go_client", "job", "runtime_api")}
-        | {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
+        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
     ),
 }
 
@@ -112,7 +112,7 @@ OTHER_PROCESSES: dict[str, str] = {
     "python": "the zygote and in instances",
     "zygote": "the zygote and in its reaper",
     "programs": "instances and beside them",
-    "supervisor": "the supervisor of a program",
+    "programs.supervisor": "the supervisor of a program",
 }
 
 # Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
@@ -129,7 +129,7 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
 # Files that import a name which is not written out, with what it can be.
 COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of which stands under TYPE_CHECKING, too"}
 
-_ONE = f"({'|'.join(OTHER_PROCESSES)})"
+_ONE = f"({'|'.join(map(re.escape, sorted(OTHER_PROCESSES, key=len, reverse=True)))})"
 _NAMES_A_MODULE = re.compile(rf"^{_ONE}\.[a-zA-Z_]|(?:^\.|\.\.|{PACKAGE}\.){_ONE}\b")
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
@@ -221,7 +221,7 @@ class Finder(ast.NodeVisitor):
         for alias in node.names:
             # `from pytest_scf_async import clock` means the module of that name where there is one.
             submodule = f"{base}.{alias.name}"
-            is_room = base == PACKAGE and alias.name in KNOWS
+            is_room = submodule.removeprefix(f"{PACKAGE}.") in KNOWS
             self._add(submodule if is_room or submodule in self.names else base, node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -273,7 +273,8 @@ def room_of(name: str) -> str:
     _, *inner = name.split(".")
     if not inner:
         return "root"
-    return inner[0]
+    within = ".".join(inner[:2])
+    return within if within in KNOWS else inner[0]
 
 
 def check(root: Path) -> list[str]:

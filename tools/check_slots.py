@@ -16,7 +16,7 @@ from pathlib import Path
 
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / "pytest_scf_async"
 
-DEFINES = ("protocol/", "supervisor/exec.py")
+DEFINES = ("protocol/", "programs/supervisor/exec.py")
 """Where pages are defined; ``exec.py`` defines the page of clocks that a traced program reads."""
 MAY_INDEX = frozenset(
     f"{name}.py"

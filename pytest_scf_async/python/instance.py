@@ -354,7 +354,7 @@ class Role:
     def be_recorded(self, others: list[int]) -> None:
         """Have what user code changes in a directory recorded; the last of the descriptors *others* are for that."""
         with c_code.ours_alone():  # it may have been forked ahead, before the zygote imported this for sweeps
-            from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+            from ..programs.supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
         recorder.be_recorded(others.pop())
         scheduler.channel.is_traced()
@@ -451,7 +451,7 @@ class SupervisorRole(RoleBesideProgram):
         self._clock_file = clock_file
 
     def serve(self) -> None:
-        from ..supervisor import supervisor  # noqa: PLC0415  (only such programs need it)
+        from ..programs.supervisor import supervisor  # noqa: PLC0415  (only such programs need it)
 
         supervisor.serve(self.config, self.program, self._clock_file, self._recorded)
 
@@ -466,7 +466,7 @@ class ContainerSupervisorRole(SupervisorRole):
         super().enter_network(others)
 
     def serve(self) -> None:
-        from ..supervisor import container  # noqa: PLC0415  (only such programs need it)
+        from ..programs.supervisor import container  # noqa: PLC0415  (only such programs need it)
 
         container.serve(self.config, self.program, self._clock_file, self._shim)
 

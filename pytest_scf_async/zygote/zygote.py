@@ -215,7 +215,7 @@ class Zygote:
         """Fork a process that reports whether it can trace a program."""
 
         def report() -> None:
-            from ..supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
+            from ..programs.supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
 
             self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
 
@@ -225,7 +225,7 @@ class Zygote:
         """Fork a recorder."""
 
         def record() -> None:
-            from ..supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+            from ..programs.supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
             self._close_all()
             recorder.serve(fds[0])
@@ -321,7 +321,7 @@ def _import_what_programs_need(*, sweeps: bool) -> None:
     with c_code.ours_alone():
         from ..programs import agent, image  # noqa: F401, PLC0415
         from ..programs.clients import event_invoke, go_client, job, runtime_api  # noqa: F401, PLC0415
-        from ..supervisor import supervisor  # noqa: PLC0415
+        from ..programs.supervisor import supervisor  # noqa: PLC0415
     if sweeps:
         supervisor.warm_up_for_sweeps()
 
@@ -330,7 +330,7 @@ def _import_what_sweeps_need() -> None:
     """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
     with c_code.ours_alone():
         gates.import_all()
-        from ..supervisor import recorder  # noqa: F401, PLC0415
+        from ..programs.supervisor import recorder  # noqa: F401, PLC0415
 
 
 def _import_all(modules: list[str]) -> str:

@@ -64,12 +64,12 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
         ("errors", "from .api import server"),
         ("instances/pool", "from ..python import clock"),
         ("lockstep/calls", "from pytest_scf_async.python.scheduler.scheduler import Waiter"),
-        ("instances/pool", "def late():\n    from ..supervisor import supervisor"),
-        ("supervisor/tree", "from ..instances import pool"),
-        ("supervisor/__init__", "from .tree import Tree"),
-        ("python/main", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
-        ("python/instance", "from pytest_scf_async.supervisor.supervisor import serve"),
-        ("python/instance", "def late():\n    from pytest_scf_async.supervisor.tree import Tree"),
+        ("instances/pool", "def late():\n    from ..programs.supervisor import supervisor"),
+        ("programs/supervisor/tree", "from ...instances import pool"),
+        ("programs/supervisor/__init__", "from .tree import Tree"),
+        ("python/main", "def late():\n    from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("python/instance", "from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("python/instance", "def late():\n    from pytest_scf_async.programs.supervisor.tree import Tree"),
     ],
 )
 def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str) -> None:
@@ -93,7 +93,7 @@ def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str)
         ("python/main", "from dateutil import tz"),
         ("protocol/messages", "import coverage"),
         ("inside", "import freezegun"),
-        ("supervisor/tree", "import coverage"),
+        ("programs/supervisor/tree", "import coverage"),
     ],
 )
 def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str, text: str) -> None:
@@ -103,7 +103,7 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
-@pytest.mark.parametrize("room", ["side", "python", "zygote", "programs", "supervisor"])
+@pytest.mark.parametrize("room", ["side", "python", "zygote", "programs"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -136,6 +136,21 @@ def test_the_tests_process_imports_nothing_of_other_processes(check: Check, file
     assert any(each.startswith(refusal) for each in check({file: text.format(room=room)}))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("programs/agent", "from .supervisor.tree import Tree"),
+        ("programs/agent", "from . import supervisor"),
+        ("zygote/reaper", "from ..programs.supervisor import tree"),
+        ("instances/pool", "from pytest_scf_async.programs import supervisor"),
+        ("instances/pool", "name = 'pytest_scf_async.programs.supervisor.tree'"),
+    ],
+)
+def test_a_room_in_a_room_has_a_row_of_its_own(check: Check, name: str, text: str) -> None:
+    (violation,) = check({name: text})
+    assert " must not import programs.supervisor" in violation
+
+
 def test_no_row_of_the_table_lets_it(check: Check, tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setitem(tool.KNOWS, "instances", tool.KNOWS["instances"] | {"python"})
     (violation,) = check({"instances/pool": "from ..python import clock"})
@@ -162,7 +177,7 @@ def test_a_computed_name_is_imported_in_no_room_of_the_tests_process(check: Chec
         ("instances/pool", "import_module('json' if late else 'tomllib')"),
         ("__init__", "import_module(f'{__name__}.{module}')"),
         ("python/loading", "import_module(name)\n__import__('pytest_scf_async.zygote.zygote')"),
-        ("supervisor/probe", "_PROGRAM = 'import pytest_scf_async.python.clock'"),
+        ("programs/supervisor/probe", "_PROGRAM = 'import pytest_scf_async.python.clock'"),
     ],
 )
 def test_a_program_of_another_process_may_name_its_modules(check: Check, file: str, text: str) -> None:
@@ -213,8 +228,9 @@ def test_a_file_beside_a_circle_is_not_named(check: Check) -> None:
         ("clock", "import time\nfrom pytest_scf_async import errors, protocol"),
         ("instances/pool", "from ..protocol import messages\nfrom ..clock import SimulatedClock"),
         ("python/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
-        ("python/instance", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
-        ("supervisor/tree", "import ctypes\nfrom ..python import clock\nfrom ..linux import procfs"),
+        ("python/instance", "def late():\n    from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("programs/supervisor/tree", "import ctypes\nfrom ...python import clock\nfrom ...linux import procfs"),
+        ("programs/supervisor/supervisor", "from .. import agent\nfrom ..clients import job"),
         ("report/text", "from ..model import states"),
         ("runtime", "from . import clock, hookspecs, instances, model, options, report"),
         ("assertions", "from .runtime import AsyncEvent\nfrom .report import text"),

@@ -45,7 +45,8 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
     ],
 )
 @pytest.mark.parametrize(
-    "name", ["lockstep/gates.py", "instances/instance.py", "programs/agent.py", "clock.py", "supervisor/tree.py"]
+    "name",
+    ["lockstep/gates.py", "instances/instance.py", "programs/agent.py", "clock.py", "programs/supervisor/tree.py"],
 )
 def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, text: str) -> None:
     found = check(name, text)
@@ -65,7 +66,7 @@ def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) 
     ("name", "text"),
     [
         ("protocol/shared_page.py", "self.slots[0] = page[1]"),
-        ("supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
+        ("programs/supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
         ("python/scheduler/scheduler.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
         ("python/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
         ("lockstep/gates.py", "control.lease = 0\nmost = shared_page.PLACES\nrows[0] = pages[1]"),

@@ -2,8 +2,8 @@
 
 A sweep compares runs, and what is drawn anew in each run could not be compared. Only what Python reads is drawn here:
 ``os.urandom``, ``os.getrandom``, and with them ``uuid``, ``secrets``, ``tempfile`` and the seeds of ``random``. What
-code in C and programs draw a tracer answers (``supervisor/random_numbers.py``). Outside a sweep they are the machine's,
-as a test may keep what it names by them.
+code in C and programs draw a tracer answers (``programs/supervisor/random_numbers.py``). Outside a sweep they are the
+machine's, as a test may keep what it names by them.
 """
 
 from __future__ import annotations

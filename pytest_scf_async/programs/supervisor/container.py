@@ -14,10 +14,10 @@ import signal
 from functools import partial
 from typing import Any, NoReturn
 
-from ..linux import procfs
-from ..programs.shim_connection import ShimConnection
-from ..protocol import messages
-from ..protocol.real_time import REAL
+from ...linux import procfs
+from ...protocol import messages
+from ...protocol.real_time import REAL
+from ..shim_connection import ShimConnection
 from . import supervisor
 from .tree import Process, Thread
 

@@ -9,8 +9,8 @@ from __future__ import annotations
 import signal
 from typing import Final
 
-from ..linux import procfs
-from ..protocol import messages
+from ...linux import procfs
+from ...protocol import messages
 from .tracee import read_memory
 
 SIGTERM: Final = int(signal.SIGTERM)

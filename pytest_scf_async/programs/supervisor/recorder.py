@@ -27,8 +27,8 @@ from dataclasses import dataclass
 from enum import Enum, auto
 from typing import Final, NamedTuple, cast
 
-from ..linux import linux, procfs
-from ..protocol.disk_record import (
+from ...linux import linux, procfs
+from ...protocol.disk_record import (
     GOES_ON,
     IS_AT_REST,
     IS_DONE,
@@ -49,8 +49,8 @@ from ..protocol.disk_record import (
     Sync,
     Writer,
 )
-from ..protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
-from ..side.originals import real_waitpid
+from ...protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
+from ...side.originals import real_waitpid
 from . import filter as seccomp
 from . import sockets, tracee
 from .random_numbers import RandomNumbers

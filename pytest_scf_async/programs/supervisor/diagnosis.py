@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import Final
 
-from ..linux import kernel_waits, procfs
-from ..protocol import messages
+from ...linux import kernel_waits, procfs
+from ...protocol import messages
 from .tracee import HERE, MACHINE
 from .tree import Thread, Tree
 

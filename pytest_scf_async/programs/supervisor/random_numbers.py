@@ -21,9 +21,9 @@ from collections import Counter
 from collections.abc import Callable, Sequence
 from typing import Final
 
-from ..linux import procfs
-from ..protocol.shared_page import ControlPage
-from ..side.originals import real_waitpid
+from ...linux import procfs
+from ...protocol.shared_page import ControlPage
+from ...side.originals import real_waitpid
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee

@@ -15,9 +15,9 @@ import struct
 import sys
 from typing import Final, NoReturn
 
-from ..linux import linux
-from ..python import clock
-from ..side.originals import real_poll
+from ...linux import linux
+from ...python import clock
+from ...side.originals import real_poll
 from . import filter as seccomp
 from . import tracee
 from .tree import Hooks, Tree

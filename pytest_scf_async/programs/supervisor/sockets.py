@@ -19,10 +19,10 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
 
-from ..linux import linux, procfs
-from ..linux.sock_diag import SockDiag, TcpEnd, unconfirmed
-from ..programs.clients.program_client import INFO_BYTES
-from ..python import clock
+from ...linux import linux, procfs
+from ...linux.sock_diag import SockDiag, TcpEnd, unconfirmed
+from ...python import clock
+from ..clients.program_client import INFO_BYTES
 from .tracee import read_memory
 
 GRACE: Final = 0.1

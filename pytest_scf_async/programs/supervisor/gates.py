@@ -13,7 +13,7 @@ import struct
 from collections.abc import Callable
 from typing import Final
 
-from ..protocol import messages
+from ...protocol import messages
 from .tracee import Registers, read_memory
 
 MOST_BYTES: Final = 1 << 16

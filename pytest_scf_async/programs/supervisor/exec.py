@@ -17,8 +17,8 @@ import struct
 from collections.abc import Callable, Iterator
 from typing import Any, Final, NamedTuple
 
-from ..linux import linux, procfs
-from ..linux.executables import language_of
+from ...linux import linux, procfs
+from ...linux.executables import language_of
 from . import filter as seccomp
 from .tracee import HERE, MACHINE, Registers, read_memory, write_code, write_memory
 

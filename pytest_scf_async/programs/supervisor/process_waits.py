@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final
 
-from ..protocol import messages
+from ...protocol import messages
 from .diagnosis import name_of_call
 from .tree import Thread, Tree
 from .waits import Wait

@@ -16,8 +16,8 @@ import struct
 from collections.abc import Mapping, Sequence
 from typing import Final, NamedTuple
 
-from ..linux import linux, terminals
-from ..protocol import calls_of_user
+from ...linux import linux, terminals
+from ...protocol import calls_of_user
 from .tracee import HERE, Registers
 
 _libc = ctypes.CDLL(None, use_errno=True)

@@ -16,8 +16,8 @@ from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Final
 
-from ..linux import linux, procfs
-from ..protocol.shared_page import Order
+from ...linux import linux, procfs
+from ...protocol.shared_page import Order
 from .tracee import HERE, Registers, read_memory, write_memory
 from .waits import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
 

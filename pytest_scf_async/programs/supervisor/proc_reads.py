@@ -10,7 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from ..linux import kernel_waits, procfs
+from ...linux import kernel_waits, procfs
 from .tracee import HERE
 
 FILES: Final = ("schedstat", "syscall", "stat")

@@ -21,16 +21,16 @@ from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
-from ..linux import linux, procfs
-from ..programs import handler_program, program_process
-from ..programs.clients.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
-from ..protocol import messages, shared_page
-from ..protocol.disk_record import AtEffect, Effect
-from ..protocol.real_time import REAL
-from ..protocol.shared_page import Order
-from ..python import clock
-from ..python.scheduler.scheduler import scheduler
-from ..side.originals import real_poll
+from ...linux import linux, procfs
+from ...protocol import messages, shared_page
+from ...protocol.disk_record import AtEffect, Effect
+from ...protocol.real_time import REAL
+from ...protocol.shared_page import Order
+from ...python import clock
+from ...python.scheduler.scheduler import scheduler
+from ...side.originals import real_poll
+from .. import handler_program, program_process
+from ..clients.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
 from . import filter as seccomp
 from . import signals
 from .diagnosis import threads_of
@@ -679,7 +679,7 @@ class Supervisor:
                 self._checks = 0
                 return
             if host := self._client.only_host():
-                from ..programs.clients.event_invoke import only_localhost  # noqa: PLC0415
+                from ..clients.event_invoke import only_localhost  # noqa: PLC0415
 
                 self._ready = True
                 self._waiting = None

@@ -13,7 +13,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, NamedTuple
 
-from ..protocol.wait_texts import IN_CHILD
+from ...protocol.wait_texts import IN_CHILD
 from .tracee import (
     ERESTARTNOHAND,
     ERESTARTNOINTR,

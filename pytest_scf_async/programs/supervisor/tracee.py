@@ -13,7 +13,7 @@ import struct
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
-from ..side.originals import real_waitpid
+from ...side.originals import real_waitpid
 
 _libc = ctypes.CDLL(None, use_errno=True)
 _ptrace = ctypes.CDLL(None).ptrace

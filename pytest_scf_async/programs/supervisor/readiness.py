@@ -8,8 +8,8 @@ from __future__ import annotations
 import os
 import select
 
-from ..linux import linux
-from ..side.originals import real_poll
+from ...linux import linux
+from ...side.originals import real_poll
 from .tracee import Registers, read_memory
 from .waits import Wait
 
