@@ -59,7 +59,7 @@ PROJECT = """
 
     import pytest
 
-    from pytest_scf_async.protocol import procfs
+    from pytest_scf_async.linux import procfs
 
     @pytest.fixture
     def busy(async_event):

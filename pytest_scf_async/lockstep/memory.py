@@ -6,8 +6,8 @@ Nothing here is asked where no limit is given.
 from __future__ import annotations
 
 from ..instances.instance import Instance
+from ..linux import procfs
 from ..model.timeline import MemoryExcess
-from ..protocol import procfs
 from .event import Event
 
 MB = 1 << 20

@@ -966,7 +966,7 @@ class Lockstep:
                 event.listener_changed(_LISTENERS.get(message.handler, "default"))
 
     def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> FollowUp | None:
-        """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
+        """A record of user code, a note of the instance for the timeline, or that an unfinished line was flushed."""
         if message.in_shared_memory is not None:
             instance.sandbox.made(message.in_shared_memory)
         elif event is None:

@@ -213,6 +213,7 @@ def test_a_failure_in_it_is_the_tests_own(deploy, fakes, failure):
     assert words in first
     assert (f'File "{path}", line' in text) is (failure not in ("a missing function", "wrong arguments"))
     assert "bootstrap" not in text
+    assert "/pytest_scf_async/" not in text
     from internals import event_of
 
     assert (event.status, event_of(event).ended_by_close) == ("FAILED", True)

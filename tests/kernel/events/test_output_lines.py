@@ -136,11 +136,11 @@ def test_a_line_has_the_time_at_which_it_was_written_though_another_thread_repor
     event = (
         deploy(f"""
         import _thread, os, select, time
-        from pytest_scf_async.bootstrap.originals import real_poll
-        from pytest_scf_async.bootstrap.patches import threads
-        from pytest_scf_async.bootstrap.scheduler.channel import Channel
-        from pytest_scf_async.bootstrap.scheduler.lock import Section
-        from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
+        from pytest_scf_async.side.originals import real_poll
+        from pytest_scf_async.python.patches import threads
+        from pytest_scf_async.side.channel import Channel
+        from pytest_scf_async.python.scheduler.lock import Section
+        from pytest_scf_async.python.scheduler.scheduler import scheduler
 
         reports, writes = os.eventfd(0), os.eventfd(0)
         main = _thread.get_ident()

@@ -127,7 +127,7 @@ def test_what_cannot_be_a_record_is_a_type_error_at_the_users_line(deploy, call,
     assert event.status_code == 430
     stack = event.error["stackTrace"]
     assert "index.py" in stack
-    assert "/bootstrap/" not in stack
+    assert "/pytest_scf_async/" not in stack
     with pytest.raises(TypeError, match=text):
         raise TypeError(stack.strip().rpartition("\n")[2])
     assert stack.strip().rpartition("\n")[2].startswith("TypeError: ")
@@ -181,7 +181,7 @@ def test_a_record_of_a_signal_that_comes_in_the_middle_of_another_record(deploy)
     event = deploy(
         IMPORTS
         + """
-from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
+from pytest_scf_async.python.patches.alarms import real_setitimer
 
 def on_alarm(signum, frame):
     seen.append(1)

@@ -10,7 +10,7 @@ import pytest
 
 CODE = """
 import collections, gc, json, sys, weakref
-from pytest_scf_async.bootstrap import immortal
+from pytest_scf_async.zygote import immortal
 
 class Ended: pass
 def function(): return json.dumps(collections.OrderedDict())

@@ -10,7 +10,7 @@ import pytest
 
 START = """
 import os, signal, sys
-from pytest_scf_async.bootstrap import reaper
+from pytest_scf_async.zygote import reaper
 owner = os.pidfd_open(os.getppid())
 scratch, target = sys.argv[1:]
 {}
@@ -87,8 +87,8 @@ def test_a_child_that_has_become_another_users_is_left_and_the_others_end(tmp_pa
             "-c",
             """
 import os, signal, subprocess
-from pytest_scf_async.bootstrap import reaper
-from pytest_scf_async.protocol import procfs
+from pytest_scf_async.zygote import reaper
+from pytest_scf_async.linux import procfs
 
 def kill(pid, signum, real=os.kill):
     if pid in others:

@@ -133,7 +133,7 @@ FAULT = (
     "Current thread 0x00007f0000000000 (most recent call first):",
     f'  File "{ctypes.__file__}", line 538 in string_at',
     '  File "/code/export.py", line 3 in main_handler',
-    f'  File "{OWN_CODE}bootstrap/instance.py", line 148 in _call',
+    f'  File "{OWN_CODE}python/instance.py", line 148 in _call',
     '  File "<string>", line 16 in <module>',
 )
 """What ``faulthandler`` writes where code in C crashes."""

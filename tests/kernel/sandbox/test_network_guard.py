@@ -127,6 +127,7 @@ def test_the_line_is_the_users_and_not_a_librarys(deploy, tmp_path):
     assert event.status_code == 430
     assert "index.py:6: this function has" in event.error["stackTrace"]
     assert "bootstrap" not in event.error["stackTrace"]
+    assert "/pytest_scf_async/" not in event.error["stackTrace"]
 
 
 def test_loopback_unix_sockets_and_this_machines_own_names_are_open(deploy):

@@ -420,7 +420,7 @@ def test_the_mode_of_tmp_is_that_of_a_tmp(deploy):
 # -- machines that are made otherwise ----------------------------------------------------------------------------------
 
 OLD_KERNEL = """
-    from pytest_scf_async.bootstrap import mounts
+    from pytest_scf_async.side import mounts
     mounts.MOUNT_SETATTR = 4999  # a system call that no kernel has, as this one before 5.12
 """
 
@@ -443,7 +443,7 @@ def test_all_else_is_read_only_on_a_kernel_without_mount_setattr(make_runtime, m
 
 ELSEWHERE = """
     import os, sys
-    from pytest_scf_async.bootstrap import mounts
+    from pytest_scf_async.side import mounts
     above, project = sys.argv[1:]
     mounts._separate()
     mounts._mounted("tmpfs", above, "tmpfs", 0, "mode=1777")

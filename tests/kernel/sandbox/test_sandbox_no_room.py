@@ -219,7 +219,7 @@ def test_no_process_left(deploy, make_runtime, monkeypatch, tmp_path):
 
 ON_A_FULL_DISK = """
     import os, sys, tempfile
-    from pytest_scf_async.bootstrap import mounts
+    from pytest_scf_async.side import mounts
     full, code = sys.argv[1:]
     mounts._separate()
     inodes = 6 if ":" in code else 0

@@ -803,8 +803,8 @@ def test_a_crowd_of_threads_does_the_same_in_two_runs(deploy, make_runtime) -> N
 def test_a_thread_whose_turn_comes_on_its_way_into_a_wait(deploy) -> None:
     event = deploy("""
         import select, threading, time
-        from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
-        from pytest_scf_async.bootstrap.originals import real_poll
+        from pytest_scf_async.python.scheduler.scheduler import scheduler
+        from pytest_scf_async.side.originals import real_poll
 
         def main_handler(event, context):
             def enters():

@@ -369,8 +369,8 @@ def test_who_sends_a_signal_goes_on_before_those_whom_the_handler_wakes(deploy) 
     event = deploy(
         """
         import os, signal, threading, time
-        from pytest_scf_async.bootstrap.patches import signals
-        from pytest_scf_async.bootstrap.patches.time import _real_sched_yield
+        from pytest_scf_async.python.patches import signals
+        from pytest_scf_async.python.patches.time import _real_sched_yield
 
         real_kill = signals._real_kill
 
@@ -612,7 +612,7 @@ def test_a_handler_may_use_the_object_that_main_waits_on(deploy, runtime: ScfRun
 def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
+        from pytest_scf_async.python.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):
@@ -634,7 +634,7 @@ def test_a_signal_that_comes_together_with_the_turn_counts_once(deploy) -> None:
 def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> None:
     source = """
         import signal, time
-        from pytest_scf_async.bootstrap.patches.alarms import real_setitimer
+        from pytest_scf_async.python.patches.alarms import real_setitimer
         def again(signum, frame):  # once: an interval may be shorter than this takes on a busy machine
             real_setitimer(signal.ITIMER_REAL, 0.001)
         def main_handler(event, context):
@@ -655,7 +655,7 @@ def test_other_signals_do_not_pass_for_the_sigterm_of_a_termination(deploy) -> N
 
 LATE = """
     import ctypes, functools, os, signal, time
-    from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
+    from pytest_scf_async.python.scheduler.scheduler import scheduler
 
     class LatePoller:
         # Its first poll begins after a signal has come, with no bytecode in between to notice it.

@@ -26,6 +26,8 @@ ATTRIBUTES = ("__name__", "__qualname__", "__doc__", "__module__", "__text_signa
 PREDICATES = ("isbuiltin", "isfunction", "isclass", "isroutine", "ismethod", "ismethoddescriptor", "isdatadescriptor")
 OURS = ("pytest_scf_async", "__main__", "identity", "freezegun")
 """Modules that may have functions of ours."""
+IN_INSTANCES = ("side", "python", "zygote", "programs")
+"""Rooms of the package whose functions an instance puts in the place of others."""
 INSTANCES = ("threading.Lock", "threading.RLock", "queue.SimpleQueue", "select.epoll", "select.poll")
 
 
@@ -148,8 +150,9 @@ def collect(targets: list[str]) -> Facts:
 
 
 def _is_ours(thing: Any, known: Collection[int] = ()) -> bool:
-    """Whether *thing* runs code of the bootstrap, by whatever name it goes; of a class, not in methods of *known*."""
-    from pytest_scf_async.bootstrap.patches.builtin import _functions
+    """Whether *thing* runs code of ours, by whatever name it goes; of a class, not in methods of *known*."""
+    from pytest_scf_async.protocol.own_code import OWN_CODE
+    from pytest_scf_async.python.patches.builtin import _functions
 
     thing = _functions.get(id(thing), (None, thing))[1]
     thing = getattr(thing, "__func__", thing)
@@ -159,12 +162,14 @@ def _is_ours(thing: Any, known: Collection[int] = ()) -> bool:
         methods = [member for member in list(vars(thing).values()) if id(member) not in known]
         functions = [member for member in methods if isinstance(member, FunctionType)]
         return bool(functions) and all(map(_is_ours, functions))
-    return isinstance(thing, FunctionType) and f"{os.sep}bootstrap{os.sep}" in thing.__code__.co_filename
+    return isinstance(thing, FunctionType) and thing.__code__.co_filename.startswith(
+        tuple(f"{OWN_CODE}{room}{os.sep}" for room in IN_INSTANCES)
+    )
 
 
 def unregistered() -> list[str]:
-    """Attributes of modules, and of their classes, that are the bootstrap's and that the registry does not have."""
-    from pytest_scf_async.bootstrap.patches.registry import PATCHES
+    """Attributes of modules, and of their classes, that are ours and that the registry does not have."""
+    from pytest_scf_async.python.patches.registry import PATCHES
 
     known = {id(patch.replacement) for patch in PATCHES.values()}
     found = []

@@ -19,8 +19,8 @@ LONG = 120
 """Real seconds; for what does not hang."""
 PRELUDE = """
 import ctypes, datetime, errno, json, sys, time
-from pytest_scf_async.bootstrap import clock_page as module
-from pytest_scf_async.bootstrap.clock_page import clock_page as page
+from pytest_scf_async.python import clock_page as module
+from pytest_scf_async.python.clock_page import clock_page as page
 
 US = 2_000_000_000_000_000
 calls = []

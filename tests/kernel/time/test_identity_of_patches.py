@@ -26,7 +26,7 @@ WALK = """
     import json, sys
     sys.path.append({here!r})
     import identity
-    from pytest_scf_async.bootstrap.patches.registry import PATCHES
+    from pytest_scf_async.python.patches.registry import PATCHES
 
     def walk():
         public = {{id(patch.replacement) for patch in PATCHES.values() if patch.imitates}}

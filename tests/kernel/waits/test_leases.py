@@ -314,7 +314,7 @@ def test_an_instance_without_code_in_c_of_the_users_does_not_look_at_its_output_
     deploy_traced(program("def handle(event, request): pass")).run()
     function = deploy("""
         import ctypes, ssl
-        from pytest_scf_async.bootstrap.scheduler.scheduler import scheduler
+        from pytest_scf_async.python.scheduler.scheduler import scheduler
 
         def main_handler(event, context):
             before = scheduler.c_code

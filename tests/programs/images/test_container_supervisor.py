@@ -6,7 +6,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from pytest_scf_async.supervisor.container import ContainerSupervisor
+from pytest_scf_async.programs.supervisor.container import ContainerSupervisor
 
 
 class Ended(Exception):

@@ -202,7 +202,7 @@ SESSION = """
     import os, signal, sys, warnings
     from pytest_scf_async import ScfRuntime
     from pytest_scf_async.instances.zygote import Zygote
-    from pytest_scf_async.protocol import procfs
+    from pytest_scf_async.linux import procfs
 
     warnings.simplefilter("ignore")
     if "free-running" in sys.argv:
@@ -212,7 +212,7 @@ SESSION = """
         event.wait_for_log("step 1")
         if "shim" in sys.argv[2:]:
             for pid in procfs.children_of(os.getpid()):
-                if b"bootstrap.container_shim" in procfs.command_of(pid):
+                if b"programs.container_shim" in procfs.command_of(pid):
                     os.kill(pid, signal.SIGKILL)
         if "session" in sys.argv[2:]:
             os.kill(os.getpid(), signal.SIGKILL)

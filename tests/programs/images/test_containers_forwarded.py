@@ -73,7 +73,7 @@ def test_its_container_is_removed_whatever_its_instance_had_not_read(docker, tmp
     owner = os.pidfd_open(os.getpid())
     fds = (owner, its_end.fileno(), its_control.fileno())
     words = [*map(str, fds), container]
-    code = f"from pytest_scf_async.bootstrap import container_shim; container_shim.main({words})"
+    code = f"from pytest_scf_async.programs import container_shim; container_shim.main({words})"
     with instance, its_end, control, its_control:
         shim = subprocess.Popen([sys.executable, "-c", code], pass_fds=fds, stderr=subprocess.PIPE, text=True)
         try:

@@ -162,7 +162,7 @@ class Finder:
         execute = spec.loader.exec_module
         def exec_module(module):
             execute(module)
-            from pytest_scf_async.supervisor import exec, tree
+            from pytest_scf_async.programs.supervisor import exec, tree
             owner, name, before = {
                 "it is not traced yet": (tree.Tree, "adopt", True),
                 "it is traced, and waits": (tree.Tree, "adopt", False),
@@ -217,7 +217,11 @@ TRIES = """
 def test_in_the_middle_of_a_start(
     victim: str, module: str, point: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    said = {"VICTIM": repr(victim), "POINT": repr(point), "MODULE": repr(f"pytest_scf_async.supervisor.{module}")}
+    said = {
+        "VICTIM": repr(victim),
+        "POINT": repr(point),
+        "MODULE": repr(f"pytest_scf_async.programs.supervisor.{module}"),
+    }
     kills, tests = KILLER, WRITES_PROGRAM + (STARTS if module == "supervisor" else TRIES)
     for name, value in said.items():
         kills, tests = kills.replace(name, value), tests.replace(name, value)

@@ -10,9 +10,9 @@ from forked_pytest import run_forked
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
 
-SUPERVISOR = "pytest_scf_async.supervisor.supervisor:Supervisor._invoke"
-AGENT = "pytest_scf_async.bootstrap.agent:Agent._start"
-TRIAL = "pytest_scf_async.supervisor.tree:Tree.settled"
+SUPERVISOR = "pytest_scf_async.programs.supervisor.supervisor:Supervisor._invoke"
+AGENT = "pytest_scf_async.programs.agent:Agent._start"
+TRIAL = "pytest_scf_async.programs.supervisor.tree:Tree.settled"
 """Where this fails, programs cannot be traced, and are free-running."""
 
 

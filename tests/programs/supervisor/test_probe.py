@@ -21,7 +21,7 @@ LIMIT = 60
 def answer(change: str = "") -> str:
     """What the trial reports in a process of its own, after a *change* of the code that it runs."""
     lines = (
-        "from pytest_scf_async.supervisor import exec, filter, probe, tracee, tree, waits",
+        "from pytest_scf_async.programs.supervisor import exec, filter, probe, tracee, tree, waits",
         textwrap.dedent(change),
         "print(probe.why_not())",
         "import os",

@@ -7,7 +7,7 @@ from types import SimpleNamespace
 import pytest
 from internals import messages
 
-from pytest_scf_async.supervisor.supervisor import Supervisor
+from pytest_scf_async.programs.supervisor.supervisor import Supervisor
 
 
 @pytest.mark.parametrize("failure", [None, ("CODE_NOT_LOADED", "no module")])

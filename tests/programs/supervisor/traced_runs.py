@@ -18,10 +18,10 @@ from typing import Any, NoReturn
 
 sys.path.insert(0, sys.argv[1])
 
-from pytest_scf_async.supervisor import exec as exec_stop
-from pytest_scf_async.supervisor import filter as seccomp
-from pytest_scf_async.supervisor.tree import Due, Hooks, Process, Thread, Tree
-from pytest_scf_async.supervisor.waits import NS, Clocks, Wait
+from pytest_scf_async.programs.supervisor import exec as exec_stop
+from pytest_scf_async.programs.supervisor import filter as seccomp
+from pytest_scf_async.programs.supervisor.tree import Due, Hooks, Process, Thread, Tree
+from pytest_scf_async.programs.supervisor.waits import NS, Clocks, Wait
 
 START_NS = 2_524_608_000 * NS
 """2050-01-01, where the realtime clock starts: what is past for the program lies in the machine's future."""

@@ -23,7 +23,7 @@ def tool() -> ModuleType:
 @pytest.fixture
 def check(tool: ModuleType, tmp_path: Path) -> Check:
     def write_and_check(files: dict[str, str]) -> list[str]:
-        empty = ("__init__", "instances/__init__", "bootstrap/__init__", "protocol/messages", "model/__init__")
+        empty = ("__init__", "instances/__init__", "python/__init__", "protocol/messages", "model/__init__")
         return list(tool.check(write_package(tmp_path, dict.fromkeys(empty, "") | files)))
 
     return write_and_check
@@ -57,19 +57,19 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
         ("__init__", "from .errors import ScfAsyncError"),
         ("instances/__init__", "from .pool import Pool"),
         ("protocol/messages", "from ..errors import HarnessError"),
-        ("bootstrap/main", "from ..instances.pool import Pool"),
-        ("bootstrap/main", "from ..errors import HarnessError"),
-        ("bootstrap/main", "from pytest_scf_async.inside import record"),
+        ("python/main", "from ..instances.pool import Pool"),
+        ("python/main", "from ..errors import HarnessError"),
+        ("python/main", "from pytest_scf_async.inside import record"),
         ("inside", "from .protocol.messages import Message"),
         ("errors", "from .api import server"),
-        ("instances/pool", "from ..bootstrap import clock"),
-        ("lockstep/calls", "from pytest_scf_async.bootstrap.scheduler.scheduler import Waiter"),
-        ("instances/pool", "def late():\n    from ..supervisor import supervisor"),
-        ("supervisor/tree", "from ..instances import pool"),
-        ("supervisor/__init__", "from .tree import Tree"),
-        ("bootstrap/main", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
-        ("bootstrap/instance", "from pytest_scf_async.supervisor.supervisor import serve"),
-        ("bootstrap/instance", "def late():\n    from pytest_scf_async.supervisor.tree import Tree"),
+        ("instances/pool", "from ..python import clock"),
+        ("lockstep/calls", "from pytest_scf_async.python.scheduler.scheduler import Waiter"),
+        ("instances/pool", "def late():\n    from ..programs.supervisor import supervisor"),
+        ("programs/supervisor/tree", "from ...instances import pool"),
+        ("programs/supervisor/__init__", "from .tree import Tree"),
+        ("python/main", "def late():\n    from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("python/instance", "from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("python/instance", "def late():\n    from pytest_scf_async.programs.supervisor.tree import Tree"),
     ],
 )
 def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str) -> None:
@@ -89,11 +89,11 @@ def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str)
         ("model/states", "import socket"),
         ("model/states", "import threading"),
         ("model/states", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    import pytest"),
-        ("bootstrap/main", "import pytest"),
-        ("bootstrap/main", "from dateutil import tz"),
+        ("python/main", "import pytest"),
+        ("python/main", "from dateutil import tz"),
         ("protocol/messages", "import coverage"),
         ("inside", "import freezegun"),
-        ("supervisor/tree", "import coverage"),
+        ("programs/supervisor/tree", "import coverage"),
     ],
 )
 def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str, text: str) -> None:
@@ -103,7 +103,7 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
-@pytest.mark.parametrize("room", ["bootstrap", "supervisor"])
+@pytest.mark.parametrize("room", ["side", "python", "zygote", "programs"])
 @pytest.mark.parametrize(
     "text",
     [
@@ -136,10 +136,25 @@ def test_the_tests_process_imports_nothing_of_other_processes(check: Check, file
     assert any(each.startswith(refusal) for each in check({file: text.format(room=room)}))
 
 
+@pytest.mark.parametrize(
+    ("name", "text"),
+    [
+        ("programs/agent", "from .supervisor.tree import Tree"),
+        ("programs/agent", "from . import supervisor"),
+        ("zygote/reaper", "from ..programs.supervisor import tree"),
+        ("instances/pool", "from pytest_scf_async.programs import supervisor"),
+        ("instances/pool", "name = 'pytest_scf_async.programs.supervisor.tree'"),
+    ],
+)
+def test_a_room_in_a_room_has_a_row_of_its_own(check: Check, name: str, text: str) -> None:
+    (violation,) = check({name: text})
+    assert " must not import programs.supervisor" in violation
+
+
 def test_no_row_of_the_table_lets_it(check: Check, tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setitem(tool.KNOWS, "instances", tool.KNOWS["instances"] | {"bootstrap"})
-    (violation,) = check({"instances/pool": "from ..bootstrap import clock"})
-    assert violation.endswith("instances must not import bootstrap, which runs in the zygote and in instances.")
+    monkeypatch.setitem(tool.KNOWS, "instances", tool.KNOWS["instances"] | {"python"})
+    (violation,) = check({"instances/pool": "from ..python import clock"})
+    assert violation.endswith("instances must not import python, which runs in the zygote and in instances.")
 
 
 @pytest.mark.parametrize("text", ["import_module(name)", "import_module(f'{__name__}.x')", "__import__(x)"])
@@ -154,15 +169,15 @@ def test_a_computed_name_is_imported_in_no_room_of_the_tests_process(check: Chec
 @pytest.mark.parametrize(
     ("file", "text"),
     [
-        ("instances/zygote", "_START = 'from pytest_scf_async.bootstrap.zygote import main'"),
-        ("inside", "_RECORDS = 'pytest_scf_async.bootstrap.records'"),
-        ("instances/pool", "'As `pytest_scf_async.bootstrap.zygote` has it.'"),
-        ("instances/pool", "class Pool:\n    def take(self):\n        'See `bootstrap.zygote.main`.'"),
-        ("instances/pool", "BOOTSTRAP = 'bootstrap'\nplace = join('bootstrap', 'scheduler.py')"),
+        ("instances/zygote", "_START = 'from pytest_scf_async.zygote.zygote import main'"),
+        ("inside", "_RECORDS = 'pytest_scf_async.python.records'"),
+        ("instances/pool", "'As `pytest_scf_async.zygote.zygote` has it.'"),
+        ("instances/pool", "class Pool:\n    def take(self):\n        'See `zygote.zygote.main`.'"),
+        ("instances/pool", "PYTHON = 'python'\nplace = join('python', 'scheduler.py')"),
         ("instances/pool", "import_module('json' if late else 'tomllib')"),
         ("__init__", "import_module(f'{__name__}.{module}')"),
-        ("bootstrap/loading", "import_module(name)\n__import__('pytest_scf_async.bootstrap.zygote')"),
-        ("supervisor/probe", "_PROGRAM = 'import pytest_scf_async.bootstrap.clock'"),
+        ("python/loading", "import_module(name)\n__import__('pytest_scf_async.zygote.zygote')"),
+        ("programs/supervisor/probe", "_PROGRAM = 'import pytest_scf_async.python.clock'"),
     ],
 )
 def test_a_program_of_another_process_may_name_its_modules(check: Check, file: str, text: str) -> None:
@@ -171,8 +186,8 @@ def test_a_program_of_another_process_may_name_its_modules(check: Check, file: s
 
 @pytest.mark.parametrize("text", ["def late():\n    _START = {}", "print({})", "_OTHER = {}", "if _START == {}: ..."])
 def test_only_the_constant_that_is_listed_may(check: Check, text: str) -> None:
-    (violation,) = check({"instances/zygote": text.format("'import pytest_scf_async.bootstrap.zygote'")})
-    assert violation.endswith(" runs in the zygote and in instances: this text names a module of it.")
+    (violation,) = check({"instances/zygote": text.format("'import pytest_scf_async.zygote.zygote'")})
+    assert violation.endswith(" runs in the zygote and in its reaper: this text names a module of it.")
 
 
 def test_an_entry_that_nobody_needs_is_refused(tool: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -212,9 +227,10 @@ def test_a_file_beside_a_circle_is_not_named(check: Check) -> None:
         ("model/states", "import datetime\nfrom . import codes\nfrom ..errors import ScfUsageError"),
         ("clock", "import time\nfrom pytest_scf_async import errors, protocol"),
         ("instances/pool", "from ..protocol import messages\nfrom ..clock import SimulatedClock"),
-        ("bootstrap/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
-        ("bootstrap/instance", "def late():\n    from pytest_scf_async.supervisor.supervisor import serve"),
-        ("supervisor/tree", "import ctypes\nfrom ..bootstrap import clock\nfrom ..protocol import procfs"),
+        ("python/main", "import os\nimport freezegun\nfrom ..protocol import messages\nfrom . import loop"),
+        ("python/instance", "def late():\n    from pytest_scf_async.programs.supervisor.supervisor import serve"),
+        ("programs/supervisor/tree", "import ctypes\nfrom ...python import clock\nfrom ...linux import procfs"),
+        ("programs/supervisor/supervisor", "from .. import agent\nfrom ..clients import job"),
         ("report/text", "from ..model import states"),
         ("runtime", "from . import clock, hookspecs, instances, model, options, report"),
         ("assertions", "from .runtime import AsyncEvent\nfrom .report import text"),

@@ -56,7 +56,7 @@ def test_the_targets_of_this_package_are_seen(tool: ModuleType) -> None:
     ],
 )
 def test_a_write_past_the_registry_is_caught(check: Check, text: str) -> None:
-    (violation,) = check({"bootstrap/patches/signals": text})
+    (violation,) = check({"python/patches/signals": text})
     assert "patch it by the registry" in violation
 
 
@@ -74,12 +74,12 @@ def test_a_write_past_the_registry_is_caught(check: Check, text: str) -> None:
     ],
 )
 def test_data_and_what_is_no_librarys_may_be_written(check: Check, text: str) -> None:
-    assert check({"bootstrap/patches/signals": text}) == []
+    assert check({"python/patches/signals": text}) == []
 
 
 def test_the_registry_itself_and_other_rooms_may_write(check: Check) -> None:
     text = "import os\nos.kill = kill"
-    assert check({"bootstrap/patches/registry": text, "lockstep/test_process": text}) == []
+    assert check({"python/patches/registry": text, "lockstep/test_process": text}) == []
 
 
 ONCE = "import os\nregistry.replace(os, 'kill', kill, why)"
@@ -105,13 +105,13 @@ ONCE = "import os\nregistry.replace(os, 'kill', kill, why)"
 def test_a_target_that_another_place_patches_is_caught(check: Check, text: str) -> None:
     violations = check(
         {
-            "bootstrap/a": ONCE,
-            "bootstrap/b": text,
-            "bootstrap/names": "NAMES = ('abort', 'kill')",
+            "python/a": ONCE,
+            "python/b": text,
+            "python/names": "NAMES = ('abort', 'kill')",
         }
     )
     (violation,) = violations
-    assert "patches os.kill, which bootstrap/a.py:2 patches: subscribe to that" in violation
+    assert "patches os.kill, which python/a.py:2 patches: subscribe to that" in violation
 
 
 @pytest.mark.parametrize(
@@ -124,12 +124,12 @@ def test_a_target_that_another_place_patches_is_caught(check: Check, text: str) 
     ],
 )
 def test_a_target_whose_name_cannot_be_seen_is_caught(check: Check, text: str) -> None:
-    (violation,) = check({"bootstrap/a": text})
+    (violation,) = check({"python/a": text})
     assert "name the target by a constant" in violation
 
 
 def test_the_tool_says_what_it_found(tmp_path: Path) -> None:
-    run = run_tool("check_patches", write_package(tmp_path, {"bootstrap/a": "import os\nos.kill = kill\n"}))
+    run = run_tool("check_patches", write_package(tmp_path, {"python/a": "import os\nos.kill = kill\n"}))
     assert run.returncode == 1
-    assert "pytest_scf_async/bootstrap/a.py:2: writes os.kill" in run.stdout
+    assert "pytest_scf_async/python/a.py:2: writes os.kill" in run.stdout
     assert "1 violations" in run.stdout

@@ -62,7 +62,7 @@ def test_every_function_that_may_decide_is_there(tool: ModuleType) -> None:
         ("if isinstance(function.runtime, runtimes.FreeRunning): ...", "FreeRunning"),
     ],
 )
-@pytest.mark.parametrize("name", ["lockstep/scheduler", "instances/instance", "runtime", "bootstrap/instance"])
+@pytest.mark.parametrize("name", ["lockstep/scheduler", "instances/instance", "runtime", "python/instance"])
 def test_a_test_on_the_runtime_is_caught(check: Check, name: str, text: str, what: str) -> None:
     (violation,) = check(name, f"def f():\n    {text.replace(chr(10), chr(10) + '    ')}\n")
     assert violation.startswith(f"pytest_scf_async/{name}.py:2: this tests {what}: ask the Runtime")
@@ -73,11 +73,11 @@ def test_a_test_on_the_runtime_is_caught(check: Check, name: str, text: str, wha
     [
         ("instances/runtimes/choice", "if launch.free_running: ..."),
         ("model/configuration", "if value == IMAGE_RUNTIME: ..."),
-        ("bootstrap/instance", "def role_of(config):\n    return None if config['program'] is None else 1"),
+        ("python/instance", "def role_of(config):\n    return None if config['program'] is None else 1"),
         ("lockstep/scheduler", "if instance.runtime.in_lockstep and not instance.gone: ..."),
         ("lockstep/scheduler", "x = function.launch.moved(a, b)"),
         ("plugin/plugin", "base = config.inipath.parent if config.inipath is not None else config.rootpath"),
-        ("protocol/procfs", "while (parent := parent_of(at)) != ancestor: ..."),
+        ("linux/procfs", "while (parent := parent_of(at)) != ancestor: ..."),
         ("report/cause", "if first.startswith('the program closed'): ..."),
     ],
 )

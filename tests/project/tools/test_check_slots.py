@@ -45,7 +45,8 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
     ],
 )
 @pytest.mark.parametrize(
-    "name", ["lockstep/gates.py", "instances/instance.py", "bootstrap/agent.py", "clock.py", "supervisor/tree.py"]
+    "name",
+    ["lockstep/gates.py", "instances/instance.py", "programs/agent.py", "clock.py", "programs/supervisor/tree.py"],
 )
 def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, text: str) -> None:
     found = check(name, text)
@@ -56,8 +57,8 @@ def test_an_index_or_the_number_of_a_slot_is_caught(check: Check, name: str, tex
 
 @pytest.mark.parametrize("text", ["page[0]", "self.control_page[record + 2] = now", "control[1:3]", "slots[-1]"])
 def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) -> None:
-    (violation,) = check("bootstrap/scheduler/scheduler.py", f"\n{text}\n")
-    assert violation.startswith("pytest_scf_async/bootstrap/scheduler/scheduler.py:2: ")
+    (violation,) = check("python/scheduler/scheduler.py", f"\n{text}\n")
+    assert violation.startswith("pytest_scf_async/python/scheduler/scheduler.py:2: ")
     assert violation.endswith(" has a bare number: name the slot in protocol/shared_page.py.")
 
 
@@ -65,9 +66,9 @@ def test_a_bare_number_is_caught_where_an_index_is_not(check: Check, text: str) 
     ("name", "text"),
     [
         ("protocol/shared_page.py", "self.slots[0] = page[1]"),
-        ("supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
-        ("bootstrap/scheduler/scheduler.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
-        ("bootstrap/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
+        ("programs/supervisor/exec.py", "slots[_REALTIME + 1] = self._slots[_READS]"),
+        ("python/scheduler/scheduler.py", "page[CLOCK_NOW] = due\ncontrol[record + LEASE_COUNT] += 1"),
+        ("python/gates/lines.py", "page[shared_page.PASSES + slot] += 1"),
         ("lockstep/gates.py", "control.lease = 0\nmost = shared_page.PLACES\nrows[0] = pages[1]"),
         ("instances/instance.py", "shared_page.shared_memory('x', shared_page.CONTROL_BYTES)"),
     ],

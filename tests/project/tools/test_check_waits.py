@@ -38,7 +38,7 @@ def test_one_with_a_bound_is_in_order(call: str, tmp_path: Path) -> None:
 
 
 def test_other_processes_are_not_looked_at(tmp_path: Path) -> None:
-    assert found("found.get()", tmp_path, "bootstrap/zygote") == []
+    assert found("found.get()", tmp_path, "zygote/zygote") == []
 
 
 def test_an_exception_that_is_in_order_has_to_go(monkeypatch: pytest.MonkeyPatch) -> None:

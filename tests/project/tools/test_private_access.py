@@ -18,7 +18,10 @@ INTERNALS = Path(internals.__file__)
 IN_INSTANCES = TESTS / "kernel" / "time" / "identity.py"
 """It runs inside instances only, where `internals` cannot be imported."""
 PACKAGE = "pytest_scf_async"
-PRIVATE_PACKAGES = tuple(f"{PACKAGE}.{name}" for name in ("instances", "lockstep", "protocol", "bootstrap"))
+PRIVATE_PACKAGES = tuple(
+    f"{PACKAGE}.{name}"
+    for name in ("instances", "lockstep", "protocol", "linux", "side", "python", "zygote", "programs")
+)
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
 
 
