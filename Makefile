@@ -131,21 +131,21 @@ repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every
 	@$(BIN)/python tools/repeat.py --times $(TIMES) $(if $(filter no,$(LOAD)),,--load)
 
 runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each (RUNS=...), which are the same
-	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/process/test_repeatable_runs.py tests/process/supervisor/test_runs_of_programs.py tests/process/supervisor/test_connections_of_programs.py tests/process/supervisor/test_waits_for_others_of_programs.py $(ARGS)
+	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/kernel/scheduler/test_repeatable_runs.py tests/programs/supervisor/test_runs_of_programs.py tests/programs/supervisor/test_connections_of_programs.py tests/programs/supervisor/test_waits_for_others_of_programs.py $(ARGS)
 
 kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; 300 of each program whose effects are recorded; and 100 of each job
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py tests/sweep/test_kills_from_record.py $(ARGS)
-	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_jobs_against_bare.py $(ARGS)
-	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/process/test_kills.py tests/process/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/bare/test_jobs_against_bare.py $(ARGS)
+	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/kernel/instances/test_kills.py tests/kernel/instances/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
 	@$(BIN)/python tests/sweep/search_windows.py
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
-	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/test_against_bare_processes.py $(ARGS)
+	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/bare/test_against_bare_processes.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
-	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/process/test_soak.py $(ARGS)
+	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/kernel/instances/test_soak.py $(ARGS)
 
 wheel: $(STAMP) ## the wheel, installed in clean environments, passes the examples (NEWEST=python OLDEST=python ONLY=newest)
 	@$(BIN)/python tools/try_wheel.py $(if $(NEWEST),--newest $(NEWEST)) $(if $(OLDEST),--oldest $(OLDEST)) $(if $(ONLY),--only $(ONLY))

@@ -14,7 +14,7 @@ import sys
 import pytest
 
 PACKAGE = "pytest_scf_async"
-INSIDE_INSTANCES = (f"{PACKAGE}.bootstrap", f"{PACKAGE}.supervisor")
+INSIDE_INSTANCES = tuple(f"{PACKAGE}.{room}" for room in ("side", "python", "zygote", "programs"))
 
 
 class ImportAll:

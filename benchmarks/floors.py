@@ -22,7 +22,7 @@ import sys
 sys.path.insert(0, sys.argv[1])
 from time import perf_counter as clock
 import gc, os, signal, socket
-from pytest_scf_async.bootstrap import zygote
+from pytest_scf_async.zygote import zygote
 path = sys.argv[2]
 code = compile(open(path).read(), path, "exec")
 gc.disable()

@@ -20,7 +20,7 @@ from pytest_scf_async import (
     assert_stopped_within,
 )
 from pytest_scf_async.instances import prefork
-from pytest_scf_async.protocol.linux import cpu_clock_of
+from pytest_scf_async.linux.linux import cpu_clock_of
 
 from .floors import bare_fork, bare_round_trip
 from .measure import Row, Sample, timed

@@ -11,7 +11,7 @@ from typing import Any
 
 __all__ = ["record"]
 
-_RECORDS = "pytest_scf_async.bootstrap.records"
+_RECORDS = "pytest_scf_async.python.records"
 """Loaded in instances only."""
 
 

@@ -50,6 +50,7 @@ from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
+from .linux.linux import remove_tree
 from .lockstep.calls import CLOSED, Call
 from .lockstep.event import Event, FunctionVersion, Moment
 from .lockstep.features.scripts import ScriptedEvent
@@ -92,7 +93,6 @@ from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, i
 from .operations.functions import function_details, function_page, function_summary
 from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
-from .protocol.linux import remove_tree
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage

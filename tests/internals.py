@@ -10,17 +10,6 @@ from collections.abc import Callable
 from pathlib import Path
 
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
-from pytest_scf_async.bootstrap import ahead, bind_filter, c_connections, clock_page, go_client, gob, loading
-from pytest_scf_async.bootstrap import clock as clocks
-from pytest_scf_async.bootstrap.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
-from pytest_scf_async.bootstrap.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
-from pytest_scf_async.bootstrap.gates.bytecode import entries, first_entry
-from pytest_scf_async.bootstrap.go_client import GoClient
-from pytest_scf_async.bootstrap.http_answers import MESSAGE, PING, PONG, Answer, Frames
-from pytest_scf_async.bootstrap.patches import registry
-from pytest_scf_async.bootstrap.program_client import Broken, is_moving
-from pytest_scf_async.bootstrap.runtime_api import RuntimeApi
-from pytest_scf_async.bootstrap.scheduler.alarm import Alarm
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
@@ -47,6 +36,12 @@ from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
+from pytest_scf_async.linux import linux, procfs, sock_diag
+from pytest_scf_async.linux.executables import Language, language_of
+from pytest_scf_async.linux.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
+from pytest_scf_async.linux.linux import copy_of_socket, receive_descriptors, remove_tree
+from pytest_scf_async.linux.procfs import SignalState
+from pytest_scf_async.linux.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.lockstep import (
     answers,
     calls,
@@ -84,37 +79,35 @@ from pytest_scf_async.model.timeline import (
 )
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.options import OPTIONS, Where, options_of
-from pytest_scf_async.protocol import (
-    disk_record,
-    freezegun_classes,
-    linux,
-    messages,
-    procfs,
-    shared_page,
-    sock_diag,
-    wait_texts,
-)
+from pytest_scf_async.programs.clients import go_client, gob
+from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
+from pytest_scf_async.programs.clients.go_client import GoClient
+from pytest_scf_async.programs.clients.program_client import Broken, is_moving
+from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
+from pytest_scf_async.programs.supervisor import filter as supervisor_filter
+from pytest_scf_async.programs.supervisor import proc_reads
+from pytest_scf_async.programs.supervisor import waits as supervisor_waits
+from pytest_scf_async.programs.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
-from pytest_scf_async.protocol.executables import Language, language_of
-from pytest_scf_async.protocol.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
-from pytest_scf_async.protocol.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.protocol.messages import OWNER_MARK
 from pytest_scf_async.protocol.own_code import OWN_CODE
-from pytest_scf_async.protocol.procfs import SignalState
 from pytest_scf_async.protocol.real_time import REAL
 from pytest_scf_async.protocol.shortening import shortened, shortened_line, shortened_lines, shortened_list
-from pytest_scf_async.protocol.sock_diag import SockDiag, TcpEnd
 from pytest_scf_async.protocol.time_units import NEVER_US
 from pytest_scf_async.protocol.wait_texts import Holder, Wait, more_tasks, waits_of
+from pytest_scf_async.python import ahead, c_connections, clock_page, loading
+from pytest_scf_async.python import clock as clocks
+from pytest_scf_async.python.clock_page import ARCHITECTURES, SLOTS, ClockPage, Unavailable, assemble
+from pytest_scf_async.python.gates.bytecode import entries, first_entry
+from pytest_scf_async.python.http_answers import MESSAGE, PING, PONG, Answer, Frames
+from pytest_scf_async.python.patches import registry
+from pytest_scf_async.python.scheduler.alarm import Alarm
 from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.report.waits import where, who_waits
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
-from pytest_scf_async.supervisor import filter as supervisor_filter
-from pytest_scf_async.supervisor import proc_reads
-from pytest_scf_async.supervisor import waits as supervisor_waits
-from pytest_scf_async.supervisor.tracee import HERE, MACHINE
 from pytest_scf_async.sweep import comparison as sweep_comparison
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
@@ -136,6 +129,7 @@ from pytest_scf_async.trace import facts as trace_facts_module
 from pytest_scf_async.trace.facts import OfTest, trace_facts
 from pytest_scf_async.trace.page import facts_in, page
 from pytest_scf_async.trace.sweeps import MOST_COMPARED, aligned
+from pytest_scf_async.zygote import bind_filter
 
 
 def event_of(event: AsyncEvent) -> Event:

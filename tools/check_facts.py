@@ -26,9 +26,9 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
 FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "api/certificates.py": {"-----BEGIN ": "PEM"},
-    "bootstrap/patches/connections.py": {"HEAD ": "HTTP"},
-    "bootstrap/patches/datetime.py": {"metaclass conflict": "Python, of a class that cannot be made"},
-    "bootstrap/tracebacks.py": {"<frozen importlib._bootstrap": "Python, in tracebacks"},
+    "python/patches/connections.py": {"HEAD ": "HTTP"},
+    "python/patches/datetime.py": {"metaclass conflict": "Python, of a class that cannot be made"},
+    "python/tracebacks.py": {"<frozen importlib._bootstrap": "Python, in tracebacks"},
     "conformance/cases.py": {
         "[PLATFORM] Signal re": "the platform, or what stands in for it",
         "Response RequestId": "the platform, or what stands in for it",
@@ -48,7 +48,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     },
     "plugin/scopes.py": {"ScopeMismatch: You tried": "pytest"},
     "plugin/timeout.py": {"from pytest-timeout": "pytest-timeout"},
-    "protocol/procfs.py": {
+    "linux/procfs.py": {
         "from multiprocessing.forkserver import main": "multiprocessing",
         "from multiprocessing.resource_tracker import main": "multiprocessing",
     },

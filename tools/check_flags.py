@@ -27,10 +27,10 @@ PAIRS = (("begin", "end"), ("enter", "leave"), ("set", "clear"), ("acquire", "re
 """Names of calls, or the words that they begin with, the first of which the second one undoes."""
 
 KNOWN: dict[str, str] = {
-    "bootstrap/patches/threads.py:_run:thread_table.begin()": "a thread that cannot begin has no scheduler to end in",
-    "bootstrap/scheduler/scheduler.py:park:self.begin_watching()": "nothing is raised in between but where the"
+    "python/patches/threads.py:_run:thread_table.begin()": "a thread that cannot begin has no scheduler to end in",
+    "python/scheduler/scheduler.py:park:self.begin_watching()": "nothing is raised in between but where the"
     " stack is at its limit",
-    "bootstrap/scheduler/scheduler.py:_run_pending_inside:waiter.suspended": "what a handler raises makes the wait"
+    "python/scheduler/scheduler.py:_run_pending_inside:waiter.suspended": "what a handler raises makes the wait"
     " over, and nobody looks at it again",
 }
 """By ``file:function:what``: why it may all the same. The list only gets shorter."""

@@ -22,8 +22,8 @@ from pathlib import Path
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
-# Which rooms a room may import, itself aside. A room is a module or a package directly inside the package; "root" is
-# the package's __init__.
+# Which rooms a room may import, itself aside. A room is a module or a package directly inside the package, or a package
+# inside one of these that has a row of its own here; "root" is the package's __init__.
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
 MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
@@ -32,26 +32,30 @@ KNOWS: dict[str, frozenset[str]] = {
     "hookspecs": frozenset(),
     "inside": frozenset(),
     "protocol": frozenset(),
+    "linux": frozenset({"protocol"}),
     "options": frozenset({"errors"}),
     "model": frozenset({"errors"}),
     "clock": frozenset({"errors", "protocol"}),
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
-    "bootstrap": frozenset({"protocol"}),
-    "supervisor": frozenset({"protocol", "bootstrap"}),
-    "instances": MACHINERY,
-    "lockstep": MACHINERY,
+    "side": frozenset({"protocol", "linux"}),
+    "python": frozenset({"protocol", "linux", "side"}),
+    "zygote": frozenset({"protocol", "linux", "side", "python"}),
+    "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
+    "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
+    "instances": MACHINERY | {"linux"},
+    "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
-    "sweep": FACADE | {"async_event", "function"},
+    "sweep": FACADE | {"linux", "async_event", "function"},
     "operations": MACHINERY,
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
     "function": FACADE | {"async_event", "operations"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
     "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
-    "runtime": FACADE | {"operations", "async_event", "function", "sweep", "session"},
+    "runtime": FACADE | {"linux", "operations", "async_event", "function", "sweep", "session"},
     "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "api": FACADE | {"runtime", "operations", "async_event", "function"},
+    "api": FACADE | {"linux", "runtime", "operations", "async_event", "function"},
     "plugin": FACADE
     | {
         "api",
@@ -78,27 +82,37 @@ KNOWS: dict[str, frozenset[str]] = {
 OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "inside": frozenset(),
     "protocol": frozenset({"freezegun"}),
-    "bootstrap": frozenset({"freezegun", "coverage"}),
-    "supervisor": frozenset(),
+    "linux": frozenset(),
+    "side": frozenset(),
+    "python": frozenset({"freezegun", "coverage"}),
+    "zygote": frozenset({"coverage"}),
+    "programs": frozenset(),
+    "programs.supervisor": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
-# kind of instance it will be: one that becomes a supervisor imports it then, and no other instance does. The zygote
-# imports it for all of them, where there are such instances.
+# kind of instance it will be: one that speaks for a program, or becomes a supervisor, imports what that needs then, and
+# no other instance does. The zygote imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
-    f"{PACKAGE}.bootstrap.instance": frozenset(
-        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
+    f"{PACKAGE}.python.instance": frozenset(
+        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
+        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
     ),
-    f"{PACKAGE}.bootstrap.zygote": frozenset(
-        {f"{PACKAGE}.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
+    f"{PACKAGE}.zygote.zygote": frozenset(
+        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image")}
+        | {f"{PACKAGE}.programs.clients.{name}" for name in ("event_invoke", "go_client", "job", "runtime_api")}
+        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
     ),
 }
 
 # Rooms that the test's process never has: their patches replace functions of the standard library, and their state is
 # that of the one process in which they run.
 OTHER_PROCESSES: dict[str, str] = {
-    "bootstrap": "the zygote and in instances",
-    "supervisor": "the supervisor of a program",
+    "side": "the zygote and in instances",
+    "python": "the zygote and in instances",
+    "zygote": "the zygote and in its reaper",
+    "programs": "instances and beside them",
+    "programs.supervisor": "the supervisor of a program",
 }
 
 # Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
@@ -115,7 +129,8 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
 # Files that import a name which is not written out, with what it can be.
 COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of which stands under TYPE_CHECKING, too"}
 
-_NAMES_A_MODULE = re.compile(rf"(?:^|\.)({'|'.join(OTHER_PROCESSES)})\.[a-zA-Z_]|\.({'|'.join(OTHER_PROCESSES)})\b")
+_ONE = f"({'|'.join(map(re.escape, sorted(OTHER_PROCESSES, key=len, reverse=True)))})"
+_NAMES_A_MODULE = re.compile(rf"^{_ONE}\.[a-zA-Z_]|(?:^\.|\.\.|{PACKAGE}\.){_ONE}\b")
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
 BARRED_FROM: dict[str, frozenset[str]] = {
@@ -130,7 +145,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 LAZY = frozenset(
     {
         PACKAGE,
-        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "bootstrap", "supervisor", "plugin")),
+        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "linux", "plugin", *OTHER_PROCESSES)),
     }
 )
 
@@ -206,7 +221,7 @@ class Finder(ast.NodeVisitor):
         for alias in node.names:
             # `from pytest_scf_async import clock` means the module of that name where there is one.
             submodule = f"{base}.{alias.name}"
-            is_room = base == PACKAGE and alias.name in KNOWS
+            is_room = submodule.removeprefix(f"{PACKAGE}.") in KNOWS
             self._add(submodule if is_room or submodule in self.names else base, node)
 
     def visit_Call(self, node: ast.Call) -> None:
@@ -258,7 +273,8 @@ def room_of(name: str) -> str:
     _, *inner = name.split(".")
     if not inner:
         return "root"
-    return inner[0]
+    within = ".".join(inner[:2])
+    return within if within in KNOWS else inner[0]
 
 
 def check(root: Path) -> list[str]:

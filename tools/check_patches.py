@@ -1,8 +1,8 @@
 """Holds that an instance's patches go through their registry, and that each target is patched in one place.
 
 A patch is a call of ``registry.replace``, ``registry.rebind`` or ``registry.replace_method``: its target is the owner
-and the name, which is a constant, or a variable of a ``for`` over constants. In the files of ``bootstrap/`` beside the
-registry nothing else may write to what belongs to a library: no assignment to an attribute of a module or class of it
+and the name, which is a constant, or a variable of a ``for`` over constants. In the files of ROOMS beside the registry
+nothing else may write to what belongs to a library: no assignment to an attribute of a module or class of it
 (plain, augmented, ``del``, ``setattr``, ``delattr``, ``vars(...)[...]``), but for data such as ``sys.argv``.
 
 Who else wants to know of a call that is patched subscribes to the module that patches it.
@@ -19,20 +19,28 @@ from pathlib import Path
 
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
-ROOM = "bootstrap"
-REGISTRY = f"{ROOM}/patches/registry.py"
+ROOMS = ("side", "python", "zygote", "programs")
+"""Rooms that run in instances, beside the user's code."""
+PATCHES = "python/patches"
+REGISTRY = f"{PATCHES}/registry.py"
 WAYS = frozenset({"replace", "rebind", "replace_method"})
 
 UNNAMED = {
-    f"{ROOM}/patches/unsimulated.py": "the method that runs a loop has another name in each library",
-    f"{ROOM}/patches/datetime.py": "the methods of freezegun's classes are a table of protocol/, for both sides",
-    f"{ROOM}/patches/tracebacks.py": "the method that reads all frames has another name before Python 3.11",
+    f"{PATCHES}/unsimulated.py": "the method that runs a loop has another name in each library",
+    f"{PATCHES}/datetime.py": "the methods of freezegun's classes are a table of protocol/, for both sides",
+    f"{PATCHES}/tracebacks.py": "the method that reads all frames has another name before Python 3.11",
 }
 """Files with a target whose name is no constant, and why."""
 UNREGISTERED = {
-    (f"{ROOM}/handler_program.py", "sys.breakpointhook"): "that program has a plain interpreter, without the registry",
-    (f"{ROOM}/handler_program.py", "traceback.StackSummary.<tracebacks.EXTRACTS>"): "that program has a plain one, too",
-    (f"{ROOM}/handler_program.py", "logging.Handler.handle"): "the same",
+    (
+        "programs/handler_program.py",
+        "sys.breakpointhook",
+    ): "that program has a plain interpreter, without the registry",
+    (
+        "programs/handler_program.py",
+        "traceback.StackSummary.<tracebacks.EXTRACTS>",
+    ): "that program has a plain one, too",
+    ("programs/handler_program.py", "logging.Handler.handle"): "the same",
 }
 """Writes to what belongs to a library that are no patches of an instance, and why."""
 
@@ -229,7 +237,7 @@ def check(root: Path) -> list[str]:
 
 
 def _found(root: Path) -> Iterator[tuple[str, Finder]]:
-    for path in sorted((root / ROOM).rglob("*.py")):
+    for path in sorted(path for room in ROOMS for path in (root / room).rglob("*.py")):
         module = Module(path, root)
         if module.inner != REGISTRY:
             finder = Finder(module)
@@ -239,8 +247,8 @@ def _found(root: Path) -> Iterator[tuple[str, Finder]]:
 
 def main(arguments: list[str]) -> int:
     root = Path(arguments[0]) if arguments else OWN_PACKAGE
-    if not any((root / ROOM).rglob("*.py")):
-        print(f"check_patches: no Python files in {root / ROOM}", file=sys.stderr)
+    if not any(path for room in ROOMS for path in (root / room).rglob("*.py")):
+        print(f"check_patches: no Python files in {', '.join(ROOMS)} of {root}", file=sys.stderr)
         return 2
     violations = check(root)
     for violation in violations:

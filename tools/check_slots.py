@@ -16,13 +16,13 @@ from pathlib import Path
 
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / "pytest_scf_async"
 
-DEFINES = ("protocol/", "supervisor/exec.py")
+DEFINES = ("protocol/", "programs/supervisor/exec.py")
 """Where pages are defined; ``exec.py`` defines the page of clocks that a traced program reads."""
 MAY_INDEX = frozenset(
-    f"bootstrap/{name}.py"
+    f"{name}.py"
     for name in (
-        *("clock", "clock_page", "gates/lines"),
-        *("scheduler/scheduler", "scheduler/lease_log"),
+        *("python/clock", "python/clock_page", "python/gates/lines", "python/scheduler/scheduler"),
+        "side/lease_log",
     )
 )
 

@@ -2,8 +2,8 @@
 
 A call of WAITS without an argument waits as long as it takes: ``queue.get()``, ``thread.join()``, ``process.wait()``,
 ``lock.acquire()``, ``poller.poll()``. So do ``subprocess.run`` and its like, and ``communicate``, without ``timeout``,
-``os.waitpid`` without ``WNOHANG``, and a socket's ``settimeout(None)``. What runs in other processes (`bootstrap/`,
-`supervisor/`) is not looked at: whoever waits for it has the bound.
+``os.waitpid`` without ``WNOHANG``, and a socket's ``settimeout(None)``. What runs in other processes (`side/`,
+`python/`, `zygote/`, `programs/`) is not looked at: whoever waits for it has the bound.
 Run: python tools/check_waits.py [the package's directory]
 """
 
@@ -16,7 +16,7 @@ from pathlib import Path
 PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
-ELSEWHERE = frozenset({"bootstrap", "supervisor"})
+ELSEWHERE = frozenset({"side", "python", "zygote", "programs"})
 """Rooms that the test's process never has."""
 WAITS = frozenset({"get", "join", "wait", "acquire", "result"})
 POLLERS = frozenset({"poller", "_poller", "epoll", "_epoll"})

@@ -20,7 +20,7 @@ LIMIT = 150_000
 """Bytes: everyone who clones the project gets each picture that it ever had."""
 FILES = ("handlers/backup.py", "test_backup.py")
 
-sys.path[:0] = [str(TREE / "tests" / "plugin")]
+sys.path[:0] = [str(TREE / "tests" / "project" / "pages"), str(TREE / "tests" / "trace" / "plugin")]
 
 from docs_support import blocks  # noqa: E402  (of the tests)
 from trace_samples import browsers  # noqa: E402

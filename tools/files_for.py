@@ -18,7 +18,17 @@ from pathlib import Path
 from typing import Any
 
 TREE = Path(__file__).resolve().parent.parent
-FOLDERS = ("tests/unit", "tests/process", "tests/plugin", "tests/sweep", "examples")
+FOLDERS = (
+    "tests/kernel",
+    "tests/programs",
+    "tests/endpoint",
+    "tests/conformance",
+    "tests/trace",
+    "tests/sweep",
+    "tests/plugin",
+    "tests/project",
+    "examples",
+)
 """What `make test` collects: the `testpaths` of pyproject.toml."""
 OTHER_PROJECTS = ("tests/plugin/typed_project/",)
 """What a `collect_ignore` leaves out."""
@@ -69,9 +79,9 @@ def _table(name: str) -> Any:
     return ast.literal_eval(_expression(name))
 
 
-def on_the_oldest() -> Mapping[str, str]:
-    """Files, and folders of them, each with why the oldest Python runs it."""
-    found: Mapping[str, str] = _table("ON_THE_OLDEST")
+def on_the_oldest() -> Mapping[str, tuple[str, ...]]:
+    """Why the oldest Python runs some files, each with these, or with folders of them."""
+    found: Mapping[str, tuple[str, ...]] = _table("ON_THE_OLDEST")
     return found
 
 
@@ -131,12 +141,22 @@ def _makes_tests(node: ast.stmt) -> bool:
 
 
 @cache
+def _modules(tree: Path) -> Mapping[str, list[Path]]:
+    """The modules of the tests, by name: pytest has the folder of each test that it collects in ``sys.path``."""
+    found: dict[str, list[Path]] = {}
+    for path in (tree / "tests").rglob("*.py"):
+        if path.name != CONFTEST:
+            found.setdefault(path.stem, []).append(path)
+    return found
+
+
+@cache
 def _read(path: Path) -> tuple[frozenset[str], tuple[Path, ...]]:
     """The marks that are written in a file, and the files that can add to them: what it imports, its conftest.py's."""
     text = path.read_text(encoding="utf-8")
-    places = {path.parent, *(TREE / folder for folder in FOLDERS)}
     names = IMPORT.findall(text)
-    others = [place / f"{name}.py" for name in names for place in places]
+    others = [path.parent / f"{name}.py" for name in names]
+    others += [other for name in names for other in _modules(TREE).get(name, ())]
     others += [above / "conftest.py" for above in path.parents if above != TREE and above.is_relative_to(TREE)]
     return frozenset(MARK.findall(text)), tuple(other for other in others if other.exists())
 
@@ -155,7 +175,7 @@ def given_marks(path: Path) -> frozenset[str]:
     """The marks that conftest.py may give to tests of a file."""
     name = str(path.relative_to(TREE))
     of_examples = OF_EXAMPLES if name.startswith("examples/") else frozenset()
-    oldest = any(Path(name).is_relative_to(entry) for entry in on_the_oldest())
+    oldest = any(Path(name).is_relative_to(entry) for entries in on_the_oldest().values() for entry in entries)
     is_long = any(name in names for names in long().values())
     return of_examples | ({"oldest"} if oldest else set()) | ({"long"} if is_long else set())
 

@@ -15,7 +15,7 @@ from typing import Final
 
 import trustme
 
-from ..protocol.linux import remove_tree
+from ..linux.linux import remove_tree
 from ..protocol.official_hosts import CA_VARIABLES, DOMAIN, SERVICE, api_host
 
 _NAMES: Final = (f"*.{DOMAIN}", f"{SERVICE}.{DOMAIN}", "localhost", "127.0.0.1", "::1")

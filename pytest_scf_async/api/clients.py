@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from ..instances.instance import Instance
 from ..instances.pool import Pool
-from ..protocol import procfs
+from ..linux import procfs
 
 
 class ConnectionOwner:
@@ -38,7 +38,7 @@ class ConnectionOwner:
         if relayed is not None:
             number, inside = relayed
             return next(((each, inside) for each in self._running() if each.number == number), None)
-        from ..protocol.sock_diag import SockDiag  # noqa: PLC0415  (Linux has it; the package is imported elsewhere too)
+        from ..linux.sock_diag import SockDiag  # noqa: PLC0415  (Linux has it; the package is imported elsewhere too)
 
         kernel = SockDiag()
         try:

@@ -13,8 +13,9 @@ from typing import Final
 
 from ..clock import to_us
 from ..errors import CannotEndError, HarnessError, ScfAsyncWarning, ScfUsageError, calls_named, hidden_from_users
+from ..linux import procfs
 from ..model.listing import is_text
-from ..protocol import messages, procfs
+from ..protocol import messages
 from ..runtime import ScfRuntime
 from .endpoint import Endpoint, EndpointCall
 from .faults import Declaring, Fault

@@ -28,10 +28,10 @@ import socket
 from collections.abc import Callable, Collection, Iterable
 from typing import NamedTuple
 
-from ..protocol import terminals
-from ..protocol.kernel_waits import Call, call_of, polled_by
-from ..protocol.linux import copy_of_socket
-from ..protocol.procfs import has_timer, holders_of_lock, registered_with, runs_of_sleepers, target_of
+from ..linux import terminals
+from ..linux.kernel_waits import Call, call_of, polled_by
+from ..linux.linux import copy_of_socket
+from ..linux.procfs import has_timer, holders_of_lock, registered_with, runs_of_sleepers, target_of
 
 _OWN = ("pipe:[", "anon_inode:[eventfd]", "anon_inode:[signalfd]", "/dev/pts/")
 _FOR_ITS_OWN = ("waitpid", "lock")

@@ -16,9 +16,9 @@ from dataclasses import dataclass, replace
 from typing import Any
 
 from ..errors import Given, HarnessError, ScfUsageError, did_you_mean, hidden_from_users, near_name
+from ..linux.linux import remove_tree
 from ..model.before_init import BeforeInit, before_init_arguments
 from ..model.configuration import BAD_HANDLER, HANDLER_RULE
-from ..protocol.linux import remove_tree
 from .layers import absolute, check_readable, existing
 from .packages import LARGEST_CODE, unpack
 

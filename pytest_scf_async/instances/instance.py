@@ -16,11 +16,12 @@ from typing import Protocol
 
 from ..clock import DueThing
 from ..errors import HarnessError
+from ..linux import procfs
+from ..linux.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
+from ..linux.quiet_signals import signal_quietly
 from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
-from ..protocol import messages, procfs, shared_page
-from ..protocol.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
-from ..protocol.quiet_signals import signal_quietly
+from ..protocol import messages, shared_page
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output

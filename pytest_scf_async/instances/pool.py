@@ -10,11 +10,12 @@ from operator import attrgetter
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfAsyncError, hidden_from_users
+from ..linux import procfs
 from ..lockstep.event import Event, FunctionVersion
 from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
-from ..protocol import messages, procfs
+from ..protocol import messages
 from ..protocol.disk_record import AtEffect
 from . import coverage as measured
 from . import terminal

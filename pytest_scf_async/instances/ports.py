@@ -7,7 +7,7 @@ import select
 import socket
 from collections.abc import Iterator
 
-from ..protocol import procfs
+from ..linux import procfs
 from ..protocol.real_time import REAL
 from ..protocol.shortening import real_seconds
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import threading
 
 from ..errors import HarnessError
+from ..linux.bind_mounts import are_up_to_date
 from ..protocol import messages
-from ..protocol.bind_mounts import are_up_to_date
 from .instance import START_LIMIT, Instance
 from .zygote import Zygote
 

@@ -13,9 +13,9 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Protocol
 
+from ..linux import procfs
+from ..linux.kernel_waits import name_of
 from ..lockstep.state import InstanceFact, InstanceState, Life, Preemption
-from ..protocol import procfs
-from ..protocol.kernel_waits import name_of
 from ..protocol.real_time import REAL
 from .at_rest import Rest, at_rest
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import HarnessError
-from ..protocol import disk_record, linux
+from ..linux import linux
+from ..protocol import disk_record
 from ..protocol.real_time import REAL
 from .zygote import Zygote
 

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import lru_cache
 
 from ..errors import ScfUsageError, hidden_from_users
+from ..linux.linux import remove_tree
 from ..model.configuration import FunctionConfiguration
 from ..options import ScfSettings
 from ..protocol import messages
-from ..protocol.linux import remove_tree
 from .code import Code
 from .layers import OPT, merged, opt_directory
 from .zygote import Zygote, namespaces_refused, shared_zygote

@@ -11,9 +11,9 @@ import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from ..protocol import procfs
-from ..protocol.kernel_waits import waits_for_signal
-from ..protocol.linux import cpu_clock_of
+from ..linux import procfs
+from ..linux.kernel_waits import waits_for_signal
+from ..linux.linux import cpu_clock_of
 from ..protocol.shared_page import ControlPage
 
 

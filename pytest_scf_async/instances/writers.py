@@ -12,7 +12,7 @@ import os
 import platform
 from collections.abc import Iterable, Sequence
 
-from ..protocol import procfs
+from ..linux import procfs
 from ..protocol.real_time import REAL
 from .output import Output
 

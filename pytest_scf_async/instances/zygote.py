@@ -20,8 +20,9 @@ from collections.abc import Callable
 from typing import Literal, Protocol
 
 from ..errors import HarnessError, ScfUsageError, UnsupportedPlatformError
-from ..protocol import messages, procfs
-from ..protocol.linux import receive_descriptors, remove_tree, send_descriptors
+from ..linux import procfs
+from ..linux.linux import receive_descriptors, remove_tree, send_descriptors
+from ..protocol import messages
 from ..protocol.real_time import REAL
 from .environment import interpreter_environment
 from .interrupts import exposed, shielded
@@ -36,12 +37,12 @@ except ImportError:
     sys.path.append(sys.argv[1])
 connection, owner, scratch, in_memory, place, nonce, clock, *preload = sys.argv[2:]
 import socket
-from pytest_scf_async.bootstrap.reaper import supervise
+from pytest_scf_async.zygote.reaper import supervise
 binds = socket.socketpair()
 supervise(int(owner), scratch, in_memory, connection=int(connection), binds=binds)
-from pytest_scf_async.bootstrap import clock as clocks
+from pytest_scf_async.python import clock as clocks
 clocks.wants_page = clock == "page"
-from pytest_scf_async.bootstrap.zygote import main
+from pytest_scf_async.zygote.zygote import main
 main(int(connection), nonce, preload, place, binds[1])
 """
 

@@ -8,7 +8,7 @@ from typing import Protocol
 
 from ..clock import LAST_US, SimulatedClock
 from ..instances.instance import Instance
-from ..protocol import procfs
+from ..linux import procfs
 from ..protocol.real_time import REAL
 from .event import Event
 

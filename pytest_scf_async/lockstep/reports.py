@@ -248,7 +248,7 @@ class Reports:
     # -- notes, begins and ends --------------------------------------------------------------------------------------
 
     def _noted(self, instance: Instance, event: Event | None, message: messages.Note) -> FollowUp | None:
-        """A record of user code, a line of the bootstrap for the timeline, or that an unfinished line was flushed."""
+        """A record of user code, a note of the instance for the timeline, or that an unfinished line was flushed."""
         event = event or self._host.pool.last_events.get(instance)
         if message.in_shared_memory is not None:
             instance.sandbox.made(message.in_shared_memory)

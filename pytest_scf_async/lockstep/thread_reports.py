@@ -11,8 +11,9 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
 from ..instances.instance import Instance
-from ..protocol import messages, procfs
-from ..protocol.kernel_waits import FEW, KernelWait, Target, waits_of
+from ..linux import procfs
+from ..linux.kernel_waits import FEW, KernelWait, Target, waits_of
+from ..protocol import messages
 from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import KnownThread
@@ -25,7 +26,7 @@ STILL_SECONDS = 0.01
 STILL_LIMIT = 0.1
 STARVED_LIMIT = 5.0
 """The same where a thread has had no core, on a machine that is busy with something else."""
-_SCHEDULER = os.path.join(OWN_CODE, "bootstrap", "scheduler", "scheduler.py")
+_SCHEDULER = os.path.join(OWN_CODE, "python", "scheduler", "scheduler.py")
 """Where a thread stands that is parked."""
 _STANDARD_LIBRARY = os.path.dirname(os.__file__) + os.sep
 _SUBPROCESS = _STANDARD_LIBRARY + "subprocess.py"

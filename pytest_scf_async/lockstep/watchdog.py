@@ -10,10 +10,10 @@ from ..clock import SimulatedClock
 from ..errors import CannotEndError, ScfAsyncWarning, hidden_from_users
 from ..instances.instance import Instance
 from ..instances.pool import Pool
+from ..linux import procfs
+from ..linux.kernel_waits import waits_for_reaper, waits_of
 from ..model.timeline import AfterComputing
 from ..options import ScfSettings
-from ..protocol import procfs
-from ..protocol.kernel_waits import waits_for_reaper, waits_of
 from ..protocol.real_time import REAL
 from ..protocol.shortening import real_seconds
 from .answers import AnswerOrder

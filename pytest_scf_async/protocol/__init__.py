@@ -1,1 +1,1 @@
-"""What the processes of the product say to each other, and what the kernel gives all of them."""
+"""What the processes of the product say to each other: messages, shared pages, and what both sides of them know."""

@@ -2,7 +2,7 @@
 
 This module, alone, touches freezegun's private names. It is made for the range of versions that ``pyproject.toml``
 names; `freezegun_api` says so when a name is not there. A test's own process is put on the simulated clock with it for
-a while (`begin`); an instance, where the clock page cannot be had, for good (``bootstrap/patches/datetime.py``).
+a while (`begin`); an instance, where the clock page cannot be had, for good (``python/patches/datetime.py``).
 """
 
 from __future__ import annotations

@@ -42,7 +42,7 @@ def answered(due_us: int, place: int, number: int) -> Order:
 
 # The clock page.
 CLOCK_NOW: Final = 0
-"""The simulated time, in whole µs since the Unix epoch. Machine code reads it here (``bootstrap/clock_page.py``)."""
+"""The simulated time, in whole µs since the Unix epoch. Machine code reads it here (``python/clock_page.py``)."""
 CLOCK_SEQUENCE: Final = 1
 """The number of waits registered so far in the runtime: an `Order` ends with it."""
 CLOCK_BOOT: Final = 2

@@ -18,13 +18,13 @@ from ..async_event import AsyncEvent, Json, PointGate
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.recording import Recording
+from ..linux.linux import remove_tree
 from ..lockstep.event import Event, FunctionVersion, Moment
 from ..model.statuses import Status
 from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
-from ..protocol.linux import remove_tree
 from ..protocol.shortening import shortened
 from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
 from ..report.exceptions import key_missing_in_environment

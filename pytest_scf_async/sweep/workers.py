@@ -27,9 +27,9 @@ from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_use
 from ..instances import coverage
 from ..instances.interrupts import exposed, shielded
 from ..instances.zygote import close_shared_zygote, reapers
-from ..protocol import procfs
-from ..protocol.linux import die_with_parent
-from ..protocol.mount_namespaces import find_at
+from ..linux import procfs
+from ..linux.linux import die_with_parent
+from ..linux.mount_namespaces import find_at
 from ..protocol.real_time import REAL
 from .agenda import no_workers
 

@@ -85,7 +85,7 @@ def test_the_tests_process_has_nothing_of_what_runs_in_other_processes(project: 
         from pathlib import Path
         import pytest_scf_async
 
-        INNER = {"bootstrap", "supervisor"}
+        INNER = {"side", "python", "zygote", "programs"}
         NOT_HERE = {"__init__", "__main__", "handlers"}  # the last are of the conformance cases, to be deployed
 
         def test_it(scf_runtime, scf_clock):

@@ -139,7 +139,8 @@ ON_EVERY_PYTHON = ("checkpoint_in_listener", "counted_twice", "exit_interrupted"
 
 
 def path_of(name: str) -> Path:
-    return FOLDER / f"{name}.py"
+    (path,) = FOLDER.glob(f"*/{name}.py")
+    return path
 
 
 def windows(name: str) -> set[tuple[int, str, str]]:

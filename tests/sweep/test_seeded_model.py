@@ -23,7 +23,7 @@ BOTH = [
 
 
 def test_the_table_has_every_handler_once() -> None:
-    assert sorted(path.stem for path in FOLDER.glob("*.py")) == sorted([*NAMES, *(f"{name}_fixed" for name in NAMES)])
+    assert sorted(path.stem for path in FOLDER.rglob("*.py")) == sorted([*NAMES, *(f"{name}_fixed" for name in NAMES)])
     assert len(NAMES) == len(set(NAMES)) >= 60
 
 

@@ -24,8 +24,9 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
+from ...linux import procfs
 from ...model.before_init import BeforeInit
-from ...protocol import messages, procfs
+from ...protocol import messages
 from ..code import Code
 from ..environment import of_container
 from ..ports import ClaimedPort, claim_any
@@ -223,7 +224,7 @@ def remove_orphans(engine: Engine) -> None:
 _START: Final = """
 import sys
 sys.path.append(sys.argv[1])
-from pytest_scf_async.bootstrap.container_shim import main
+from pytest_scf_async.programs.container_shim import main
 main(sys.argv[2:])
 """
 
@@ -232,7 +233,7 @@ class Shim:
     """The process that starts, signals and removes the container of one instance."""
 
     def __init__(self, container: Sequence[object], output: int) -> None:
-        """Of the *container* (``Container`` of ``bootstrap/container_shim.py``), which writes to the pipe *output*."""
+        """Of the *container* (``Container`` of ``programs/container_shim.py``), which writes to the pipe *output*."""
         package_parent = os.path.abspath(os.path.join(os.path.dirname(__file__), *[os.pardir] * 3))
         opened: list[int] = []
         try:

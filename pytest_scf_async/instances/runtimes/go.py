@@ -257,7 +257,7 @@ def _cache(home: str) -> str:
 _START = """
 import os, sys
 sys.path.append(sys.argv[1])
-from pytest_scf_async.bootstrap.reaper import supervise
+from pytest_scf_async.zygote.reaper import supervise
 owner, scratch, made, target = int(sys.argv[2]), *sys.argv[3:6]
 supervise(owner, scratch, at_end=(lambda: os.replace(made, target)) if target else None)
 os.execv(sys.argv[6], sys.argv[6:])

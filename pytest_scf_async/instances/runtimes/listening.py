@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ...protocol import procfs
-from ...protocol.kernel_waits import waits_of
+from ...linux import procfs
+from ...linux.kernel_waits import waits_of
 from .launcher import Launch
 from .strategy import Running, Started
 

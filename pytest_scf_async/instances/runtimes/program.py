@@ -18,12 +18,12 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...linux.executables import language_of
+from ...linux.procfs import signal_state
 from ...model.before_init import BeforeInit
 from ...model.timeline import Disposition
 from ...options import PORT_FORM, option_named
 from ...protocol import messages
-from ...protocol.executables import language_of
-from ...protocol.procfs import signal_state
 from ...protocol.real_time import REAL
 from ..code import Code
 from ..cpus import next_cpus

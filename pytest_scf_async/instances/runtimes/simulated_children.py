@@ -29,7 +29,7 @@ try:
     import pytest_scf_async
 except ImportError:
     sys.path.append(sys.argv[1])
-from pytest_scf_async.bootstrap.handler_program import main
+from pytest_scf_async.programs.handler_program import main
 main()
 """
 """As the zygote is started: user code has the same ``sys.path``, and a main module without a file."""

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from typing import Any, ClassVar, Protocol
 
 from ...errors import hidden_from_users
+from ...linux.procfs import SignalState
 from ...model.before_init import BeforeInit
 from ...model.configuration import FunctionConfiguration
 from ...model.timeline import Disposition
 from ...options import ScfSettings
 from ...protocol import messages
-from ...protocol.procfs import SignalState
 from ...protocol.shared_page import ControlPage
 from ...scripted import Script
 from ..code import Code

@@ -8,9 +8,9 @@ from __future__ import annotations
 from functools import partial
 
 from ...instances.instance import FollowUp, Instance
+from ...linux import procfs
 from ...model.timeline import MemoryExcess
 from ...model.transitions import Fact
-from ...protocol import procfs
 from ..event import Event
 from .feature import Feature
 

@@ -1,6 +1,6 @@
 """``scf_clock.patched()``: the test's own process on the simulated clock, in all its threads.
 
-Its clocks are freezegun's doing (``bootstrap.patches.datetime``); its waits are calls that move the clock, each with
+Its clocks are freezegun's doing (``python.patches.datetime``); its waits are calls that move the clock, each with
 a due time of its own, so that the clock goes to the earliest. Time does not move while another thread of the test runs.
 """
 
@@ -23,7 +23,8 @@ from typing import Any, Final
 from ...clock import LAST_US, TEST, DueThing, SimulatedClock
 from ...errors import ScfUsageError, hidden_from_users
 from ...instances.instance import Instance
-from ...protocol import freezegun_classes, procfs
+from ...linux import procfs
+from ...protocol import freezegun_classes
 from ...protocol.real_time import REAL
 from ...protocol.time_units import LONGEST, microseconds
 from ..calls import Call, Unrest

@@ -1,0 +1,1 @@
+"""What the kernel is asked, or told, about processes, descriptors, mounts, sockets and signals."""

@@ -1,0 +1,1 @@
+"""Programs in any language: what speaks to one, and the processes beside one."""

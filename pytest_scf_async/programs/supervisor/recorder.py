@@ -1,0 +1,992 @@
+"""Record what an instance, and all that it starts, change in a directory: each effect, and the directory before it.
+
+A process that is killed leaves what it has changed outside itself. So what a kill can leave is known from one run: at
+the entry of each system call that may change the directory the thread stands still, and what the calls before it have
+done is looked at. The directory itself is asked, and no call is imitated; the arguments say only where to look, so that
+thousands of other files there cost nothing.
+
+The recorder is a sibling of the instance: it outlives it, user code does not see it among its children, and the kernel
+kills the instance should the recorder die.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import functools
+import math
+import mmap
+import os
+import signal
+import socket
+import stat
+import struct
+from _blake2 import blake2b  # hashlib would have OpenSSL read its configuration, in each instance's process
+from collections.abc import Callable, Collection, Iterable, Iterator, MutableSequence
+from dataclasses import dataclass
+from enum import Enum, auto
+from typing import Final, NamedTuple, cast
+
+from ...linux import linux, procfs
+from ...protocol.disk_record import (
+    GOES_ON,
+    IS_AT_REST,
+    IS_DONE,
+    ORDER,
+    PAGE,
+    UNKNOWN,
+    AtEffect,
+    Data,
+    Effect,
+    Entry,
+    Failed,
+    Forgotten,
+    Gone,
+    LivesOn,
+    NodeKind,
+    Order,
+    Problem,
+    Sync,
+    Writer,
+)
+from ...protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
+from ...side.originals import real_waitpid
+from . import filter as seccomp
+from . import sockets, tracee
+from .random_numbers import RandomNumbers
+from .tracee import HERE, Registers
+
+MOST_FILES: Final = 10_000
+MOST_BYTES: Final = 1 << 30
+"""How many files, and how many bytes of them, a record takes."""
+SEIZE_LIMIT: Final = 10.0
+"""Real seconds within which the recorder has to trace the instance."""
+_SET_PTRACER: Final = 0x59616D61
+_LONGEST_NUMBER: Final = 64
+"""Bytes of the id of a process, as the two say theirs to each other."""
+_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
+_AT_CWD, _AT_REMOVEDIR = -100, 0x200
+_LONGEST_PATH: Final = 4096
+_USUAL_PATH: Final = 256
+"""Bytes that are read at once of a path, which may be longer."""
+_LONGEST_FILTER: Final = 8 * seccomp.MOST
+"""Bytes: a filter comes in one piece, as it is shorter than the buffer of a socket."""
+_MOST_LINKS: Final = 40
+_MOST_PARTS: Final = 1024
+_STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+_STARTS: Final = (tracee.EVENT_CLONE, tracee.EVENT_FORK, tracee.EVENT_VFORK)
+_PART: Final = struct.Struct("<QQ")
+_NO_PATH: Final = -1
+
+_PATHS_AT: Final = {
+    **dict.fromkeys(
+        (
+            "open",
+            "creat",
+            "truncate",
+            "unlink",
+            "rmdir",
+            "mkdir",
+            "mknod",
+            "chmod",
+            "chown",
+            "lchown",
+            "utime",
+            "utimes",
+        ),
+        ((_NO_PATH, 0),),
+    ),
+    **dict.fromkeys(("openat", "openat2", "unlinkat", "mkdirat", "mknodat", "fchmodat", "fchmodat2"), ((0, 1),)),
+    **dict.fromkeys(("fchownat", "futimesat", "utimensat"), ((0, 1),)),
+    **dict.fromkeys(("rename", "link"), ((_NO_PATH, 0), (_NO_PATH, 1))),
+    **dict.fromkeys(("renameat", "renameat2", "linkat"), ((0, 1), (2, 3))),
+    "symlink": ((_NO_PATH, 1),),
+    "symlinkat": ((1, 2),),
+}
+"""Which arguments of a call are its paths: the descriptor of the directory, where there is one, and the text."""
+_DESCRIPTOR_AT: Final = {"copy_file_range": 2, "splice": 2, "mmap": 4}
+"""Which argument is the descriptor of the file that changes, where that is not the first one."""
+_LENGTH_AT: Final = {"write": 2, "pwrite64": 2, "sendfile": 3, "copy_file_range": 4, "splice": 4}
+_VECTORS: Final = ("writev", "pwritev", "pwritev2")
+_OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
+_OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
+_COPIED_FROM: Final = {"sendfile": (1, 2), "copy_file_range": (0, 1)}
+"""Which arguments say from which descriptor a call copies, and where in memory the offset is."""
+_FREES: Final = 0x2 | 0x8
+"""Modes of ``fallocate``: FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE."""
+_BLOCK: Final = 512
+"""Bytes of the blocks that ``stat`` counts."""
+_FLAGS_AT: Final = {"open": 1, "openat": 2}
+_MAKE: Final = ("open", "creat", "mkdir", "mknod", "symlink", "link", "rename")
+"""What makes a name, if there is none yet."""
+_ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
+_SAYS: Final = frozenset(
+    {"connect", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"},
+)
+_HEARS: Final = frozenset({"recvfrom", "recvmsg"})
+_OF_SOCKETS: Final = frozenset({"connect", "sendto", "sendmsg", "sendmmsg", *_HEARS})
+_SOCKET_AT: Final = {"splice": 2}
+"""Which argument is the descriptor of the socket, where that is not the first one."""
+_VECTOR_IN_HEADER: Final = 16
+"""Where the header of a message (``msghdr``) says where its parts are, and how many."""
+_MOST_COMPARED: Final = 1 << 16
+_SHOWN: Final = (
+    *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
+)
+"""Names that are part of those of a call's variants; the first one that fits is the name of all of them."""
+_CALLS: Final = {name: next((each for each in _SHOWN if each in name), name) for name in HERE.calls}
+_RWF_SYNCS: Final = 0x2 | 0x4
+"""Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
+_FOLLOW: Final = ("open", "creat", "truncate", "chmod", "chown", "utime")
+"""Where the path of these is a symbolic link, they are about what that leads to."""
+
+Span = tuple[int, int]
+"""From which byte to which the content of a file may change; -1: to its end."""
+_EVERYTHING: Final = (0, -1)
+_NOTHING: Final = (0, 0)
+
+
+@dataclass(eq=False)
+class _Node:
+    """What one or several paths lead to."""
+
+    kind: NodeKind
+    paths: list[str]
+    seen: tuple[int, int, int, bool] = (0, 0, 0, False)
+    """How it was when it was looked at last: mode, size, and time (``mtime_ns``), and whether a call has set that."""
+
+
+class _Change(NamedTuple):
+    """Where to look once a call has been made."""
+
+    path: str
+    span: Span | None = None
+    """None: its content changes only where another file comes to this path."""
+    stamps: bool = False
+    """Its times are set."""
+
+
+class AtCall(Enum):
+    """What becomes of a call at whose entry a thread stands."""
+
+    GOES_ON = auto()
+    STOPS = auto()
+    """There is a gate before it; it is recorded when the thread makes it again."""
+    FAILS = auto()
+    """It returns an error without being made."""
+
+
+class _RefusedError(Exception):
+    """A record cannot have what is in the directory; the text says why."""
+
+
+class Disk:
+    """The directory, as it was when it was looked at last, and the record of it."""
+
+    def __init__(self, root: int, writer: Writer) -> None:
+        """*root* is a descriptor of the directory: its path may lead elsewhere in the instance."""
+        self._root = root
+        self._writer = writer
+        self._device = os.fstat(root).st_dev
+        self._nodes: dict[int, _Node] = {}
+        self._inodes: dict[str, int] = {}
+        self._unnamed: set[int] = set()
+        self._mapped: dict[int, _Node] = {}
+        """Files that a process may change without a system call."""
+        self.look([_Change("")])
+
+    def paths_of(self, found: os.stat_result) -> list[str]:
+        """The paths in the directory that lead to what was *found* somewhere."""
+        node = self._nodes.get(found.st_ino) if found.st_dev == self._device else None
+        return [] if node is None else node.paths
+
+    def path_of(self, inode: int) -> str:
+        """A path that leads to a file of the directory."""
+        return self._nodes[inode].paths[0]
+
+    def inode_of(self, found: os.stat_result) -> int:
+        """That of what was *found* somewhere, if it is in the directory; else 0."""
+        return found.st_ino if found.st_dev == self._device and found.st_ino in self._nodes else 0
+
+    def has(self, path: str) -> bool:
+        """Whether something is at that path."""
+        return path in self._inodes
+
+    def is_link(self, path: str) -> bool:
+        """Whether a symbolic link is at that path."""
+        return path in self._inodes and self._nodes[self._inodes[path]].kind == "symbolic link"
+
+    def is_on(self, path: str) -> bool:
+        """Whether what is at a path anywhere is in the same file system."""
+        with contextlib.suppress(OSError):
+            return os.stat(path).st_dev == self._device
+        return False
+
+    def mapped(self, inode: int) -> int:
+        """*inode*, if that is a file of the directory that is mapped; else 0."""
+        return inode if inode in self._mapped else 0
+
+    def maps(self, path: str) -> None:
+        """A file is mapped, shared and writable, from here on."""
+        inode = self._inodes[path]
+        self._mapped[inode] = self._nodes[inode]
+
+    def look(self, changes: Iterable[_Change]) -> None:
+        """Look at these paths, and add to the record what is new."""
+        mapped = [_Change(path, _EVERYTHING) for node in self._mapped.values() for path in node.paths[:1]]
+        for change in (*changes, *mapped):
+            try:
+                self._look(change)
+            except FileNotFoundError:
+                self._lose(change.path)  # another thread has removed it meanwhile
+            except OSError as error:
+                raise _RefusedError(f"{change.path!r} in run.path cannot be read ({error.strerror})") from None
+        for inode in self._unnamed:
+            if not self._nodes[inode].paths:
+                del self._nodes[inode]
+                self._mapped.pop(inode, None)
+                self._writer.add(Forgotten(inode))
+        self._unnamed.clear()
+        too_many = f"{len(self._inodes):,} files" if len(self._inodes) > MOST_FILES else ""
+        if too_many or self._writer.size > MOST_BYTES:
+            most = f"a record has at most {MOST_FILES:,} files and {MOST_BYTES >> 30} GB: each kill recreates them"
+            cure = "keep what the handler only reads outside run.path"
+            raise _RefusedError(f"run.path has {too_many or 'changes of more than that'}: {most}; {cure}")
+
+    def _look(self, change: _Change) -> None:
+        path, span, stamps = change
+        try:
+            found = os.stat(path, dir_fd=self._root, follow_symlinks=False) if path else os.fstat(self._root)
+        except OSError:
+            self._lose(path)
+            return
+        inode, kind = found.st_ino, _kind_of(found.st_mode)
+        if kind == "special file":
+            raise _RefusedError(f"{path!r} in run.path is a socket, a pipe or a device")
+        if self._inodes.get(path, inode) != inode:
+            self._lose(path)
+        node, is_new = self._nodes.get(inode), False
+        if node is None or node.kind != kind:
+            node, is_new = _Node(kind, [] if node is None else node.paths), True
+            self._nodes[inode] = node
+        is_known = path in self._inodes
+        if not is_known:
+            self._inodes[path] = inode
+            node.paths.append(path)
+        _, size, mtime_ns, stamped = before = node.seen
+        stamped = stamps or (stamped and mtime_ns == found.st_mtime_ns)
+        has_size = kind != "directory"
+        node.seen = stat.S_IMODE(found.st_mode), found.st_size * has_size, found.st_mtime_ns * has_size, stamped
+        if not is_known or before != node.seen:
+            target = os.readlink(path, dir_fd=self._root) if kind == "symbolic link" else ""
+            self._writer.add(Entry(path, inode, kind, *node.seen, target))
+        if kind == "file":
+            if span is None and (size, mtime_ns) != node.seen[1:3]:
+                span = _EVERYTHING
+            if is_new or span is not None:
+                self._read(path, inode, found.st_size, None if is_new else span)
+        elif kind == "directory" and not is_known:
+            with self._opened(path) as fd:
+                names = sorted(os.listdir(fd))
+            for name in names:
+                self._look(_Change(f"{path}/{name}" if path else name))
+
+    def _read(self, path: str, inode: int, size: int, span: Span | None) -> None:
+        """Add the bytes of a file to the record, those of the *span*; None: all but its holes."""
+        if not size or span == _NOTHING:
+            return
+        with self._opened(path) as fd:
+            for start, stop in _data_in(fd, size) if span is None else (span,):
+                first = start - start % PAGE
+                last = size if stop < 0 else min(stop + -stop % PAGE, size)
+                if first < last:
+                    content = os.pread(fd, last - first, first)
+                    self._writer.add(Data(inode, first // PAGE, len(content)), content)
+
+    @contextlib.contextmanager
+    def _opened(self, path: str) -> Iterator[int]:
+        fd = os.open(path or ".", os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=self._root)
+        try:
+            yield fd
+        finally:
+            os.close(fd)
+
+    def _lose(self, path: str) -> None:
+        inode = self._inodes.get(path)
+        if inode is None:
+            return
+        is_directory = self._nodes[inode].kind == "directory"
+        below = [each for each in self._inodes if each.startswith(f"{path}/")] if is_directory else []
+        for each in (*below, path):
+            gone = self._inodes.pop(each)
+            self._nodes[gone].paths.remove(each)
+            self._unnamed.add(gone)
+            self._writer.add(Gone(each))
+
+
+def _data_in(fd: int, size: int) -> Iterator[Span]:
+    """Where a file has data, and no hole."""
+    at = 0
+    while at < size:
+        try:
+            start = os.lseek(fd, at, os.SEEK_DATA)
+        except OSError:
+            return
+        at = os.lseek(fd, start, os.SEEK_HOLE)
+        yield start, at
+
+
+def _kind_of(mode: int) -> NodeKind:
+    if stat.S_ISREG(mode):
+        return "file"
+    if stat.S_ISDIR(mode):
+        return "directory"
+    return "symbolic link" if stat.S_ISLNK(mode) else "special file"
+
+
+class Effects:
+    """Records the effects of threads that stand at the entries of system calls."""
+
+    def __init__(
+        self,
+        root: int,
+        record: int,
+        clock: ClockPage,
+        control: ControlPage,
+        *,
+        server: str = "",
+        complete: Callable[[Effect], Effect],
+        at_effect: AtEffect,
+        kill: Callable[[], object],
+        syncs: bool,
+    ) -> None:
+        """*root* and *record* are descriptors: of the directory, and of the file of the record.
+
+        *server* is the address at which this process itself serves what it traces, and *complete* adds what else it
+        knows of an effect. *at_effect* says at which of them what happens: a kill is made by calling *kill*. With
+        *syncs* the record has what makes files durable, too.
+        """
+        self._writer = Writer(record)
+        self._clock, self._control = clock, control
+        self._server, self._complete = server, complete
+        self._event = 0
+        """Names the event whose effects are recorded; 0: none has begun."""
+        self._gate_at = 0
+        self._at_effect, self._kill = at_effect, kill
+        self._is_failing = False
+        """The next effect, or call that syncs, that may fail does."""
+        self._synced = 0
+        """How many calls that sync, and may fail, there were."""
+        self._registers = Registers()
+        self._peers: dict[int, str] = {}
+        """By its inode, to whom a socket is connected."""
+        self._asked: set[int] = set()
+        """Those on which something was said since the last receive."""
+        self._in_flight: dict[int, list[_Change]] = {}
+        """By thread: where to look for what its last effect does."""
+        self._syncs = syncs
+        self._writers: dict[tuple[int, int], int] = {}
+        """By process and descriptor: the file that was written by that, while it is open."""
+        self._durable: dict[int, int] = {}
+        """By thread: the file that its last effect writes through to the disk (``O_SYNC``)."""
+        self._disk: Disk | None = None
+        try:
+            self._disk = Disk(root, self._writer)
+        except _RefusedError as error:
+            self.fail(str(error))
+
+    def fail(self, why: str) -> None:
+        """Nothing is recorded from here on."""
+        self._writer.add(Problem(why))
+        self._writer.flush()
+        self._disk = None
+
+    def set_gate(self, number: int) -> None:
+        """Have `at_call` stop a thread before the effect with that *number*; 0: before none."""
+        self._gate_at = number
+
+    def at_call(self, tid: int) -> AtCall:
+        """Record the call at whose entry thread *tid* stands, if it may change the directory."""
+        self._over(tid)
+        becomes = self._at_call(tid)
+        self._writer.flush()  # a supervisor is killed with its program
+        return becomes
+
+    def _at_call(self, tid: int) -> AtCall:
+        if self._control.drawn_from != self._event:
+            if self._event:
+                self.stop()  # what the next event does, in the same instance, is no effect of this one
+            self._event = self._control.drawn_from
+        if self._disk is None:
+            return AtCall.GOES_ON
+        _, _, number, *arguments = tracee.entry_of(tid)
+        name = _NUMBERS[number]
+        has_effects = seccomp.has_effects(name, arguments)
+        if not (has_effects or self._syncs):
+            return AtCall.GOES_ON
+        for other in [*self._in_flight]:
+            self._look_for(other)  # what this call is about may be what another thread has just made
+        disk = self._disk
+        if disk is None:
+            return AtCall.GOES_ON
+        fails = self._syncs and self._note_syncs(disk, tid, name, arguments)
+        if fails or not has_effects:
+            return AtCall.FAILS if fails else AtCall.GOES_ON
+        is_gated = self._control.effects + 1 == self._gate_at
+        asked = self._asked.copy() if is_gated else self._asked
+        changes: list[_Change] = []
+        effect = self._said(tid, name, arguments)
+        if effect is None and name not in _OF_SOCKETS:
+            effect, changes = self._changing(disk, tid, name, arguments)
+        if effect is None:
+            return AtCall.GOES_ON
+        if is_gated:
+            self._gate_at, self._asked = 0, asked
+            return AtCall.STOPS
+        fails = self._add(effect)
+        if changes and not fails:
+            self._in_flight[tid] = changes
+        return AtCall.FAILS if fails else AtCall.GOES_ON
+
+    def _changing(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> tuple[Effect | None, list[_Change]]:
+        """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
+        call = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else _CALLS[name]
+        effect = Effect(call, [], self._clock.now_us, self._control.recorded, tid)
+        try:
+            if name in _PATHS_AT and arguments[_PATHS_AT[name][-1][1]]:
+                changes = self._by_name(disk, effect, name, arguments)
+            else:
+                effect, changes = self._by_descriptor(disk, effect, name, arguments)
+        except OSError:
+            return None, []  # the call itself fails with it
+        if not changes:
+            return None, []
+        effect.paths.extend([change.path for change in changes])
+        if call in _MAKE and _makes_name(disk, effect, name, arguments):
+            effect = effect._replace(takes_space=True)
+        return effect, changes
+
+    def _note_syncs(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> bool:
+        """Add to the record what is durable by now, and what the call at whose entry thread *tid* stands makes durable.
+
+        Returns whether that call fails.
+
+        That a descriptor is closed is seen by its not being there, in whatever way: by ``close``, by ``dup2``, as its
+        process has ended or executes another program. Each close counts, not the last one of several descriptors of one
+        opened file alone, as the kernel flushes a file of NFS at each. A call that syncs counts from its entry on: what
+        another thread does before it returns is an order of several writers, of which one is tried anyway.
+        """
+        for (pid, fd), inode in [*self._writers.items()]:
+            if _opened_by(disk, pid, fd) != inode:
+                del self._writers[pid, fd]
+                self._writer.add(Sync(inode, "close"))
+        if name not in seccomp.SYNCS or name in _PATHS_AT:
+            return False
+        self._look(())  # at files that are mapped
+        if name == "msync":
+            inode = disk.mapped(_inode_mapped_at(tid, arguments[0]))
+        else:
+            inode = 0 if name == "sync" else _opened_by(disk, tid, _int(arguments[0]))
+        is_all = name == "syncfs" and disk.is_on(f"/proc/{tid}/fd/{_int(arguments[0])}")
+        if not (inode or name == "sync" or is_all):
+            return False
+        if name == "sync":  # it never fails
+            self._writer.add(Sync(0, "fsync"))
+            return False
+        self._synced += 1
+        path = disk.path_of(inode) if inode and not is_all else ""
+        seen = self._complete(Effect(name, [path or "run.path"], self._clock.now_us, 0, tid))
+        call = self._synced, seen.text, seen.time_us, seen.function
+        self._writer.add(Sync(0 if is_all else inode, "fdatasync" if name == "fdatasync" else "fsync", *call))
+        wanted = self._at_effect
+        is_there = wanted.is_sync and self._synced == wanted.number
+        return self._fails(tid, wanted.error == errno.EIO, is_there=is_there)
+
+    def _add(self, effect: Effect) -> bool:
+        """Record *effect*, and have happen what is to happen there; whether it fails."""
+        self._writer.add(self._complete(effect))
+        self._writer.flush()
+        self._control.effects += 1
+        wanted = self._at_effect
+        is_there = not wanted.is_sync and self._control.effects == wanted.number
+        if is_there and not wanted.error:
+            self._kill()
+        if is_there and wanted.cut:
+            self._cut(effect, wanted.cut)
+            return False
+        return self._fails(effect.thread, effect.may_fail_with(wanted.error), is_there=is_there)
+
+    def _fails(self, tid: int, may_fail: bool, *, is_there: bool) -> bool:
+        """Have the call at whose entry thread *tid* stands return the error without being made, if that is wanted."""
+        error = self._at_effect.error
+        if not (error and may_fail and (is_there or self._is_failing)):
+            return False
+        self._is_failing = self._at_effect.lasting
+        self._writer.add(Failed(error))
+        self._writer.flush()
+        self._registers.read(tid)
+        self._registers.set_number(tid, -1)
+        self._registers.result = -error
+        self._registers.write(tid)
+        return True
+
+    def _cut(self, effect: Effect, size: int) -> None:
+        """Have a write end when its file has *size* bytes, as on a disk that is full then."""
+        if effect.may_end_at(size):
+            self._is_failing = True
+            self._writer.add(Failed(self._at_effect.error))
+            self._registers.read(effect.thread)
+            self._registers.set_argument(_LENGTH_AT[effect.call], size - effect.start)
+            self._registers.write(effect.thread)
+
+    def _said(self, tid: int, name: str, arguments: list[int]) -> Effect | None:
+        """What a call says to another process, or is about to hear from one that was asked."""
+        if not (name in _SAYS or name in _HEARS) or (name not in _ADDRESS_AT and not self._peers):
+            return None
+        try:
+            found = os.stat(f"/proc/{tid}/fd/{_int(arguments[_SOCKET_AT.get(name, 0)])}")
+            if not stat.S_ISSOCK(found.st_mode):
+                return None
+            inode = found.st_ino
+            address = arguments[_ADDRESS_AT[name]] if name in _ADDRESS_AT else 0
+            peer = _peer_at(tid, address) if address else self._peers.get(inode, "")
+            if not peer or peer == self._server:
+                return None
+            now = self._clock.now_us, self._control.recorded
+            if name in _HEARS:
+                if inode not in self._asked:
+                    return None
+                self._asked.discard(inode)
+                return Effect("receive", [peer], *now, tid, said=name)
+            if name == "connect":
+                self._peers[inode] = peer
+                return Effect("connect", [peer], *now, tid, said=name)
+            self._asked.add(inode)
+            size, content = _content_of(tid, name, arguments)
+            words = content.translate(None, b"0123456789")  # a server of each run has another port
+            said = blake2b(words, digest_size=8).hexdigest()
+            return Effect("send", [peer], *now, tid, stop=size, said=said)
+        except OSError:
+            return None  # the call itself fails with it
+
+    def ended(self, tid: int) -> None:
+        """The last effect of a thread is over: look at what it has done."""
+        self._over(tid)
+        self._writer.flush()
+
+    def _over(self, tid: int) -> None:
+        if tid in self._in_flight:
+            self._look_for(tid)
+            del self._in_flight[tid]
+            if inode := self._durable.pop(tid, 0):
+                self._writer.add(Sync(inode, "fsync"))
+
+    def all_ended(self) -> None:
+        """Nothing that is traced is in a system call that changes something."""
+        for tid in [*self._in_flight]:
+            self.ended(tid)
+
+    def stop(self, others: Collection[int] = ()) -> None:
+        """Its event is over, or its first process has ended: what others still change belongs to no event.
+
+        *others* are processes, or threads of some, that live when the first one has exited by itself.
+        """
+        self.all_ended()
+        live = [pid for pid in others if not procfs.is_of_multiprocessing(procfs.command_of(pid))]
+        if live and self._disk is not None:
+            self._writer.add(LivesOn(len(live)))
+            self._writer.flush()
+        self._disk = None
+
+    def _look_for(self, tid: int) -> None:
+        self._look(self._in_flight[tid])
+
+    def _look(self, changes: Iterable[_Change]) -> None:
+        if self._disk is not None:
+            try:
+                self._disk.look(changes)
+            except _RefusedError as error:
+                self.fail(str(error))
+
+    def close(self) -> None:
+        """All threads have ended."""
+        self._writer.flush()
+
+    # -- what a call is about ------------------------------------------------------------------------------------------
+
+    def _by_descriptor(
+        self, disk: Disk, effect: Effect, name: str, arguments: list[int]
+    ) -> tuple[Effect, list[_Change]]:
+        tid, fd = effect.thread, _int(arguments[_DESCRIPTOR_AT.get(name, 0)])
+        found = os.stat(f"/proc/{tid}/fd/{fd}")
+        paths = disk.paths_of(found)[:1]
+        span: Span | None = None
+        if not paths:
+            return effect, []
+        if name in _LENGTH_AT or name in _VECTORS:
+            start = _offset_of(tid, name, arguments, fd, found.st_size)
+            stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
+            span = start, stop
+            left = _left_of(tid, arguments, *_COPIED_FROM[name]) if name in _COPIED_FROM else math.inf
+            takes_space, room_from = start < stop and left > 0 and _grows(found, min(stop, start + left)), UNKNOWN
+            if takes_space and name in _LENGTH_AT:
+                room_from = max(start, 0 if _has_holes(found) else found.st_size)
+            effect = effect._replace(
+                inode=found.st_ino, start=start, stop=stop, takes_space=takes_space, room_from=room_from
+            )
+            if self._syncs:
+                self._writers[procfs.thread_group_of(tid), fd] = found.st_ino
+                if _state_of(tid, fd)[1] & os.O_DSYNC or (name == "pwritev2" and arguments[5] & _RWF_SYNCS):
+                    self._durable[tid] = found.st_ino
+        elif name == "ftruncate" or (name == "fallocate" and arguments[1] & ~1 == 0):
+            span = _NOTHING
+        elif name in ("fallocate", "ioctl"):
+            span = _EVERYTHING
+        elif name == "mmap":
+            disk.maps(paths[0])
+        if name == "fallocate" and not arguments[1] & _FREES:
+            effect = effect._replace(takes_space=_grows(found, arguments[2] + arguments[3]))
+        return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
+
+    @staticmethod
+    def _by_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> list[_Change]:
+        span = _NOTHING if effect.call in ("open", "creat", "truncate") else None
+        follows = name != "lchown" and effect.call in _FOLLOW
+        directories = [(_AT_CWD if at < 0 else _int(arguments[at]), arguments[text]) for at, text in _PATHS_AT[name]]
+        paths = [_path_of(disk, effect.thread, *each, follows=follows) for each in directories]
+        return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
+
+
+def _peer_at(tid: int, address: int) -> str:
+    """Who is at an address of a socket; empty: the kernel, a cache of names, which glibc asks, or nobody."""
+    data = tracee.read_memory(tid, address, 8)
+    family = int.from_bytes(data[:2], "little")
+    if family == socket.AF_INET:
+        return sockets.shown(data)
+    if family == socket.AF_INET6:
+        host = socket.inet_ntop(socket.AF_INET6, tracee.read_memory(tid, address + 8, 16))
+        return f"[{host}]:{int.from_bytes(data[2:4], 'big')}"
+    if family == socket.AF_UNIX:
+        path = os.fsdecode(_text_at(tid, address + 2))
+        return "" if path.startswith("/var/run/nscd/") else path or "a socket without a path"
+    return "" if family in (socket.AF_NETLINK, socket.AF_UNSPEC) else f"a socket of the family {family}"
+
+
+def _content_of(tid: int, name: str, arguments: list[int]) -> tuple[int, bytes]:
+    """How many bytes a call sends, and the first of them."""
+    if name in ("write", "sendto"):
+        return arguments[2], tracee.read_memory(tid, arguments[1], min(arguments[2], _MOST_COMPARED))
+    if name == "writev":
+        return _vector_length(tid, arguments), b""
+    if name == "sendmsg":
+        vector, count = _PART.unpack(tracee.read_memory(tid, arguments[1] + _VECTOR_IN_HEADER, _PART.size))
+        parts = list(_PART.iter_unpack(tracee.read_memory(tid, vector, min(count, _MOST_PARTS) * _PART.size)))
+        content = b"".join(tracee.read_memory(tid, at, min(size, _MOST_COMPARED)) for at, size in parts if size)
+        return sum(size for _, size in parts), content
+    return arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else 0, b""
+
+
+def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:
+    """The path relative to the directory of what a call names; None: it lies elsewhere."""
+    text = os.fsdecode(_text_at(tid, address)).rstrip("/")
+    base = f"/proc/{tid}/cwd" if directory == _AT_CWD else f"/proc/{tid}/fd/{directory}"
+    with contextlib.suppress(OSError):
+        for _ in range(_MOST_LINKS):
+            whole = f"/proc/{tid}/root{text}" if text.startswith("/") else f"{base}/{text}"
+            parent, _, last = whole.rpartition("/")
+            if last in (".", "..", ""):
+                return next(iter(disk.paths_of(os.stat(whole))), None)
+            above = disk.paths_of(os.stat(parent))
+            path = None if not above else f"{above[0]}/{last}" if above[0] else last
+            if not follows or not (os.path.islink(whole) if path is None else disk.is_link(path)):
+                return path
+            text, base = os.readlink(whole), parent
+    return None
+
+
+def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> bool:
+    """Whether a call makes a name where there is none, and does not fail as there is nothing that it could get."""
+    if disk.has(effect.paths[-1]):
+        return False
+    if effect.call in ("link", "rename"):
+        return len(effect.paths) == 2 and disk.has(effect.paths[0])
+    if effect.call != "open":
+        return True
+    if name == "openat2":  # its flags are in memory
+        return bool(tracee.read_memory(effect.thread, arguments[2], 1)[0] & os.O_CREAT)
+    return bool(arguments[_FLAGS_AT[name]] & os.O_CREAT)
+
+
+def _grows(found: os.stat_result, stop: float) -> bool:
+    """Whether a file needs more room when it is written up to *stop*: it is longer then, or has holes."""
+    return stop > found.st_size or _has_holes(found)
+
+
+def _has_holes(found: os.stat_result) -> bool:
+    return found.st_blocks * _BLOCK < found.st_size
+
+
+def _left_of(tid: int, arguments: list[int], descriptor_at: int, offset_at: int) -> float:
+    """How many bytes are left of the file from which a call copies; infinity: it is no file."""
+    fd = _int(arguments[descriptor_at])
+    found = os.stat(f"/proc/{tid}/fd/{fd}")
+    return found.st_size - _position_of(tid, fd, arguments[offset_at]) if stat.S_ISREG(found.st_mode) else math.inf
+
+
+def _position_of(tid: int, fd: int, address: int) -> int:
+    """Where a call begins that takes its offset from there; 0: from the position of the file."""
+    if address:
+        return int.from_bytes(tracee.read_memory(tid, address, 8), "little")
+    return _state_of(tid, fd)[0]
+
+
+def _opened_by(disk: Disk, pid: int, fd: int) -> int:
+    """What is in the directory and open there; 0: nothing."""
+    with contextlib.suppress(OSError):
+        return disk.inode_of(os.stat(f"/proc/{pid}/fd/{fd}"))
+    return 0
+
+
+def _inode_mapped_at(tid: int, address: int) -> int:
+    with contextlib.suppress(OSError), open(f"/proc/{tid}/maps", "rb") as maps:
+        for line in maps:
+            span, _, _, _, inode = line.split()[:5]
+            first, last = (int(each, 16) for each in span.split(b"-"))
+            if first <= address < last:
+                return int(inode)
+    return 0
+
+
+def _state_of(tid: int, fd: int) -> tuple[int, int]:
+    """The position of an opened file, and its flags."""
+    _, position, _, flags, *_ = procfs.descriptor_of(tid, fd).split(None, 4)
+    return int(position), int(flags, 8)
+
+
+def _offset_of(tid: int, name: str, arguments: list[int], fd: int, size: int) -> int:
+    """Where in its file, which has that *size*, a call writes."""
+    position, flags = _state_of(tid, fd)
+    if flags & os.O_APPEND:
+        return size
+    offset = arguments[_OFFSET_AT[name]] if name in _OFFSET_AT else -1
+    at = arguments[_OFFSET_IN_MEMORY_AT[name]] if name in _OFFSET_IN_MEMORY_AT else 0
+    if at:
+        offset = int.from_bytes(tracee.read_memory(tid, at, 8), "little")
+    return offset if 0 <= offset < 1 << 63 else position  # pwritev2 at -1 writes there, too
+
+
+def _int(value: int) -> int:
+    """An ``int`` among the arguments of a call."""
+    low = value & 0xFFFFFFFF
+    return low - (1 << 32) if low >> 31 else low
+
+
+def _vector_length(tid: int, arguments: list[int]) -> int:
+    parts = tracee.read_memory(tid, arguments[1], min(arguments[2], _MOST_PARTS) * _PART.size)
+    return sum(size for _, size in _PART.iter_unpack(parts))
+
+
+def _text_at(tid: int, address: int) -> bytes:
+    """The text that ends with a zero byte at *address*; what is read does not go over the end of its page."""
+    found = b""
+    while len(found) < _LONGEST_PATH:
+        size = min(_USUAL_PATH, PAGE - (address + len(found)) % PAGE)
+        part, end, _ = tracee.read_memory(tid, address + len(found), size).partition(b"\0")
+        found += part
+        if end:
+            break
+    return found
+
+
+class _Tracer:
+    """Records the effects of one process, and of all that it starts, and answers what they draw."""
+
+    def __init__(
+        self,
+        effects: Effects | None,
+        random: RandomNumbers | None,
+        pid: int,
+        control: ControlPage,
+        said: Callable[[bytes], object],
+    ) -> None:
+        """The process *pid* is seized. By *said* it hears whether something of all that runs."""
+        self._effects, self._random, self._pid, self._control, self._said = effects, random, pid, control, said
+        self._running = {pid}
+        """The threads that do not stand still for SIGSTOP and its like."""
+        self._core, self._cpus, self._is_one = 0, os.sched_getaffinity(0), True
+        self._deferred: list[int] = []
+
+    def trace(self) -> None:
+        """Trace them until the last of them has ended."""
+        while True:
+            try:
+                tid, status = real_waitpid(-1, tracee.WALL)
+            except ChildProcessError:
+                _run_on(self._cpus)
+                return
+            if not os.WIFSTOPPED(status):
+                self._ended(tid, status)
+                continue
+            try:
+                self._stopped(tid, os.WSTOPSIG(status), status >> 16)
+            except ProcessLookupError:
+                self._deferred.clear()  # killed meanwhile
+
+    def _ended(self, tid: int, status: int) -> None:
+        self._running.discard(tid)
+        if self._random is not None:
+            self._random.ended(tid)
+        if self._effects is not None:
+            self._effects.ended(tid)
+            if tid == self._pid:
+                self._effects.stop(self._running if os.WIFEXITED(status) else ())
+
+    def _stopped(self, tid: int, signum: int, event: int) -> None:
+        if event == tracee.EVENT_SECCOMP and self._effects is not None:
+            self._effects.at_call(tid)
+        if event == tracee.EVENT_STOP and signum in _STOPS:
+            self._rests(tid)
+            tracee.listen(tid)
+            return
+        if not self._running:
+            self._said(GOES_ON)
+        self._running.add(tid)
+        if event in _STARTS:
+            self._is_one = False
+            self._running.add(tracee.event_message(tid))
+        self._follow()
+        if self._random is not None:
+            self._random.stopped(tid, signum, event, self._step)
+        first, *later = self._deferred or [0 if event or signum == tracee.SYSCALL_STOP else signum]
+        self._deferred.clear()
+        for each in later:
+            os.kill(procfs.thread_group_of(tid), each)
+        tracee.resume(tid, first)
+
+    def _step(self, tid: int) -> None:
+        status = tracee.step_once(tid, self._deferred)
+        if status is not None:
+            self._ended(tid, status)
+            raise ProcessLookupError
+
+    def _rests(self, tid: int) -> None:
+        """A thread stands still, at no system call. Where all do, the record is complete should they be killed now.
+
+        So nobody has to wait for the end of an instance, which takes the kernel some ms.
+        """
+        if self._effects is not None:
+            self._effects.ended(tid)
+        self._running.discard(tid)
+        if not self._running:
+            self._said(IS_AT_REST)
+
+    def _follow(self) -> None:
+        """Run on the core of the process while that is one thread, and bound to a core.
+
+        At an effect one of the two waits for the other, and to wake a process on a core that idles takes longer than
+        all that is done here meanwhile.
+        """
+        core = self._control.core * self._is_one
+        if core != self._core:
+            self._core = core
+            _run_on({core - 1} if core else self._cpus)
+
+
+def _run_on(cpus: Iterable[int]) -> None:
+    with contextlib.suppress(OSError):  # a sandbox may forbid it
+        os.sched_setaffinity(0, cpus)
+
+
+def serve(orders: int) -> None:
+    """Take orders from the socket with the descriptor *orders*, and do for an instance what each says.
+
+    What becomes of it is answered with bytes; where nobody is there any more, the process ends.
+    """
+    with socket.socket(fileno=orders) as asked:
+        while True:
+            data, fds = linux.receive_descriptors(asked, ORDER.size, 5)
+            if not data:
+                return  # nobody needs it any more
+
+            def say(what: bytes) -> None:
+                with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # noticed before the next order
+                    asked.sendall(what)
+
+            _do(Order.unpacked(data), fds, say)
+            say(IS_DONE)
+
+
+@functools.cache
+def _filter_of(has_effects: bool, syncs: bool, draws: bool) -> bytes:
+    """The filter of an instance of which a recorder is to do this."""
+    traced: dict[str, tuple[seccomp.Condition, ...]] = {}
+    if has_effects:
+        traced |= seccomp.EFFECTS | (seccomp.SYNCS if syncs else {})
+    if draws:
+        traced |= seccomp.DRAWS
+    return seccomp.program(traced, seccomp.REFUSED_TO_RECORDED if has_effects else seccomp.REFUSED)
+
+
+def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
+    """Do what is *wanted* for an instance with these descriptors, and close them; *say* what it comes to meanwhile.
+
+    A kill at an effect is this process's end: with it ends, at once, all that it traces.
+    """
+    *of_effects, control_file, connection = fds
+    with socket.socket(fileno=connection) as instance:
+        pid = 0
+        control = ControlPage(control_file)
+
+        def named(effect: Effect) -> Effect:
+            """The control page may say what the main thread has called."""
+            function = control.function if effect.thread == pid else ""
+            return effect._replace(function=function) if function else effect
+
+        effects = random = None
+        if of_effects:
+            record, root, clock_file = of_effects
+            clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
+            effects = Effects(
+                *(root, record, clock, control),
+                complete=named,
+                at_effect=wanted.at_effect,
+                kill=lambda: os._exit(0),
+                syncs=wanted.syncs,
+            )
+        if wanted.draws:
+            random = RandomNumbers(control)
+        with contextlib.suppress(BrokenPipeError, ConnectionResetError):  # it has ended meanwhile
+            instance.sendall(b"%d" % os.getpid())
+            if said := instance.recv(_LONGEST_NUMBER):
+                pid = int(said)
+                try:
+                    tracee.seize(pid)
+                    if random is not None:
+                        random.seized(pid)
+                except OSError as error:
+                    if effects is not None:
+                        effects.fail(f"ptrace: {error.strerror}")
+                else:
+                    instance.sendall(_filter_of(bool(of_effects), wanted.syncs, wanted.draws))
+                    if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
+                        effects.fail(why.decode())
+    _Tracer(effects, random, pid, control, say).trace()
+    if effects is not None:
+        effects.close()
+    for fd in (*of_effects, control_file):
+        os.close(fd)
+
+
+def be_recorded(connection: int) -> None:
+    """Have the recorder at the other end of *connection* trace this process from here on; without it, go on alone."""
+    with socket.socket(fileno=connection) as recorder:
+        recorder.settimeout(SEIZE_LIMIT)
+        if said := recorder.recv(_LONGEST_NUMBER):
+            with contextlib.suppress(OSError):  # the kernel has no Yama
+                linux.call(_SET_PTRACER, int(said))
+            recorder.sendall(b"%d" % os.getpid())
+            if instructions := recorder.recv(_LONGEST_FILTER):
+                try:
+                    seccomp.install(instructions)
+                except OSError as error:
+                    recorder.sendall(f"seccomp: {error.strerror}".encode())

@@ -1,0 +1,1 @@
+"""The process from which instances are forked, and the reaper above it."""

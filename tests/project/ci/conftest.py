@@ -1,0 +1,5 @@
+"""Tests of CI, some of which run pytest: the fixtures are those of the plugin tests."""
+
+from __future__ import annotations
+
+from plugin_fixtures import chosen_sandbox, known_distributions, plain_surroundings, project  # noqa: F401
