@@ -98,7 +98,7 @@ options: $(STAMP) ## writes what follows from the table in pytest_scf_async/opti
 messages: $(STAMP) ## writes the messages of the package, from its sources, into docs/troubleshooting.md, also in Chinese
 	@$(BIN)/python tools/write_messages.py
 
-states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in lockstep/state.py
+states: $(STAMP) ## draws what an instance does in docs/architecture.md, from the table in instances/state.py
 	@$(BIN)/python tools/draw_states.py
 
 pictures: $(STAMP) ## draws docs/trace.png, the trace in the README, with Chromium

@@ -24,11 +24,11 @@ from .errors import (
     keywords_named,
 )
 from .instances.interrupts import shielded
+from .instances.state import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import Place, find
 from .lockstep.scheduler import Lockstep
-from .lockstep.state import Doing
 from .lockstep.termination import terminate
 from .model.codes import api_error
 from .model.log_lines import LogLine

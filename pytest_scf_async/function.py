@@ -12,7 +12,7 @@ from .async_event import AsyncEvent, Json
 from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users, keywords_named
-from .lockstep.event import FunctionVersion
+from .instances.function_version import FunctionVersion
 from .model.codes import api_error
 from .model.configuration import FunctionConfiguration
 from .model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig, changed_event_invoke

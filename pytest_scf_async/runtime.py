@@ -41,6 +41,7 @@ from .errors import (
 from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy
+from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
 from .instances.recording import Recording
@@ -52,7 +53,7 @@ from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .linux.linux import remove_tree
 from .lockstep.calls import CLOSED, Call
-from .lockstep.event import Event, FunctionVersion, Moment
+from .lockstep.event import Event, Moment
 from .lockstep.features.scripts import ScriptedEvent
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
@@ -171,7 +172,7 @@ class ScfRuntime:
         self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
         self._page.boot_us = self.clock.now_us - UPTIME_US
         self._sandboxes = sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
-        self._pool = Pool(self.settings, self.clock, self._page.file, sandboxes)
+        self._pool: Pool[Event] = Pool(self.settings, self.clock, self._page.file, sandboxes)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)

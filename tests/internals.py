@@ -12,10 +12,11 @@ from pathlib import Path
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, writers, zygote
+from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, state, writers, zygote
 from pytest_scf_async.instances import recording as recorders
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
+from pytest_scf_async.instances.function_version import FunctionVersion
 from pytest_scf_async.instances.instance import Instance
 from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
@@ -34,6 +35,7 @@ from pytest_scf_async.instances.runtimes.program import FreeRunning, Image, Prog
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
+from pytest_scf_async.instances.state import Doing
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.linux import linux, procfs, sock_diag
@@ -47,7 +49,6 @@ from pytest_scf_async.lockstep import (
     calls,
     reports,
     shared_core,
-    state,
     thread_reports,
     watchdog,
 )
@@ -55,7 +56,7 @@ from pytest_scf_async.lockstep import event as event_module
 from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
-from pytest_scf_async.lockstep.event import Event, FunctionVersion
+from pytest_scf_async.lockstep.event import Event
 from pytest_scf_async.lockstep.features import debugger, points, real_cost, test_process
 from pytest_scf_async.lockstep.features.feature import Feature
 from pytest_scf_async.lockstep.features.real_cost import RealCosts
@@ -64,7 +65,6 @@ from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep
 from pytest_scf_async.lockstep.shared_core import BATCH, SLOW_BATCHES, WORTH, SharedCore
-from pytest_scf_async.lockstep.state import Doing
 from pytest_scf_async.lockstep.watchdog import Watchdog
 from pytest_scf_async.model.timeline import (
     Exit,

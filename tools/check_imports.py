@@ -42,7 +42,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "zygote": frozenset({"protocol", "linux", "side", "python"}),
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
-    "instances": MACHINERY | {"linux"},
+    "instances": CORE | {"scripted", "linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),

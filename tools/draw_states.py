@@ -1,4 +1,4 @@
-"""Draws what an instance does, as Mermaid text, from the table in `lockstep/state.py` into `docs/architecture.md`.
+"""Draws what an instance does, as Mermaid text, from the table in `instances/state.py` into `docs/architecture.md`.
 
 Drawn from the table, the picture cannot say what the code does not do. It has the plain state of each word of the
 documentation and what each fact makes of it; the table has the others, in which several things are so at once.
@@ -13,7 +13,7 @@ from pathlib import Path
 ROOT = Path(__file__).resolve().parent.parent
 sys.path.insert(0, str(ROOT))
 
-from pytest_scf_async.lockstep.state import Doing, GateState, InstanceFact, InstanceState, Life, Preemption, after  # noqa: E402
+from pytest_scf_async.instances.state import Doing, GateState, InstanceFact, InstanceState, Life, Preemption, after  # noqa: E402
 
 PAGE = ROOT / "docs" / "architecture.md"
 BEGIN, END = "```mermaid\nstateDiagram-v2\n", "```\n"
@@ -74,7 +74,7 @@ def main(arguments: list[str]) -> int:
     if before + picture() + behind == text:
         print("draw_states: the picture follows from the table")
         return 0
-    print(f"{page}: {'its picture does not follow from lockstep/state.py: make states' if check else 'written'}")
+    print(f"{page}: {'its picture does not follow from instances/state.py: make states' if check else 'written'}")
     if not check:
         page.write_text(before + picture() + behind, encoding="utf-8")
     return 1 if check else 0

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from ..instances.instance import Instance
 from ..instances.pool import Pool
 from ..linux import procfs
+from ..lockstep.event import Event
 
 
 class ConnectionOwner:
     """Who is at the other end of *connection*: found out where it matters, which is where an answer takes time."""
 
-    def __init__(self, pool: Pool, connection: socket.socket, is_closing: Callable[[], bool]) -> None:
+    def __init__(self, pool: Pool[Event], connection: socket.socket, is_closing: Callable[[], bool]) -> None:
         self._pool = pool
         self._connection = connection
         self._is_closing = is_closing

@@ -19,7 +19,6 @@ from ..errors import HarnessError
 from ..linux import procfs
 from ..linux.linux import POKE_SIGNAL, STACKS_SIGNAL, send_descriptors
 from ..linux.quiet_signals import signal_quietly
-from ..lockstep.state import Doing, InstanceState, Life, start
 from ..model.timeline import Exit
 from ..protocol import messages, shared_page
 from ..protocol.real_time import REAL
@@ -29,6 +28,7 @@ from .ports import ClaimedPort
 from .process_tree import Children, send
 from .runtimes.strategy import Runtime
 from .sandbox import Sandbox
+from .state import Doing, InstanceState, Life, start
 from .user_process import Companion, UserProcess
 from .writers import wait_until_stopped, writers_that_wait
 from .zygote import Zygote

@@ -7,11 +7,11 @@ from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import asdict
 from operator import attrgetter
+from typing import Generic, Protocol, TypeVar
 
 from ..clock import DueThing, SimulatedClock
 from ..errors import HarnessError, ScfAsyncError, hidden_from_users
 from ..linux import procfs
-from ..lockstep.event import Event, FunctionVersion
 from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
@@ -21,6 +21,7 @@ from . import coverage as measured
 from . import terminal
 from .cpus import next_cpus
 from .environment import with_endpoint
+from .function_version import FunctionVersion
 from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import PortForwarder
@@ -37,7 +38,18 @@ DEATH_LIMIT = 10.0
 """Real seconds within which a killed process has to be gone."""
 
 
-class Pool:
+class Runs(Protocol):
+    """An event, as far as the pool has to see it."""
+
+    @property
+    def function(self) -> FunctionVersion: ...
+
+
+Run = TypeVar("Run", bound=Runs)
+"""What an instance runs: an event of the scheduler."""
+
+
+class Pool(Generic[Run]):
     """Idle instances are used first, the one used last before others; none idle: a new one (document 19805)."""
 
     def __init__(self, settings: ScfSettings, clock: SimulatedClock, clock_fd: int, sandboxes: Sandboxes) -> None:
@@ -56,9 +68,9 @@ class Pool:
         self._stirring: dict[Instance, None] = {}
         """All that do not rest, and some that do."""
         self._places = 0
-        self.events: dict[Instance, Event] = {}
+        self.events: dict[Instance, Run] = {}
         """The event that an instance runs."""
-        self.last_events: dict[Instance, Event] = {}
+        self.last_events: dict[Instance, Run] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._sweeps = False
@@ -169,7 +181,7 @@ class Pool:
             self.drop(instance)
         return problems
 
-    def assign(self, instance: Instance, event: Event) -> None:
+    def assign(self, instance: Instance, event: Run) -> None:
         """Let *instance* run *event*."""
         self.stirs(instance)
         self.events[instance] = event

@@ -15,9 +15,9 @@ from typing import Any, NamedTuple, Protocol
 
 from ..linux import procfs
 from ..linux.kernel_waits import name_of
-from ..lockstep.state import InstanceFact, InstanceState, Life, Preemption
 from ..protocol.real_time import REAL
 from .at_rest import Rest, at_rest
+from .state import InstanceFact, InstanceState, Life, Preemption
 
 _KERNEL_NAME_BYTES = 15
 """The kernel cuts the name of a program at this length."""

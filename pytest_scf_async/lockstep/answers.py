@@ -30,7 +30,7 @@ class AnswerOrder:
     _patient: tuple[Call | None, int, float] = None, 0, 0.0
     """The call in which something waits for those that asked first, its place, and until when by the real clock."""
 
-    def __init__(self, pool: Pool) -> None:
+    def __init__(self, pool: Pool[Event]) -> None:
         self._pool = pool
         self._by_themselves: set[Instance] = set()
 

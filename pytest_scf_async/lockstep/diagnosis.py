@@ -8,10 +8,10 @@ from dataclasses import dataclass
 
 from ..instances.instance import Instance
 from ..instances.process_tree import Child
+from ..instances.state import Doing, Life
 from ..model.timeline import Waited
 from ..protocol.shortening import shortened_list
 from .event import Event
-from .state import Doing, Life
 from .thread_reports import lines_of, threads_of
 
 CHILDREN_SHOWN = 5

@@ -15,11 +15,8 @@ from datetime import datetime
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 from ..clock import DueThing, SimulatedClock, shown_time, to_datetime
-from ..instances.code import Code, Copy
-from ..instances.layers import layer_below_which
-from ..instances.runtimes.strategy import Runtime
+from ..instances.function_version import FunctionVersion
 from ..model.codes import ErrorBody, error_body, timed_out_message
-from ..model.configuration import FunctionConfiguration
 from ..model.credentials import CREDENTIAL_HEADERS, role_credentials
 from ..model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig
 from ..model.log_lines import (
@@ -184,54 +181,6 @@ class Attempt:
     """What the handler returned, as JSON, or the error body."""
     error: ErrorBody = field(default_factory=dict, hash=False)
     """The error body; empty where the handler returned."""
-
-
-@dataclass(eq=False)
-class FunctionVersion:
-    """What an event runs: the code and the configuration as they were at its acceptance."""
-
-    configuration: FunctionConfiguration
-    code: Code
-    version: str
-    runtime: Runtime
-    """How its instances are spawned, spoken to and ended."""
-    description: str = ""
-    """A published version's own."""
-    added_us: int = 0
-    """When it was made, and when it was changed: µs of simulated time."""
-    modified_us: int = 0
-    active_us: int = 0
-    """When it can be invoked."""
-    copy: Copy | None = None
-    """A published version's own copy of the code."""
-    retired: str | None = None
-    """Why no other event will run it: its instances are reclaimed when their events have ended."""
-    lost_files: tuple[str, ...] = ()
-    """What was in the ``/tmp`` of that instance of it which was reclaimed last."""
-
-    def retire(self, because: str) -> None:
-        """No other event will run it."""
-        self.retired = because
-
-    def lost(self, files: tuple[str, ...]) -> None:
-        """An instance of it was reclaimed with *files* in its ``/tmp``."""
-        self.lost_files = files
-
-    def reconfigure(self, configuration: FunctionConfiguration) -> None:
-        """What belongs to the function, and not to its versions, has changed."""
-        self.configuration = configuration
-
-    def code_to_run(self) -> Code:
-        """Where an instance that starts now finds the code."""
-        return self.code if self.copy is None else self.copy.code_to_run()
-
-    def code_directories(self) -> list[str]:
-        """Where instances have found the code: a traceback names its files below one of them."""
-        return [self.code.directory, self.code_to_run().directory]
-
-    def layer_below_which(self, module: str) -> tuple[str, str] | None:
-        """The layer that has *module* in a directory, where Python does not look for it, and that directory."""
-        return layer_below_which(self.configuration.layers, module)
 
 
 @dataclass(eq=False, slots=True)

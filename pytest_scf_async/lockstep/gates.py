@@ -8,12 +8,12 @@ from typing import Protocol
 from ..clock import WAKE_UP, SimulatedClock
 from ..errors import ScfUsageError, hidden_from_users
 from ..instances.instance import Instance
+from ..instances.state import GateState, InstanceFact
 from ..protocol import messages, shared_page
 from ..protocol.shared_page import NextOrder
 from .event import Event, Gate
 from .features.feature import Feature
 from .places import Place
-from .state import GateState, InstanceFact
 
 __tracebackhide__ = hidden_from_users
 

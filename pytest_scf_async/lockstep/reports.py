@@ -12,6 +12,7 @@ from typing import Final, Protocol
 from ..clock import WAKE_UP
 from ..errors import ScfAsyncWarning, ScfUsageError, hidden_from_users
 from ..instances.instance import FollowUp, Instance
+from ..instances.state import THREADS, InstanceFact, Life
 from ..model.timeline import Awaited, Listener, Raised, ResultExcess
 from ..model.tracebacks import exception_line
 from ..model.transitions import Fact
@@ -20,7 +21,6 @@ from .answers import AnswerOrder
 from .event import Event
 from .features.feature import Feature, Means, Scheduler
 from .gates import Gates
-from .state import THREADS, InstanceFact, Life
 
 __tracebackhide__ = hidden_from_users
 

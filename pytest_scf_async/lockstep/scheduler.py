@@ -24,6 +24,7 @@ from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError,
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.interrupts import call_handlers, shielded
 from ..instances.pool import Pool
+from ..instances.state import Doing, Effect, InstanceFact, Life, after
 from ..instances.zygote import Zygote
 from ..model.codes import PORT_TIMEOUT, port_not_bound_message
 from ..model.timeline import Disposition
@@ -42,7 +43,6 @@ from .features.registry import FEATURES
 from .gates import Gates
 from .reports import QUIET, Reports
 from .shared_core import SharedCore
-from .state import Doing, Effect, InstanceFact, Life, after
 from .watchdog import LOOK_EVERY, Watchdog
 
 __tracebackhide__ = hidden_from_users
@@ -73,7 +73,7 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool, settings: ScfSettings, next_order: NextOrder) -> None:
+    def __init__(self, clock: SimulatedClock, pool: Pool[Event], settings: ScfSettings, next_order: NextOrder) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings

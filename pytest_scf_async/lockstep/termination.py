@@ -5,12 +5,12 @@ from __future__ import annotations
 from functools import partial
 
 from ..errors import hidden_from_users
+from ..instances.state import InstanceFact
 from ..model.codes import api_error
 from ..model.transitions import Fact
 from .calls import Call
 from .event import Event
 from .scheduler import Lockstep
-from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
 

@@ -10,6 +10,7 @@ from ..clock import SimulatedClock
 from ..errors import CannotEndError, ScfAsyncWarning, hidden_from_users
 from ..instances.instance import Instance
 from ..instances.pool import Pool
+from ..instances.state import InstanceFact
 from ..linux import procfs
 from ..linux.kernel_waits import waits_for_reaper, waits_of
 from ..model.timeline import AfterComputing
@@ -21,7 +22,6 @@ from .calls import Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
 from .features.feature import Feature
-from .state import InstanceFact
 
 __tracebackhide__ = hidden_from_users
 
@@ -56,7 +56,7 @@ class Host(Protocol):
     """What the watchdog asks of the scheduler of its runtime, and has it do."""
 
     clock: SimulatedClock
-    pool: Pool
+    pool: Pool[Event]
     settings: ScfSettings
     answers: AnswerOrder
     features: tuple[Feature, ...]

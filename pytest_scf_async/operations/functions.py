@@ -12,7 +12,7 @@ from typing import Any, Final
 
 from ..clock import to_datetime
 from ..instances.code import size_of
-from ..lockstep.event import FunctionVersion
+from ..instances.function_version import FunctionVersion
 from ..model.codes import api_error
 from ..model.configuration import FunctionConfiguration
 from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of

@@ -29,7 +29,7 @@ from .timeline import excess_text, exit_text, seconds_text
 from .waits import enumerated, where, who_waits
 
 if TYPE_CHECKING:
-    from ..lockstep.event import Event, FunctionVersion, SignalDelivery
+    from ..lockstep.event import Event, SignalDelivery
 
 
 def likely_cause(event: Event) -> str | None:
@@ -195,14 +195,14 @@ def _of_exception(event: Event) -> str | None:
         names = f"it defines {shortened_list(there, NAMED)}" if there else "it defines no function"
         return f"set handler= to a function of {event.function.code.entry_name}: {names}"
     missing = _MISSING_MODULE.match(exception)
-    return None if missing is None else _deploy_module(event.function, missing["name"])
+    return None if missing is None else _deploy_module(event, missing["name"])
 
 
 _MISSING_MODULE = re.compile("ModuleNotFoundError: No module named '(?P<name>[^']+)'")
 
 
-def _deploy_module(function: FunctionVersion, name: str) -> str:
-    found, code = function.layer_below_which(name), function.code
+def _deploy_module(event: Event, name: str) -> str:
+    found, code = event.function.layer_below_which(name), event.function.code
     if found is not None:
         layer, below = found
         packed = f"name {os.path.join(layer, below)} in layers=" if os.path.isdir(layer) else f"repack {layer}"

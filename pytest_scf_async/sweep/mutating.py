@@ -10,8 +10,8 @@ from typing import NamedTuple, TypeAlias
 
 from ..errors import ScfUsageError
 from ..instances.code import copied
+from ..instances.function_version import FunctionVersion
 from ..linux.linux import remove_tree
-from ..lockstep.event import FunctionVersion
 from .differences import Kind
 from .findings import FAILURES, MutantOutcome, SweepRun, Swept
 from .mutants import Mutant, mutants

@@ -17,9 +17,10 @@ from typing import Any, NamedTuple, Protocol, TypeAlias
 from ..async_event import AsyncEvent, Json, PointGate
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
+from ..instances.function_version import FunctionVersion
 from ..instances.recording import Recording
 from ..linux.linux import remove_tree
-from ..lockstep.event import Event, FunctionVersion, Moment
+from ..lockstep.event import Event, Moment
 from ..model.statuses import Status
 from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact

@@ -17,9 +17,9 @@ from typing import TYPE_CHECKING
 from ..async_event import AsyncEvent
 from ..clock import duration_us
 from ..errors import CannotEndError, Given, ScfUsageError, calls_named, did_you_mean, hidden_from_users
+from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, installed_in
 from ..instances.sandbox import USER_CODE
-from ..lockstep.event import FunctionVersion
 from ..model.statuses import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list

@@ -8,10 +8,10 @@ from functools import partial
 from ...instances import terminal
 from ...instances.instance import FollowUp, Instance
 from ...instances.interrupts import exposed
+from ...instances.state import InstanceFact
 from ...protocol import messages
 from ...protocol.real_time import REAL
 from ..event import Event
-from ..state import InstanceFact
 from .feature import Feature, Means
 
 

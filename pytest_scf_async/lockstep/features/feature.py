@@ -11,12 +11,12 @@ from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractContextManager
 from typing import TYPE_CHECKING, Any, Protocol
 
+from ...instances.state import Doing, InstanceFact
 from ...model.timeline import Disposition
 from ...model.transitions import Fact
 from ...protocol.shared_page import NextOrder
 from ..calls import Call, TimeFlow
 from ..event import Event, Gate
-from ..state import Doing, InstanceFact
 
 if TYPE_CHECKING:
     from ...clock import SimulatedClock
@@ -32,7 +32,7 @@ class Scheduler(Protocol):
     """What features ask of the scheduler of their runtime, and have it do."""
 
     clock: SimulatedClock
-    pool: Pool
+    pool: Pool[Event]
     settings: ScfSettings
     next_order: NextOrder
     prompt_seconds: float

@@ -12,12 +12,12 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 
 from ...instances.instance import Instance
+from ...instances.state import Preemption
 from ...model.timeline import Disposition
 from ...protocol.real_time import REAL
 from ..calls import Call
 from ..event import Event
 from ..real_stretches import RealCost, RealKind
-from ..state import Preemption
 from .feature import Feature, Scheduler
 
 LONGEST_TICK = 0.02

@@ -13,6 +13,7 @@ from functools import partial
 from ...clock import PLATFORM, WAKE_UP, to_datetime
 from ...errors import hidden_from_users
 from ...instances.instance import Instance
+from ...instances.state import Doing
 from ...model.log_lines import LogLine, start_line
 from ...model.statuses import Status
 from ...model.timeline import AnyEntry
@@ -23,7 +24,6 @@ from ...scripted import End, Logged, Running, Script, Step
 from ..event import Event, Gate, Record
 from ..places import Place
 from ..real_stretches import RealStretch
-from ..state import Doing
 from .feature import Feature, Scheduler
 
 __tracebackhide__ = hidden_from_users

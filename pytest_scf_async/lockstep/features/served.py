@@ -20,10 +20,10 @@ from typing import Protocol
 
 from ...errors import ScfUsageError, hidden_from_users
 from ...instances.instance import Instance
+from ...instances.state import InstanceFact
 from ...protocol import messages
 from ..calls import CLOSED, Call
 from ..event import Event
-from ..state import InstanceFact
 from ..watchdog import LOOK_EVERY
 from .feature import Feature, Scheduler
 
