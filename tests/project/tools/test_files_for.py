@@ -77,7 +77,7 @@ def test_marks_in_what_a_file_imports_are_possible(tmp_path: Path, monkeypatch: 
     folder = tmp_path / "tests" / "kernel"
     folder.mkdir(parents=True)
     for name, text in {
-        "test_a.py": "from table import CASES\nimport shared, elsewhere\nmark.x",
+        "test_a.py": "from table import CASES\nimport shared\nimport elsewhere\nmark.x",
         "table.py": "import test_a\nimport more\nmark.y",
         "more.py": "mark.z",
         "conftest.py": "mark.of_fixtures",
