@@ -10,8 +10,7 @@ import textwrap
 import pytest
 from internals import Zygote
 
-# once: a tracer and a kernel: the same on all Pythons
-pytestmark = pytest.mark.once
+# once, but for one: a tracer and a kernel: the same on all Pythons
 
 AGAIN = ", in each of 3 trials"
 LIMIT = 60
@@ -36,6 +35,7 @@ def answer(change: str = "") -> str:
     return said
 
 
+@pytest.mark.once
 def test_it_says_nothing_where_programs_can_be_traced():
     assert answer() == ""
 
@@ -45,6 +45,7 @@ def test_a_clock_that_is_read_by_system_calls_is_as_good():
     assert answer("exec._patch = lambda *arguments: exec.MACHINE[999]") == ""
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("scope", "why"),
     [
@@ -71,6 +72,7 @@ def test_it_names_the_setting_of_the_kernel(tmp_path, scope, why):
     assert answer(change) == why
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("change", "why"),
     [
@@ -104,6 +106,7 @@ def test_it_says_what_is_wrong(change, why):
     assert answer(change) == f"{why}{AGAIN}"
 
 
+@pytest.mark.once
 def test_it_names_another_processor():
     assert answer("tracee.MACHINE = 'riscv64'") == "programs for this processor (riscv64, 64 bits) are not known"
 
@@ -125,12 +128,14 @@ SIGNALLED = """
 WHENS = ["before it begins", "while it runs"]
 
 
+@pytest.mark.once
 @pytest.mark.parametrize("when", WHENS)
 @pytest.mark.parametrize("signum", ["SIGKILL", "SIGTERM", "SIGSTOP"])
 def test_a_signal_to_the_program_is_no_answer_of_the_kernel(signum, when):
     assert answer(SIGNALLED.format(signum=signum, when=when, times=2)) == ""
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(
     ("signum", "when", "why"),
     [
@@ -143,12 +148,14 @@ def test_a_signal_that_comes_each_time_is_one(signum, when, why):
     assert answer(SIGNALLED.format(signum=signum, when=when, times=3)) == f"{why}{AGAIN}"
 
 
+@pytest.mark.once
 def test_it_sees_a_clock_that_is_not_the_one_that_was_set():
     said = answer("exec.give_clock = lambda *arguments: None")
     assert said.startswith("a traced program read 1")
     assert said.endswith(f" on a clock that stood at 2000000000.000{AGAIN}")
 
 
+@pytest.mark.once
 @pytest.mark.parametrize(("killed", "why"), [(2, ""), (3, f"wait status 9; it wrote nothing{AGAIN}")])
 def test_the_end_of_the_tracer_is_no_answer_either(monkeypatch, killed, why):
     genuine, trials = Zygote._send, []

@@ -585,6 +585,7 @@ def test_the_platform_s_own_port_may_be_that_of_a_server(simulated):
 
 
 @once
+@pytest.mark.sandbox
 def test_no_other_server_is_reached_in_a_network_of_its_own(simulated, server, mounted):
     function = simulated(ASKS)
     refused = "ConnectionRefusedError"

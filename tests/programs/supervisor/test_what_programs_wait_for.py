@@ -14,8 +14,7 @@ from process_support import grow_impatient
 
 from pytest_scf_async.errors import CannotEndError
 
-# once: what the platform does with a program is the same, whatever Python it runs on
-pytestmark = pytest.mark.once
+# once, but for one: what the platform does with a program is the same, whatever Python it runs on
 
 
 @pytest.fixture
@@ -58,6 +57,7 @@ def lines_of(text: str) -> list[str]:
     return [re.sub(r"(pid|thread|process) \d+( 'Thread-[^']*')?", r"\1 N", line) for line in found]
 
 
+@pytest.mark.interpreter  # which call of the kernel a sleep is
 def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtime):
     event = deploy_image(WAITS).invoke_async()
     runtime.clock.advance(10)
@@ -71,6 +71,7 @@ def test_each_thread_of_each_process_is_named_with_its_wait(deploy_image, runtim
     event.terminate()
 
 
+@pytest.mark.once
 def test_a_program_that_computes_is_named(deploy_image, make_runtime):
     runtime = make_runtime(compute_grace=0.05)
     event = deploy_image(COMPUTES, to=runtime).invoke_async().wait_for_log("computes")
@@ -83,6 +84,7 @@ def test_a_program_that_computes_is_named(deploy_image, make_runtime):
     event.terminate()
 
 
+@pytest.mark.once
 def test_the_connection_that_holds_the_clock_is_named_with_what_to_do(deploy_image, make_runtime, silent_server):
     runtime = make_runtime()
     event = deploy_image(ASKS, to=runtime, ports=[silent_server]).invoke_async(silent_server)

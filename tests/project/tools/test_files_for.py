@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+from collections import Counter
 from itertools import product
 from pathlib import Path
 
@@ -12,6 +13,8 @@ from package_checks import load_tool
 
 TOOL = load_tool("files_for")
 NAMES = ("a", "b", "c")
+MOST = 40
+"""Python files in one folder: with more nobody sees what is there, nor where the next one belongs."""
 
 
 def subsets(names: tuple[str, ...]) -> list[frozenset[str]]:
@@ -74,15 +77,20 @@ def test_marks_in_what_a_file_imports_are_possible(tmp_path: Path, monkeypatch: 
     folder = tmp_path / "tests" / "kernel"
     folder.mkdir(parents=True)
     for name, text in {
-        "test_a.py": "from table import CASES\nmark.x",
+        "test_a.py": "from table import CASES\nimport shared\nimport elsewhere\nmark.x",
         "table.py": "import test_a\nimport more\nmark.y",
         "more.py": "mark.z",
         "conftest.py": "mark.of_fixtures",
         "unrelated.py": "mark.other",
     }.items():
         (folder / name).write_text(text)
+    (tmp_path / "tests" / "shared.py").write_text("mark.shared")
+    (tmp_path / "tests" / "sweep").mkdir()
+    (tmp_path / "tests" / "sweep" / "elsewhere.py").write_text("mark.elsewhere")
+    (tmp_path / "tests" / "conftest.py").write_text("mark.of_all")
 
-    assert TOOL.possible_marks(folder / "test_a.py") == {"x", "y", "z", "of_fixtures"}
+    marks = {"x", "y", "z", "of_fixtures", "shared", "elsewhere", "of_all"}
+    assert TOOL.possible_marks(folder / "test_a.py") == marks
 
 
 @pytest.mark.interpreter  # each leg that runs whole files compares those that it has collected
@@ -139,3 +147,24 @@ def test_contributing_lists_the_files_of_long_tests() -> None:
 
     assert listed == TOOL.long()
     assert [name for names in listed.values() for name in names if not (TOOL.TREE / name).exists()] == []
+
+
+def crowded(tests: Path) -> dict[str, int]:
+    """The folders of tests with too many Python files, each with their number."""
+    numbers = Counter(str(path.parent.relative_to(tests)) for path in tests.rglob("*.py"))
+    return {folder: number for folder, number in numbers.items() if number > MOST}
+
+
+@pytest.mark.once
+def test_a_folder_with_too_many_files_is_found(tmp_path: Path) -> None:
+    for folder, number in {"kernel": MOST, "kernel/time": MOST + 1, "sweep": 1}.items():
+        (tmp_path / folder).mkdir()
+        for each in range(number):
+            (tmp_path / folder / f"test_{each}.py").touch()
+
+    assert crowded(tmp_path) == {"kernel/time": MOST + 1}
+
+
+@pytest.mark.once
+def test_no_folder_of_tests_has_too_many_files() -> None:
+    assert crowded(TOOL.TREE / "tests") == {}, "a part of it gets a folder of its own, named after what that is about"
