@@ -7,6 +7,7 @@ import math
 import os
 import re
 
+import helpers_in_instances  # noqa: F401
 import pytest
 from process_support import grow_impatient, user_lines
 
@@ -43,7 +44,7 @@ def test_a_path_that_does_not_exist_names_every_place_that_was_looked_at(runtime
     text = refusal_of(runtime.deploy, "handlers/nothing.py:main_handler")
 
     assert text.startswith("code is 'handlers/nothing.py:main_handler', and there is no ")
-    assert "tests/handlers/nothing.py" in text
+    assert "tests/kernel/events/handlers/nothing.py" in text
     assert FORMS in text
 
 

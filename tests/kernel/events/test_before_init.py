@@ -6,6 +6,7 @@ import sys
 from datetime import timedelta
 from pathlib import Path
 
+import helpers_in_instances  # noqa: F401
 import pytest
 from calls_recorder import install
 from process_support import START, assert_reclaimed_for_good, short_log, user_lines
