@@ -103,14 +103,14 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 
 
 @pytest.mark.parametrize("file", ["__init__", "model/states", "instances/pool", "lockstep/calls", "plugin/plugin"])
-@pytest.mark.parametrize("room", ["side", "python", "zygote", "programs"])
+@pytest.mark.parametrize("room", ["side", "python", "zygote", "programs", "programs.supervisor"])
 @pytest.mark.parametrize(
     "text",
     [
         "import pytest_scf_async.{room}.zygote",
         "import pytest_scf_async.{room} as inner",
         "from pytest_scf_async.{room} import zygote",
-        "from pytest_scf_async import {room}",
+        "from {above} import {name}",
         "def late():\n    from pytest_scf_async.{room} import zygote",
         "class Late:\n    from pytest_scf_async.{room}.zygote import main",
         "if True:\n    import pytest_scf_async.{room}",
@@ -133,7 +133,8 @@ def test_a_module_that_a_room_must_do_without_is_caught(check: Check, name: str,
 def test_the_tests_process_imports_nothing_of_other_processes(check: Check, file: str, room: str, text: str) -> None:
     where = "root" if file == "__init__" else file.partition("/")[0]
     refusal = f"pytest_scf_async/{file}.py:{text.count(chr(10)) + 1}: {where} must not import {room}, which runs in "
-    assert any(each.startswith(refusal) for each in check({file: text.format(room=room)}))
+    above, _, name = f"pytest_scf_async.{room}".rpartition(".")
+    assert any(each.startswith(refusal) for each in check({file: text.format(room=room, above=above, name=name)}))
 
 
 @pytest.mark.parametrize(
@@ -176,7 +177,7 @@ def test_a_computed_name_is_imported_in_no_room_of_the_tests_process(check: Chec
         ("instances/pool", "PYTHON = 'python'\nplace = join('python', 'scheduler.py')"),
         ("instances/pool", "import_module('json' if late else 'tomllib')"),
         ("__init__", "import_module(f'{__name__}.{module}')"),
-        ("python/loading", "import_module(name)\n__import__('pytest_scf_async.zygote.zygote')"),
+        ("python/loading", "import_module(name)\n__import__('pytest_scf_async.python.instance')"),
         ("programs/supervisor/probe", "_PROGRAM = 'import pytest_scf_async.python.clock'"),
     ],
 )

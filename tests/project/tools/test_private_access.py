@@ -22,11 +22,15 @@ PRIVATE_PACKAGES = tuple(
     f"{PACKAGE}.{name}"
     for name in ("instances", "lockstep", "protocol", "linux", "side", "python", "zygote", "programs")
 )
+SUPERVISOR = f"{PACKAGE}.programs.supervisor"
+"""Its parts are tested one by one, each by tests of its own."""
 PRIVATE_ATTRIBUTES = {"_event", "_lockstep", "_pool", "_version", "_versions", "_own_scratch", "_heap"}
 
 
 def is_private(module: str) -> bool:
-    return any(module == private or module.startswith(f"{private}.") for private in PRIVATE_PACKAGES)
+    return not f"{module}.".startswith(f"{SUPERVISOR}.") and any(
+        module == private or module.startswith(f"{private}.") for private in PRIVATE_PACKAGES
+    )
 
 
 def private_uses(source: str) -> Iterator[str]:
