@@ -202,7 +202,7 @@ def test_an_entry_that_nobody_needs_is_refused(tool: ModuleType, monkeypatch: py
     "files",
     [
         {"lockstep/one": "from .other import x", "lockstep/other": "from .one import y"},
-        {"lockstep/one": "from ..instances.other import x", "instances/other": "from ..lockstep import one"},
+        {"lockstep/one": "from .features.other import x", "lockstep/features/other": "from .. import one"},
         {"model/one": "from . import two", "model/three": "from .one import x", "model/two": "from .three import x"},
         {
             "model/one": "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .other import x",
