@@ -104,9 +104,9 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """How many ns the program's clocks are ahead of the clock page, which counts in µs."""
-        self._channel = scheduler.channel.socket
-        self._frames = scheduler.channel.frames
+        self._channel, self._frames = scheduler.channel.socket, scheduler.channel.frames
         self._seen = 0
+        self._means = self.means()
         self._pid = 0
         self._status: int | None = None
         self._waiting: messages.Invoke | None = None
@@ -377,41 +377,53 @@ class Supervisor:
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
-            if self._polled and kind == messages.RESUME:  # a later answer would give the run token back
-                self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
-            self._lease_ended = self._lease_ended and kind not in (messages.RESUME, messages.INVOKE, messages.OPEN_GATE)
-            if kind == messages.RESUME:
-                self._resume()
-            elif kind == messages.INVOKE:
-                self._invoke(messages.unpack(messages.Invoke, body))
-            elif kind == messages.OPEN_GATE:
-                self._open_gate()
-            elif kind == messages.ARM_GATES:
-                gates = messages.unpack(messages.ArmGates, body).gates
-                self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
-                self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
-                self._set_effect_gate(next((one for one in gates if isinstance(one, messages.OccurrenceGate)), None))
-            elif kind == messages.POLL:
-                self._polled = self._owes_report = True
-                self._checks = 0
-            elif kind == messages.POLL_SIGNALS:
-                self._signals_requested = self._signal_at_gate = self._owes_report = True
-                self._checks = 0
-            elif kind == messages.ANSWER_WAITS:
-                answer = messages.unpack(messages.AnswerWaits, body)
-                self._tree.connections.answer_waits(answer.port, answer.waits)
-                self._owes_report = True
-                self._checks = 0
-            elif kind == messages.STOP:
-                self._stops_requested += 1
-                self._delivery = Delivery.NONE
-                self._tree.stop()
-            elif kind == messages.GO_ON:
-                if not self._gated_at:
-                    self._tree.go_on()
-                self._owes_report = True
-                self._checks = 0
+            message = messages.unpack_of_test(kind, body)
+            self._means[type(message)](message)
+
+    def means(self) -> Mapping[type, Callable[[Any], None]]:
+        """What each message of the test's process means: a method for each type."""
+        return {
+            messages.Invoke: self._invoke,
+            messages.Resume: self._resume,
+            messages.OpenGate: self._open_gate,
+            messages.ArmGates: self._arm_gates,
+            messages.Poll: self._poll,
+            messages.PollSignals: self._poll_signals,
+            messages.AnswerWaits: self._answer_waits,
+            messages.Stop: self._stop,
+            messages.GoOn: self._go_on,
+        }
+
+    def _arm_gates(self, message: messages.ArmGates) -> None:
+        gates = message.gates
+        self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
+        self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
+        self._set_effect_gate(next((one for one in gates if isinstance(one, messages.OccurrenceGate)), None))
+
+    def _poll(self, _message: messages.Poll) -> None:
+        self._polled = self._owes_report = True
+        self._checks = 0
+
+    def _poll_signals(self, _message: messages.PollSignals) -> None:
+        self._signals_requested = self._signal_at_gate = self._owes_report = True
+        self._checks = 0
+
+    def _answer_waits(self, message: messages.AnswerWaits) -> None:
+        self._tree.connections.answer_waits(message.port, message.waits)
+        self._owes_report = True
+        self._checks = 0
+
+    def _stop(self, _message: messages.Stop) -> None:
+        self._stops_requested += 1
+        self._delivery = Delivery.NONE
+        self._tree.stop()
+
+    def _go_on(self, _message: messages.GoOn) -> None:
+        if not self._gated_at:
+            self._tree.go_on()
+        self._owes_report = True
+        self._checks = 0
 
     def _completed(self, effect: Effect) -> Effect:
         at_default = self._dies_of_sigterm(effect.thread)
@@ -430,8 +442,11 @@ class Supervisor:
             self._effects.set_gate(0 if gate is None else gate.number)
             self._effect_gate = "" if gate is None else gate.id
 
-    def _resume(self) -> None:
+    def _resume(self, _message: messages.Resume) -> None:
         """Let the first wait or timer that is due go on."""
+        if self._polled:  # a later answer would give the run token back
+            self._report(running_threads=len(self._tree.computing()), unseen=1)
+        self._lease_ended = False
         self._checks = 0
         self._owes_report = True
         self._reported_due = (messages.NEVER, (-1, 0, 0))
@@ -452,6 +467,7 @@ class Supervisor:
         return due.due_ns // 1000 <= self._clock.now_us
 
     def _invoke(self, invocation: messages.Invoke) -> None:
+        self._lease_ended = False
         self._waiting = invocation
         self._owes_report = True
         self._checks = 0
@@ -467,7 +483,8 @@ class Supervisor:
         else:
             self._start()
 
-    def _open_gate(self) -> None:
+    def _open_gate(self, _message: messages.OpenGate) -> None:
+        self._lease_ended = False
         self._owes_report = True
         self._checks = 0
         self._time_has_moved()
@@ -613,8 +630,11 @@ class Supervisor:
         scheduler.channel.mark_output()
         self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
-    def _report(self, *, running_threads: int = 0) -> None:
-        """Report what the instance waits for next, and that *running_threads* compute meanwhile."""
+    def _report(self, *, running_threads: int = 0, unseen: int = 0) -> None:
+        """Report what the instance waits for next, and that *running_threads* compute meanwhile.
+
+        *unseen* messages were read that the report does not know yet.
+        """
         self._owes_report = self._polled = False
         if not running_threads:
             self._preempted.clear()
@@ -635,7 +655,7 @@ class Supervisor:
             self._send(messages.SignalsHandled())
         self._write(
             messages.pack_parked(
-                due_us, order, running_threads, self._asked, self._seen, 0, messages.FOLDED, description
+                due_us, order, running_threads, self._asked, self._seen - unseen, 0, messages.FOLDED, description
             )
         )
 
