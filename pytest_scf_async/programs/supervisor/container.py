@@ -35,6 +35,9 @@ class ContainerSupervisor(supervisor.Supervisor):
         environment = {**self._environment, **self._client.variables(self._waiting)}
         self._shim.start(self._program, environment, self._waiting, traced=True)
 
+    def _starts(self) -> bool:
+        return self._begins or super()._starts()
+
     def _handle_others(self, ready: set[int]) -> None:
         if self._shim.descriptor not in ready:
             return
@@ -57,6 +60,7 @@ class ContainerSupervisor(supervisor.Supervisor):
         if not self._begins:
             super()._check_program()
             return
+        self._compare("begins")
         tree = self._tree
         self._show_time_if_moved()
         tree.step()

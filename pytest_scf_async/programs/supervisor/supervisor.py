@@ -18,6 +18,7 @@ import signal
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
 from enum import Enum
 from functools import partial
+from pathlib import Path
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
 
@@ -39,6 +40,8 @@ from .gates import LogGates
 from .process_waits import ProcessWaits
 from .random_numbers import RandomNumbers
 from .recorder import Effects
+from .state import UNSTARTED, EventState, Phase, ProgramFact, Signals, after
+from .state import Delivery as DeliveryState
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
 from .waits import Clocks, Wait
@@ -64,7 +67,12 @@ class Delivery(Enum):
     OTHERS = "all threads go on but those at the gate, until all of them wait: the handler may have woken one"
 
 
+_SHADOW = (Path(__file__).parents[3] / ".shadow-of-states").is_dir()
+"""If there is this directory, the flags of each supervisor are compared with its state: where they differ it fails."""
+
+
 class Supervisor:
+    _state = UNSTARTED
     _filter = seccomp.STANDARD
     _draws = False
     """What the program draws of the kernel's random numbers is that of its event."""
@@ -213,6 +221,55 @@ class Supervisor:
         self._shown_us = self._clock.now_us
         self._tree.show_time()
 
+    def _apply(self, fact: ProgramFact) -> None:
+        if not _SHADOW:
+            return
+        try:
+            self._state = after(self._state, fact).state
+        except LookupError as error:
+            self._differs(str(error))
+
+    def _starts(self) -> bool:
+        return bool(self._pid)
+
+    def _compare(self, where: str) -> None:
+        if not _SHADOW:
+            return
+        state = self._state
+        if self._ready:
+            phase = Phase.READY
+        elif self._starts():
+            phase = Phase.STARTS
+        else:
+            phase = Phase.AT_FIRST_LINE if self._gated else Phase.UNSTARTED
+        event = EventState.NONE if self._waiting is None else EventState.WAITING
+        if self._event_sent:
+            event = EventState.SENT
+            if self._waiting is not None:
+                self._differs(f"{where}: an event waits, and one is sent")
+        flags = {
+            "phase": phase,
+            "event": event,
+            "ended": self._status is not None,
+            "at_gate": bool(self._gated_at),
+            "stopped": self._tree.stopping,
+            "delivery": DeliveryState[self._delivery.name],
+            "signals": (Signals.REQUESTED if self._signal_at_gate else Signals.TAKEN_UP)
+            if self._signals_requested
+            else (Signals.REQUESTED if self._signal_at_gate else Signals.NONE),
+            "report_owed": self._owes_report,
+            "polled": self._polled,
+            "preempted": bool(self._preempted),
+            "lease_ended": self._lease_ended,
+            "has_answered": self._has_answered,
+        }
+        for name, value in flags.items():
+            if getattr(state, name) != value:
+                self._differs(f"{where}: {name} is {value}, and in the state {getattr(state, name)}")
+
+    def _differs(self, text: str) -> None:
+        raise AssertionError(f"the flags and the state of the supervisor differ: {text}")
+
     # -- the loop ----------------------------------------------------------------------------------------------------
 
     def serve(self) -> NoReturn:
@@ -220,6 +277,7 @@ class Supervisor:
         self._report()
         self._take(scheduler.channel.take_unread())
         while True:
+            self._compare("loop")
             self._poll_client()
             ready = {fd for fd, _ in self._poller.poll(self._timeout())}
             if self._signals in ready:
@@ -227,6 +285,7 @@ class Supervisor:
             if self._channel.fileno() in ready:
                 self._receive()
             self._handle_others(ready)
+            self._compare("messages")
             self._check_program()
 
     def _handle_others(self, ready: set[int]) -> None:
@@ -275,10 +334,13 @@ class Supervisor:
         if tree.step():
             self._checks = 0
             self._owes_report = True
+            self._apply(ProgramFact.GOES_ON)
+            self._compare("step")
         if self._status is not None:
             self._end_as_program(self._status)
         if self._signal_at_gate and self._gated_at and tree.all_held():
             self._signal_at_gate = False
+            self._apply(ProgramFact.SIGNAL_TAKEN_UP)
             self._deliver()
         if self._delivery is not Delivery.NONE:
             if tree.settled():
@@ -332,6 +394,7 @@ class Supervisor:
             if self._event_sent and self._client.answered is not None:
                 self._answer(self._client.answered)
             self._preempted = computing
+            self._apply(ProgramFact.PREEMPTED)
             self._report(running_threads=len(computing))
             self._owes_report = True
 
@@ -358,6 +421,7 @@ class Supervisor:
         if answer is None:
             self._owes_report = True
             self._checks = 0
+            self._apply(ProgramFact.GOES_ON)
         else:
             self._answer(answer)
         return True
@@ -380,6 +444,7 @@ class Supervisor:
             self._seen += 1
             message = messages.unpack_of_test(kind, body)
             self._means[type(message)](message)
+            self._compare(type(message).__name__)
 
     def means(self) -> Mapping[type, Callable[[Any], None]]:
         """What each message of the test's process means: a method for each type."""
@@ -404,22 +469,27 @@ class Supervisor:
     def _poll(self, _message: messages.Poll) -> None:
         self._polled = self._owes_report = True
         self._checks = 0
+        self._apply(ProgramFact.POLLED)
 
     def _poll_signals(self, _message: messages.PollSignals) -> None:
         self._signals_requested = self._signal_at_gate = self._owes_report = True
+        self._apply(ProgramFact.SIGNALS_POLLED)
         self._checks = 0
 
     def _answer_waits(self, message: messages.AnswerWaits) -> None:
         self._tree.connections.answer_waits(message.port, message.waits)
+        self._apply(ProgramFact.GOES_ON)
         self._owes_report = True
         self._checks = 0
 
     def _stop(self, _message: messages.Stop) -> None:
         self._stops_requested += 1
         self._delivery = Delivery.NONE
+        self._apply(ProgramFact.STOP_REQUESTED)
         self._tree.stop()
 
     def _go_on(self, _message: messages.GoOn) -> None:
+        self._apply(ProgramFact.GO_ON_REQUESTED)
         if not self._gated_at:
             self._tree.go_on()
         self._owes_report = True
@@ -447,6 +517,7 @@ class Supervisor:
         if self._polled:  # a later answer would give the run token back
             self._report(running_threads=len(self._tree.computing()), unseen=1)
         self._lease_ended = False
+        self._apply(ProgramFact.RESUMED)
         self._checks = 0
         self._owes_report = True
         self._reported_due = (messages.NEVER, (-1, 0, 0))
@@ -468,6 +539,8 @@ class Supervisor:
 
     def _invoke(self, invocation: messages.Invoke) -> None:
         self._lease_ended = False
+        at_gate = self._state.phase is Phase.UNSTARTED and invocation.gate is not None
+        self._apply(ProgramFact.INVOKED_AT_GATE if at_gate else ProgramFact.INVOKED)
         self._waiting = invocation
         self._owes_report = True
         self._checks = 0
@@ -485,6 +558,7 @@ class Supervisor:
 
     def _open_gate(self, _message: messages.OpenGate) -> None:
         self._lease_ended = False
+        self._apply(ProgramFact.GATE_OPENED)
         self._owes_report = True
         self._checks = 0
         self._time_has_moved()
@@ -499,6 +573,7 @@ class Supervisor:
     def _stop_at_gate(self, gate: str, at: str, thread: Thread | None) -> None:
         """Stop at *gate*, which *thread* has reached; None: the program has not been given its event yet."""
         self._gated_at = gate
+        self._apply(ProgramFact.REACHED_GATE)
         if thread is not None:
             thread.reach_gate()
         self._tree.stop()
@@ -516,9 +591,11 @@ class Supervisor:
         taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
         if taking is not None:
             self._delivery = Delivery.ALONE
+            self._apply(ProgramFact.ONE_TAKES_SIGNAL)
             self._tree.go_alone(taking)
         elif self._delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait or a signalfd takes it
             self._delivery = Delivery.OTHERS
+            self._apply(ProgramFact.OTHERS_GO_ON)
             self._tree.go_on()
 
     def _deliver_further(self) -> None:
@@ -530,6 +607,7 @@ class Supervisor:
             self._deliver()
         else:
             self._delivery = Delivery.NONE
+            self._apply(ProgramFact.DELIVERED)
             self._tree.stop()
 
     def _move_to_first_due(self) -> bool:
@@ -636,6 +714,7 @@ class Supervisor:
         *unseen* messages were read that the report does not know yet.
         """
         self._owes_report = self._polled = False
+        self._apply(ProgramFact.REPORTED_COMPUTING if running_threads else ProgramFact.REPORTED)
         if not running_threads:
             self._preempted.clear()
             self._lease_ended = True
@@ -650,6 +729,7 @@ class Supervisor:
         self._asked = (self._asked or self._clock.next_order()[2]) if self._held else 0
         if self._signals_requested and not running_threads:
             self._signals_requested = self._signal_at_gate = False
+            self._apply(ProgramFact.SIGNALS_HANDLED)
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
@@ -695,6 +775,7 @@ class Supervisor:
                     self._report()
                 return
             if self._client.sent != sent:  # the program has something to answer
+                self._apply(ProgramFact.GOES_ON)
                 self._owes_report = True
                 self._checks = 0
                 return
@@ -703,6 +784,7 @@ class Supervisor:
 
                 self._ready = True
                 self._waiting = None
+                self._apply(ProgramFact.INIT_FAILED)
                 self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
         if self._ready and self._waiting is not None:
             if (gate := self._listener.take_gate()) is not None:
@@ -715,6 +797,7 @@ class Supervisor:
             self._process_waits.forget()
             self._event_sent = self._client.ask(invocation)
             if self._event_sent:
+                self._apply(ProgramFact.EVENT_SENT)
                 self._client.await_arrival()
                 return
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
@@ -736,8 +819,10 @@ class Supervisor:
         failure = self._client.init_failure
         if failure is not None:
             self._waiting = None
+            self._apply(ProgramFact.INIT_FAILED)
             self._initialised(*failure)
             return
+        self._apply(ProgramFact.READY)
         self._initialised(None, "")
         if self._reads_before_wait is not None:
             self._tree.limit_reads(self._reads_before_wait)
@@ -755,6 +840,7 @@ class Supervisor:
 
     def _answer(self, answer: Answer) -> None:
         self._event_sent = False
+        self._apply(ProgramFact.ANSWERED)
         self._tree.event_ended()
         self._send_process_waits()
         self._send_rows()
@@ -791,6 +877,7 @@ class Supervisor:
             if self._client.starts_ready and not self._ready:
                 self._is_ready()
                 self._event_sent, self._waiting = True, None
+                self._apply(ProgramFact.EVENT_SENT)
 
     def _prepare(self) -> None:
         """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
@@ -801,6 +888,7 @@ class Supervisor:
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
             self._status = status
+            self._apply(ProgramFact.ENDED)
             self._tree.program_ended(status)
 
     def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
