@@ -160,6 +160,10 @@ class ProgramState:
 
     ready: bool = field(init=False, compare=False, repr=False)
     """Its init is over."""
+    awaits_event: bool = field(init=False, compare=False, repr=False)
+    """Its init is over, and its event can be sent."""
+    has_event: bool = field(init=False, compare=False, repr=False)
+    """It was sent an event, and has not answered."""
     has_answered: bool = field(init=False, compare=False, repr=False)
     """Its init is over, and it has no event that it was sent: it does nothing that takes simulated time."""
     gated: bool = field(init=False, compare=False, repr=False)
@@ -181,13 +185,16 @@ class ProgramState:
 
     def __post_init__(self) -> None:
         ready, delivering = self.phase is Phase.READY, self.delivery is not Delivery.NONE
-        has_answered = ready and self.event is not EventState.SENT
+        has_event = self.event is EventState.SENT
+        has_answered = ready and not has_event
         is_free = not (self.ended or self.polled or self.preempted or self.lease_ended or delivering)
         derived = {
             "ready": ready,
+            "awaits_event": ready and self.event is EventState.WAITING,
+            "has_event": has_event,
             "has_answered": has_answered,
             "gated": self.at_gate or self.phase is Phase.AT_FIRST_LINE,
-            "polls_client": self.event is EventState.SENT and not (self.stopped or self.at_gate),
+            "polls_client": has_event and not (self.stopped or self.at_gate),
             "delivering": delivering,
             "awaits_stops": self.stopped and not delivering,
             "signal_held_back": self.at_gate and self.signals is Signals.REQUESTED,

@@ -8,6 +8,7 @@ import pytest
 from internals import messages
 
 from pytest_scf_async.programs.supervisor import supervisor as module
+from pytest_scf_async.programs.supervisor.state import UNSTARTED, ProgramEffect, ProgramFact, after
 from pytest_scf_async.programs.supervisor.supervisor import Supervisor
 
 # once: a table, which each traced program on every Python uses
@@ -40,7 +41,8 @@ def test_a_report_that_a_resumed_program_still_owes_does_not_know_of_that(monkey
     reported: list[dict[str, int]] = []
     monkeypatch.setattr(module, "scheduler", SimpleNamespace(leased=[]))
     supervisor = object.__new__(Supervisor)
-    supervisor._polled, supervisor._pid = True, 1
+    supervisor._state, _ = after(after(UNSTARTED, ProgramFact.INVOKED).state, ProgramFact.POLLED)
+    supervisor._do = {ProgramEffect.CHECK_SOON: lambda: None}
     supervisor._tree = SimpleNamespace(computing=lambda: range(running), first=lambda: None)
     supervisor._report = lambda **given: reported.append(given)
     supervisor._time_has_moved = lambda: None

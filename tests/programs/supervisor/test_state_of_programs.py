@@ -118,6 +118,8 @@ def test_what_no_facts_lead_to():
 def test_what_is_asked_of_every_state():
     for state in all_states():
         assert state.ready == (state.phase is Phase.READY)
+        assert state.awaits_event == (state.ready and state.event is EventState.WAITING)
+        assert state.has_event == (state.event is EventState.SENT)
         assert state.has_answered == (state.ready and state.event is not EventState.SENT)
         assert state.gated == (state.at_gate or state.phase is Phase.AT_FIRST_LINE)
         assert state.polls_client == (state.event is EventState.SENT and not state.stopped and not state.at_gate)
