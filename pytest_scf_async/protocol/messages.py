@@ -903,8 +903,8 @@ TABLE: tuple[Row, ...] = (
     Row(ToInstance.ARM_GATES, ArmGates, Packing.JSON, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL, Poll, Packing.EMPTY, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL_SIGNALS, PollSignals, Packing.EMPTY, _TEST, _LOCKSTEP),
-    Row(ToInstance.SAVE_COVERAGE, SaveCoverage, Packing.EMPTY, _TEST, _LOCKSTEP),
-    Row(ToInstance.TYPED, Typed, Packing.JSON, _TEST, _LOCKSTEP),
+    Row(ToInstance.SAVE_COVERAGE, SaveCoverage, Packing.EMPTY, _TEST, _HANDLER | _PROGRAM),
+    Row(ToInstance.TYPED, Typed, Packing.JSON, _TEST, _HANDLER | _PROGRAM),
     Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
     Row(ToInstance.GO_ON, GoOn, Packing.EMPTY, _TEST, _SUPERVISOR),
@@ -924,7 +924,6 @@ PARKED, LEASED, WROTE = int(FromInstance.PARKED), int(FromInstance.LEASED), int(
 INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(ToInstance.OPEN_GATE)
 ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
 SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
-STOP, GO_ON = int(ToInstance.STOP), int(ToInstance.GO_ON)
 ANSWER_WAITS = int(ToInstance.ANSWER_WAITS)
 SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
 RECORD = int(ToZygote.RECORD)
@@ -1235,6 +1234,9 @@ _RECEIVED: dict[int, tuple[frozenset[Peer], Callable[[bytes], Any], bool]] = {
     if isinstance(row.kind, FromInstance)
 }
 """By number: who may send it, how it is unpacked, and whether its fields may be of any type."""
+_UNPACK_OF_TEST: dict[int, Callable[[bytes], Any]] = {
+    int(row.kind): _UNPACK[row.message] for row in TABLE if isinstance(row.kind, ToInstance)
+}
 
 
 def pack(message: Any) -> bytes:
@@ -1250,6 +1252,11 @@ def unpack(message: type[M], body: bytes) -> M:
 def unpack_from_zygote(packet: bytes) -> Any:
     """The message of the zygote that *packet* is."""
     return _UNPACK_FROM_ZYGOTE[packet[0]](packet)
+
+
+def unpack_of_test(kind: int, body: bytes) -> Any:
+    """The message of the test's process to an instance whose frame has that number and *body*."""
+    return _UNPACK_OF_TEST[kind](body)
 
 
 def received(kind: int, body: bytes, sender: Peer) -> Any:

@@ -32,8 +32,8 @@ class ContainerSupervisor(supervisor.Supervisor):
 
     def _start(self) -> None:
         self._begins = True
-        environment = {**self._environment, **self._client.variables(self._waiting)}
-        self._shim.start(self._program, environment, self._waiting, traced=True)
+        environment = {**self._environment, **self._client.variables(self._invocation)}
+        self._shim.start(self._program, environment, self._invocation, traced=True)
 
     def _handle_others(self, ready: set[int]) -> None:
         if self._shim.descriptor not in ready:
@@ -60,15 +60,14 @@ class ContainerSupervisor(supervisor.Supervisor):
         tree = self._tree
         self._show_time_if_moved()
         tree.step()
-        if self._status is not None:
+        if self._state.ended:
             if self._begins:
                 self._refuse()
             self._end_as_program(self._status)  # it has begun and ended since the last check
-        if tree.stopping and tree.all_held():
+        if self._state.stopped and tree.all_held():
             self._stopped()
-        elif self._polled:
+        elif self._state.polled:
             self._report(running_threads=1)
-            self._owes_report = True
 
     def _refuse(self) -> NoReturn:
         """The engine could not start it, and has said why in the output."""

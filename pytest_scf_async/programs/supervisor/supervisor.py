@@ -16,7 +16,6 @@ import resource
 import select
 import signal
 from collections.abc import Callable, Mapping, MutableSequence, Sequence
-from enum import Enum
 from functools import partial
 from types import MappingProxyType
 from typing import Any, Final, NoReturn, cast
@@ -39,6 +38,7 @@ from .gates import LogGates
 from .process_waits import ProcessWaits
 from .random_numbers import RandomNumbers
 from .recorder import Effects
+from .state import UNSTARTED, Delivery, Phase, ProgramEffect, ProgramFact, Signals, after
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
 from .waits import Clocks, Wait
@@ -56,15 +56,13 @@ BLOCKED_CALLS: Final = 2
 """For how many system calls after it has installed a handler a program may keep SIGTERM blocked, as Bash does."""
 
 
-class Delivery(Enum):
-    """The progress of delivering a SIGTERM that arrives while the program is at a gate."""
-
-    NONE = "there is none"
-    ALONE = "the thread that takes it goes on alone, until it has left the handler, or waits in it"
-    OTHERS = "all threads go on but those at the gate, until all of them wait: the handler may have woken one"
-
-
 class Supervisor:
+    _state = UNSTARTED
+    """What the program does. `_apply` alone changes it."""
+    _status = 0
+    """The wait status with which it has ended."""
+    _invocation: messages.Invoke | None = None
+    """The last event that it was given."""
     _filter = seccomp.STANDARD
     _draws = False
     """What the program draws of the kernel's random numbers is that of its event."""
@@ -78,9 +76,6 @@ class Supervisor:
     """... with what makes files durable."""
     _effect_gate = ""
     """The gate that is set before one of these."""
-    _lease_ended = False
-    """It has reported a wait since it got the run token. When an answer has the program go on, the test's process may
-    not know yet that this ends the lease: it would take what the program writes for later than it is."""
     _rows_us = 0
     _rows: Mapping[str, bool] = MappingProxyType({})
     """The program's waits for others at the time `_rows_us`, and whether each was sent."""
@@ -104,34 +99,20 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """How many ns the program's clocks are ahead of the clock page, which counts in µs."""
-        self._channel = scheduler.channel.socket
-        self._frames = scheduler.channel.frames
+        self._channel, self._frames = scheduler.channel.socket, scheduler.channel.frames
         self._seen = 0
+        self._means = self.means()
         self._pid = 0
-        self._status: int | None = None
-        self._waiting: messages.Invoke | None = None
-        """The event that is to be sent to the program once it listens."""
-        self._ready = False
-        self._event_sent = False
-        self._gated = False
-        """The program is at a gate before its first line."""
         self._log_gates = LogGates()
         self._listener = signals.Listener()
         self._at_return: dict[int, Callable[[Thread], None]] = {}
         """By thread that makes a system call: what is to be done when the call returns."""
-        self._gated_at = ""
-        """The gate at which the program is; empty: at none."""
-        self._owes_report = False
-        """The program goes on, or has to be checked: `_report` is due once all its threads wait."""
-        self._polled = False
-        """The test's process has asked for the first due time, even while threads compute."""
         self._preempted: set[Thread] = set()
-        """The threads that computed at the last such report: the clock may pass them, and others go on."""
+        """The threads that computed when the clock began to pass them: others go on."""
         self._reported_due: tuple[int, Order] = (messages.NEVER, (0, 0, 0))
         """The first due time that was reported, and the wait's order among all waits."""
         self._shown_us = 0
         """The time that the program's clocks show."""
-        self._signals_requested = False
         self._checks = 0
         self._held: list[str] = []
         """The peers of the connections that hold the clock."""
@@ -164,6 +145,14 @@ class Supervisor:
             untraceable=self._untraceable,
         )
         self._tree = Tree(hooks)
+        self._do: Mapping[ProgramEffect, Callable[[], object]] = {
+            ProgramEffect.CHECK_SOON: self._check_soon,
+            ProgramEffect.SHOW_TIME: self._time_has_moved,
+            ProgramEffect.START: self._start,
+            ProgramEffect.STOP_THREADS: self._tree.stop,
+            ProgramEffect.GO_ON: self._tree.go_on,
+            ProgramEffect.LEAVE_GATE: self._tree.leave_gate,
+        }
         self._process_waits = ProcessWaits(self._tree, lambda: self._clock.now_us)
         self._signals = _signals_as_file({signal.SIGCHLD, linux.STACKS_SIGNAL})
         self._poller = real_poll()
@@ -194,6 +183,17 @@ class Supervisor:
         self._draws = True
         self._tree.draw(RandomNumbers(scheduler.control))
         self._filter = seccomp.of_program(recorded=self._effects is not None, syncs=self._syncs, draws=True)
+
+    # -- what it does ------------------------------------------------------------------------------------------------
+
+    def _apply(self, fact: ProgramFact) -> None:
+        """Apply *fact* to the state of the program, and do what follows from it."""
+        self._state, effects = after(self._state, fact)
+        for effect in effects:
+            self._do[effect]()
+
+    def _check_soon(self) -> None:
+        self._checks = 0
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -239,8 +239,7 @@ class Supervisor:
             os.write(scheduler.control.file, messages.pack(messages.Threads(threads_of(self._tree), held)))
 
     def _poll_client(self) -> None:
-        polls = self._event_sent and not (self._tree.stopping or self._gated_at)
-        wanted = self._client.descriptors() if polls else {}
+        wanted = self._client.descriptors() if self._state.polls_client else {}
         if wanted != self._polled_client:
             for fd in self._polled_client:
                 try:
@@ -253,10 +252,10 @@ class Supervisor:
 
     def _timeout(self) -> float | None:
         """Milliseconds until the next check. A shorter time is slept here: the program has the processor then."""
-        waits_for_stops = self._tree.stopping and self._delivery is Delivery.NONE
-        if waits_for_stops or not (self._owes_report or self._held):
+        state = self._state
+        if state.awaits_stops or not (state.report_owed or self._held):
             return None
-        if not self._owes_report:
+        if not state.report_owed:
             return CHECK_INTERVALS[-1] * 1000
         seconds = CHECK_INTERVALS[min(self._checks, len(CHECK_INTERVALS) - 1)]
         self._checks += 1
@@ -273,36 +272,38 @@ class Supervisor:
         tree = self._tree
         self._show_time_if_moved()
         if tree.step():
-            self._checks = 0
-            self._owes_report = True
-        if self._status is not None:
+            self._apply(ProgramFact.GOES_ON)
+        if self._state.ended:
             self._end_as_program(self._status)
-        if self._signal_at_gate and self._gated_at and tree.all_held():
-            self._signal_at_gate = False
+        if self._state.signal_held_back and tree.all_held():
+            self._apply(ProgramFact.SIGNAL_TAKEN_UP)
             self._deliver()
-        if self._delivery is not Delivery.NONE:
+        state = self._state
+        if state.delivering:
             if tree.settled():
                 self._deliver_further()
-            return
-        if tree.stopping:
-            if self._gated_at and self._owes_report and tree.all_held():
-                self._report()
+        elif state.stopped:
             if tree.all_held():
+                if state.at_gate and state.report_owed:
+                    self._report()
                 self._stopped()
+        elif not state.report_owed and self._receive_from_program():
             return
-        if not self._owes_report and self._receive_from_program():
-            return
-        if not (self._owes_report or self._held):
-            return
+        elif self._state.report_owed or self._held:
+            self._check_threads()
+
+    def _check_threads(self) -> None:
+        """Handle a program whose threads go on: report what it does, once all of them wait or it is polled."""
+        tree = self._tree
         if not tree.settled():
             if not (tree.in_transit and self._receive_from_program()):
                 self._report_while_computing()
-            elif not self._event_sent:
+            elif not self._state.has_event:
                 self._scan_connections()
                 self._report()
         else:
-            held, self._held = self._held, self._tree.connections.held
-            if self._owes_report or (held and not self._held):
+            held, self._held = self._held, tree.connections.held
+            if self._state.report_owed or (held and not self._held):
                 self._settled()
 
     def _stopped(self) -> None:
@@ -319,25 +320,25 @@ class Supervisor:
         From then on the clock passes the threads that compute. The first due time is reported again when it has changed
         and all other threads wait.
         """
-        tree = self._tree
-        if self._preempted:
+        tree, state = self._tree, self._state
+        if state.preempted:
             self._show_time_if_moved()
-        if not (self._polled or (self._preempted and self._reported_due != self._due_first())):
+        if not (state.polled or (state.preempted and self._reported_due != self._due_first())):
             return
         computing = tree.computing()
-        if tree.has_pending_stop() or not (self._polled or computing <= self._preempted) or self._must_take_signal():
+        if tree.has_pending_stop() or not (state.polled or computing <= self._preempted) or self._must_take_signal():
             return
         if computing:  # else all threads wait, which the next check finds
             tree.wake_monitors()
-            if self._event_sent and self._client.answered is not None:
+            if state.has_event and self._client.answered is not None:
                 self._answer(self._client.answered)
             self._preempted = computing
+            self._apply(ProgramFact.PREEMPTED)
             self._report(running_threads=len(computing))
-            self._owes_report = True
 
     def _in_transit(self) -> bool:
         """Whether the kernel is still delivering data between the program and this process."""
-        connection = None if self._has_answered else self._client.connection
+        connection = None if self._state.has_answered else self._client.connection
         return connection is not None and is_moving(connection, self._tree.sock_diag)
 
     def _must_take_signal(self) -> bool:
@@ -349,23 +350,19 @@ class Supervisor:
 
         A program that could not send all its data goes on then.
         """
-        if not (self._event_sent and is_readable(self._client.descriptors())):
+        if not (self._state.has_event and is_readable(self._client.descriptors())):
             return False
         answer = self._client.receive()
         self._send_notes()
         if isinstance(answer, Broken) and procfs.is_exiting(self._pid):
             return False  # it is being killed, and its end, which says how, is reported next
         if answer is None:
-            self._owes_report = True
-            self._checks = 0
+            self._apply(ProgramFact.GOES_ON)
         else:
             self._answer(answer)
         return True
 
     _stops_requested = 0
-    _delivery = Delivery.NONE
-    _signal_at_gate = False
-    """The test's process has asked to have pending signals handled, and a gate may hold one of these back."""
 
     # -- the test's process ------------------------------------------------------------------------------------------
 
@@ -377,45 +374,50 @@ class Supervisor:
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
-            if self._polled and kind == messages.RESUME:  # a later answer would give the run token back
-                self._report(running_threads=len(self._tree.computing()))
             self._seen += 1
-            self._lease_ended = self._lease_ended and kind not in (messages.RESUME, messages.INVOKE, messages.OPEN_GATE)
-            if kind == messages.RESUME:
-                self._resume()
-            elif kind == messages.INVOKE:
-                self._invoke(messages.unpack(messages.Invoke, body))
-            elif kind == messages.OPEN_GATE:
-                self._open_gate()
-            elif kind == messages.ARM_GATES:
-                gates = messages.unpack(messages.ArmGates, body).gates
-                self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
-                self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
-                self._set_effect_gate(next((one for one in gates if isinstance(one, messages.OccurrenceGate)), None))
-            elif kind == messages.POLL:
-                self._polled = self._owes_report = True
-                self._checks = 0
-            elif kind == messages.POLL_SIGNALS:
-                self._signals_requested = self._signal_at_gate = self._owes_report = True
-                self._checks = 0
-            elif kind == messages.ANSWER_WAITS:
-                answer = messages.unpack(messages.AnswerWaits, body)
-                self._tree.connections.answer_waits(answer.port, answer.waits)
-                self._owes_report = True
-                self._checks = 0
-            elif kind == messages.STOP:
-                self._stops_requested += 1
-                self._delivery = Delivery.NONE
-                self._tree.stop()
-            elif kind == messages.GO_ON:
-                if not self._gated_at:
-                    self._tree.go_on()
-                self._owes_report = True
-                self._checks = 0
+            message = messages.unpack_of_test(kind, body)
+            self._means[type(message)](message)
+
+    def means(self) -> Mapping[type, Callable[[Any], None]]:
+        """What each message of the test's process means: a method for each type."""
+        return {
+            messages.Invoke: self._invoke,
+            messages.Resume: self._resume,
+            messages.OpenGate: self._open_gate,
+            messages.ArmGates: self._arm_gates,
+            messages.Poll: self._poll,
+            messages.PollSignals: self._poll_signals,
+            messages.AnswerWaits: self._answer_waits,
+            messages.Stop: self._stop,
+            messages.GoOn: self._go_on,
+        }
+
+    def _arm_gates(self, message: messages.ArmGates) -> None:
+        gates = message.gates
+        self._log_gates.set([gate for gate in gates if isinstance(gate, messages.LogGate)])
+        self._listener.set_gates([gate for gate in gates if isinstance(gate, messages.ListeningGate)])
+        self._set_effect_gate(next((one for one in gates if isinstance(one, messages.OccurrenceGate)), None))
+
+    def _poll(self, _message: messages.Poll) -> None:
+        self._apply(ProgramFact.POLLED)
+
+    def _poll_signals(self, _message: messages.PollSignals) -> None:
+        self._apply(ProgramFact.SIGNALS_POLLED)
+
+    def _answer_waits(self, message: messages.AnswerWaits) -> None:
+        self._tree.connections.answer_waits(message.port, message.waits)
+        self._apply(ProgramFact.GOES_ON)
+
+    def _stop(self, _message: messages.Stop) -> None:
+        self._stops_requested += 1
+        self._apply(ProgramFact.STOP_REQUESTED)
+
+    def _go_on(self, _message: messages.GoOn) -> None:
+        self._apply(ProgramFact.GO_ON_REQUESTED)
 
     def _completed(self, effect: Effect) -> Effect:
         at_default = self._dies_of_sigterm(effect.thread)
-        return effect._replace(lines=self._log_gates.lines, in_event=self._event_sent, at_default=at_default)
+        return effect._replace(lines=self._log_gates.lines, in_event=self._state.has_event, at_default=at_default)
 
     def _dies_of_sigterm(self, tid: int) -> bool:
         """Whether SIGTERM ends the program, whose thread *tid* is at an effect. Of others than the first one it is not
@@ -430,10 +432,11 @@ class Supervisor:
             self._effects.set_gate(0 if gate is None else gate.number)
             self._effect_gate = "" if gate is None else gate.id
 
-    def _resume(self) -> None:
+    def _resume(self, _message: messages.Resume) -> None:
         """Let the first wait or timer that is due go on."""
-        self._checks = 0
-        self._owes_report = True
+        if self._state.polled:  # a later answer would give the run token back
+            self._report(running_threads=len(self._tree.computing()), unseen=1)
+        self._apply(ProgramFact.RESUMED)
         self._reported_due = (messages.NEVER, (-1, 0, 0))
         scheduler.leased.clear()
         due = self._tree.first()
@@ -452,40 +455,24 @@ class Supervisor:
         return due.due_ns // 1000 <= self._clock.now_us
 
     def _invoke(self, invocation: messages.Invoke) -> None:
-        self._waiting = invocation
-        self._owes_report = True
-        self._checks = 0
+        self._invocation = invocation
         if self._draws:
             scheduler.control.drawn_from = invocation.seed
-        self._time_has_moved()
-        if self._pid:
-            return
-        if invocation.gate is not None:
-            self._gated = True
+        if self._state.phase is Phase.UNSTARTED and invocation.gate is not None:
+            self._apply(ProgramFact.INVOKED_AT_GATE)
             self._send(messages.Gated(invocation.gate, at="init", main=True))
             self._report()
         else:
-            self._start()
+            self._apply(ProgramFact.INVOKED)
 
-    def _open_gate(self) -> None:
-        self._owes_report = True
-        self._checks = 0
-        self._time_has_moved()
-        if self._gated:
-            self._gated = False
-            self._start()
-        elif self._gated_at:
-            self._gated_at = ""
-            self._delivery = Delivery.NONE
-            self._tree.leave_gate()
+    def _open_gate(self, _message: messages.OpenGate) -> None:
+        self._apply(ProgramFact.GATE_OPENED)
 
     def _stop_at_gate(self, gate: str, at: str, thread: Thread | None) -> None:
         """Stop at *gate*, which *thread* has reached; None: the program has not been given its event yet."""
-        self._gated_at = gate
         if thread is not None:
             thread.reach_gate()
-        self._tree.stop()
-        self._owes_report = True
+        self._apply(ProgramFact.REACHED_GATE)
         self._send(messages.Gated(gate, at=at, main=thread is None or thread.tid == self._pid))
 
     def _deliver(self) -> None:
@@ -498,22 +485,20 @@ class Supervisor:
         threads.sort(key=lambda thread: (thread.tid != self._pid, thread.serial))
         taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
         if taking is not None:
-            self._delivery = Delivery.ALONE
+            self._apply(ProgramFact.ONE_TAKES_SIGNAL)
             self._tree.go_alone(taking)
-        elif self._delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait or a signalfd takes it
-            self._delivery = Delivery.OTHERS
-            self._tree.go_on()
+        elif self._state.delivery is Delivery.ALONE or signals.has_come(self._pid):  # sigwait or a signalfd takes it
+            self._apply(ProgramFact.OTHERS_GO_ON)
 
     def _deliver_further(self) -> None:
         """Continue with the delivery once the threads that went on wait.
 
         The handler may have sent another SIGTERM, which ends the process.
         """
-        if self._delivery is Delivery.ALONE:
+        if self._state.delivery is Delivery.ALONE:
             self._deliver()
         else:
-            self._delivery = Delivery.NONE
-            self._tree.stop()
+            self._apply(ProgramFact.DELIVERED)
 
     def _move_to_first_due(self) -> bool:
         """Move the clock to the next due time if the lease allows that; returns whether it was moved."""
@@ -525,18 +510,11 @@ class Supervisor:
         self._wake(due)
         return True
 
-    @property
-    def _has_answered(self) -> bool:
-        """Whether there is no event now: the last one has ended at the current time."""
-        return self._ready and not self._event_sent
-
     def _may_lease(self, due_ns: int) -> bool:
         """Whether the clock could be moved to *due_ns* before a wait begins that ends then."""
-        if not self._ready or self._waiting is not None or self._polled or self._preempted or self._status is not None:
-            return False
-        if self._client.answered is not None or self._lease_ended:
+        if not self._state.may_lease or self._client.answered is not None:
             return False  # the event ends when the program waits
-        return self._delivery is Delivery.NONE and due_ns // 1000 < scheduler.control.lease
+        return due_ns // 1000 < scheduler.control.lease
 
     def _lease_wait(self, thread: Thread, wait: Wait, is_calm: bool) -> bool:
         """Move the clock to the end of a wait that *thread* is about to begin, if possible; returns whether it did.
@@ -546,7 +524,7 @@ class Supervisor:
         if not self._may_lease(wait.due_ns):
             return False
         self._process_waits.note(thread, wait)
-        if not is_calm and self._event_sent and is_readable(self._client.descriptors()):
+        if not is_calm and self._state.has_event and is_readable(self._client.descriptors()):
             return False
         if not self._move_clock_to(wait.due_ns, wait.shown, is_calm=is_calm):
             return False
@@ -556,7 +534,7 @@ class Supervisor:
 
     def _lease_wait_again(self, due_ns: int, shown: str) -> bool:
         """The same for the next wait of a program that has written and sent nothing since the last one."""
-        if self._signals_requested or self._gated_at or self._has_answered or not self._may_lease(due_ns):
+        if not (self._state.may_move_clock and self._may_lease(due_ns)):
             return False
         control, now_us, due_us = scheduler.control, self._clock.now_us, due_ns // 1000
         if control.reading or now_us != self._shown_us or not scheduler.leased.note(shown, now_us):
@@ -570,7 +548,7 @@ class Supervisor:
 
     def _move_clock_to(self, due_ns: int, shown: str, *, is_calm: bool = False) -> bool:
         """Move the clock to the end of a wait if the lease allows that; returns whether it was moved."""
-        if self._signals_requested or self._gated_at or self._has_answered or self._lease_ended:
+        if not self._state.may_move_clock:
             return False
         control = scheduler.control
         due_us, now_us = due_ns // 1000, self._clock.now_us
@@ -613,34 +591,34 @@ class Supervisor:
         scheduler.channel.mark_output()
         self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
-    def _report(self, *, running_threads: int = 0) -> None:
-        """Report what the instance waits for next, and that *running_threads* compute meanwhile."""
-        self._owes_report = self._polled = False
-        if not running_threads:
-            self._preempted.clear()
-            self._lease_ended = True
+    def _report(self, *, running_threads: int = 0, unseen: int = 0) -> None:
+        """Report what the instance waits for next, and that *running_threads* compute meanwhile.
+
+        *unseen* messages were read that the report does not know yet.
+        """
+        self._apply(ProgramFact.REPORTED_COMPUTING if running_threads else ProgramFact.REPORTED)
         if not (running_threads or self._held):  # else the same call may go on at this time
             self._send_rows()
         if not running_threads:
             self._process_waits.note()
             self._send_process_waits()
         due = self._tree.first()
-        description = "" if due is None or self._gated or self._gated_at else _shown(due)
+        description = "" if due is None or self._state.gated else _shown(due)
         due_us, order = self._reported_due = self._due_first()
         self._asked = (self._asked or self._clock.next_order()[2]) if self._held else 0
-        if self._signals_requested and not running_threads:
-            self._signals_requested = self._signal_at_gate = False
+        if self._state.signals is not Signals.NONE and not running_threads:
+            self._apply(ProgramFact.SIGNALS_HANDLED)
             if self._must_take_signal():
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
         self._write(
             messages.pack_parked(
-                due_us, order, running_threads, self._asked, self._seen, 0, messages.FOLDED, description
+                due_us, order, running_threads, self._asked, self._seen - unseen, 0, messages.FOLDED, description
             )
         )
 
     def _due_first(self) -> tuple[int, Order]:
-        due = None if self._gated or self._gated_at else self._tree.first()
+        due = None if self._state.gated else self._tree.first()
         return (messages.NEVER, (0, 0, 0)) if due is None else (due.due_ns // 1000, due.order)
 
     def _send(self, message: Any) -> None:
@@ -665,7 +643,7 @@ class Supervisor:
 
     def _settled(self) -> None:
         """Called once all threads of the program wait: send the event, take the answer, or let time pass."""
-        if self._pid and not self._ready:
+        if self._state.phase is Phase.STARTS:
             sent = self._client.sent
             is_ready = self._serves()
             self._send_notes()
@@ -675,47 +653,44 @@ class Supervisor:
                     self._report()
                 return
             if self._client.sent != sent:  # the program has something to answer
-                self._owes_report = True
-                self._checks = 0
+                self._apply(ProgramFact.GOES_ON)
                 return
             if host := self._client.only_host():
                 from ..clients.event_invoke import only_localhost  # noqa: PLC0415
 
-                self._ready = True
-                self._waiting = None
+                self._apply(ProgramFact.INIT_FAILED)
                 self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
-        if self._ready and self._waiting is not None:
+        if self._state.awaits_event:
+            assert self._invocation is not None
             if (gate := self._listener.take_gate()) is not None:
                 self._stop_at_gate(gate.id, "listening", None)  # its handler is there since an earlier event
                 return
-            invocation, self._waiting = self._waiting, None
             self._send_rows()
             self._rows = {}
             self._tree.event_began()
             self._process_waits.forget()
-            self._event_sent = self._client.ask(invocation)
-            if self._event_sent:
+            if self._client.ask(self._invocation):
+                self._apply(ProgramFact.EVENT_SENT)
                 self._client.await_arrival()
                 return
             self._answer(messages.Result("PORT_NOT_BOUND", trace="the program no longer listens on its port"))
         if self._receive_from_program():
-            if self._event_sent:
+            if self._state.has_event:
                 return
             self._scan_connections()
-        elif self._event_sent and self._client.answered is not None:
+        elif self._state.has_event and self._client.answered is not None:
             self._answer(self._client.answered)
         elif self._move_to_first_due():
-            self._checks = 0
+            self._check_soon()
             return
         self._report()
 
     def _is_ready(self) -> None:
         """Report that the init of the program is over."""
-        self._ready = True
-        self._send_rows()
         failure = self._client.init_failure
+        self._apply(ProgramFact.READY if failure is None else ProgramFact.INIT_FAILED)
+        self._send_rows()
         if failure is not None:
-            self._waiting = None
             self._initialised(*failure)
             return
         self._initialised(None, "")
@@ -734,7 +709,7 @@ class Supervisor:
         self._send(messages.InitDone(fact, trace, self._memory()))
 
     def _answer(self, answer: Answer) -> None:
-        self._event_sent = False
+        self._apply(ProgramFact.ANSWERED)
         self._tree.event_ended()
         self._send_process_waits()
         self._send_rows()
@@ -751,8 +726,8 @@ class Supervisor:
 
     def _start(self) -> None:
         """Start the program; if that fails, the event ends."""
-        environment = {**self._environment, **self._client.variables(self._waiting)}
-        started = program_process.start(self._program, environment, self._waiting, before_exec=self._prepare)
+        environment = {**self._environment, **self._client.variables(self._invocation)}
+        started = program_process.start(self._program, environment, self._invocation, before_exec=self._prepare)
         # Files of each of its threads are kept open. The program was forked before, and keeps the lower limit.
         with contextlib.suppress(OSError, ValueError):
             resource.setrlimit(resource.RLIMIT_NOFILE, (resource.getrlimit(resource.RLIMIT_NOFILE)[1],) * 2)
@@ -768,9 +743,9 @@ class Supervisor:
             self._send(messages.Program(self._pid, runs=True))
             if self._listener.action != signals.IGNORED:  # an ignored signal stays ignored
                 self._listens(signals.DEFAULT, None)
-            if self._client.starts_ready and not self._ready:
+            if self._client.starts_ready and not self._state.ready:
                 self._is_ready()
-                self._event_sent, self._waiting = True, None
+                self._apply(ProgramFact.EVENT_SENT)
 
     def _prepare(self) -> None:
         """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
@@ -781,6 +756,7 @@ class Supervisor:
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:
             self._status = status
+            self._apply(ProgramFact.ENDED)
             self._tree.program_ended(status)
 
     def _called(self, thread: Thread, name: str, registers: Registers) -> bool:
@@ -839,7 +815,7 @@ class Supervisor:
 
     def _untraceable(self, process: Process, why: str) -> None:
         text = f"{name_of(process.pid)!r} {why}"
-        if process.refused and process.pid == self._pid and not self._ready:
+        if process.refused and process.pid == self._pid and not self._state.ready:
             self._refusal = text
         elif text not in self._untraced:
             self._untraced |= {text}
@@ -856,12 +832,12 @@ class Supervisor:
 
     def _end_as_program(self, status: int) -> NoReturn:
         """End as the program has ended; first send the answer that it gave before."""
-        why = "" if self._ready else self._why_not_started()
+        why = "" if self._state.ready else self._why_not_started()
         if why:
             self._initialised("NOT_STARTED", why)
         self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
         self._send_rows()
-        answer = self._client.last_answer(status) if self._event_sent else None
+        answer = self._client.last_answer(status) if self._state.has_event else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
         self._send_process_waits()

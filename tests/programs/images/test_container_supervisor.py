@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 
 from pytest_scf_async.programs.supervisor.container import ContainerSupervisor
+from pytest_scf_async.programs.supervisor.state import UNSTARTED, ProgramFact, after
 
 
 class Ended(Exception):
@@ -19,7 +20,7 @@ def test_what_has_ended_since_the_last_look_could_be_started_if_it_has_begun(mon
 
     def step() -> bool:
         supervisor._begins = not has_begun
-        supervisor._status = 3 << 8
+        supervisor._process_ended(1, 3 << 8)
         return True
 
     def ends(how: str):
@@ -28,8 +29,9 @@ def test_what_has_ended_since_the_last_look_could_be_started_if_it_has_begun(mon
 
         return end
 
-    supervisor._begins, supervisor._status = True, None
-    supervisor._tree = SimpleNamespace(step=step)
+    supervisor._begins, supervisor._pid = True, 1
+    supervisor._state, _ = after(UNSTARTED, ProgramFact.INVOKED)
+    supervisor._tree = SimpleNamespace(step=step, program_ended=lambda _status: None)
     monkeypatch.setattr(supervisor, "_show_time_if_moved", lambda: None)
     monkeypatch.setattr(supervisor, "_refuse", ends("not started"))
     monkeypatch.setattr(supervisor, "_end_as_program", ends("as the program"))

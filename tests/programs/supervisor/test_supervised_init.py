@@ -7,6 +7,7 @@ from types import SimpleNamespace
 import pytest
 from internals import messages
 
+from pytest_scf_async.programs.supervisor.state import UNSTARTED, ProgramFact, after
 from pytest_scf_async.programs.supervisor.supervisor import Supervisor
 
 
@@ -22,7 +23,8 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
 
     invocation = messages.Invoke("{}", {}, {}, {}, None)
     supervisor = object.__new__(Supervisor)
-    supervisor._pid, supervisor._ready, supervisor._event_sent, supervisor._waiting = 1, False, False, invocation
+    supervisor._state, _ = after(UNSTARTED, ProgramFact.INVOKED)
+    supervisor._invocation = invocation
     supervisor._client = SimpleNamespace(
         sent=0, init_failure=failure, is_ready=lambda: True, take_notes=list, ask=ask, await_arrival=lambda: None,
         only_host=str, descriptors=dict, receive=lambda: None, answered=None,
