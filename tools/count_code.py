@@ -39,8 +39,8 @@ LONG_CLASSES: dict[str, str] = {
     " scheduler notes of it (leases, alarms, effects) are three concepts",
     "lockstep/event.py:Event": "one method a fact that happens to an event; to be cut: the notes of waits and the lines"
     " of the log are concepts of their own",
-    "lockstep/scheduler.py:Lockstep": "one lock guards who runs and the time, so the core stays in one class; to be cut:"
-    " what each message of an instance means (instance_*), and the flow of time",
+    "lockstep/scheduler.py:Lockstep": "one lock guards who runs and the time, so the core stays in one class; to be"
+    " cut: what each message of an instance means (instance_*), and the flow of time",
     "runtime.py:ScfRuntime": "to be cut: the operations of the API and the stage of sweeps are wings'",
     "programs/supervisor/supervisor.py:Supervisor": "to be cut: its loop branches on flags until a table of states is"
     " there",

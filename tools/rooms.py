@@ -27,6 +27,8 @@ class Wing:
     """Below the tree: test files, and what they import or run."""
     words: str
     """A pattern: what stands in a name or a text of a test that uses the wing; better too much than too little."""
+    uses: tuple[str, ...] = ()
+    """Other wings without which it does not do what it does, and which it does not import."""
 
 
 WINGS: dict[str, Wing] = {
@@ -46,28 +48,31 @@ WINGS: dict[str, Wing] = {
             "instances/runtimes/simulated_children.py",
         ),
         tests=("tests/programs/",),
-        words=r"image|[gG]o1|[nN]ode_?js|[cC]ustom|[lL]auncher|simulated\"|children=|children$|supervis|[pP]rogram"
+        words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",
     ),
     "sweep": Wing(
         files=("sweep/", "sweep_command.py", "plugin/sweeps.py"),
         tests=("tests/sweep/",),
         words=r"[sS]weep|effects",
+        uses=("programs",),  # a supervisor records what a run changes
     ),
     "endpoint": Wing(
         files=("api/", "operations/", "plugin/endpoint.py"),
         tests=("tests/endpoint/",),
-        words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud|_functions?\b",
+        words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
+        r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
     ),
     "conformance": Wing(
         files=("conformance/",),
         tests=("tests/conformance/",),
         words=r"[cC]onformance",
+        uses=("endpoint",),
     ),
     "trace": Wing(
         files=("trace/", "plugin/tracing.py"),
         tests=("tests/trace/",),
-        words=r"\b[tT]races?\b|scf.async.trace|artifacts",
+        words=r"async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
     ),
 }
 """List, Get and Terminate are to stay in the kernel; what operations/ has of them counts with the others for now."""

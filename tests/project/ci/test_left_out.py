@@ -85,3 +85,10 @@ def test_a_skip_needs_an_explanation(
 
     assert result.ret == code
     assert line in result.outlines
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
+def test_a_leg_of_ci_may_have_no_test_left(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    none = ("-p", "no:scf_async", "-m", "sandbox", *workers)
+    assert project.runpytest_subprocess(*none).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert project.runpytest_subprocess(*none, "--may-be-empty").ret == pytest.ExitCode.OK
