@@ -39,7 +39,7 @@ FILES = {
     "pytest_scf_async/trace/__init__.py": "",
     "pytest_scf_async/trace/page.py": "from ..sweep.points import x\n",
     "tests/internals.py": "from pytest_scf_async import runtime\nfrom pytest_scf_async.supervisor import tree\n",
-    "tests/process/conftest.py": "def started():\n    return deploy('image.py')\ndef deploy():\n    return 'index.py'\n",
+    "tests/process/conftest.py": "def started(): return deploy('image.py')\ndef deploy(): return 'index.py'\n",
     "tests/process/handlers/index.py": "x = 1",
     "tests/process/model.py": "image = 1",
     "tests/process/test_clock.py": "'''Not an image, and no sweep.'''\nfrom pytest_scf_async.model import x\n",
