@@ -12,10 +12,6 @@ to_run() { # to_run LEG ENVIRONMENT FILE...: prints the files that have to run
     stamps choose "$1" --environment "$2" "${@:3}"
 }
 
-ignored() { # ignored LEG ENVIRONMENT FILE...: prints pytest's options for the others
-    stamps choose "$1" --ignored --environment "$2" "${@:3}"
-}
-
-passed() { # passed LEG: all files that to_run or ignored was given have passed, now or before
+passed() { # passed LEG: all files that to_run was given have passed, now or before
     stamps keep "$1"
 }

@@ -417,7 +417,6 @@ def main() -> int:
         command.add_argument("--leg", required=True, help="its selection and arguments")
         if name == "choose":
             command.add_argument("--environment", default="", help="what else the leg depends on")
-            command.add_argument("--ignored", action="store_true", help="print --ignore=FILE of the others instead")
             command.add_argument("files", nargs="*", metavar="FILE")
     commands.add_parser("environment", help="print the hash of this interpreter, its packages and this machine's tools")
     commands.add_parser("without", help="print the test files that do not use a wing").add_argument("wing")
@@ -432,10 +431,7 @@ def main() -> int:
         left_out = choose(options.scratch, options.store, options.leg, options.environment, options.files)
         if left_out:
             print(report(left_out), file=sys.stderr)
-        if options.ignored:
-            print(*(f"--ignore={name}" for name in left_out))
-        else:
-            print(*(name for name in options.files if name not in left_out))
+        print(*(name for name in options.files if name not in left_out))
     return 0
 
 

@@ -283,9 +283,11 @@ def test_a_leg_keeps_and_reads_them(tree: Path, tmp_path: Path) -> None:
     assert failed.returncode != 0
     assert "the end" not in failed.stdout
     for run in (failed, first, whole):
-        assert f"-m {selection} tests/process/test_clock.py tests/sweep/test_points.py\n" in run.stdout, run.stderr
+        assert f"-m {selection} --only='tests/process/test_clock.py tests/sweep/test_points.py'\n" in run.stdout, (
+            run.stderr
+        )
         assert "not run again" not in run.stderr
-    assert f"-m {selection} tests/sweep/test_points.py\n" in second.stdout
+    assert f"-m {selection} --only='tests/sweep/test_points.py'\n" in second.stdout
     assert "not run again: 1 test file (kernel 1), as " in second.stderr
     assert third.stdout == "the end\n"
     assert "not run again: 2 test files (kernel 1, sweep 1), as " in third.stderr
