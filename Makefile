@@ -71,7 +71,7 @@ test: $(STAMP) ## tests and examples on all cores, without the long searches (AR
 test-all: $(STAMP) ## all tests and examples
 	@$(BIN)/python -m pytest $(WORKERS) --long $(ARGS)
 
-check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, what follows from the table of options, pages in Chinese
+check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, the kernel's size, what follows from the table of options, pages in Chinese
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(TYPES_OF) pytest_scf_async benchmarks
@@ -84,6 +84,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_waits.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
+	@$(BIN)/python tools/count_code.py
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/write_messages.py --check
 	@$(BIN)/python tools/draw_states.py --check

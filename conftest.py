@@ -298,6 +298,14 @@ def lacking(mark: str) -> str:
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--long", action="store_true", help="the tests of this project marked `long`, too")
+    parser.addoption(
+        "--only",
+        type=str.split,
+        default=[],
+        metavar="'FILE ...'",
+        help="collect these files alone (pytest looks through a folder once for each file of it that it is given)",
+    )
+    parser.addoption("--may-be-empty", action="store_true", help="that no test is chosen is no failure (.ci/run)")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -306,6 +314,8 @@ def pytest_configure(config: pytest.Config) -> None:
     for mark, need in NEEDS.items():
         config.addinivalue_line("markers", f"{mark}: needs {need.name} ({need.cure})")
     config.pluginmanager.register(LeftOut(config), "left-out")
+    if config.option.only:
+        config.pluginmanager.register(Only(config), "only")
 
 
 def pytest_collection_finish() -> None:
@@ -344,6 +354,21 @@ def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item
 def marks_of_items(pytestconfig: pytest.Config) -> MarksOfItems:
     """The marks of all that was collected: what -m has left out, too."""
     return pytestconfig.stash[MARKS_OF_ITEMS]
+
+
+class Only:
+    """Collects the files that ``--only`` names, and nothing else of the folders in which they are."""
+
+    def __init__(self, config: pytest.Config) -> None:
+        files = [config.rootpath / name for name in config.option.only]
+        folders = [(config.invocation_params.dir / each.split("::")[0]).resolve() for each in config.args]
+        for file in files:
+            if not file.is_file() or not any(file.is_relative_to(folder) for folder in folders):
+                raise pytest.UsageError(f"--only: {file} is not a file in any of the folders that are collected")
+        self._wanted = {str(path) for file in files for path in (file, *file.parents)}
+
+    def pytest_ignore_collect(self, collection_path: Path) -> bool | None:
+        return None if str(collection_path) in self._wanted else True
 
 
 class LeftOut:
@@ -390,6 +415,8 @@ class LeftOut:
             session.config.workeroutput["left_out"] = dict(self._counts)
         elif self._unexplained and session.exitstatus == pytest.ExitCode.OK:
             session.exitstatus = pytest.ExitCode.TESTS_FAILED
+        elif session.config.option.may_be_empty and session.exitstatus == pytest.ExitCode.NO_TESTS_COLLECTED:
+            session.exitstatus = pytest.ExitCode.OK
 
     @pytest.hookimpl(optionalhook=True)
     def pytest_testnodedown(self, node: Any) -> None:

@@ -32,5 +32,6 @@ class ImportAll:
 
 sys.dont_write_bytecode = False
 compiled = compileall.compile_dir(PACKAGE, quiet=1)
-code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[ImportAll()])
+only = f"--only={' '.join(sys.argv[1:])}"
+code = pytest.main(["--collect-only", "-q", "-p", "no:cacheprovider", only], plugins=[ImportAll()])
 sys.exit(code or not compiled)

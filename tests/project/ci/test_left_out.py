@@ -85,3 +85,37 @@ def test_a_skip_needs_an_explanation(
 
     assert result.ret == code
     assert line in result.outlines
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
+def test_a_leg_of_ci_may_have_no_test_left(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    none = ("-p", "no:scf_async", "-m", "sandbox", *workers)
+    assert project.runpytest_subprocess(*none).ret == pytest.ExitCode.NO_TESTS_COLLECTED
+    assert project.runpytest_subprocess(*none, "--may-be-empty").ret == pytest.ExitCode.OK
+
+
+@pytest.mark.parametrize("workers", [(), ("-n", "1")], ids=["one process", "a worker"])
+def test_only_these_files_are_collected(project: pytest.Pytester, workers: tuple[str, ...]) -> None:
+    for name in ("one", "other"):
+        (project.mkpydir(name) / f"test_in_{name}.py").write_text("def test_there(): pass")
+    (project.path / "test_bad.py").write_text("raise RuntimeError('collected')")
+
+    result = project.runpytest_subprocess(
+        "-p", "no:scf_async", "-v", "--only=test_it.py other/test_in_other.py", *workers, "-k", "here"
+    )
+
+    assert result.ret == pytest.ExitCode.OK
+    result.stdout.fnmatch_lines_random(["*test_it.py::test_here*", "*other/test_in_other.py::test_there*"])
+    assert result.parseoutcomes()["passed"] == 2
+
+
+@pytest.mark.parametrize("name", ["test_gone.py", "other", "other/test_in_other.py"])
+def test_a_file_that_would_not_be_collected_is_an_error(project: pytest.Pytester, name: str) -> None:
+    for folder in ("one", "other"):
+        (project.mkpydir(folder) / f"test_in_{folder}.py").write_text("def test_there(): pass")
+
+    result = project.runpytest_subprocess("-p", "no:scf_async", f"--only=one/test_in_one.py {name}", "one")
+
+    assert result.ret == pytest.ExitCode.USAGE_ERROR
+    path = project.path / name
+    assert f"ERROR: --only: {path} is not a file in any of the folders that are collected" in result.errlines

@@ -23,7 +23,11 @@ def load_tool(name: str) -> ModuleType:
     assert spec.loader is not None
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
-    spec.loader.exec_module(module)
+    sys.path.insert(0, str(tool_file(name).parent))  # where it finds the other tools that it imports
+    try:
+        spec.loader.exec_module(module)
+    finally:
+        sys.path.remove(str(tool_file(name).parent))
     return module
 
 

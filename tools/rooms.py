@@ -1,0 +1,106 @@
+"""The kernel and the wings of the package: which files and which tests are whose.
+
+The one table that the tools read: count_code.py, which counts the kernel, and stamps.py, which says what a leg of CI
+need not run again. A wing is a capability without which the rest of the package would still be whole; what belongs to
+no wing is the kernel. A name is that of a file, of a folder (with a slash behind it), or a pattern of
+fnmatch; one that names nothing is an error of count_code.py.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from pathlib import Path
+
+TREE = Path(__file__).resolve().parent.parent
+PACKAGE = "pytest_scf_async"
+KERNEL = "kernel"
+
+
+@dataclass(frozen=True)
+class Wing:
+    """A capability, with what is of it alone."""
+
+    files: tuple[str, ...]
+    """In the package's directory."""
+    tests: tuple[str, ...]
+    """Below the tree: test files, and what they import or run."""
+    words: str
+    """A pattern: what stands in a name or a text of a test that uses the wing; better too much than too little."""
+    uses: tuple[str, ...] = ()
+    """Other wings without which it does not do what it does, and which it does not import."""
+
+
+WINGS: dict[str, Wing] = {
+    "programs": Wing(
+        files=(
+            "programs/",
+            "zygote/bind_filter.py",
+            "instances/cpus.py",
+            "instances/runtimes/binary.py",
+            "instances/runtimes/container.py",
+            "instances/runtimes/custom.py",
+            "instances/runtimes/go.py",
+            "instances/runtimes/launcher.py",
+            "instances/runtimes/listening.py",
+            "instances/runtimes/nodejs.py",
+            "instances/runtimes/program.py",
+            "instances/runtimes/simulated_children.py",
+        ),
+        tests=("tests/programs/",),
+        words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
+        r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",
+    ),
+    "sweep": Wing(
+        files=("sweep/", "sweep_command.py", "plugin/sweeps.py"),
+        tests=("tests/sweep/",),
+        words=r"[sS]weep|effects",
+        uses=("programs",),  # a supervisor records what a run changes
+    ),
+    "endpoint": Wing(
+        files=("api/", "operations/", "plugin/endpoint.py"),
+        tests=("tests/endpoint/",),
+        words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
+        r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
+    ),
+    "conformance": Wing(
+        files=("conformance/",),
+        tests=("tests/conformance/",),
+        words=r"[cC]onformance",
+        uses=("endpoint",),
+    ),
+    "trace": Wing(
+        files=("trace/", "plugin/tracing.py"),
+        tests=("tests/trace/",),
+        words=r"async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
+    ),
+}
+"""List, Get and Terminate are to stay in the kernel; what operations/ has of them counts with the others for now."""
+
+
+def is_of(name: str, entries: tuple[str, ...]) -> bool:
+    """Whether the file *name* is one of those that *entries* name."""
+    return any(name.startswith(each) if each.endswith("/") else fnmatchcase(name, each) for each in entries)
+
+
+def wing_of(inner: str) -> str:
+    """Whose a file of the package is, by its path in the package's directory."""
+    return next((name for name, wing in WINGS.items() if is_of(inner, wing.files)), KERNEL)
+
+
+def wing_of_test(name: str) -> str:
+    """Whose a file below tests/ is, by its path from the tree."""
+    return next((each for each, wing in WINGS.items() if is_of(name, wing.tests)), KERNEL)
+
+
+def unused() -> list[str]:
+    """What is wrong with the table: entries that name no file."""
+    files = [path.relative_to(TREE / PACKAGE).as_posix() for path in (TREE / PACKAGE).rglob("*.py")]
+    tests = [path.relative_to(TREE).as_posix() for path in (TREE / "tests").rglob("*.py")]
+    return [
+        f"rooms.py has {entry} for {name}, and there is no such file: take it out."
+        for name, wing in WINGS.items()
+        for entries, names in ((wing.files, files), (wing.tests, tests))
+        for entry in entries
+        if not any(is_of(each, (entry,)) for each in names)
+    ]
