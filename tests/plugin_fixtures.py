@@ -16,8 +16,9 @@ from pytest_scf_async.plugin.plugin import _configured as configured
 
 with contextlib.suppress(ImportError):  # environments of marked tests only have none
     # A pytest within this process forgets at its end what it was the first to import, and code in C can be loaded once:
-    # after test_docs.py no endpoint of this process would have certificates.
-    import trustme  # noqa: F401
+    # after test_docs.py no endpoint of this process would have certificates. Its instances trust the first authority
+    # of its certificates, whose files its zygote keeps: there has to be one for all sessions in this process.
+    import pytest_scf_async.api.certificates  # noqa: F401
 
 ECHO = """
     def main_handler(event, context):
