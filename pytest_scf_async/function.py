@@ -11,6 +11,7 @@ from typing import Any, Final, Literal, Protocol
 from .async_event import AsyncEvent, Json
 from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
+from .endpoint.operations.functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
 from .errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users, keywords_named
 from .lockstep.event import FunctionVersion
 from .model.codes import api_error
@@ -20,7 +21,6 @@ from .model.payload import payload_text
 from .model.records import INVOKE_TYPES, SYNC_CALLERS
 from .model.routing import RoutingConfig
 from .model.versions import Versions, check_description
-from .operations.functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
 from .options import OPTIONS, Where, keywords_of, options_of
 
 __tracebackhide__ = hidden_from_users

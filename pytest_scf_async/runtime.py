@@ -27,6 +27,10 @@ from . import session
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
+from .endpoint.operations import invocations
+from .endpoint.operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .endpoint.operations.functions import function_details, function_page, function_summary
+from .endpoint.operations.namespaces import namespace_page
 from .errors import (
     CannotEndError,
     HarnessError,
@@ -87,11 +91,7 @@ from .operations import (
     NamespacePage,
     RequestStatus,
     RequestStatusPage,
-    invocations,
 )
-from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
-from .operations.functions import function_details, function_page, function_summary
-from .operations.namespaces import namespace_page
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us

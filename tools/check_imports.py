@@ -47,21 +47,22 @@ KNOWS: dict[str, frozenset[str]] = {
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
     "sweep": FACADE | {"linux", "async_event", "function"},
-    "operations": MACHINERY,
+    "event_answers": frozenset({"model"}),
+    "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
-    "function": FACADE | {"async_event", "operations"},
+    "function": FACADE | {"async_event", "endpoint.operations"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
     "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
-    "runtime": FACADE | {"linux", "operations", "async_event", "function", "sweep", "session"},
-    "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "api": FACADE | {"linux", "runtime", "operations", "async_event", "function"},
+    "runtime": FACADE | {"linux", "operations", "endpoint.operations", "async_event", "function", "sweep", "session"},
+    "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
+    "endpoint": FACADE | {"linux", "runtime", "operations", "endpoint.operations", "async_event", "function"},
+    "endpoint.operations": MACHINERY,
     "plugin": FACADE
     | {
-        "api",
+        "endpoint",
         "runtime",
         "session",
-        "operations",
         "async_event",
         "function",
         "assertions",
@@ -72,10 +73,10 @@ KNOWS: dict[str, frozenset[str]] = {
     },
     "conformance": frozenset({"errors"}),
     "sweep_command": FACADE | {"function", "runtime", "sweep"},
-    "command_line": frozenset({"api", "conformance", "sweep_command", "trace", "errors"}),
+    "command_line": frozenset({"endpoint", "conformance", "sweep_command", "trace", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
-    | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep", "marker"},
+    | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "sweep", "marker"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

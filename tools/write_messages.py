@@ -47,7 +47,7 @@ GROUPS = {
     ),
     "pytest": ("plugin", "report/teardown.py", "hookspecs.py"),
     "sweeps": ("sweep", "sweep_command.py"),
-    "endpoint": ("api", "conformance"),
+    "endpoint": ("endpoint", "conformance"),
     "traces": ("trace",),
 }  # fmt: skip
 """By group of rows: the files of the package, and the folders, whose messages it has."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..api.scf_endpoint import ScfEndpoint
+from ..endpoint.scf_endpoint import ScfEndpoint
 from ..errors import ScfUsageError
 from ..runtime import ScfRuntime
 

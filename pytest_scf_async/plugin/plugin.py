@@ -22,9 +22,9 @@ if TYPE_CHECKING:
     import pluggy
     from tencentcloud.scf.v20180416.scf_client import ScfClient
 
-    from ..api.scf_endpoint import ScfEndpoint
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
+    from ..endpoint.scf_endpoint import ScfEndpoint
     from ..function import Function
     from ..model.log_lines import LogLine
     from ..options import ScfSettings
