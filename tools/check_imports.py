@@ -51,13 +51,14 @@ KNOWS: dict[str, frozenset[str]] = {
     "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
-    "function": FACADE | {"async_event", "endpoint.operations"},
+    "function": FACADE | {"async_event", "wings"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
     "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
-    "runtime": FACADE | {"linux", "operations", "endpoint.operations", "async_event", "function", "sweep", "session"},
+    "runtime": FACADE | {"linux", "event_answers", "async_event", "function", "sweep", "session", "wings"},
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
     "endpoint": FACADE | {"linux", "runtime", "operations", "endpoint.operations", "async_event", "function"},
-    "endpoint.operations": MACHINERY,
+    "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
+    "wings": frozenset({"endpoint.operations"}),
     "plugin": FACADE
     | {
         "endpoint",
@@ -143,10 +144,14 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 
 # Importing anything of these packages runs their __init__ as well, inside an instance too and at the start of every
 # pytest: at its top level it imports nothing of this project.
+EMPTY = (
+    *("instances", "lockstep", "protocol", "linux", "plugin"),
+    *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance"),
+)
 LAZY = frozenset(
     {
         PACKAGE,
-        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "linux", "plugin", *OTHER_PROCESSES)),
+        *(f"{PACKAGE}.{room}" for room in (*EMPTY, *OTHER_PROCESSES)),
     }
 )
 
