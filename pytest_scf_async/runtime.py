@@ -9,7 +9,6 @@ import atexit
 import itertools
 import os
 import random
-import signal
 import sys
 import tempfile
 import uuid
@@ -21,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from . import session
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
@@ -44,7 +43,6 @@ from .instances import coverage
 from .instances.code import Code, Copy
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
-from .instances.recording import Recording
 from .instances.runtimes.choice import Builder, check_kind, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
@@ -53,7 +51,7 @@ from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .linux.linux import remove_tree
 from .lockstep.calls import CLOSED, Call
-from .lockstep.event import Event, FunctionVersion, Moment
+from .lockstep.event import Event, FunctionVersion
 from .lockstep.features.scripts import ScriptedEvent
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
@@ -71,7 +69,6 @@ from .model.log_lines import LogLine
 from .model.namespaces import Namespaces
 from .model.records import EventRecord
 from .model.statuses import Status
-from .model.timeline import IDLE, Exit
 from .model.trace import RETENTION_US, StatusTrace
 from .model.transitions import Fact, OpenReadings
 from .model.versions import LATEST
@@ -81,13 +78,6 @@ from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
 from .wings.runtime_calls import RuntimeCalls
-
-if TYPE_CHECKING:
-    from .sweep.guide import Guide
-    from .sweep.ignored import Ignore
-    from .sweep.interruptions import How, Kind
-    from .sweep.run import EachRun, Run
-    from .sweep.sweep import Sweep
 
 __tracebackhide__ = hidden_from_users
 
@@ -125,7 +115,7 @@ class ScfRuntime(RuntimeCalls):
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
         launcher: Callable[[CodePackage], object] | None = None,
-        sweep_guide: Callable[[], Guide] | None = None,
+        sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         require_linux()
         defaults = session.defaults()
@@ -429,10 +419,29 @@ class ScfRuntime(RuntimeCalls):
             version = FunctionVersion(
                 configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
             )
-            function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
-            self._namespaces.make(configuration.namespace, now_us)
-            self._functions[key] = function
+            return self._add(version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
+
+    def _add(self, version: FunctionVersion, function_id: str) -> Function:
+        """Have a new function, whose first version is *version*."""
+        configuration = version.configuration
+        function = Function(self, version, function_id)
+        self._namespaces.make(configuration.namespace, version.added_us)
+        self._functions[configuration.namespace, configuration.name] = function
         return function
+
+    def _for_run(self, settings: ScfSettings, seed: str, directory: Path) -> ScfRuntime:
+        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone."""
+        with session.outside():
+            runtime = ScfRuntime(
+                settings,
+                seed=seed,
+                lookup=self._lookup,
+                base_temp=directory,
+                root=self._root,
+                launcher=self._launcher,
+            )
+        runtime._is_stage = True
+        return runtime
 
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1
@@ -632,79 +641,6 @@ class ScfRuntime(RuntimeCalls):
                 f"when {passed} had passed, at {self.clock.now.isoformat()}; scf_clock.advance({within!r}) lets as "
                 "much time pass without raising"
             )
-
-    # -- the sweep ---------------------------------------------------------------------------------------------------
-
-    @keywords_named("sweep(...)")
-    def sweep(
-        self,
-        function: Function,
-        payload: Json = None,
-        *,
-        each_run: EachRun | None = None,
-        check: Callable[[Run], object] | None = None,
-        how: How | Iterable[How] = ("graceful", "forced"),
-        within: float | timedelta | None = None,
-        points: Literal["lines", "waits", "log"] = "lines",
-        include: str | Iterable[str] | None = None,
-        exclude: str | Iterable[str] | None = None,
-        limit: int = 1000,
-        done: Callable[[AsyncEvent], object] | int | Iterable[int] | None = None,
-        retry: Callable[[AsyncEvent], Json] | None = None,
-        attempts: int = 5,
-        ignore: Ignore | Iterable[Ignore] | None = None,
-        mutate: bool = False,
-        compares_nothing: bool = False,
-        workers: int | None = 1,
-    ) -> Sweep:
-        """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
-
-        After each interruption the function is invoked again, *attempts* times at most, until an event is FINISHED
-        with the result of the undisturbed run; then the effects are compared: the result, the files and the rows of
-        SQLite files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is
-        given a ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is
-        called with the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``,
-        ``"forced"``, ``"timeout"``, ``"power"``, ``graceful(...)``, ``fault(...)`` or ``power(...)``; those of the
-        disk are refused where no effects can be recorded; a graceful stop that takes longer than *within* simulated
-        seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
-        *exclude* are patterns of files and lines; *limit* is how many runs and resumes are made. *done* says of an
-        event whether it has done all, in place of that rule, or is an exit code of a job, or several, that says so (0
-        unless given); *retry* gives the payload of the next invocation after
-        an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
-        several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
-        *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
-        other results. *workers* processes make the runs (None: one a
-        core, where they take long), with the same report: what *each_run* and *check* change in
-        memory, as a list of the test, is there in that process alone, and servers that they start need ports of their
-        own. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for
-        one that does not do the same in each run, and for one that leaves nothing that is compared, without *check* and
-        *compares_nothing*.
-        """
-        from .sweep.guide import Guide  # noqa: PLC0415
-        from .sweep.run import Question, done_codes  # noqa: PLC0415
-        from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
-
-        given: object = function
-        if not isinstance(given, Function) or given._platform is not self:
-            raise ScfUsageError(f"sweep: function is {given!r}: it must be a function deployed by this runtime")
-        version = function._version
-        guide = Guide() if self._sweep_guide is None else self._sweep_guide()
-        question = Question(
-            *(version, payload, each_run, check, done if callable(done) else None, retry, attempts),
-            *(self.clock.now, self.seed, roots_of(version), guide.effects_of, self.settings.real_limit),
-            done_codes(done, version),
-        )
-        request = Request(
-            question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
-        )
-        scratch, sandboxes = self._scratch(), self._sandboxes
-        directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
-        try:
-            why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
-            bench = Bench(_Stages(self).stage, directory, scratch, guide, *why_not)
-            return sweep(request, bench)
-        finally:
-            remove_tree(os.fspath(directory))
 
     def close(self) -> None:
         """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
@@ -1056,122 +992,6 @@ class ScfRuntimeFactory(Protocol):
         *settings* are on top of those of the command line and the ini file.
         """
         ...
-
-
-class _Stages:
-    """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
-
-    def __init__(self, runtime: ScfRuntime) -> None:
-        self._runtime = runtime
-        self._settings = runtime.settings
-        self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
-
-    @contextmanager
-    def stage(self, start: datetime, seed: str, directory: Path, draws: bool) -> Iterator[_Stage]:
-        """A runtime for one run: as that of the test, but its instances may write to *directory* alone.
-
-        With *draws* code in C of Python handlers draws the same random numbers in each run.
-        """
-        of_test = self._runtime
-        if self._settings.start != start:
-            self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
-        with session.outside():
-            runtime = ScfRuntime(
-                self._settings,
-                seed=seed,
-                lookup=of_test._lookup,
-                base_temp=directory,
-                root=of_test._root,
-                launcher=of_test._launcher,
-            )
-        runtime._is_stage = True
-        with runtime:
-            runtime._pool.serve_sweep(draws=draws)
-            runtime._sandboxes.serve_sweep()
-            runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
-            yield _Stage(runtime, directory, self.configured)
-
-    def configured(self, before: FunctionConfiguration, environment: Mapping[str, str]) -> FunctionConfiguration:
-        """*before* with the variables of a run added."""
-        if self._configured is None or self._configured[0] is not before or self._configured[1] != environment:
-            given = {"environment": {**before.environment, **environment}}
-            changed = changed_configuration(self._settings, before, given, "each_run")
-            self._configured = before, dict(environment), changed
-        return self._configured[2]
-
-
-class _Stage:
-    """A runtime for one run of a sweep."""
-
-    def __init__(
-        self,
-        runtime: ScfRuntime,
-        directory: Path,
-        configured: Callable[[FunctionConfiguration, Mapping[str, str]], FunctionConfiguration],
-    ) -> None:
-        self._runtime = runtime
-        self._directory = os.fspath(directory)
-        self._configured = configured
-
-    def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
-        """The same function in it, with more variables."""
-        runtime, changed = self._runtime, self._configured(function.configuration, environment)
-        now_us = runtime.clock.now_us
-        version = FunctionVersion(
-            changed,
-            function.code_to_run(),
-            LATEST,
-            function.runtime.in_run(self._directory),
-            added_us=now_us,
-            modified_us=now_us,
-            active_us=now_us,
-        )
-        made = Function(runtime, version, "lam-sweep")
-        runtime._namespaces.make(changed.namespace, now_us)
-        runtime._functions[changed.namespace, changed.name] = made
-        return made
-
-    def end_by_timeout(self, event: AsyncEvent) -> None:
-        """Let *event* reach its timeout where it stands."""
-        runtime, timer = self._runtime, event._event.timer
-        with runtime._lockstep.locked():
-            if timer is not None:
-                runtime.clock.jump(timer.due_us)
-            in_init = event._event.phase == "init"
-            runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
-
-    def record(self, recording: Recording) -> None:
-        """Have the effects of the instance that is started next recorded."""
-        self._runtime._pool.record_next(recording)
-
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: Kind) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
-
-        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
-        """
-        runtime, fact, died = self._runtime, Fact.TERMINATED, None
-        with runtime._lockstep.locked():
-            runtime.clock.jump(at.time_us)
-            event._event.relives(lived, at)
-            if how == "timeout":
-                began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
-                runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-            elif how == "graceful":
-                event._event.signal_sent("default")
-                fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
-            runtime._lockstep.end(event._event, fact, exit=died)
-            event._event.reclaimed(fact.value)
-
-    def reclaim(self, event: AsyncEvent) -> None:
-        """Take the idle instance of *event* back, as the platform does when it likes."""
-        runtime, instance = self._runtime, event._event.instance
-        with runtime._lockstep.locked():
-            if instance is not None and not instance.gone:
-                runtime._pool.reclaim(instance, IDLE)
-
-    def advance(self, microseconds: int) -> None:
-        """Let simulated time pass."""
-        self._runtime.clock.advance(timedelta(microseconds=microseconds))
 
 
 class _TimeModes:

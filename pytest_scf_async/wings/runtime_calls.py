@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..endpoint.operations.runtime_calls import RuntimeOperations
+from ..sweep.calls import SweepCalls
 
 
-class RuntimeCalls(RuntimeOperations):
+class RuntimeCalls(RuntimeOperations, SweepCalls):
     """The calls of wings."""
