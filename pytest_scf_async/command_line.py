@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from .conformance.command import add_conformance, run_conformance
 from .endpoint.serve import Serving, add_serve
 from .errors import ScfAsyncError
-from .sweep_command import add_sweep, run_sweep, split_at_program
+from .sweep.command import add_sweep, run_sweep, split_at_program
 from .trace.command import add_trace, run_trace
 
 

@@ -74,8 +74,8 @@ KNOWS: dict[str, frozenset[str]] = {
         "trace",
     },
     "conformance": frozenset({"errors"}),
-    "sweep_command": FACADE | {"function", "runtime", "sweep"},
-    "command_line": frozenset({"endpoint", "conformance", "sweep_command", "trace", "errors"}),
+    "sweep.command": FACADE | {"function", "runtime", "sweep"},
+    "command_line": frozenset({"endpoint", "conformance", "sweep.command", "trace", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
     | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "sweep", "marker"},

@@ -46,7 +46,7 @@ GROUPS = {
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",
     ),
     "pytest": ("plugin", "report/teardown.py", "hookspecs.py"),
-    "sweeps": ("sweep", "sweep_command.py"),
+    "sweeps": ("sweep",),
     "endpoint": ("endpoint", "conformance"),
     "traces": ("trace",),
 }  # fmt: skip
