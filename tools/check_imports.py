@@ -59,7 +59,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
     "endpoint": FACADE | {"linux", "runtime", "operations", "endpoint.operations", "async_event", "function"},
     "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
-    "wings": frozenset({"endpoint.operations", "sweep"}),
+    "wings": frozenset({"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}),
     "plugin": FACADE
     | {
         "endpoint",
@@ -75,7 +75,7 @@ KNOWS: dict[str, frozenset[str]] = {
     },
     "conformance": frozenset({"errors"}),
     "sweep.command": FACADE | {"function", "runtime", "sweep"},
-    "command_line": frozenset({"endpoint", "conformance", "sweep.command", "trace", "errors"}),
+    "command_line": frozenset({"wings", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
     | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "sweep", "marker"},

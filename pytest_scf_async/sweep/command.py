@@ -190,14 +190,6 @@ def add_sweep(commands: Any) -> None:
     )
 
 
-def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """*arguments* of the command line, and the program that is to be swept with its own, which stand behind ``--``."""
-    if "--" not in arguments:
-        return arguments, ()
-    at = arguments.index("--")
-    return arguments[:at], arguments[at + 1 :]
-
-
 def run_sweep(given: argparse.Namespace) -> int:
     """Make the sweep; what the process ends with."""
     try:
