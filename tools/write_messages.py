@@ -45,7 +45,9 @@ GROUPS = {
         "async_event.py", "runtime.py", "assertions.py", "model/patterns.py", "model/payload.py",
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",
     ),
-    "pytest": ("plugin", "report/teardown.py", "hookspecs.py"),
+    "pytest": (
+        "plugin", "endpoint/of_test.py", "sweep/of_test.py", "trace/of_test.py", "report/teardown.py", "hookspecs.py",
+    ),
     "sweeps": ("sweep",),
     "endpoint": ("endpoint", "conformance"),
     "traces": ("trace",),

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
     from ..sweep.guide import Guide
-    from .sweeps import SweepsOfTest
+    from ..sweep.of_test import SweepsOfTest
     from .timeout import TimeLimit
 
 MARKER_SOURCE: Final = "scf_function marker"
@@ -218,7 +218,7 @@ def pytest_configure(config: pytest.Config) -> None:
         limits.lift()
         config.add_cleanup(limits.restore)
     if config.option.scf_async_shard is not None:
-        from .sweeps import shard_of
+        from ..sweep.of_test import shard_of
 
         shard_of(config.option.scf_async_shard)
     session.begin(defaults := partial(_defaults, config))
@@ -298,7 +298,7 @@ def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> Non
     if summary and not hasattr(config, "workerinput"):  # a worker has a terminal reporter, too
         wrong = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
         if any(hasattr(report, "scf_async_trace") for report in wrong):
-            from .tracing import write_summary
+            from ..trace.of_test import write_summary
 
             write_summary(summary, wrong, os.fspath(config.rootpath))
     sweeps = config.stash.get(_SWEEPS, None)
@@ -488,7 +488,7 @@ def _sweep_guide(config: pytest.Config) -> Callable[[], Guide]:
     stash = config.stash
 
     def guide() -> Guide:
-        from .sweeps import SweepsOfTest
+        from ..sweep.of_test import SweepsOfTest
 
         item = stash[_TEST]
 
@@ -628,7 +628,7 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
 @pytest.fixture
 def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
     """The Cloud API 3.0 of ``scf_runtime`` on a free port of the loopback (extra ``endpoint``): for SDKs and tools."""
-    from .endpoint import served
+    from ..endpoint.of_test import served
 
     with served(scf_runtime) as endpoint:
         yield endpoint
@@ -644,7 +644,7 @@ def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Ite
 @pytest.fixture
 def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> ScfClient:
     """The official SDK's ``ScfClient`` on ``scf_endpoint`` (extra ``sdk``)."""
-    from .endpoint import client_of
+    from ..endpoint.of_test import client_of
 
     return client_of(scf_endpoint, request.node.nodeid)
 
@@ -822,7 +822,7 @@ def _add_trace(
     found = events, [] if sweeps is None else sweeps.judged
     if directory is None or not any(found):
         return
-    from .tracing import add_trace
+    from ..trace.of_test import add_trace
 
     error = None if call.excinfo is None else call.excinfo.value
     seconds = item.stash.get(_CALL_SECONDS, None)
@@ -834,7 +834,7 @@ def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:
     directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
     if sweeps is None or directory is None:
         return []
-    from .artifacts import keep_sweeps
+    from ..sweep.of_test import keep_sweeps
 
     return keep_sweeps(directory, item.nodeid, sweeps.found)
 

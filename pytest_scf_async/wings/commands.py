@@ -1,4 +1,4 @@
-"""The commands of wings, in the order in which ``python -m pytest_scf_async --help`` lists them."""
+"""The commands of wings, in the order in which the command line lists them."""
 
 from __future__ import annotations
 

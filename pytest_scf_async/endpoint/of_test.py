@@ -8,9 +8,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from ..endpoint.scf_endpoint import ScfEndpoint
 from ..errors import ScfUsageError
 from ..runtime import ScfRuntime
+from .scf_endpoint import ScfEndpoint
 
 if TYPE_CHECKING:
     from tencentcloud.scf.v20180416.scf_client import ScfClient
