@@ -46,7 +46,8 @@ GROUPS = {
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",
     ),
     "pytest": (
-        "plugin", "endpoint/of_test.py", "sweep/of_test.py", "trace/of_test.py", "report/teardown.py", "hookspecs.py",
+        "plugin", "endpoint/of_test.py", "sweep/of_test.py", "trace/of_test.py", "trace/option.py",
+        "report/teardown.py", "hookspecs.py",
     ),
     "sweeps": ("sweep",),
     "endpoint": ("endpoint", "conformance"),
