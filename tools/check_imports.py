@@ -24,6 +24,20 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
 # Which rooms a room may import, itself aside. A room is a module or a package directly inside the package, or a package
 # inside one of these that has a row of its own here; "root" is the package's __init__.
+#
+# What only some tests use is a wing, and the kernel, which is all other rooms, knows none. NAMES_WINGS has the rooms
+# that do, as somebody has to; CHILD_PROGRAMS and BECOMES have what else names a module of programs.
+WINGS = frozenset(
+    {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
+    | {"programs", "programs.supervisor"}
+)
+NAMES_WINGS: dict[str, str] = {
+    "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
+    "root": "the public names, which type checkers read there",
+    "operations": "public names, too",
+}
+KNOW_A_WING: dict[str, frozenset[str]] = {}
+"""Rooms of the kernel that know a wing all the same; this only gets shorter."""
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
 MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
@@ -313,6 +327,7 @@ def check(root: Path) -> list[str]:
                 programs.update((module.name, bound) for _, _, bound in finder.texts)
                 found += _judge_names(module, finder)
         violations += [f"{shown}:{line}: {sentence}" for line, sentence in sorted(set(found))]
+    violations += _know_wings(KNOWS)
     violations += [f"{' and '.join(circle)} import each other in a circle." for circle in sorted(_circles(imports))]
     if root.resolve() == OWN_PACKAGE:
         listed = {(file, constant) for file, constants in CHILD_PROGRAMS.items() for constant in constants}
@@ -321,6 +336,15 @@ def check(root: Path) -> list[str]:
             for file, constant in sorted(listed - programs)
         ]
     return violations
+
+
+def _know_wings(knows: dict[str, frozenset[str]]) -> Iterator[str]:
+    """What is wrong with the rows of the kernel's rooms."""
+    for room in knows.keys() - WINGS - NAMES_WINGS.keys():
+        known, allowed = knows[room] & WINGS, KNOW_A_WING.get(room, frozenset())
+        if known != allowed:
+            names = ", ".join(sorted(known ^ allowed))
+            yield f"KNOWS and KNOW_A_WING differ in what wings {room} knows ({names}): no room of the kernel knows one."
 
 
 def _judge_names(module: Module, finder: Finder) -> Iterator[tuple[int, str]]:
