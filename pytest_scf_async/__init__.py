@@ -9,8 +9,6 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from .api.endpoint import EndpointCall
-    from .api.scf_endpoint import ScfEndpoint
     from .assertions import (
         assert_expired,
         assert_failed,
@@ -33,6 +31,8 @@ if TYPE_CHECKING:
     )
     from .async_event import AsyncEvent, EventLog, InstanceView, SignalView
     from .clock import SimulatedClock
+    from .endpoint.endpoint import EndpointCall
+    from .endpoint.scf_endpoint import ScfEndpoint
     from .errors import (
         CannotEndError,
         GateNotReachedError,
@@ -44,12 +44,12 @@ if TYPE_CHECKING:
         ScfUsageError,
         UnsupportedPlatformError,
     )
+    from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .function import Function
     from .instances.runtimes.launcher import CodePackage, Launch
     from .lockstep.event import Record
     from .marker import scf_function
     from .model.statuses import Status
-    from .operations import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .options import ScfSettings
     from .runtime import ScfRuntime, ScfRuntimeFactory
     from .sweep.compared import Compared
@@ -120,9 +120,9 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
 ]
 
 _HOMES = {
-    "api.endpoint": ("EndpointCall",),
-    "api.scf_endpoint": ("ScfEndpoint",),
-    "operations": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
+    "endpoint.endpoint": ("EndpointCall",),
+    "endpoint.scf_endpoint": ("ScfEndpoint",),
+    "event_answers": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
     "assertions": tuple(name for name in __all__ if name.startswith("assert_")),
     "async_event": ("AsyncEvent", "EventLog", "InstanceView", "SignalView"),
     "clock": ("SimulatedClock",),

@@ -1,4 +1,4 @@
-"""The command line: ``sweep``, ``serve``, ``conformance`` and ``trace``."""
+"""The command line: the commands of wings."""
 
 from __future__ import annotations
 
@@ -9,11 +9,8 @@ import signal
 import sys
 from collections.abc import Sequence
 
-from .api.serve import Serving, add_serve
-from .conformance.command import add_conformance, run_conformance
 from .errors import ScfAsyncError
-from .sweep_command import add_sweep, run_sweep, split_at_program
-from .trace.command import add_trace, run_trace
+from .wings.commands import COMMANDS
 
 
 def main(arguments: Sequence[str]) -> int:
@@ -23,11 +20,9 @@ def main(arguments: Sequence[str]) -> int:
         prog="python -m pytest_scf_async", description="Tencent Cloud SCF, emulated on this machine."
     )
     commands = parser.add_subparsers(dest="command", required=True, metavar="COMMAND")
-    add_sweep(commands)
-    add_serve(commands)
-    add_conformance(commands)
-    add_trace(commands)
-    arguments, program = split_at_program(arguments)
+    for command in COMMANDS:
+        command.add(commands)
+    arguments, program = _split_at_program(arguments)
     given = parser.parse_args(arguments, argparse.Namespace(program=program))
     try:
         code = _run(given)
@@ -51,9 +46,14 @@ def _is_unread() -> bool:
     return bool(poller.poll(0))
 
 
+def _split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
+    """*arguments* of the command line, and the program with its own that a command is given behind ``--``."""
+    if "--" not in arguments:
+        return arguments, ()
+    at = arguments.index("--")
+    return arguments[:at], arguments[at + 1 :]
+
+
 def _run(given: argparse.Namespace) -> int:
-    if given.command == "sweep":
-        return run_sweep(given)
-    if given.command == "trace":
-        return run_trace(given)
-    return run_conformance(given) if given.command == "conformance" else Serving(given).run()
+    (command,) = (command for command in COMMANDS if command.name == given.command)
+    return command.run(given)

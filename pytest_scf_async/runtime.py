@@ -9,7 +9,6 @@ import atexit
 import itertools
 import os
 import random
-import signal
 import sys
 import tempfile
 import uuid
@@ -21,7 +20,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
 from types import MappingProxyType, TracebackType
-from typing import TYPE_CHECKING, Any, Final, Literal, Protocol
+from typing import Any, Final, Literal, Protocol
 
 from . import session
 from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
@@ -38,14 +37,14 @@ from .errors import (
     hidden_from_users,
     keywords_named,
 )
+from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .function import Function, Invocation
 from .instances import coverage
 from .instances.code import Code, Copy
 from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
-from .instances.recording import Recording
-from .instances.runtimes.choice import Builder, check_kind, default_handler, image_of
+from .instances.runtimes.choice import Builder, check_kind, image_of
 from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
@@ -53,7 +52,7 @@ from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .linux.linux import remove_tree
 from .lockstep.calls import CLOSED, Call
-from .lockstep.event import Event, Moment
+from .lockstep.event import Event
 from .lockstep.features.scripts import ScriptedEvent
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
@@ -69,47 +68,20 @@ from .model.configuration import (
 from .model.listing import is_text
 from .model.log_lines import LogLine
 from .model.namespaces import Namespaces
-from .model.payload import checked_payload_text, checked_routing_key
 from .model.records import EventRecord
 from .model.statuses import Status
-from .model.timeline import IDLE, Exit
 from .model.trace import RETENTION_US, StatusTrace
 from .model.transitions import Fact, OpenReadings
-from .model.versions import DEFAULT_ALIAS, LATEST
-from .operations import (
-    AsyncEventPage,
-    AsyncEventStatus,
-    AsyncEventSummary,
-    FunctionDetails,
-    FunctionLog,
-    FunctionLogPage,
-    FunctionPage,
-    InvocationResult,
-    NamespacePage,
-    RequestStatus,
-    RequestStatusPage,
-    invocations,
-)
-from .operations.deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
-from .operations.functions import function_details, function_page, function_summary
-from .operations.namespaces import namespace_page
-from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of, options_of
+from .model.versions import LATEST
+from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
-
-if TYPE_CHECKING:
-    from .sweep.guide import Guide
-    from .sweep.ignored import Ignore
-    from .sweep.interruptions import How, Kind
-    from .sweep.run import EachRun, Run
-    from .sweep.sweep import Sweep
+from .wings.runtime_calls import RuntimeCalls
 
 __tracebackhide__ = hidden_from_users
 
-INVOKE_DEADLINE_US: Final = 300 * 1_000_000
-"""For how long Invoke waits for the end (document 17243)."""
 ID_LETTERS: Final = "0123456789abcdefghijklmnopqrstuvwxyz"
 """What the platform's ids of functions are made of."""
 OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
@@ -117,7 +89,7 @@ OF_FUNCTION: Final = [option.name for option in OPTIONS if option.of_function]
 
 @constructor_named()
 @calls_named
-class ScfRuntime:
+class ScfRuntime(RuntimeCalls):
     """The platform of one test: functions, events, and a clock of their own. Also a context manager.
 
     *settings* are the defaults of everything; *seed* is what request ids are drawn from; *lookup* are the directories
@@ -144,7 +116,7 @@ class ScfRuntime:
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
         launcher: Callable[[CodePackage], object] | None = None,
-        sweep_guide: Callable[[], Guide] | None = None,
+        sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         require_linux()
         defaults = session.defaults()
@@ -448,179 +420,35 @@ class ScfRuntime:
             version = FunctionVersion(
                 configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
             )
-            function = Function(self, version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
-            self._namespaces.make(configuration.namespace, now_us)
-            self._functions[key] = function
+            return self._add(version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
+
+    def _add(self, version: FunctionVersion, function_id: str) -> Function:
+        """Have a new function, whose first version is *version*."""
+        configuration = version.configuration
+        function = Function(self, version, function_id)
+        self._namespaces.make(configuration.namespace, version.added_us)
+        self._functions[configuration.namespace, configuration.name] = function
         return function
+
+    def _for_run(self, settings: ScfSettings, seed: str, directory: Path) -> ScfRuntime:
+        """A runtime for one run of a sweep: as this one, but its instances may write to *directory* alone."""
+        with session.outside():
+            runtime = ScfRuntime(
+                settings,
+                seed=seed,
+                lookup=self._lookup,
+                base_temp=directory,
+                root=self._root,
+                launcher=self._launcher,
+            )
+        runtime._is_stage = True
+        return runtime
 
     def _free_name(self, stem: str, namespace: str) -> str:
         number = 1
         while (namespace, name := valid_name(stem, number, namespace)) in self._functions:
             number += 1
         return name
-
-    def create_function(
-        self,
-        function_name: str,
-        zip_file: str | None = None,
-        *,
-        handler: str | None = None,
-        description: str = "",
-        memory_size: int | None = None,
-        timeout: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        runtime: str | None = None,
-        namespace: str = "default",
-        function_type: str = "Event",
-        init_timeout: int | None = None,
-        async_run_enable: str = "FALSE",
-        trace_enable: str = "FALSE",
-    ) -> Function:
-        """CreateFunction (document 18586): as ``deploy``, with the platform's parameters and its defaults and errors.
-
-        *zip_file* is a zip in Base64; *timeout* is 3 seconds unless given, for async functions too, *runtime*
-        ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable* ``"FALSE"``; what
-        else is not given comes from the settings. Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``,
-        ``.Handler``, ``.MemorySize``, ``.Runtime``, ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.Environment``, …,
-        ``LimitExceeded.Timeout``, ``.InitTimeout``, ``.Memory``, ``MissingParameter.Code``,
-        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, and ``FailedOperation.CreateFunction`` for code
-        that cannot be built.
-        """
-        if not is_valid_name(namespace):
-            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
-        self._namespaces.require(namespace)
-        if not is_valid_name(function_name):
-            raise api_error("InvalidParameterValue.FunctionName", value=function_name, valid=NAME_RULE)
-        if (namespace, function_name) in self._functions:
-            raise api_error("ResourceInUse.FunctionName", function_name=function_name, namespace=namespace)
-        if function_type == "HTTP":
-            raise api_error("UnsupportedOperation", what="A function of Type HTTP")
-        if function_type != "Event":
-            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it must be Event or HTTP")
-        given: dict[str, Any] = {
-            option.name: None if Where.SETTINGS in option.where else option.default
-            for option in options_of(Where.DEPLOY)
-        }
-        given |= {
-            "handler": handler or default_handler(runtime),
-            "name": function_name,
-            "namespace": namespace,
-            "description": description,
-            "memory": memory_size,
-            "timeout": DEFAULT_TIMEOUT if timeout is None else timeout,
-            "init_timeout": init_timeout,
-            "environment": environment,
-            "runtime": DEFAULT_RUNTIME if runtime is None else runtime,
-            "async_run": is_on("AsyncRunEnable", async_run_enable),
-            "trace": is_on("TraceEnable", trace_enable),
-        }
-        source = "CreateFunction"
-        with refusals("FailedOperation.CreateFunction", function_name):
-            first_configuration(self.settings, given, source)  # before anything is unpacked
-            check_kind(given["runtime"], source)
-            code = code_of(zip_file, self._scratch())
-            made = self._builder.build(given["runtime"], code, given["handler"], source)
-            return self._deploy(source, self.settings, made.code, made.runtime, given, warning=made.warning)
-
-    def update_function_code(
-        self,
-        function_name: str,
-        zip_file: str | None = None,
-        *,
-        handler: str | None = None,
-        namespace: str = "default",
-        publish: str = "FALSE",
-    ) -> None:
-        """UpdateFunctionCode (document 18581): *zip_file* is a zip in Base64; *publish* ``"TRUE"`` publishes a version.
-
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of ``create_function`` for *zip_file* and
-        *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose code cannot be changed.
-        """
-        function = self._require_function(function_name, namespace)
-        publishes = is_on("Publish", publish)
-        with refusals("FailedOperation.UpdateFunctionCode", function_name):
-            code = code_of(zip_file, self._scratch())
-            self._update(function, code, handler or function.configuration.handler, {})
-            if publishes:
-                self._publish(function, "", with_update=True)
-
-    def update_function_configuration(
-        self,
-        function_name: str,
-        *,
-        namespace: str = "default",
-        description: str | None = None,
-        memory_size: int | None = None,
-        timeout: int | None = None,
-        environment: Mapping[str, str] | None = None,
-        init_timeout: int | None = None,
-        trace_enable: str | None = None,
-        publish: str = "FALSE",
-    ) -> None:
-        """UpdateFunctionConfiguration (document 18580): change what is given; *publish* ``"TRUE"`` publishes a version.
-
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, and those of ``create_function`` for a value that is not
-        valid.
-        """
-        function = self._require_function(function_name, namespace)
-        publishes = is_on("Publish", publish)
-        values = {
-            "description": description,
-            "memory": memory_size,
-            "timeout": timeout,
-            "environment": environment,
-            "init_timeout": init_timeout,
-            "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
-        }
-        given = {name: value for name, value in values.items() if value is not None}
-        with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
-            self._update(function, None, None, given)
-            if publishes:
-                self._publish(function, "", with_update=True)
-
-    def create_namespace(self, name: str, description: str = "") -> None:
-        """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
-
-        It stays when its last function is deleted. Raises ``ScfApiError``: ``InvalidParameterValue.Namespace``,
-        ``InvalidParameterValue.DefaultNamespace`` for ``default``, ``ResourceInUse.Namespace``,
-        ``InvalidParameterValue.Description``.
-        """
-        self._namespaces.create(name, description, self.clock.now_us)
-
-    def update_namespace(self, name: str, description: str) -> None:
-        """UpdateNamespace: give it another description.
-
-        Raises ``ScfApiError``: ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Description``,
-        ``UnsupportedOperation`` for ``default``.
-        """
-        self._namespaces.update(name, description, self.clock.now_us)
-
-    def delete_namespace(self, name: str) -> None:
-        """DeleteNamespace (document 37159): only one without functions.
-
-        Raises ``ScfApiError``: ``ResourceNotFound.Namespace``, ``ResourceInUse.Namespace`` while it has functions,
-        ``FailedOperation.DeleteNamespace`` for ``default``, ``InvalidParameterValue.Namespace``.
-        """
-        self._namespaces.delete(name, sum(namespace == name for namespace, _ in self._functions))
-
-    def list_namespaces(
-        self,
-        *,
-        order: str = "ASC",
-        orderby: str | None = None,
-        offset: int = 0,
-        limit: int = 20,
-        search_key: Mapping[str, str] = MappingProxyType({}),
-    ) -> NamespacePage:
-        """ListNamespaces: one page of the namespaces with their descriptions and times.
-
-        They are in the order in which they were made, or by *orderby*, ``"Name"`` or ``"Updatetime"``; *search_key* has
-        parts of a ``"Namespace"``, a ``"Description"``, or both. Raises ``ScfApiError``:
-        ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.SearchKey``.
-        """
-        return namespace_page(
-            self._namespaces.all, order=order, orderby=orderby, offset=offset, limit=limit, search_key=search_key
-        )
 
     @property
     def namespaces(self) -> list[str]:
@@ -745,178 +573,6 @@ class ScfRuntime:
             )
         terminate_known(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
-    def get_function(
-        self, function_name: str, *, namespace: str = "default", qualifier: str | None = None
-    ) -> FunctionDetails:
-        """GetFunction (document 18584): a function, and its version *qualifier*, ``$LATEST`` unless given.
-
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
-        ``ResourceNotFound.Version``, ``InvalidParameterValue.FunctionName``.
-        """
-        function = self._require_function(function_name, namespace)
-        version = function._versions.resolve(qualifier, "ResourceNotFound.Version")
-        return function_details(version, function.function_id, function._status_of(version), function.versions)
-
-    def list_functions(
-        self,
-        *,
-        namespace: str = "default",
-        order: str = "DESC",
-        orderby: str = "AddTime",
-        offset: int = 0,
-        limit: int = 20,
-        search_key: str | None = None,
-        description: str | None = None,
-        filters: Mapping[str, Sequence[str]] = MappingProxyType({}),
-    ) -> FunctionPage:
-        """ListFunctions (document 18582): one page of the functions of a namespace.
-
-        *orderby* is ``"AddTime"``, ``"ModTime"`` or ``"FunctionName"``; *search_key* is a part of the name,
-        *description* one of the description; *filters* are the values, of which one has to fit, of ``"Status"``,
-        ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"`` or ``"TraceEnable"``. Raises ``ScfApiError``:
-        ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.Filters``.
-        """
-        self._namespaces.require(namespace)
-        return function_page(
-            [
-                function_summary(function._version, function.function_id, function.status)
-                for (of, _), function in list(self._functions.items())
-                if of == namespace
-            ],
-            order=order,
-            orderby=orderby,
-            offset=offset,
-            limit=limit,
-            search_key=search_key,
-            description=description,
-            filters=filters,
-        )
-
-    def invoke(
-        self,
-        function_name: str,
-        client_context: str | None = None,
-        *,
-        namespace: str = "default",
-        qualifier: str | None = None,
-        invocation_type: str = "RequestResponse",
-        log_type: str = "None",
-        routing_key: str | None = None,
-    ) -> InvocationResult:
-        """Invoke (document 17243): *client_context* is the event as JSON text, *routing_key* such a text, too.
-
-        With *invocation_type* ``"RequestResponse"`` time passes until a sync function has ended, 300 simulated seconds
-        at most; ``"Event"``, and an async function in either case, only have the event accepted. *log_type* ``"Tail"``
-        gives the last 4 KB of the log. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
-        ``ResourceNotFound.Qualifier``, ``InvalidParameter.FunctionName``, ``InvalidParameterValue.Param`` for what is
-        not JSON, ``InvalidParameter.RequestTooLarge`` for more than 6 MB (128 KB where nobody waits),
-        ``LimitExceeded.Quota``, ``FailedOperation.InvokeFunction`` after the 300 seconds, ``InvalidParameterValue``.
-        """
-        _check_word("InvocationType", invocation_type, ("RequestResponse", "Event"))
-        return self._invoke(
-            function_name,
-            namespace,
-            Invocation("", qualifier, "OTHERS", invocation_type == "Event", by_operation=True),
-            text=client_context,
-            name="ClientContext",
-            log_type=log_type,
-            routing_key=routing_key,
-            longest_us=INVOKE_DEADLINE_US,
-        )
-
-    def invoke_function(
-        self,
-        function_name: str,
-        event: str | None = None,
-        *,
-        namespace: str = "default",
-        qualifier: str | None = DEFAULT_ALIAS,
-        log_type: str = "None",
-        routing_key: str | None = None,
-    ) -> InvocationResult:
-        """InvokeFunction (document 58400): as ``invoke`` with ``"RequestResponse"``, without a longest time.
-
-        Its *qualifier* is the alias ``$DEFAULT`` unless given, and InvokeResult is the status code (200, 430, …).
-        """
-        return self._invoke(
-            function_name,
-            namespace,
-            Invocation("", qualifier, "OTHERS", asynchronous=False, by_operation=True),
-            text=event,
-            name="Event",
-            log_type=log_type,
-            routing_key=routing_key,
-            longest_us=None,
-        )
-
-    def request_status(
-        self,
-        function_name: str,
-        request_id: str,
-        *,
-        namespace: str = "default",
-        start: datetime | None = None,
-        end: datetime | None = None,
-    ) -> RequestStatusPage:
-        """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
-
-        *start* and *end* are compared in whole seconds; without *start* it is 15 minutes ago, and *end* now unless
-        given. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
-        ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
-        """
-        self._lockstep.refresh()
-        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
-        invocations.check_request_id(request_id)
-        window = self._window(start, end, invocations.DEFAULT_WINDOW_US)
-        found = [event for event in function.events if event.request_id == request_id]
-        page = invocations.request_status_page([event._event for event in found], window)
-        self._answered(page.data)
-        return page
-
-    def function_logs(
-        self,
-        function_name: str,
-        *,
-        namespace: str = "default",
-        qualifier: str | None = None,
-        request_id: str | None = None,
-        start: datetime | None = None,
-        end: datetime | None = None,
-        ret_code: str | None = None,
-        order: str = "desc",
-        order_by: str = "start_time",
-        offset: int = 0,
-        limit: int = 20,
-    ) -> FunctionLogPage:
-        """GetFunctionLogs (document 18583): the attempts of a function's invocations, each with its log.
-
-        *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
-        ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
-        *start* and *end* are compared in whole seconds, and are a day apart at most; without *start* it is a day ago,
-        and *end* now unless given. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
-        ``InvalidParameterValue.RetCode``, ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``,
-        ``LimitExceeded.Offset`` for more than 10,000 of *offset* and *limit* together,
-        ``ResourceNotFound.Qualifier``, ….
-        """
-        self._lockstep.refresh()
-        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
-        version = None if qualifier is None else function._versions.resolve(qualifier).version
-        page = invocations.function_log_page(
-            [
-                event._event
-                for event in function.events
-                if version in (None, event.qualifier) and request_id in (None, event.request_id)
-            ],
-            self._window(start, end, invocations.LONGEST_WINDOW_US),
-            ret_code=ret_code,
-            order=order,
-            order_by=order_by,
-            offset=offset,
-            limit=limit,
-        )
-        self._answered(page.data)
-        return page
-
     # -- time --------------------------------------------------------------------------------------------------------
 
     def wait_all(self, events: Iterable[AsyncEvent] | None = None) -> list[AsyncEvent]:
@@ -987,79 +643,6 @@ class ScfRuntime:
                 "much time pass without raising"
             )
 
-    # -- the sweep ---------------------------------------------------------------------------------------------------
-
-    @keywords_named("sweep(...)")
-    def sweep(
-        self,
-        function: Function,
-        payload: Json = None,
-        *,
-        each_run: EachRun | None = None,
-        check: Callable[[Run], object] | None = None,
-        how: How | Iterable[How] = ("graceful", "forced"),
-        within: float | timedelta | None = None,
-        points: Literal["lines", "waits", "log"] = "lines",
-        include: str | Iterable[str] | None = None,
-        exclude: str | Iterable[str] | None = None,
-        limit: int = 1000,
-        done: Callable[[AsyncEvent], object] | int | Iterable[int] | None = None,
-        retry: Callable[[AsyncEvent], Json] | None = None,
-        attempts: int = 5,
-        ignore: Ignore | Iterable[Ignore] | None = None,
-        mutate: bool = False,
-        compares_nothing: bool = False,
-        workers: int | None = 1,
-    ) -> Sweep:
-        """Run *function* undisturbed, then interrupt it at each point where it can be, and see what is lost.
-
-        After each interruption the function is invoked again, *attempts* times at most, until an event is FINISHED
-        with the result of the undisturbed run; then the effects are compared: the result, the files and the rows of
-        SQLite files in ``run.path``, what was observed, and the records. *each_run* is a generator function that is
-        given a ``Run``, yields the environment of its handler, and may ``run.observe(...)`` after that. *check* is
-        called with the ``Run`` once the interrupted event has ended. *how* are the interruptions: ``"graceful"``,
-        ``"forced"``, ``"timeout"``, ``"power"``, ``graceful(...)``, ``fault(...)`` or ``power(...)``; those of the
-        disk are refused where no effects can be recorded; a graceful stop that takes longer than *within* simulated
-        seconds is late. *points* are the lines of user code, or only its waits or the lines of its log; *include* and
-        *exclude* are patterns of files and lines; *limit* is how many runs and resumes are made. *done* says of an
-        event whether it has done all, in place of that rule, or is an exit code of a job, or several, that says so (0
-        unless given); *retry* gives the payload of the next invocation after
-        an event, and *ignore* names what is not compared. With *mutate* the handler's own shutdown code is broken in
-        several ways, in copies, and each is swept: the report names the breaks that the sweep does not notice.
-        *compares_nothing* says that the handler only reads: its sweep finds events that never finish or are late, and
-        other results. *workers* processes make the runs (None: one a
-        core, where they take long), with the same report: what *each_run* and *check* change in
-        memory, as a list of the test, is there in that process alone, and servers that they start need ports of their
-        own. Raises ``ScfUsageError`` for what is not valid, for a handler whose undisturbed run is not FINISHED, for
-        one that does not do the same in each run, and for one that leaves nothing that is compared, without *check* and
-        *compares_nothing*.
-        """
-        from .sweep.guide import Guide  # noqa: PLC0415
-        from .sweep.run import Question, done_codes  # noqa: PLC0415
-        from .sweep.sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
-
-        given: object = function
-        if not isinstance(given, Function) or given._platform is not self:
-            raise ScfUsageError(f"sweep: function is {given!r}: it must be a function deployed by this runtime")
-        version = function._version
-        guide = Guide() if self._sweep_guide is None else self._sweep_guide()
-        question = Question(
-            *(version, payload, each_run, check, done if callable(done) else None, retry, attempts),
-            *(self.clock.now, self.seed, roots_of(version), guide.effects_of, self.settings.real_limit),
-            done_codes(done, version),
-        )
-        request = Request(
-            question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
-        )
-        scratch, sandboxes = self._scratch(), self._sandboxes
-        directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
-        try:
-            why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
-            bench = Bench(_Stages(self).stage, directory, scratch, guide, *why_not)
-            return sweep(request, bench)
-        finally:
-            remove_tree(os.fspath(directory))
-
     def close(self) -> None:
         """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
 
@@ -1105,60 +688,6 @@ class ScfRuntime:
 
     # -- inside ------------------------------------------------------------------------------------------------------
 
-    def _invoke(
-        self,
-        function_name: str,
-        namespace: str,
-        invocation: Invocation,
-        *,
-        text: object,
-        name: str,
-        log_type: str,
-        routing_key: object,
-        longest_us: int | None,
-    ) -> InvocationResult:
-        """Run *invocation* of *text*, the parameter *name*; who waits for its end does so for *longest_us* at most."""
-        self._lockstep.refresh()
-        function = self._require_function(
-            function_name,
-            namespace,
-            name_code="InvalidParameter.FunctionName",
-            namespace_code="ResourceNotFound.Function",
-        )
-        _check_word("LogType", log_type, ("None", "Tail"))
-        waits = not (invocation.asynchronous or function.configuration.async_run)
-        payload = checked_payload_text(text, name=name, asynchronous=not waits)
-        invocation = replace(invocation, payload=payload, routing_key=checked_routing_key(routing_key))
-        facade = self._accept(function, invocation)
-        event, by_status_code = facade._event, longest_us is None
-        if not waits:
-            return invocations.accepted_result(event, by_status_code=by_status_code)
-        deadline_us = None if longest_us is None else self.clock.now_us + longest_us
-
-        def done() -> bool:
-            if event.ended or deadline_us is None:
-                return event.ended
-            return self.clock.now_us >= deadline_us and self._lockstep._all_quiet(call)
-
-        name = f"the invocation {event.request_id} of {function_name}"
-        call = Call(name, done, moves_clock=True, leases=True, target_us=deadline_us, event=event)
-        self._lockstep.drive(call)
-        if not event.ended:
-            reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
-            raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
-        facade._look()
-        return invocations.result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
-
-    def _window(self, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
-        first = None if start is None else to_us(start, "start")
-        last = None if end is None else to_us(end, "end")
-        return invocations.checked_window(first, last, self.clock.now_us, default_us)
-
-    def _answered(self, rows: Sequence[RequestStatus | FunctionLog]) -> None:
-        """The caller has been given *rows*."""
-        for request_id in {row.request_id for row in rows}:
-            self._seen(self._events[request_id]._event.record)
-
     def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent:
         if self._closed:
             raise ScfUsageError(f"function {function.name!r}: {CLOSED}")
@@ -1181,7 +710,7 @@ class ScfRuntime:
                     hint += '; over_quota="queue" queues events of asynchronous callers'
                 raise ScfApiError(error.code, error.platform_message, hint)
             tries_again = invocation.asynchronous and not configuration.async_run
-            retries = function.event_invoke_config.retry_num if tries_again else 0
+            retries = function._event_invoke.retry_num if tries_again else 0
             index = len(function.events)
             script = version.runtime.script_for(invocation.payload, index, function.name)
             record = EventRecord(
@@ -1206,7 +735,7 @@ class ScfRuntime:
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
                 over_quota=over_quota,
-                event_invoke=function.event_invoke_config,
+                event_invoke=function._event_invoke,
                 retries_left=retries,
                 by_operation=invocation.by_operation,
                 script=script,
@@ -1466,122 +995,6 @@ class ScfRuntimeFactory(Protocol):
         ...
 
 
-class _Stages:
-    """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
-
-    def __init__(self, runtime: ScfRuntime) -> None:
-        self._runtime = runtime
-        self._settings = runtime.settings
-        self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
-
-    @contextmanager
-    def stage(self, start: datetime, seed: str, directory: Path, draws: bool) -> Iterator[_Stage]:
-        """A runtime for one run: as that of the test, but its instances may write to *directory* alone.
-
-        With *draws* code in C of Python handlers draws the same random numbers in each run.
-        """
-        of_test = self._runtime
-        if self._settings.start != start:
-            self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
-        with session.outside():
-            runtime = ScfRuntime(
-                self._settings,
-                seed=seed,
-                lookup=of_test._lookup,
-                base_temp=directory,
-                root=of_test._root,
-                launcher=of_test._launcher,
-            )
-        runtime._is_stage = True
-        with runtime:
-            runtime._pool.serve_sweep(draws=draws)
-            runtime._sandboxes.serve_sweep()
-            runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
-            yield _Stage(runtime, directory, self.configured)
-
-    def configured(self, before: FunctionConfiguration, environment: Mapping[str, str]) -> FunctionConfiguration:
-        """*before* with the variables of a run added."""
-        if self._configured is None or self._configured[0] is not before or self._configured[1] != environment:
-            given = {"environment": {**before.environment, **environment}}
-            changed = changed_configuration(self._settings, before, given, "each_run")
-            self._configured = before, dict(environment), changed
-        return self._configured[2]
-
-
-class _Stage:
-    """A runtime for one run of a sweep."""
-
-    def __init__(
-        self,
-        runtime: ScfRuntime,
-        directory: Path,
-        configured: Callable[[FunctionConfiguration, Mapping[str, str]], FunctionConfiguration],
-    ) -> None:
-        self._runtime = runtime
-        self._directory = os.fspath(directory)
-        self._configured = configured
-
-    def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
-        """The same function in it, with more variables."""
-        runtime, changed = self._runtime, self._configured(function.configuration, environment)
-        now_us = runtime.clock.now_us
-        version = FunctionVersion(
-            changed,
-            function.code_to_run(),
-            LATEST,
-            function.runtime.in_run(self._directory),
-            added_us=now_us,
-            modified_us=now_us,
-            active_us=now_us,
-        )
-        made = Function(runtime, version, "lam-sweep")
-        runtime._namespaces.make(changed.namespace, now_us)
-        runtime._functions[changed.namespace, changed.name] = made
-        return made
-
-    def end_by_timeout(self, event: AsyncEvent) -> None:
-        """Let *event* reach its timeout where it stands."""
-        runtime, timer = self._runtime, event._event.timer
-        with runtime._lockstep.locked():
-            if timer is not None:
-                runtime.clock.jump(timer.due_us)
-            in_init = event._event.phase == "init"
-            runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
-
-    def record(self, recording: Recording) -> None:
-        """Have the effects of the instance that is started next recorded."""
-        self._runtime._pool.record_next(recording)
-
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: Kind) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
-
-        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
-        """
-        runtime, fact, died = self._runtime, Fact.TERMINATED, None
-        with runtime._lockstep.locked():
-            runtime.clock.jump(at.time_us)
-            event._event.relives(lived, at)
-            if how == "timeout":
-                began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
-                runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-            elif how == "graceful":
-                event._event.signal_sent("default")
-                fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
-            runtime._lockstep.end(event._event, fact, exit=died)
-            event._event.reclaimed(fact.value)
-
-    def reclaim(self, event: AsyncEvent) -> None:
-        """Take the idle instance of *event* back, as the platform does when it likes."""
-        runtime, instance = self._runtime, event._event.instance
-        with runtime._lockstep.locked():
-            if instance is not None and not instance.gone:
-                runtime._pool.reclaim(instance, IDLE)
-
-    def advance(self, microseconds: int) -> None:
-        """Let simulated time pass."""
-        self._runtime.clock.advance(timedelta(microseconds=microseconds))
-
-
 class _TimeModes:
     """What the clock offers beside jumping; loaded where a test asks for it."""
 
@@ -1670,11 +1083,6 @@ def _close_all() -> None:
 
 
 atexit.register(_close_all)
-
-
-def _check_word(name: str, value: object, valid: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in valid:
-        raise api_error("InvalidParameterValue", name=name, value=value, valid=f"valid are {' and '.join(valid)}")
 
 
 def _interval(interval: tuple[datetime, datetime] | None, name: str) -> tuple[int, int] | None:

@@ -16,7 +16,6 @@ if TYPE_CHECKING:
     from .instances.runtimes.launcher import CodePackage
     from .model.log_lines import LogLine
     from .options import ScfSettings
-    from .sweep.guide import Guide
 
 
 class Defaults:
@@ -36,7 +35,7 @@ class Defaults:
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
         launcher: Callable[[CodePackage], object] | None = None,
-        sweep_guide: Callable[[], Guide] | None = None,
+        sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings
         self.lookup = lookup

@@ -25,7 +25,7 @@ PACKAGE = "pytest_scf_async"
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
 FROM_OUTSIDE: dict[str, dict[str, str]] = {
-    "api/certificates.py": {"-----BEGIN ": "PEM"},
+    "endpoint/certificates.py": {"-----BEGIN ": "PEM"},
     "python/patches/connections.py": {"HEAD ": "HTTP"},
     "python/patches/datetime.py": {"metaclass conflict": "Python, of a class that cannot be made"},
     "python/tracebacks.py": {"<frozen importlib._bootstrap": "Python, in tracebacks"},

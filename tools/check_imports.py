@@ -24,6 +24,20 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 
 # Which rooms a room may import, itself aside. A room is a module or a package directly inside the package, or a package
 # inside one of these that has a row of its own here; "root" is the package's __init__.
+#
+# What only some tests use is a wing, and the kernel, which is all other rooms, knows none. NAMES_WINGS has the rooms
+# that do, as somebody has to; CHILD_PROGRAMS and BECOMES have what else names a module of programs.
+WINGS = frozenset(
+    {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
+    | {"programs", "programs.supervisor"}
+)
+NAMES_WINGS: dict[str, str] = {
+    "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
+    "root": "the public names, which type checkers read there",
+    "operations": "public names, too",
+}
+KNOW_A_WING: dict[str, frozenset[str]] = {}
+"""Rooms of the kernel that know a wing all the same; this only gets shorter."""
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
 MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
@@ -46,36 +60,41 @@ KNOWS: dict[str, frozenset[str]] = {
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
-    "sweep": FACADE | {"linux", "async_event", "function"},
-    "operations": MACHINERY,
+    "sweep": FACADE | {"linux", "async_event", "function", "stage", "wing_hooks"},
+    "event_answers": frozenset({"model"}),
+    "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
     "trace": FACADE | {"async_event", "sweep"},
     "async_event": FACADE,
-    "function": FACADE | {"async_event", "operations"},
+    "function": FACADE | {"async_event", "wings"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
-    "session": frozenset({"options", "model", "instances", "async_event", "sweep"}),
-    "runtime": FACADE | {"linux", "operations", "async_event", "function", "sweep", "session"},
-    "assertions": frozenset({"runtime", "operations", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "api": FACADE | {"linux", "runtime", "operations", "async_event", "function"},
+    "session": frozenset({"options", "model", "instances", "async_event"}),
+    "stage": MACHINERY | {"deployment", "async_event", "function"},
+    "runtime": FACADE | {"linux", "event_answers", "async_event", "function", "session", "wings"},
+    "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
+    "endpoint": FACADE | {"linux", "runtime", "operations", "endpoint.operations", "async_event", "function"},
+    "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
+    "wing_hooks": frozenset({"async_event"}),
+    "wings": frozenset(
+        {"runtime", "wing_hooks", "endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
+    ),
     "plugin": FACADE
     | {
-        "api",
         "runtime",
         "session",
-        "operations",
+        "wing_hooks",
+        "wings",
         "async_event",
         "function",
         "assertions",
         "inside",
-        "sweep",
         "root",
-        "trace",
     },
     "conformance": frozenset({"errors"}),
-    "sweep_command": FACADE | {"function", "runtime", "sweep"},
-    "command_line": frozenset({"api", "conformance", "sweep_command", "trace", "errors"}),
+    "sweep.command": FACADE | {"function", "runtime", "sweep"},
+    "command_line": frozenset({"wings", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
-    | {"api", "runtime", "operations", "async_event", "function", "assertions", "inside", "sweep", "marker"},
+    | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "sweep", "marker"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.
@@ -142,10 +161,14 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 
 # Importing anything of these packages runs their __init__ as well, inside an instance too and at the start of every
 # pytest: at its top level it imports nothing of this project.
+EMPTY = (
+    *("instances", "lockstep", "protocol", "linux", "plugin"),
+    *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance"),
+)
 LAZY = frozenset(
     {
         PACKAGE,
-        *(f"{PACKAGE}.{room}" for room in ("instances", "lockstep", "protocol", "linux", "plugin", *OTHER_PROCESSES)),
+        *(f"{PACKAGE}.{room}" for room in (*EMPTY, *OTHER_PROCESSES)),
     }
 )
 
@@ -304,6 +327,7 @@ def check(root: Path) -> list[str]:
                 programs.update((module.name, bound) for _, _, bound in finder.texts)
                 found += _judge_names(module, finder)
         violations += [f"{shown}:{line}: {sentence}" for line, sentence in sorted(set(found))]
+    violations += _know_wings(KNOWS)
     violations += [f"{' and '.join(circle)} import each other in a circle." for circle in sorted(_circles(imports))]
     if root.resolve() == OWN_PACKAGE:
         listed = {(file, constant) for file, constants in CHILD_PROGRAMS.items() for constant in constants}
@@ -312,6 +336,15 @@ def check(root: Path) -> list[str]:
             for file, constant in sorted(listed - programs)
         ]
     return violations
+
+
+def _know_wings(knows: dict[str, frozenset[str]]) -> Iterator[str]:
+    """What is wrong with the rows of the kernel's rooms."""
+    for room in knows.keys() - WINGS - NAMES_WINGS.keys():
+        known, allowed = knows[room] & WINGS, KNOW_A_WING.get(room, frozenset())
+        if known != allowed:
+            names = ", ".join(sorted(known ^ allowed))
+            yield f"KNOWS and KNOW_A_WING differ in what wings {room} knows ({names}): no room of the kernel knows one."
 
 
 def _judge_names(module: Module, finder: Finder) -> Iterator[tuple[int, str]]:

@@ -26,10 +26,10 @@ PROGRAMS = frozenset({"run", "call", "check_call", "check_output"})
 A_CALL = "a blocking call of ours, which real_timeout and real_limit bound"
 KILLED = "it was killed, or has ended: the kernel alone has to do something"
 KNOWN: dict[str, str] = {
-    "api/control.py:_wait:self._known(request_id).wait()": A_CALL,
-    "api/serve.py:run:self._stop.wait()": "that is what `serve` does until a signal comes",
-    "api/serve.py:_end_events:event.wait()": A_CALL,
-    "api/server.py:setup:self.request.settimeout(None)": "a client's connection, with which its thread ends",
+    "endpoint/control.py:_wait:self._known(request_id).wait()": A_CALL,
+    "endpoint/serve.py:run:self._stop.wait()": "that is what `serve` does until a signal comes",
+    "endpoint/serve.py:_end_events:event.wait()": A_CALL,
+    "endpoint/server.py:setup:self.request.settimeout(None)": "a client's connection, with which its thread ends",
     "async_event.py:stop:self.wait()": A_CALL,
     "function.py:run:event.wait()": A_CALL,
     "instances/port_forwarder.py:close:self._thread.join()": "our own thread was woken, and waits for nothing else",

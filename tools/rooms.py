@@ -52,13 +52,13 @@ WINGS: dict[str, Wing] = {
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",
     ),
     "sweep": Wing(
-        files=("sweep/", "sweep_command.py", "plugin/sweeps.py"),
+        files=("sweep/",),
         tests=("tests/sweep/",),
         words=r"[sS]weep|effects",
         uses=("programs",),  # a supervisor records what a run changes
     ),
     "endpoint": Wing(
-        files=("api/", "operations/", "plugin/endpoint.py"),
+        files=("endpoint/", "operations.py"),
         tests=("tests/endpoint/",),
         words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
         r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
@@ -70,12 +70,12 @@ WINGS: dict[str, Wing] = {
         uses=("endpoint",),
     ),
     "trace": Wing(
-        files=("trace/", "plugin/tracing.py"),
+        files=("trace/",),
         tests=("tests/trace/",),
-        words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",  # a test that fails leaves one
+        words=r"async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)"
+        r"|pytester|runpytest",  # a test of theirs that fails leaves a trace
     ),
 }
-"""List, Get and Terminate are to stay in the kernel; what operations/ has of them counts with the others for now."""
 
 
 def is_of(name: str, entries: tuple[str, ...]) -> bool:

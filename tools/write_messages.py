@@ -45,9 +45,12 @@ GROUPS = {
         "async_event.py", "runtime.py", "assertions.py", "model/patterns.py", "model/payload.py",
         "model/transitions.py", "lockstep/gates.py", "lockstep/places.py",
     ),
-    "pytest": ("plugin", "report/teardown.py", "hookspecs.py"),
-    "sweeps": ("sweep", "sweep_command.py"),
-    "endpoint": ("api", "conformance"),
+    "pytest": (
+        "plugin", "endpoint/of_test.py", "sweep/of_test.py", "trace/of_test.py", "trace/option.py",
+        "report/teardown.py", "hookspecs.py",
+    ),
+    "sweeps": ("sweep",),
+    "endpoint": ("endpoint", "conformance"),
     "traces": ("trace",),
 }  # fmt: skip
 """By group of rows: the files of the package, and the folders, whose messages it has."""

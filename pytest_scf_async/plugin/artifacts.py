@@ -1,27 +1,22 @@
-"""What ``--scf-async-artifacts=DIR`` keeps of a failed test: log, timeline, records and facts of each event, sweeps."""
+"""What ``--scf-async-artifacts=DIR`` keeps of a failed test: log, timeline, records and facts of each event."""
 
 from __future__ import annotations
 
 import base64
 import dataclasses
-import hashlib
 import json
-import re
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from ..clock import to_datetime
 from ..report.cause import function_traceback
+from ..report.test_directory import directory_name
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..lockstep.event import SignalDelivery
-    from ..sweep.findings import Swept
-
-NAME_CHARACTERS: Final = 120
-"""Characters of a test's name that its directory has; the digest behind them distinguishes cut names."""
 
 
 def keep(directory: str, nodeid: str, events: Sequence[AsyncEvent]) -> dict[str, str]:
@@ -44,32 +39,6 @@ def keep(directory: str, nodeid: str, events: Sequence[AsyncEvent]) -> dict[str,
         else:
             kept[event.request_id] = str(of_event)
     return kept
-
-
-def keep_sweeps(directory: str, nodeid: str, sweeps: Sequence[Swept]) -> list[tuple[str, str]]:
-    """Write *sweeps* of the same test beside its events, as JSON; sections of the report that say where each is."""
-    from ..sweep.data import swept_json  # noqa: PLC0415  (few tests have one)
-
-    of_test = Path(directory, directory_name(nodeid))
-    sections = []
-    for number, swept in enumerate(sweeps, 1):
-        path = of_test / f"sweep-{number}-{swept.function}.json"
-        try:
-            of_test.mkdir(parents=True, exist_ok=True)
-            path.write_text(swept_json(swept), encoding="utf-8", errors="backslashreplace")
-        except OSError as error:
-            where = f"not written to {path}: {error.strerror or error}"
-        else:
-            where = str(path)
-        sections.append((f"scf async: sweep of {swept.function}", f"--- in full: {where} ---"))
-    return sections
-
-
-def directory_name(nodeid: str) -> str:
-    """The name of a test's directory: what can be read of its id, and a digest of the whole."""
-    readable = re.sub(r"[^\w.\[\]-]+", "-", nodeid, flags=re.ASCII).strip("-.")
-    digest = hashlib.sha256(nodeid.encode("utf-8", "backslashreplace")).hexdigest()[:8]
-    return f"{readable[:NAME_CHARACTERS]}-{digest}"
 
 
 def _files(nodeid: str, event: AsyncEvent) -> dict[str, str]:

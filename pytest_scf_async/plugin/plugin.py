@@ -20,17 +20,15 @@ from .. import session
 
 if TYPE_CHECKING:
     import pluggy
-    from tencentcloud.scf.v20180416.scf_client import ScfClient
 
-    from ..api.scf_endpoint import ScfEndpoint
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
     from ..function import Function
     from ..model.log_lines import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
-    from ..sweep.guide import Guide
-    from .sweeps import SweepsOfTest
+    from ..wing_hooks import WingHooks
+    from ..wings.hooks import ScfClient, ScfEndpoint
     from .timeout import TimeLimit
 
 MARKER_SOURCE: Final = "scf_function marker"
@@ -143,8 +141,6 @@ _SHARD: Final = "make only one part of each sweep's runs, as in 2/5: the second 
 
 _OF_WORKER: Final = "scf_async_instances"
 """The name under which a worker of xdist reports what instances had."""
-_REPLAY_OF_WORKER: Final = "scf_async_replay"
-"""The same for what became of ``--scf-async-replay``."""
 
 _TEST: Final[pytest.StashKey[pytest.Item]] = pytest.StashKey()
 """The test that runs, or ran last."""
@@ -158,20 +154,13 @@ _PROPERTIES: Final = pytest.StashKey[int]()
 """The number of the last event that ``--junitxml`` names."""
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
-_SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
-"""The sweeps of the test that runs."""
 _TIME_LIMIT: Final[pytest.StashKey[TimeLimit]] = pytest.StashKey()
-_REPLAYED: Final = pytest.StashKey[bool]()
-"""Whether a sweep of the session had the run of ``--scf-async-replay``."""
-_NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
-"""What sweeps said that had it not."""
 _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 _UNTRACED: Final = "scf-async/untraced"
 """Under which pytest's cache has why programs could not be traced in the last session that had some."""
 
-_ON_FAILURE: Final = "retain-on-failure"
-_TRACED: Final = ("off", _ON_FAILURE, "on")
-"""What ``--scf-async-trace`` may be."""
+_OF_WINGS: Final = ("scf_async_trace", "scf_async_replay", "scf_async_shard")
+"""The options of wings."""
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
 _GIVE_RUNTIMES: Final = frozenset({"scf_runtime", "scf_runtime_factory"})
@@ -211,16 +200,16 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
-    _resolve_trace(config)
+    if any(getattr(config.option, name) is not None for name in _OF_WINGS) or config.getini("scf_async_trace"):
+        from ..wings.hooks import HOOKS
+
+        for wing in HOOKS:
+            wing.configure(config)
     if config.getoption("verbose", 0) >= UNLIMITED:
         from ..report.limits import limits
 
         limits.lift()
         config.add_cleanup(limits.restore)
-    if config.option.scf_async_shard is not None:
-        from .sweeps import shard_of
-
-        shard_of(config.option.scf_async_shard)
     session.begin(defaults := partial(_defaults, config))
     config.add_cleanup(partial(session.end, defaults))
     if _given(config):
@@ -273,46 +262,33 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
     output = getattr(config, "workeroutput", None)
     if output is not None and _zygote_of_this_process():
         output[_OF_WORKER] = [*_of_instances(config), *_of_programs(config)]
-    if config.option.scf_async_replay is not None:
-        if output is not None:
-            output[_REPLAY_OF_WORKER] = (config.stash.get(_REPLAYED, False), config.stash.get(_NOT_REPLAYED, []))
-        elif not config.stash.get(_REPLAYED, False):
-            session.exitstatus = pytest.ExitCode.USAGE_ERROR
+    for wing in _wings():
+        wing.session_ended(session, output)
     return (yield)
 
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node: Any) -> None:
     """Keep what a worker of xdist has reported; one that crashed has nothing."""
-    reported, stash = getattr(node, "workeroutput", {}), node.config.stash
-    lines = reported.get(_OF_WORKER)
+    output = getattr(node, "workeroutput", {})
+    lines = output.get(_OF_WORKER)
     if lines is not None:
-        stash[_REPORTED_BY_WORKER] = lines
-    replayed, not_replayed = reported.get(_REPLAY_OF_WORKER, (False, []))
-    stash[_REPLAYED] = stash.get(_REPLAYED, False) or replayed
-    stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *not_replayed]
+        node.config.stash[_REPORTED_BY_WORKER] = lines
+    for wing in _wings():
+        wing.worker_ended(node.config, output)
 
 
 def pytest_terminal_summary(terminalreporter: Any, config: pytest.Config) -> None:
-    summary = os.environ.get("GITHUB_STEP_SUMMARY")
-    if summary and not hasattr(config, "workerinput"):  # a worker has a terminal reporter, too
-        wrong = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
-        if any(hasattr(report, "scf_async_trace") for report in wrong):
-            from .tracing import write_summary
-
-            write_summary(summary, wrong, os.fspath(config.rootpath))
-    sweeps = config.stash.get(_SWEEPS, None)
-    if sweeps is not None:  # Ctrl-C: the test has no report
-        for text in sweeps.reports():
-            terminalreporter.section("scf async: what the sweep has found so far")
-            terminalreporter.write_line(text)
-    if config.option.scf_async_replay is not None and not config.stash.get(_REPLAYED, False):
-        key = config.option.scf_async_replay
-        terminalreporter.write_line(f"ERROR: no sweep in this session has the run --scf-async-replay={key!r}", red=True)
-        for line in config.stash.get(_NOT_REPLAYED, []):
-            terminalreporter.write_line(line)
+    for wing in _wings(_with_wings(terminalreporter)):
+        wing.summary(terminalreporter, config)
     for line in config.stash.get(_REPORTED_BY_WORKER, _of_programs(config)):
         terminalreporter.write_line(line)
+
+
+def _with_wings(terminalreporter: Any) -> bool:
+    """Whether a report of a test that failed, in a worker of xdist too, has an attribute of a wing."""
+    wrong = [*terminalreporter.stats.get("failed", ()), *terminalreporter.stats.get("error", ())]
+    return any(name.startswith("scf_async_") for report in wrong for name in vars(report))
 
 
 def _why_untraced() -> str | None:
@@ -410,6 +386,15 @@ def _runtimes() -> ModuleType | None:
     return sys.modules.get("pytest_scf_async.runtime")
 
 
+def _wings(needed: bool = False) -> tuple[WingHooks, ...]:
+    """What wings do in the session; nothing without a runtime and an option of a wing, unless it is *needed*."""
+    if not needed and _runtimes() is None and "pytest_scf_async.wings.hooks" not in sys.modules:
+        return ()
+    from ..wings.hooks import HOOKS
+
+    return HOOKS
+
+
 def _open_runtimes() -> list[ScfRuntime]:
     runtimes = _runtimes()
     return [] if runtimes is None else runtimes.open_runtimes()
@@ -451,20 +436,6 @@ def _resolve_artifacts(config: pytest.Config) -> None:
     config.option.scf_async_artifacts = path
 
 
-def _resolve_trace(config: pytest.Config) -> None:
-    """Have the option say which tests get a trace, on workers of xdist too; ``pytest.UsageError`` for another word."""
-    given, source = config.option.scf_async_trace, "command line"
-    if given is None:
-        given, source = config.getini("scf_async_trace") or None, "ini"
-    if given is None:
-        config.option.scf_async_trace = _ON_FAILURE
-        return
-    if given not in _TRACED:
-        valid = f"{', '.join(map(repr, _TRACED[:-1]))} or {_TRACED[-1]!r}"
-        raise pytest.UsageError(f"scf_async_trace={given!r} ({source}) is not valid: it must be {valid}")
-    config.option.scf_async_trace = given
-
-
 def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
     if not (config.option.scf_async_live_log or config.getini("scf_async_live_log")):
         return None
@@ -483,25 +454,10 @@ def _configured(config: pytest.Config) -> ScfSettings:
     return settings
 
 
-def _sweep_guide(config: pytest.Config) -> Callable[[], Guide]:
-    """What each sweep asks for what it is told, in whichever test it is made."""
-    stash = config.stash
-
-    def guide() -> Guide:
-        from .sweeps import SweepsOfTest
-
-        item = stash[_TEST]
-
-        def seconds_left() -> float | None:
-            limit = item.stash.get(_TIME_LIMIT, None)
-            return None if limit is None else limit.seconds_left()
-
-        sweeps = stash.get(_SWEEPS, None)
-        if sweeps is None:
-            sweeps = stash[_SWEEPS] = SweepsOfTest(item, seconds_left)
-        return sweeps.guide()
-
-    return guide
+def _seconds_left(test: pytest.Item) -> float | None:
+    """How long *test* may still run by pytest-timeout."""
+    limit = test.stash.get(_TIME_LIMIT, None)
+    return None if limit is None else limit.seconds_left()
 
 
 def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
@@ -521,6 +477,10 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         debugger.prepare(config)
     hook, test = config.hook, config.stash.get(_TEST, None)
     temporary = _temporary_paths(config)
+    of_wings: dict[str, Any] = {}
+    if test is not None:
+        for wing in _wings(needed=True):
+            of_wings |= wing.of_runtimes(config, lambda: config.stash[_TEST], _seconds_left)
     return session.Defaults(
         settings=_configured(config),
         lookup=(config.rootpath,) if test is None else (test.path.parent, config.rootpath),
@@ -530,7 +490,7 @@ def _defaults(config: pytest.Config) -> session.Defaults:
         on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
         on_log_line=_live_log(config),
         launcher=_caller(hook.pytest_scf_async_launcher, "function"),
-        sweep_guide=None if test is None else _sweep_guide(config),
+        **of_wings,
     )
 
 
@@ -625,35 +585,30 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
         raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
 
 
+# Fixtures of wings: pytest asks for them when it starts, and imports nothing else.
+
+
 @pytest.fixture
 def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
     """The Cloud API 3.0 of ``scf_runtime`` on a free port of the loopback (extra ``endpoint``): for SDKs and tools."""
-    from .endpoint import served
+    from ..wings import hooks
 
-    with served(scf_runtime) as endpoint:
-        yield endpoint
-    unmet = endpoint.faults_that_never_happened()
-    if unmet and request.node.stash.get(_PASSED, False):
-        pytest.fail(
-            f"no request has matched what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests "
-            "that came)",
-            pytrace=False,
-        )
+    yield from hooks.scf_endpoint(scf_runtime, lambda: request.node.stash.get(_PASSED, False))
 
 
 @pytest.fixture
 def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> ScfClient:
     """The official SDK's ``ScfClient`` on ``scf_endpoint`` (extra ``sdk``)."""
-    from .endpoint import client_of
+    from ..wings import hooks
 
-    return client_of(scf_endpoint, request.node.nodeid)
+    return hooks.scf_client(scf_endpoint, request.node.nodeid)
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 
-def _with_replayed(item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
-    """Show the report that ``--scf-async-replay`` asks for, while the output of the test is still captured.
+def _with_wings_of_phase(item: pytest.Item) -> Generator[None, pluggy.Result[None], None]:
+    """Have wings show what is asked for, as a report of a sweep, while the output of the test is still captured.
 
     It is shown after the phase and not after the sweep, as only then it is known whether the phase failed with it. This
     is a wrapper of the older kind, through which no error is thrown: it would be a frame of ours in the traceback.
@@ -661,18 +616,13 @@ def _with_replayed(item: pytest.Item) -> Generator[None, pluggy.Result[None], No
     outcome = yield
     error = outcome.exception
     if not isinstance(error, (KeyboardInterrupt, pytest.exit.Exception)):  # the session's summary has it
-        _show_replayed(item, error)
+        for wing in _wings():
+            wing.phase_ended(item, error)
 
 
-def _show_replayed(item: pytest.Item, error: BaseException | None) -> None:
-    sweeps = item.config.stash.get(_SWEEPS, None)
-    if sweeps is not None:
-        sweeps.show_replayed(error)
-
-
-pytest_runtest_setup = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
-pytest_runtest_call = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
-pytest_runtest_teardown = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_replayed)
+pytest_runtest_setup = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_wings_of_phase)
+pytest_runtest_call = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_wings_of_phase)
+pytest_runtest_teardown = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_wings_of_phase)
 
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
@@ -721,10 +671,8 @@ def pytest_runtest_makereport(
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
         item.stash[_CALL_SECONDS] = call.duration
-        sweeps = item.config.stash.get(_SWEEPS, None)
-        if sweeps is not None and sweeps.not_replayed and report.passed:
-            path, line, _ = item.location
-            report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"Skipped: {sweeps.not_replayed[0]}")
+        for wing in _wings():
+            wing.called(item, report)
     if report.failed:
         if (
             call.excinfo is not None
@@ -752,20 +700,37 @@ def pytest_runtest_makereport(
                 in_its_text = shown_by(error)
                 shown += [event for event in events if event._event is in_its_text]
                 used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
-            endpoint = getattr(item, "funcargs", {}).get("scf_endpoint")
-            if endpoint is not None and (why := endpoint._site.endpoint.polls.why_unended()):
-                report.sections.append(("scf async: likely cause", why))
+            for wing in _wings():
+                report.sections += wing.causes(item)
             report.sections += sections_of(events, shown, _keep(events, item), used)
-            report.sections += _keep_sweeps(item)
-    _add_trace(item, call, report, events, others)
+            for wing in _wings():
+                report.sections += wing.sections(item, _directory_of_files(item.config))
+    _report_to_wings(item, call, report, events, others)
     if call.when == "teardown":
-        _forget_sweeps(item.config.stash)
         if runtimes is not None:
             runtimes.end_test(item.stash.get(_BEGAN, -1))
             _begin(item)  # what a plugin runs again begins anew
         item.stash[_SHOWN] = ()
         item.stash[_PASSED] = False
     return report
+
+
+def _report_to_wings(
+    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent], others: int
+) -> None:
+    """Tell wings that the *report* is made; before its sections about events it had *others*."""
+    wings = _wings()
+    if not wings:
+        return
+    from ..wing_hooks import Reported
+
+    seconds = item.stash.get(_CALL_SECONDS, None)
+    made = Reported(item, call, report, events, partial(_directory_of_files, item.config), seconds, others)
+    for wing in wings:
+        wing.reported(made)
+    if call.when == "teardown":
+        for wing in wings:
+            wing.test_ended(item.config)
 
 
 def _add_properties(item: pytest.Item, events: list[AsyncEvent]) -> None:
@@ -808,46 +773,6 @@ def _directory_of_files(config: pytest.Config) -> str | None:
     return os.path.join(temporary.getbasetemp(), "scf-async")
 
 
-def _add_trace(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent], others: int
-) -> None:
-    """Write the trace of a test that has events or sweeps, where one is wanted.
-
-    *others* is how many sections the *report* had before those about events.
-    """
-    mode = item.config.option.scf_async_trace
-    if not (report.failed and mode == _ON_FAILURE) and not (mode == "on" and (report.failed or call.when == "call")):
-        return
-    directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
-    found = events, [] if sweeps is None else sweeps.judged
-    if directory is None or not any(found):
-        return
-    from .tracing import add_trace
-
-    error = None if call.excinfo is None else call.excinfo.value
-    seconds = item.stash.get(_CALL_SECONDS, None)
-    add_trace(item, report, error, found, directory=directory, real_seconds=seconds, others=others)
-
-
-def _keep_sweeps(item: pytest.Item) -> list[tuple[str, str]]:
-    """Write what the sweeps of a test that failed have found there, too; sections that say where."""
-    directory, sweeps = _directory_of_files(item.config), item.config.stash.get(_SWEEPS, None)
-    if sweeps is None or directory is None:
-        return []
-    from .artifacts import keep_sweeps
-
-    return keep_sweeps(directory, item.nodeid, sweeps.found)
-
-
-def _forget_sweeps(stash: pytest.Stash) -> None:
-    """The test is over: keep what ``--scf-async-replay`` asks of the session."""
-    sweeps = stash.get(_SWEEPS, None)
-    if sweeps is not None:
-        stash[_SWEEPS] = None
-        stash[_REPLAYED] = stash.get(_REPLAYED, False) or sweeps.replayed
-        stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *sweeps.not_replayed]
-
-
 def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
     """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
     where = os.fspath(excinfo.traceback[-1].path)
@@ -866,9 +791,7 @@ def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
     if unchecked:
         node.stash[_SHOWN] = tuple(unchecked)
         failures.insert(0, unchecked_text(unchecked))
-    sweeps = node.config.stash.get(_SWEEPS, None)
-    if sweeps is not None and (unasked := sweeps.unasked()):
-        failures.append(unasked)
+    failures += [unasked for wing in _wings() if (unasked := wing.unasked(node.config))]
     for text in warned:
         try:
             node.warn(ScfAsyncWarning(text))

@@ -6,7 +6,7 @@ import hashlib
 import hmac
 import time
 
-from pytest_scf_async.api.http_request import HttpRequest
+from pytest_scf_async.endpoint.http_request import HttpRequest
 
 
 def signed(http: HttpRequest, secret_id: str, secret_key: str) -> HttpRequest:

@@ -12,10 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from wire_requests import REQUESTS, SECRET_ID, SECRET_KEY
 
-from pytest_scf_async.api.form import DEEPEST, form_fields, form_tree
-from pytest_scf_async.api.http_request import HttpRequest
-from pytest_scf_async.api.request import ApiRequest, language_of, read_request
-from pytest_scf_async.api.signature import Credential, Credentials, verify
+from pytest_scf_async.endpoint.form import DEEPEST, form_fields, form_tree
+from pytest_scf_async.endpoint.http_request import HttpRequest
+from pytest_scf_async.endpoint.request import ApiRequest, language_of, read_request
+from pytest_scf_async.endpoint.signature import Credential, Credentials, verify
 from pytest_scf_async.errors import ScfApiError
 
 HEADERS = {

@@ -11,9 +11,9 @@ from urllib.parse import urlencode
 import pytest
 from wire_requests import REQUESTS, SECRET_ID, SECRET_KEY, TOKENS
 
-from pytest_scf_async.api.http_request import HttpRequest
-from pytest_scf_async.api.request import read_request
-from pytest_scf_async.api.signature import Credential, Credentials, verify
+from pytest_scf_async.endpoint.http_request import HttpRequest
+from pytest_scf_async.endpoint.request import read_request
+from pytest_scf_async.endpoint.signature import Credential, Credentials, verify
 from pytest_scf_async.errors import ScfApiError
 
 # once: rules of the platform: the same on all Pythons

@@ -18,8 +18,8 @@ from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
 from pytest_scf_async import HarnessError, ScfApiError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
-from pytest_scf_async.api.actions import ACTIONS
-from pytest_scf_async.api.rate_limits import RateLimits
+from pytest_scf_async.endpoint.actions import ACTIONS
+from pytest_scf_async.endpoint.rate_limits import RateLimits
 
 
 def export(event: dict[str, Any], context: object) -> object:

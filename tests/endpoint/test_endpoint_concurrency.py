@@ -18,7 +18,7 @@ import pytest
 from tc3 import signed
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
-from pytest_scf_async.api.http_request import HttpRequest
+from pytest_scf_async.endpoint.http_request import HttpRequest
 
 # once: the endpoint's own work, the same on all Pythons
 pytestmark = [

@@ -18,8 +18,8 @@ from tc3 import signed
 from test_endpoint_functions import zip_of
 
 from pytest_scf_async import ScfRuntime, ScfSettings
-from pytest_scf_async.api.endpoint import Endpoint
-from pytest_scf_async.api.http_request import HttpRequest
+from pytest_scf_async.endpoint.endpoint import Endpoint
+from pytest_scf_async.endpoint.http_request import HttpRequest
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once

@@ -16,10 +16,10 @@ from tc3 import signed
 from tencentcloud.scf.v20180416 import errorcodes
 
 from pytest_scf_async import ScfAsyncWarning, ScfRuntime, ScfSettings
-from pytest_scf_async.api.actions import ACTIONS, OTHER_ACTIONS
-from pytest_scf_async.api.endpoint import Endpoint
-from pytest_scf_async.api.http_request import HttpRequest
-from pytest_scf_async.api.parameters import BOOLEAN, FLOAT, INTEGER, ListOf, Scalar, Struct
+from pytest_scf_async.endpoint.actions import ACTIONS, OTHER_ACTIONS
+from pytest_scf_async.endpoint.endpoint import Endpoint
+from pytest_scf_async.endpoint.http_request import HttpRequest
+from pytest_scf_async.endpoint.parameters import BOOLEAN, FLOAT, INTEGER, ListOf, Scalar, Struct
 
 COUNT = int(os.environ.get("SCF_FUZZ", "400"))
 """Examples of each of the two tests; `SCF_FUZZ=50000` is a long run."""

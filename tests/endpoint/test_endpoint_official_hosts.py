@@ -322,7 +322,7 @@ def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.
     """Clients of the SDK read the bundle for each request, and what machines and certifi trust is much the same."""
     import certifi
 
-    from pytest_scf_async.api.certificates import Authority
+    from pytest_scf_async.endpoint.certificates import Authority
 
     with open(certifi.where(), encoding="utf-8") as file:
         of_certifi = file.read()

@@ -11,7 +11,7 @@ from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
 from pytest_scf_async import CannotEndError, ScfAsyncWarning, ScfEndpoint, ScfRuntime, ScfSettings
-from pytest_scf_async.plugin.endpoint import client_of
+from pytest_scf_async.endpoint.of_test import client_of
 
 # once: rules of the platform, and of the endpoint: the same on all Pythons
 pytestmark = pytest.mark.once

@@ -6,7 +6,7 @@ tccli 3.1.189.1 and tencentcloud-sdk-go 1.3.166. Headers that neither a signatur
 
 from __future__ import annotations
 
-from pytest_scf_async.api.http_request import HttpRequest
+from pytest_scf_async.endpoint.http_request import HttpRequest
 
 SECRET_ID = "AKIDtest"
 SECRET_KEY = "key-of-a-test"

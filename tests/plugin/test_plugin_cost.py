@@ -70,8 +70,10 @@ def test_a_session_without_endpoint_and_sweeps_imports_nothing_that_one_needs(pr
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"trustme", "cryptography", "werkzeug"}
-            assert "pytest_scf_async.api" not in sys.modules
-            assert not [name for name in sys.modules if name.startswith("pytest_scf_async.") and "sweep" in name]
+            of_endpoint = {name for name in sys.modules if name.startswith("pytest_scf_async.endpoint.")}
+            assert not [name for name in of_endpoint if not name.startswith("pytest_scf_async.endpoint.operations")]
+            of_sweep = {name for name in sys.modules if name.startswith("pytest_scf_async.") and "sweep" in name}
+            assert of_sweep <= {f"pytest_scf_async.{name}" for name in ("sweep", "sweep.calls", "sweep.hooks")}
         """
     )
     project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)

@@ -18,9 +18,9 @@ from tencentcloud.common.profile.client_profile import ClientProfile
 from tencentcloud.common.profile.http_profile import HttpProfile
 from tencentcloud.scf.v20180416 import scf_client
 
-from pytest_scf_async.api.http_request import HttpRequest
-from pytest_scf_async.api.request import read_request
-from pytest_scf_async.api.signature import Credential, Credentials, verify
+from pytest_scf_async.endpoint.http_request import HttpRequest
+from pytest_scf_async.endpoint.request import read_request
+from pytest_scf_async.endpoint.signature import Credential, Credentials, verify
 from pytest_scf_async.errors import ScfApiError
 
 pytestmark = [

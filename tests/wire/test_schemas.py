@@ -10,8 +10,8 @@ import pytest
 from tencentcloud.scf.v20180416 import models
 from tencentcloud.scf.v20180416.scf_client import ScfClient
 
-from pytest_scf_async.api.actions import ACTIONS, OTHER_ACTIONS
-from pytest_scf_async.api.parameters import BOOLEAN, FLOAT, INTEGER, STRING, ListOf, Scalar, Struct
+from pytest_scf_async.endpoint.actions import ACTIONS, OTHER_ACTIONS
+from pytest_scf_async.endpoint.parameters import BOOLEAN, FLOAT, INTEGER, STRING, ListOf, Scalar, Struct
 
 TYPES = {"str": STRING, "int": INTEGER, "float": FLOAT, "bool": BOOLEAN}
 

@@ -156,5 +156,6 @@ def test_every_public_name_is_somewhere() -> None:
 def test_everything_public_has_a_docstring() -> None:
     bare = [name for name in PUBLIC if not inspect.getdoc(getattr(pytest_scf_async, name))]
     for of in (ScfRuntime, Function, AsyncEvent, SimulatedClock, Sweep, pytest_scf_async.EventLog):
-        bare += [f"{of.__name__}.{name}" for name in members(of) if not inspect.getdoc(vars(of)[name])]
+        found = {name: inspect.getattr_static(of, name) for name in members(of)}
+        bare += [f"{of.__name__}.{name}" for name, member in found.items() if not inspect.getdoc(member)]
     assert bare == []

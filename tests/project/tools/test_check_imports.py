@@ -62,6 +62,12 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
         ("python/main", "from pytest_scf_async.inside import record"),
         ("inside", "from .protocol.messages import Message"),
         ("errors", "from .api import server"),
+        ("runtime", "from .endpoint.operations.functions import FunctionPage"),
+        ("runtime", "def late():\n    from .sweep.sweep import sweep"),
+        ("function", "from .endpoint.operations.functions import AliasPage"),
+        ("session", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .sweep.guide import Guide"),
+        ("plugin/plugin", "def late():\n    from ..trace.of_test import add_trace"),
+        ("command_line", "from .conformance.command import run_conformance"),
         ("instances/pool", "from ..python import clock"),
         ("lockstep/calls", "from pytest_scf_async.python.scheduler.scheduler import Waiter"),
         ("instances/pool", "def late():\n    from ..programs.supervisor import supervisor"),
@@ -76,6 +82,12 @@ def test_an_import_of_a_room_above_is_caught(check: Check, name: str, text: str)
     violations = check({name: text})
     assert len(violations) == 1
     assert violations[0].startswith(f"pytest_scf_async/{name}.py:{len(text.splitlines())}: ")
+
+
+@pytest.mark.parametrize(("room", "wing"), [("runtime", "sweep"), ("lockstep", "endpoint"), ("plugin", "trace")])
+def test_a_row_with_which_the_kernel_would_know_a_wing_is_caught(tool: ModuleType, room: str, wing: str) -> None:
+    (violation,) = tool._know_wings(tool.KNOWS | {room: tool.KNOWS[room] | {wing}})
+    assert f"{room} knows ({wing})" in violation
 
 
 @pytest.mark.parametrize(

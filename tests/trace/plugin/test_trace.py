@@ -126,7 +126,7 @@ def test_nothing_of_it_is_imported_for_tests_that_pass(project: pytest.Pytester)
         import sys
 
         def test_nothing_is_there():
-            assert [name for name in sys.modules if "scf_async.trace" in name or name.endswith("plugin.tracing")] == []
+            assert [name for name in sys.modules if "scf_async.trace" in name] == []
         """,
     )
     result = project.runpytest_subprocess("-k", "passes or nothing")
@@ -199,7 +199,7 @@ def test_a_file_that_cannot_be_written_hides_nothing(project: pytest.Pytester) -
 
 def test_a_defect_of_the_writer_hides_nothing(project: pytest.Pytester) -> None:
     project.makepyfile(test_it=FAILS)
-    project.makeconftest("import pytest_scf_async.plugin.tracing as module\nmodule.trace_facts = lambda *_: 1 / 0\n")
+    project.makeconftest("import pytest_scf_async.trace.of_test as module\nmodule.trace_facts = lambda *_: 1 / 0\n")
     result = run_forked(project, "-k", "fails", "--scf-async-artifacts=kept")
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(["*found FAILED (430*", "--- trace: not written to *: ZeroDivisionError: * ---"])

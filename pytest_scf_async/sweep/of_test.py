@@ -7,24 +7,25 @@ import os
 import re
 import shlex
 import sys
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
 from ..errors import ScfUsageError
 from ..report.teardown import unasked_text
-from ..sweep.differences import Kind
-from ..sweep.findings import HARMFUL, Swept, classes
-from ..sweep.guide import Guide, nothing
-from ..sweep.neighbours import Around
-from ..sweep.progress import Progress
-from ..sweep.report import class_text, failure_text, sweep_text, text_without_classes
-from ..sweep.titles import class_title
-from .artifacts import directory_name
+from ..report.test_directory import directory_name
+from .differences import Kind
+from .findings import HARMFUL, Swept, classes
+from .guide import Guide, nothing
+from .neighbours import Around
+from .progress import Progress
+from .report import class_text, failure_text, sweep_text, text_without_classes
+from .titles import class_title
 
 if TYPE_CHECKING:
-    from ..sweep.run import Run
+    from .run import Run
 
 KEPT_KEYS: Final = 100
 """Keys of runs that failed which pytest's cache keeps of one sweep: the first one of each class before all others."""
@@ -189,6 +190,25 @@ class SweepsOfTest:
             text = text_without_classes(swept, kinds)
         made.judge(text, kinds)
         return text
+
+
+def keep_sweeps(directory: str, nodeid: str, sweeps: Sequence[Swept]) -> list[tuple[str, str]]:
+    """Write *sweeps* of a test beside its events, as JSON; sections of the report that say where each is."""
+    from .data import swept_json  # noqa: PLC0415  (few tests that fail have one)
+
+    of_test = Path(directory, directory_name(nodeid))
+    sections = []
+    for number, swept in enumerate(sweeps, 1):
+        path = of_test / f"sweep-{number}-{swept.function}.json"
+        try:
+            of_test.mkdir(parents=True, exist_ok=True)
+            path.write_text(swept_json(swept), encoding="utf-8", errors="backslashreplace")
+        except OSError as error:
+            where = f"not written to {path}: {error.strerror or error}"
+        else:
+            where = str(path)
+        sections.append((f"scf async: sweep of {swept.function}", f"--- in full: {where} ---"))
+    return sections
 
 
 def _as_given(item: pytest.Item) -> str:

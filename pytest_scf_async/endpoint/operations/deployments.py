@@ -16,10 +16,10 @@ from contextlib import contextmanager
 from types import MappingProxyType
 from typing import Final
 
-from ..errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
-from ..instances.code import unpack_code
-from ..model.codes import api_error
-from ..model.configuration import DEFAULT_SYNC_TIMEOUT
+from ...errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
+from ...instances.code import unpack_code
+from ...model.codes import api_error
+from ...model.configuration import DEFAULT_SYNC_TIMEOUT
 
 DEFAULT_RUNTIME: Final = "Python2.7"
 """The runtime of CreateFunction without one (document 18586)."""

@@ -67,7 +67,12 @@ def add_serve(commands: Any) -> None:
     )
 
 
-class Serving:
+def run_serve(given: argparse.Namespace) -> int:
+    """Serve until a signal asks to stop; what the process ends with."""
+    return _Serving(given).run()
+
+
+class _Serving:
     """One run of the command."""
 
     def __init__(self, given: argparse.Namespace) -> None:

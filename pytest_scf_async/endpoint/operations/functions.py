@@ -10,14 +10,14 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ..clock import to_datetime
-from ..instances.code import size_of
-from ..instances.function_version import FunctionVersion
-from ..model.codes import api_error
-from ..model.configuration import FunctionConfiguration
-from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
-from ..model.routing import RoutingConfig
-from ..model.versions import LATEST, Alias
+from ...clock import to_datetime
+from ...instances.code import size_of
+from ...instances.function_version import FunctionVersion
+from ...model.codes import api_error
+from ...model.configuration import FunctionConfiguration
+from ...model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
+from ...model.routing import RoutingConfig
+from ...model.versions import LATEST, Alias
 
 EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
 
-from ..api.scf_endpoint import ScfEndpoint
 from ..errors import ScfUsageError
 from ..runtime import ScfRuntime
+from .scf_endpoint import ScfEndpoint
 
 if TYPE_CHECKING:
     from tencentcloud.scf.v20180416.scf_client import ScfClient
@@ -25,6 +25,19 @@ def served(runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
         raise pytest.UsageError(f"scf_endpoint: {error}") from None
     with endpoint:
         yield endpoint
+
+
+def endpoint_of(runtime: ScfRuntime, passed: Callable[[], bool]) -> Iterator[ScfEndpoint]:
+    """The endpoint of *runtime*; a test that has *passed* fails for a fault that never happened."""
+    with served(runtime) as endpoint:
+        yield endpoint
+    unmet = endpoint.faults_that_never_happened()
+    if unmet and passed():
+        pytest.fail(
+            f"no request has matched what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests "
+            "that came)",
+            pytrace=False,
+        )
 
 
 def client_of(endpoint: ScfEndpoint, test: str) -> ScfClient:

@@ -9,7 +9,7 @@ from datetime import datetime, tzinfo
 from typing import Any, Final
 
 from ..model.codes import api_error
-from ..operations.functions import switch
+from .operations.functions import switch
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""

@@ -7,9 +7,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from ..clock import to_datetime
-from ..model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
-from ..model.namespaces import Namespace
+from ...clock import to_datetime
+from ...model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
+from ...model.namespaces import Namespace
 
 
 @dataclass(frozen=True)

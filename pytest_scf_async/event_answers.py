@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from datetime import datetime
 
-from ..model.statuses import Status
+from .model.statuses import Status
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,10 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
 
-from ..clock import to_datetime
-from ..lockstep.event import Attempt, Event
-from ..model.codes import api_error
-from ..model.listing import check_choice, check_limit, check_offset, page_of
+from ...clock import to_datetime
+from ...lockstep.event import Attempt, Event
+from ...model.codes import api_error
+from ...model.listing import check_choice, check_limit, check_offset, page_of
 
 TAIL_BYTES: Final = 4096
 """What ``LogType=Tail`` gives of a log (document 17243)."""

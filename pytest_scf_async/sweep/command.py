@@ -20,19 +20,19 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final, Literal, cast
 
-from .errors import ScfUsageError
-from .function import Function
-from .instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
-from .options import ScfSettings
-from .runtime import ScfRuntime
-from .sweep.data import swept_json
-from .sweep.differences import Kind
-from .sweep.findings import FAILURES, STOPPED, FailureClass, Swept, classes
-from .sweep.guide import Guide
-from .sweep.interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
-from .sweep.points import WHICH
-from .sweep.progress import Progress
-from .sweep.report import (
+from ..errors import ScfUsageError
+from ..function import Function
+from ..instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
+from ..options import ScfSettings
+from ..runtime import ScfRuntime
+from .data import swept_json
+from .differences import Kind
+from .findings import FAILURES, STOPPED, FailureClass, Swept, classes
+from .guide import Guide
+from .interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
+from .points import WHICH
+from .progress import Progress
+from .report import (
     CLASSES,
     class_text,
     command_text,
@@ -43,8 +43,8 @@ from .sweep.report import (
     sweep_text,
     tried_text,
 )
-from .sweep.repro import with_repros
-from .sweep.run import Run
+from .repro import with_repros
+from .run import Run
 
 _NOTHING: Final = f"nothing of what it writes is compared: name the directory of a run, {RUN_PATH}"
 _DEFAULTS: Final = {
@@ -188,14 +188,6 @@ def add_sweep(commands: Any) -> None:
         help="for each class of findings write a directory there: what the interruption left, a script that starts the "
         "program on it without this package and fails, and a description",
     )
-
-
-def split_at_program(arguments: Sequence[str]) -> tuple[Sequence[str], Sequence[str]]:
-    """*arguments* of the command line, and the program that is to be swept with its own, which stand behind ``--``."""
-    if "--" not in arguments:
-        return arguments, ()
-    at = arguments.index("--")
-    return arguments[:at], arguments[at + 1 :]
 
 
 def run_sweep(given: argparse.Namespace) -> int:

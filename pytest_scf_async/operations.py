@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-from ..model.routing import RoutingConfig, VersionMatch, VersionWeight
-from .async_events import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .functions import (
+from .endpoint.operations.functions import (
     AliasDetails,
     AliasPage,
     FunctionDetails,
@@ -13,8 +11,16 @@ from .functions import (
     VersionDetails,
     VersionPage,
 )
-from .invocations import FunctionLog, FunctionLogPage, InvocationResult, RequestStatus, RequestStatusPage
-from .namespaces import NamespaceDetails, NamespacePage
+from .endpoint.operations.invocations import (
+    FunctionLog,
+    FunctionLogPage,
+    InvocationResult,
+    RequestStatus,
+    RequestStatusPage,
+)
+from .endpoint.operations.namespaces import NamespaceDetails, NamespacePage
+from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .model.routing import RoutingConfig, VersionMatch, VersionWeight
 
 __all__ = [
     "AliasDetails",

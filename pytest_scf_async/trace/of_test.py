@@ -16,13 +16,13 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from ..report.limits import said_by
-from ..trace.facts import Facts, OfTest, trace_facts
-from ..trace.page import page
-from .artifacts import directory_name
+from ..report.test_directory import directory_name
+from .facts import Facts, OfTest, trace_facts
+from .page import page
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from ..trace.sweeps import Judged
+    from .sweeps import Judged
 
 PROPERTY: Final = "scf_async_trace"
 """The name of the property of ``--junitxml``, and of the report's attribute."""

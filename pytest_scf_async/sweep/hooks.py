@@ -1,0 +1,121 @@
+"""The sweep in a session of pytest: its options ``--scf-async-replay`` and ``--scf-async-shard``, and its reports.
+
+Each session in which a runtime is made imports it, so what a sweep needs is imported when a test makes one.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, Final
+
+import pytest
+
+from ..wing_hooks import WingHooks
+
+if TYPE_CHECKING:
+    from .guide import Guide
+    from .of_test import SweepsOfTest
+
+_SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
+"""The sweeps of the test that runs."""
+_REPLAYED: Final = pytest.StashKey[bool]()
+"""Whether a sweep of the session had the run of ``--scf-async-replay``."""
+_NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
+"""What sweeps said that had it not."""
+_REPLAY_OF_WORKER: Final = "scf_async_replay"
+"""The name under which a worker of xdist reports what became of ``--scf-async-replay``."""
+
+
+def sweeps_of(config: pytest.Config) -> SweepsOfTest | None:
+    """The sweeps of the test that runs; None where it has made none."""
+    return config.stash.get(_SWEEPS, None)
+
+
+class SweepHooks(WingHooks):
+    """The sweeps of a session."""
+
+    def configure(self, config: pytest.Config) -> None:
+        if config.option.scf_async_shard is not None:
+            from .of_test import shard_of  # noqa: PLC0415
+
+            shard_of(config.option.scf_async_shard)
+
+    def of_runtimes(
+        self,
+        config: pytest.Config,
+        test: Callable[[], pytest.Item],
+        seconds_left: Callable[[pytest.Item], float | None],
+    ) -> Mapping[str, Any]:
+        """What each sweep asks for what it is told, in whichever test it is made."""
+        stash = config.stash
+
+        def guide() -> Guide:
+            from .of_test import SweepsOfTest  # noqa: PLC0415
+
+            item = test()
+            sweeps = stash.get(_SWEEPS, None)
+            if sweeps is None:
+                sweeps = stash[_SWEEPS] = SweepsOfTest(item, lambda: seconds_left(item))
+            return sweeps.guide()
+
+        return {"sweep_guide": guide}
+
+    def phase_ended(self, item: pytest.Item, error: BaseException | None) -> None:
+        sweeps = sweeps_of(item.config)
+        if sweeps is not None:
+            sweeps.show_replayed(error)
+
+    def called(self, item: pytest.Item, report: pytest.TestReport) -> None:
+        sweeps = sweeps_of(item.config)
+        if sweeps is not None and sweeps.not_replayed and report.passed:
+            path, line, _ = item.location
+            report.outcome, report.longrepr = "skipped", (path, (line or 0) + 1, f"Skipped: {sweeps.not_replayed[0]}")
+
+    def sections(self, item: pytest.Item, directory: str | None) -> list[tuple[str, str]]:
+        """Write what the sweeps of a test that failed have found below *directory*, too; sections that say where."""
+        sweeps = sweeps_of(item.config)
+        if sweeps is None or directory is None:
+            return []
+        from .of_test import keep_sweeps  # noqa: PLC0415
+
+        return keep_sweeps(directory, item.nodeid, sweeps.found)
+
+    def unasked(self, config: pytest.Config) -> str:
+        sweeps = sweeps_of(config)
+        return "" if sweeps is None else sweeps.unasked()
+
+    def test_ended(self, config: pytest.Config) -> None:
+        """Keep what ``--scf-async-replay`` asks of the session."""
+        stash, sweeps = config.stash, sweeps_of(config)
+        if sweeps is not None:
+            stash[_SWEEPS] = None
+            stash[_REPLAYED] = stash.get(_REPLAYED, False) or sweeps.replayed
+            stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *sweeps.not_replayed]
+
+    def session_ended(self, session: pytest.Session, output: dict[str, Any] | None) -> None:
+        config = session.config
+        if config.option.scf_async_replay is not None:
+            if output is not None:
+                output[_REPLAY_OF_WORKER] = (config.stash.get(_REPLAYED, False), config.stash.get(_NOT_REPLAYED, []))
+            elif not config.stash.get(_REPLAYED, False):
+                session.exitstatus = pytest.ExitCode.USAGE_ERROR
+
+    def worker_ended(self, config: pytest.Config, output: Mapping[str, Any]) -> None:
+        stash = config.stash
+        replayed, not_replayed = output.get(_REPLAY_OF_WORKER, (False, []))
+        stash[_REPLAYED] = stash.get(_REPLAYED, False) or replayed
+        stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *not_replayed]
+
+    def summary(self, terminalreporter: Any, config: pytest.Config) -> None:
+        sweeps = sweeps_of(config)
+        if sweeps is not None:  # Ctrl-C: the test has no report
+            for text in sweeps.reports():
+                terminalreporter.section("scf async: what the sweep has found so far")
+                terminalreporter.write_line(text)
+        if config.option.scf_async_replay is not None and not config.stash.get(_REPLAYED, False):
+            key = config.option.scf_async_replay
+            terminalreporter.write_line(
+                f"ERROR: no sweep in this session has the run --scf-async-replay={key!r}", red=True
+            )
+            for line in config.stash.get(_NOT_REPLAYED, []):
+                terminalreporter.write_line(line)
