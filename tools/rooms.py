@@ -72,7 +72,8 @@ WINGS: dict[str, Wing] = {
     "trace": Wing(
         files=("trace/", "plugin/tracing.py"),
         tests=("tests/trace/",),
-        words=r"async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
+        # a test that fails leaves one
+        words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
     ),
 }
 """List, Get and Terminate are to stay in the kernel; what operations/ has of them counts with the others for now."""
