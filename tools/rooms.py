@@ -72,8 +72,8 @@ WINGS: dict[str, Wing] = {
     "trace": Wing(
         files=("trace/",),
         tests=("tests/trace/",),
-        words=r"async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)"
-        r"|pytester|runpytest",  # a test of theirs that fails leaves a trace
+        # a test that fails leaves one
+        words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
     ),
 }
 
