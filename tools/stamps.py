@@ -48,7 +48,7 @@ PLACES = ("parents", "__file__")
 """Attributes that are noted as such: an argument of that name is another thing."""
 OWN_MODULES = re.compile(rf"\b{rooms.PACKAGE}\.[\w.]+")
 EXAMPLES = "examples/"
-REGISTRIES = frozenset({f"{rooms.PACKAGE}.command_line"})
+REGISTRIES = frozenset({f"{rooms.PACKAGE}.command_line", f"{rooms.PACKAGE}.wings.commands"})
 """Modules of the kernel that name wings, and load one only when it is asked for: a test that does so has its words."""
 COMMANDS = (
     *("cc", "chromium", "chromium-browser", "google-chrome", "curl", "gdb", "go", "node", "npm", "podman", "postgres"),

@@ -29,7 +29,9 @@ FILES = {
     "docs/page.md": "# A page",
     "pytest_scf_async/__init__.py": "",
     "pytest_scf_async/runtime.py": "from .instances import go\ndef sweep():\n    from .sweep import points\n",
-    "pytest_scf_async/command_line.py": "from .trace import page\n",
+    "pytest_scf_async/command_line.py": "from .wings import commands\n",
+    "pytest_scf_async/wings/__init__.py": "",
+    "pytest_scf_async/wings/commands.py": "from ..trace import page\n",
     "pytest_scf_async/instances/__init__.py": "",
     "pytest_scf_async/instances/go.py": "x = 1",
     "pytest_scf_async/supervisor/__init__.py": "",
@@ -305,6 +307,11 @@ def test_the_words_of_the_table_are_patterns() -> None:
     for name, wing in ROOMS.WINGS.items():
         assert re.search(wing.words, "", re.MULTILINE) is None, name
         assert set(wing.uses) <= ROOMS.WINGS.keys() - {name}
+
+
+def test_the_registries_are_there() -> None:
+    for module in TOOL.REGISTRIES:
+        assert (PROJECT / module.replace(".", "/")).with_suffix(".py").exists()
 
 
 def test_stamps_are_of_the_build_themselves() -> None:
