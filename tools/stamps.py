@@ -3,7 +3,7 @@
 What a test file depends on, as contents and never by time or place:
 - itself, and the test modules from which it imports;
 - the build (BUILD): what makes the environments and chooses the tests;
-- the kernel, with each file of a wing that comes along when the kernel is imported;
+- the kernel, with each file of a wing that comes along when it is imported, and what the table of wings loads itself;
 - what tests share: all other files below tests/ that are no wing's;
 - each wing that it uses, and what that wing uses: the wing whose tests it is one of, and those whose words (rooms.py)
   or modules stand in it, or in what it takes of helpers and of a conftest.py;
@@ -50,6 +50,8 @@ OWN_MODULES = re.compile(rf"\b{rooms.PACKAGE}\.[\w.]+")
 EXAMPLES = "examples/"
 REGISTRIES = frozenset({f"{rooms.PACKAGE}.command_line", f"{rooms.PACKAGE}.wings.commands"})
 """Modules of the kernel that name wings, and load one only when it is asked for: a test that does so has its words."""
+TABLE_OF_WINGS = f"{rooms.PACKAGE}.wings"
+"""What its other modules import of a wing may be loaded in any session: that alone, and not what it imports in turn."""
 COMMANDS = (
     *("cc", "chromium", "chromium-browser", "google-chrome", "curl", "gdb", "go", "node", "npm", "podman", "postgres"),
     *("qemu-aarch64", "qemu-aarch64-static", "redis-server", "strace", "unshare"),
@@ -216,7 +218,7 @@ class Tree:
 
     @cached_property
     def kernel(self) -> list[str]:
-        """The files of the kernel, with those of wings that it imports when it is imported."""
+        """The files of the kernel, with those of wings that come along when it is imported, or by TABLE_OF_WINGS."""
         reached = {_module_of(name) for name in self.package if _owner(name) == rooms.KERNEL and name.endswith(".py")}
         todo = [*(reached - REGISTRIES)]
         while todo:
@@ -224,6 +226,8 @@ class Tree:
                 if eager and target not in reached:
                     reached.add(target)
                     todo.append(target)
+        table = [name for name in self.imports if name.startswith(f"{TABLE_OF_WINGS}.") and name not in REGISTRIES]
+        reached.update(*(self.imports[name] for name in table))
         return [name for name in self.package if _owner(name) == rooms.KERNEL or _module_of(name) in reached]
 
     @cached_property
