@@ -23,14 +23,14 @@ from ..report.cause import likely_cause
 from ..report.failure import cause_lines, why_lines
 from ..report.limits import Shown
 from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
+from ..sweep.traced import sweep_facts
 from .sources import Sources
-from .sweeps import sweep_facts
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..instances.instance import Instance
     from ..lockstep.event import Event
-    from .sweeps import Judged
+    from ..sweep.traced import Judged
 
 FORMAT: Final = "pytest-scf-async trace"
 VERSION: Final = 1

@@ -22,7 +22,7 @@ from .page import page
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from .sweeps import Judged
+    from ..sweep.traced import Judged
 
 PROPERTY: Final = "scf_async_trace"
 """The name of the property of ``--junitxml``, and of the report's attribute."""
