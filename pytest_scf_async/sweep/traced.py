@@ -20,8 +20,6 @@ if TYPE_CHECKING:
     from .points import Point
     from .run import Attempt
 
-    Judged = tuple[Swept, frozenset[Kind]]
-    """A sweep, and what the test counts as wrong with its runs."""
     PlaceAt = Callable[[str, int], int]
     """Gives the number of a place by the path of its file and its line."""
 
