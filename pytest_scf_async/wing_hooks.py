@@ -4,12 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeAlias
 
 if TYPE_CHECKING:
     import pytest
 
     from .async_event import AsyncEvent
+
+
+Traced: TypeAlias = "Callable[[Callable[[str, int], int], Callable[[int], int | None], str], dict[str, Any]]"
+"""Gives the data of something beside events that a trace shows, as JSON has it. It is called with what gives the number
+of a place by its file and line, with what gives that of its file, and with the directory that paths are relative to."""
 
 
 @dataclass(frozen=True)
@@ -59,6 +64,10 @@ class WingHooks:
     def sections(self, item: pytest.Item, directory: str | None) -> list[tuple[str, str]]:
         """Sections of the report of a test that failed, behind its events; what is kept of it lies in *directory*."""
         return []
+
+    def traced(self, config: pytest.Config) -> Sequence[Traced]:
+        """What a trace of the test shows of this wing."""
+        return ()
 
     def reported(self, reported: Reported) -> None:
         """The report of a phase is made."""

@@ -125,10 +125,10 @@ from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
+from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned
 from pytest_scf_async.trace import facts as trace_facts_module
 from pytest_scf_async.trace.facts import OfTest, trace_facts
 from pytest_scf_async.trace.page import facts_in, page
-from pytest_scf_async.trace.sweeps import MOST_COMPARED, aligned
 from pytest_scf_async.zygote import bind_filter
 
 

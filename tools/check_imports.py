@@ -25,8 +25,9 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # Which rooms a room may import, itself aside. A room is a module or a package directly inside the package, or a package
 # inside one of these that has a row of its own here; "root" is the package's __init__.
 #
-# What only some tests use is a wing, and the kernel, which is all other rooms, knows none. NAMES_WINGS has the rooms
-# that do, as somebody has to; CHILD_PROGRAMS and BECOMES have what else names a module of programs.
+# What only some tests use is a wing. The kernel, which is all other rooms, knows none, and no wing knows another one.
+# NAMES_WINGS has the rooms that name wings, as somebody has to; CHILD_PROGRAMS and BECOMES have what else names modules
+# of programs.
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
     | {"programs", "programs.supervisor"}
@@ -63,7 +64,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "sweep": FACADE | {"linux", "async_event", "function", "stage", "wing_hooks"},
     "event_answers": frozenset({"model"}),
     "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
-    "trace": FACADE | {"async_event", "sweep"},
+    "trace": FACADE | {"async_event", "wing_hooks"},
     "async_event": FACADE,
     "function": FACADE | {"async_event", "wings"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
@@ -71,7 +72,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "stage": MACHINERY | {"deployment", "async_event", "function"},
     "runtime": FACADE | {"linux", "event_answers", "async_event", "function", "session", "wings"},
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "endpoint": FACADE | {"linux", "runtime", "operations", "endpoint.operations", "async_event", "function"},
+    "endpoint": FACADE | {"linux", "runtime", "endpoint.operations", "async_event", "function"},
     "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
     "wing_hooks": frozenset({"async_event"}),
     "wings": frozenset(
@@ -339,8 +340,13 @@ def check(root: Path) -> list[str]:
 
 
 def _know_wings(knows: dict[str, frozenset[str]]) -> Iterator[str]:
-    """What is wrong with the rows of the kernel's rooms."""
-    for room in knows.keys() - WINGS - NAMES_WINGS.keys():
+    """What is wrong with the rows of the kernel's rooms, and with those of wings."""
+    for room in sorted(WINGS & knows.keys()):
+        own = room.split(".")[0]
+        others = {known for known in knows[room] & (WINGS | NAMES_WINGS.keys()) if known.split(".")[0] != own}
+        if others:
+            yield f"KNOWS lets {room} know {', '.join(sorted(others))}: no wing knows another one."
+    for room in sorted(knows.keys() - WINGS - NAMES_WINGS.keys()):
         known, allowed = knows[room] & WINGS, KNOW_A_WING.get(room, frozenset())
         if known != allowed:
             names = ", ".join(sorted(known ^ allowed))

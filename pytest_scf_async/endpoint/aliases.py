@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..model.codes import api_error
-from ..operations import RoutingConfig, VersionMatch, VersionWeight
+from ..model.routing import RoutingConfig, VersionMatch, VersionWeight
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function

@@ -10,10 +10,9 @@ from typing import Any, Final
 
 from ..function import Function
 from ..model.codes import api_error
-from ..operations import FunctionDetails
 from ..runtime import ScfRuntime
 from .action import Action
-from .operations.functions import switch
+from .operations.functions import FunctionDetails, switch
 from .parameters import Parameters
 from .values import answered, keywords
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..operations import InvocationResult
 from ..runtime import ScfRuntime
 from .action import Action
+from .operations.invocations import InvocationResult
 from .parameters import Parameters
 from .values import answered, keywords, time_of
 

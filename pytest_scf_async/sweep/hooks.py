@@ -5,12 +5,13 @@ Each session in which a runtime is made imports it, so what a sweep needs is imp
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ..wing_hooks import WingHooks
+from ..wing_hooks import Traced, WingHooks
 
 if TYPE_CHECKING:
     from .guide import Guide
@@ -79,6 +80,14 @@ class SweepHooks(WingHooks):
         from .of_test import keep_sweeps  # noqa: PLC0415
 
         return keep_sweeps(directory, item.nodeid, sweeps.found)
+
+    def traced(self, config: pytest.Config) -> Sequence[Traced]:
+        sweeps = sweeps_of(config)
+        if sweeps is None:
+            return ()
+        from .traced import sweep_facts  # noqa: PLC0415
+
+        return [partial(sweep_facts, *judged) for judged in sweeps.judged]
 
     def unasked(self, config: pytest.Config) -> str:
         sweeps = sweeps_of(config)

@@ -24,13 +24,12 @@ from ..report.failure import cause_lines, why_lines
 from ..report.limits import Shown
 from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
 from .sources import Sources
-from .sweeps import sweep_facts
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..instances.instance import Instance
     from ..lockstep.event import Event
-    from .sweeps import Judged
+    from ..wing_hooks import Traced
 
 FORMAT: Final = "pytest-scf-async trace"
 VERSION: Final = 1
@@ -74,8 +73,8 @@ class OfTest(NamedTuple):
     """Where the trace is written: paths of repros are relative to that."""
 
 
-def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Judged]) -> Facts:
-    """The data of the trace of one test; each of *sweeps* comes with what counts as wrong with its runs."""
+def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[Traced]) -> Facts:
+    """The data of the trace of one test; each of *sweeps* gives that of one."""
     every = [event._event for event in events]
     inner = _kept_events(every)
     origin = min((event.invoked_us for event in inner), default=0)
@@ -83,9 +82,7 @@ def trace_facts(tested: OfTest, events: Sequence[AsyncEvent], sweeps: Sequence[J
     if len(inner) < len(every):
         tables.cut.append(f"{len(every) - len(inner):,} of {len(every):,} events are left out")
     of_events = [tables.event(event, number, _why(event, tested.said)) for number, event in enumerate(inner)]
-    of_sweeps = [
-        sweep_facts(*judged, tables.place_at, tables.file_of, tested.directory or os.curdir) for judged in sweeps
-    ]
+    of_sweeps = [traced(tables.place_at, tables.file_of, tested.directory or os.curdir) for traced in sweeps]
     zone, minutes = _zone(inner)
     return {
         "format": FORMAT,

@@ -22,7 +22,7 @@ from .page import page
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from .sweeps import Judged
+    from ..wing_hooks import Reported, Traced
 
 PROPERTY: Final = "scf_async_trace"
 """The name of the property of ``--junitxml``, and of the report's attribute."""
@@ -33,11 +33,26 @@ MOST_ROWS: Final = 100
 """Tests that the job summary of GitHub names: a summary has one megabyte at most."""
 
 
+def write_trace(reported: Reported, sweeps: Sequence[Traced]) -> None:
+    """Write the trace of a test that has events or *sweeps*, where there is a directory for it."""
+    directory, error = reported.directory(), reported.call.excinfo
+    if directory is not None:
+        add_trace(
+            reported.item,
+            reported.report,
+            None if error is None else error.value,
+            (reported.events, sweeps),
+            directory=directory,
+            real_seconds=reported.real_seconds,
+            others=reported.others,
+        )
+
+
 def add_trace(
     item: pytest.Item,
     report: pytest.TestReport,
     error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Judged]],
+    found: tuple[Sequence[AsyncEvent], Sequence[Traced]],
     *,
     directory: str,
     real_seconds: float | None,
@@ -67,7 +82,7 @@ def _facts_of(
     item: pytest.Item,
     report: pytest.TestReport,
     error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Judged]],
+    found: tuple[Sequence[AsyncEvent], Sequence[Traced]],
     *,
     real_seconds: float | None,
     directory: str,

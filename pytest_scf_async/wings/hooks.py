@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ..sweep.hooks import SweepHooks, sweeps_of
+from ..sweep.hooks import SweepHooks
 from ..wing_hooks import Reported, WingHooks
 
 if TYPE_CHECKING:
@@ -43,28 +43,15 @@ class _TraceHooks(WingHooks):
 
     def reported(self, reported: Reported) -> None:
         """Write the trace of a test that has events or sweeps, where one is wanted."""
-        item, call, report = reported.item, reported.call, reported.report
-        mode = item.config.option.scf_async_trace or _ON_FAILURE
-        if not (report.failed and mode == _ON_FAILURE) and not (
-            mode == "on" and (report.failed or call.when == "call")
-        ):
+        config, failed = reported.item.config, reported.report.failed
+        mode = config.option.scf_async_trace or _ON_FAILURE
+        if not (failed and mode == _ON_FAILURE) and not (mode == "on" and (failed or reported.call.when == "call")):
             return
-        sweeps = sweeps_of(item.config)
-        found = reported.events, [] if sweeps is None else sweeps.judged
-        directory = reported.directory() if any(found) else None
-        if directory is None:
-            return
-        from ..trace.of_test import add_trace
+        sweeps = [traced for wing in HOOKS for traced in wing.traced(config)]
+        if reported.events or sweeps:
+            from ..trace.of_test import write_trace
 
-        add_trace(
-            item,
-            report,
-            None if call.excinfo is None else call.excinfo.value,
-            found,
-            directory=directory,
-            real_seconds=reported.real_seconds,
-            others=reported.others,
-        )
+            write_trace(reported, sweeps)
 
     def summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         """Write GitHub's job summary, where there is one and a test that failed has a trace."""

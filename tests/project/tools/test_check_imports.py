@@ -90,6 +90,12 @@ def test_a_row_with_which_the_kernel_would_know_a_wing_is_caught(tool: ModuleTyp
     assert f"{room} knows ({wing})" in violation
 
 
+@pytest.mark.parametrize(("room", "other"), [("trace", "sweep"), ("endpoint", "operations"), ("conformance", "wings")])
+def test_a_row_with_which_a_wing_would_know_another_is_caught(tool: ModuleType, room: str, other: str) -> None:
+    (violation,) = tool._know_wings(tool.KNOWS | {room: tool.KNOWS[room] | {other}})
+    assert violation == f"KNOWS lets {room} know {other}: no wing knows another one."
+
+
 @pytest.mark.parametrize(
     ("name", "text"),
     [

@@ -9,19 +9,17 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-from ..sweep.difference_texts import run_difference_lines
-from ..sweep.differences import Kind
-from ..sweep.explanation import EffectLine, Explained, explained
-from ..sweep.findings import FailureClass, SweepRun, Swept, classes
-from ..sweep.report import text_about, verdict_text
-from ..sweep.repro import repro_call, written_repro
+from .difference_texts import run_difference_lines
+from .differences import Kind
+from .explanation import EffectLine, Explained, explained
+from .findings import FailureClass, SweepRun, Swept, classes
+from .report import text_about, verdict_text
+from .repro import repro_call, written_repro
 
 if TYPE_CHECKING:
-    from ..sweep.points import Point
-    from ..sweep.run import Attempt
+    from .points import Point
+    from .run import Attempt
 
-    Judged = tuple[Swept, frozenset[Kind]]
-    """A sweep, and what the test counts as wrong with its runs."""
     PlaceAt = Callable[[str, int], int]
     """Gives the number of a place by the path of its file and its line."""
 
