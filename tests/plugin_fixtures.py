@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import contextlib
 import signal
 import textwrap
 from collections.abc import Iterator
 from importlib import metadata
+from importlib.util import find_spec
 
 import pytest
 from internals import zygote_of
@@ -14,11 +14,11 @@ from plugin_support import PLAIN_OPTIONS
 
 from pytest_scf_async.plugin.plugin import _configured as configured
 
-with contextlib.suppress(ImportError):  # environments of marked tests only have none
+if find_spec("trustme") and find_spec("pytest_scf_async.endpoint"):  # environments of marked tests only have no trustme
     # A pytest within this process forgets at its end what it was the first to import, and code in C can be loaded once:
     # after test_docs.py no endpoint of this process would have certificates. Its instances trust the first authority
     # of its certificates, whose files its zygote keeps: there has to be one for all sessions in this process.
-    import pytest_scf_async.api.certificates  # noqa: F401
+    import pytest_scf_async.endpoint.certificates  # noqa: F401
 
 ECHO = """
     def main_handler(event, context):
