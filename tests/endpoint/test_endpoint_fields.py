@@ -18,6 +18,7 @@ from tc3 import signed
 from test_endpoint_functions import zip_of
 
 from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async.endpoint.actions import ACTIONS, OTHER_ACTIONS
 from pytest_scf_async.endpoint.endpoint import Endpoint
 from pytest_scf_async.endpoint.http_request import HttpRequest
 
@@ -641,3 +642,7 @@ def test_many_clients_change_functions(call: Caller) -> None:
     left = done["CreateFunction", "done"] - done["DeleteFunction", "done"]
     assert len(call.runtime.functions) - len(before) == left
     assert len(call.runtime.namespaces) - 3 == done["CreateNamespace", "done"] - done["DeleteNamespace", "done"]
+
+
+def test_an_action_is_there_or_it_is_not() -> None:
+    assert sorted(OTHER_ACTIONS & set(ACTIONS)) == []

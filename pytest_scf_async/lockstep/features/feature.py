@@ -99,7 +99,12 @@ class Feature:
         return False
 
     def delays(self, call: Call) -> bool:
-        """Whether something else is to happen, or has just happened, before *call* moves the clock."""
+        """Whether something else is to happen, or has just happened, before *call* moves the clock.
+
+        Who says so is asked again at once, and nothing is received from instances in between: what takes real time has
+        to wait here (`Scheduler.let_others_go_on`). Features that let time pass themselves, as what is computed does,
+        do not ask.
+        """
         return False
 
     def flow(self, stirring: Sequence[Instance]) -> TimeFlow | None:

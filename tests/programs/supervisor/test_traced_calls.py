@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
+
 import pytest
-from internals import supervisor_filter, supervisor_waits
+from internals import proc_reads, supervisor_filter, supervisor_waits, tracee
 
 # once: compares two tables: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -23,3 +25,23 @@ def test_a_wait_whose_timeout_is_behind_a_pointer_is_stopped_at_where_the_pointe
     }
     assert len(argument) > 10
     assert argument == {name: supervisor_waits.TIMED[name].timeout for name in argument}
+
+
+def test_each_call_has_its_number() -> None:
+    """One whose number was forgotten, or whose name is misspelt, is nowhere stopped at: each processor has some."""
+    known = {name for each in tracee.ARCHITECTURES.values() for name in each.calls}
+    assert sorted((supervisor_filter.TRACED.keys() | supervisor_waits.TIMED.keys()) - known) == []
+
+
+def test_a_timed_wait_is_a_wait_for_others_once_it_has_no_timeout() -> None:
+    """The supervisor takes its timeout away: who is in it then waits, and time may pass."""
+    calls = [name for name, call in supervisor_waits.TIMED.items() if not call.sleeps and name in tracee.HERE.calls]
+    waits = {
+        name
+        for name in calls
+        if proc_reads.waits(
+            os.getpid(), os.getpid(), b"%d 0x0" % tracee.HERE.calls[name], output="", in_vfork=False, is_stopped=False
+        )
+    }
+    assert len(calls) > 10
+    assert sorted(set(calls) - waits) == []
