@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
+import os
 import signal
+import site
+import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import metadata
-from importlib.util import find_spec
 
 import pytest
+from _pytest import pytester as pytester_module
 from internals import zygote_of
 from plugin_support import PLAIN_OPTIONS
 
+import pytest_scf_async
 from pytest_scf_async.plugin.plugin import _configured as configured
 
-if find_spec("trustme") and find_spec("pytest_scf_async.endpoint"):  # environments of marked tests only have no trustme
-    # A pytest within this process forgets at its end what it was the first to import, and code in C can be loaded once:
-    # after test_docs.py no endpoint of this process would have certificates. Its instances trust the first authority
-    # of its certificates, whose files its zygote keeps: there has to be one for all sessions in this process.
-    import pytest_scf_async.endpoint.certificates  # noqa: F401
+INSTALLED = tuple({os.path.dirname(os.__file__), *site.getsitepackages(), os.path.dirname(pytest_scf_async.__file__)})
+"""Directories of modules that are no test's own."""
 
 ECHO = """
     def main_handler(event, context):
@@ -57,6 +58,30 @@ def known_distributions() -> Iterator[None]:
     known = [Installed(each) for each in metadata.distributions()]
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(metadata, "distributions", lambda: iter(known))
+        yield
+
+
+class Modules(pytester_module.SysModulesSnapshot):
+    """What is imported when a pytest in this process begins, and at its end what is installed, too.
+
+    It would forget what it was the first to import, and later tests import that again, beside what others still have of
+    the first import: code in C can be loaded once, an ``except`` misses the class of the other module, and instances
+    trust the first authority of the endpoint's certificates alone.
+    """
+
+    def __init__(self, preserve: Callable[[str], bool] | None = None) -> None:
+        super().__init__(lambda name: is_installed(name) or (preserve is not None and preserve(name)))
+
+
+def is_installed(name: str) -> bool:
+    file = getattr(sys.modules[name], "__file__", None)
+    return isinstance(file, str) and file.startswith(INSTALLED)
+
+
+@pytest.fixture(scope="session", autouse=True)
+def kept_modules() -> Iterator[None]:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(pytester_module, "SysModulesSnapshot", Modules)
         yield
 
 

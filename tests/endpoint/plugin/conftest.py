@@ -2,4 +2,4 @@
 
 from __future__ import annotations
 
-from plugin_fixtures import chosen_sandbox, known_distributions, plain_surroundings, project  # noqa: F401
+from plugin_fixtures import chosen_sandbox, kept_modules, known_distributions, plain_surroundings, project  # noqa: F401
