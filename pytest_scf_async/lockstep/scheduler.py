@@ -247,11 +247,10 @@ class Lockstep:
             else:
                 self.apply(instance, InstanceFact.FROZEN)
                 self.pool.keep_idle(instance)
+        self._leave_core()  # for the hooks of the test
         if event.ended:
-            self._leave_core()  # for the hooks of the test
             self.on_end(event)
         else:
-            self._leave_core()
             self.on_retry(event)
 
     def refuse(self, event: Event, why: str, trace: str = "") -> None:

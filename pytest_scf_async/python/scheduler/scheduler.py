@@ -257,6 +257,7 @@ class Scheduler:
         "_idle_waiter",
         "_invocation",
         "_lease_suspensions",
+        "_means",
         "_reader",
         "_report_owed",
         "_rest",
@@ -407,6 +408,7 @@ class Scheduler:
         """Go over to the clock of *clock_page*; the calling thread runs."""
         self.clock_page = clock_page
         self.active = True
+        self._means = self.means()
         self.control_page[shared_page.CONTROL_C_CODE] = self.c_code
         if not self.c_code:
             self._cpus = os.sched_getaffinity(0)
@@ -658,6 +660,7 @@ class Scheduler:
         """Go on as a scheduler of that *kind*, which has the same state: so what only some instances need costs others
         nothing at each wait."""
         self.__class__ = kind
+        self._means = self.means()
 
     def leave_core(self) -> None:
         """Run on any core from here on: what is started now inherits that, and code in C may ask for it."""
@@ -1278,7 +1281,7 @@ class Scheduler:
             _pack_parked(due, order, self.running_threads, held, self._seen_messages, used_ns, awaits, description)
         )
 
-    def _take_run_token(self) -> None:
+    def _take_run_token(self, message: messages.Resume) -> None:
         self.leased.clear()
         if self.control_page[CONTROL_CORE] != self._core:
             self._follow_core()
@@ -1439,35 +1442,56 @@ class Scheduler:
     def _take_messages(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
             self._seen_messages += 1
-            if kind == messages.RESUME:
-                self._take_run_token()
-            elif kind == messages.INVOKE and self._gateway is not None:
-                self._begin_event(self._gateway, messages.unpack(messages.Invoke, body))
-            elif kind == messages.INVOKE:
-                self._invocation = messages.unpack(messages.Invoke, body)
-                if self._idle_waiter is not None and not self._idle_waiter.over:
-                    self._grant(self._idle_waiter)
-            elif kind == messages.OPEN_GATE:
-                self._open_gate()
-            elif kind == messages.ARM_GATES:
-                self._arm_gates(messages.unpack(messages.ArmGates, body))
-            elif kind == messages.POLL:
-                self._poll_watched()
-                if self.inbox.announced:
-                    self._report_owed = True
-                else:
-                    self._report()
-            elif kind == messages.TYPED:
-                self._typed = messages.unpack(messages.Typed, body).line or ""
-                if self._terminal_waiter is not None and not self._terminal_waiter.over:
-                    self._grant(self._terminal_waiter)
-            elif kind == messages.SAVE_COVERAGE:
-                self._save_requested = True
-            elif kind == messages.ANSWER_WAITS:
-                self._wake_all(self._answer_waits(messages.unpack(messages.AnswerWaits, body)))
-            elif kind == messages.POLL_SIGNALS:
-                self.inbox.request_poll()
-                self.main.wake()
+            message = messages.unpack_of_test(kind, body)
+            self._means[type(message)](message)
+
+    def means(self) -> Mapping[type, Callable[[Any], None]]:
+        """What each message of the test's process means: a method for each type."""
+        return {
+            messages.Resume: self._take_run_token,
+            messages.Invoke: self._take_invoke,
+            messages.OpenGate: self._open_gate,
+            messages.ArmGates: self._arm_gates,
+            messages.Poll: self._take_poll,
+            messages.PollSignals: self._take_poll_signals,
+            messages.Typed: self._take_typed,
+            messages.SaveCoverage: self._take_save,
+            messages.AnswerWaits: self._take_answer_waits,
+        }
+
+    def _take_invoke(self, message: messages.Invoke) -> None:
+        if self._gateway is not None:
+            self._lease_suspensions -= 1
+            self._count_threads()
+            self._gateway.begin(message)
+            self._poll_watched()
+            self._report()
+            return
+        self._invocation = message
+        if self._idle_waiter is not None and not self._idle_waiter.over:
+            self._grant(self._idle_waiter)
+
+    def _take_poll(self, message: messages.Poll) -> None:
+        self._poll_watched()
+        if self.inbox.announced:
+            self._report_owed = True
+        else:
+            self._report()
+
+    def _take_poll_signals(self, message: messages.PollSignals) -> None:
+        self.inbox.request_poll()
+        self.main.wake()
+
+    def _take_typed(self, message: messages.Typed) -> None:
+        self._typed = message.line or ""
+        if self._terminal_waiter is not None and not self._terminal_waiter.over:
+            self._grant(self._terminal_waiter)
+
+    def _take_save(self, message: messages.SaveCoverage) -> None:
+        self._save_requested = True
+
+    def _take_answer_waits(self, message: messages.AnswerWaits) -> None:
+        self._wake_all(self._answer_waits(message))
 
     def _wake_all(self, waiters: list[Waiter]) -> None:
         """Wake *waiters*, whose threads look again at what they wait for."""
@@ -1484,14 +1508,7 @@ class Scheduler:
         self._lease_suspensions += 1
         self._count_threads()
 
-    def _begin_event(self, gateway: Gateway, invocation: messages.Invoke) -> None:
-        self._lease_suspensions -= 1
-        self._count_threads()
-        gateway.begin(invocation)
-        self._poll_watched()
-        self._report()
-
-    def _open_gate(self) -> None:
+    def _open_gate(self, message: messages.OpenGate) -> None:
         standing = [waiter for waiter in self._gate_waiters if not waiter.over]
         if standing:
             for waiter in standing[:-1]:  # it stands at these no more, once the handler in which it stands has returned
