@@ -14,6 +14,7 @@ from typing import Any
 import coverage
 import pytest
 from internals import Guide, Swept, procfs, sweep_of_function, zygote
+from process_support import eventually
 from sweeping import Deploy, each_run
 from test_bugs_at_sockets import running
 
@@ -313,10 +314,11 @@ def test_a_worker_that_is_stopped_goes_on(scf_runtime: ScfRuntime, deployed: Dep
 
 def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Path) -> None:
     found: list[Swept] = []
-    pytest_itself = os.getpid()
+    pytest_itself, counted = os.getpid(), tmp_path / "counted"
 
     def check(run: Any) -> None:
         if left.is_worker() and run.point == SECOND_WAIT:
+            assert eventually(counted.exists)  # a result waits until all before it have counted
             for pid in os.getpid(), pytest_itself:
                 os.kill(pid, signal.SIGINT)
             select.select([], [], [], 60)
@@ -324,7 +326,9 @@ def test_ctrl_c_reaches_all_processes(deployed: Deploy, left: Left, tmp_path: Pa
     path = tmp_path / "job.py"
     path.write_text(textwrap.dedent(KILLED))
     with (
-        ScfRuntime(lookup=["/"], sweep_guide=lambda: Guide(finished=found.append)) as runtime,
+        ScfRuntime(
+            lookup=["/"], sweep_guide=lambda: Guide(finished=found.append, progress=lambda *_: counted.touch())
+        ) as runtime,
         pytest.raises(KeyboardInterrupt),
     ):
         runtime.sweep(runtime.deploy(f"{path}:main_handler"), each_run=left, check=check, how="forced", workers=3)
