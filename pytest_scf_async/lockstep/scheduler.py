@@ -135,7 +135,8 @@ class Lockstep:
 
     def leave(self, feature: Feature) -> None:
         """Ask *feature* no more."""
-        self.features = tuple(each for each in self.features if each is not feature)
+        with self._condition:
+            self.features = tuple(each for each in self.features if each is not feature)
 
     # -- what instances do -------------------------------------------------------------------------------------------
 
