@@ -19,7 +19,7 @@ from time import perf_counter
 
 from pytest_scf_async import ScfAsyncWarning, ScfRuntime, ScfSettings, assert_finished, assert_signal_handled
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances.runtimes.program import Program
+from pytest_scf_async.programs.runtimes.program import Program
 
 from .instances import HANDLERS, START, new_runtime
 from .measure import Row, Sample, timed

@@ -46,11 +46,11 @@ if TYPE_CHECKING:
     )
     from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
     from .function import Function
-    from .instances.runtimes.launcher import CodePackage, Launch
     from .lockstep.event import Record
     from .marker import scf_function
     from .model.statuses import Status
     from .options import ScfSettings
+    from .programs.runtimes.launcher import CodePackage, Launch
     from .runtime import ScfRuntime, ScfRuntimeFactory
     from .sweep.compared import Compared
     from .sweep.findings import FailureClass, SweepRun
@@ -128,7 +128,7 @@ _HOMES = {
     "clock": ("SimulatedClock",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),
     "function": ("Function",),
-    "instances.runtimes.launcher": ("CodePackage", "Launch"),
+    "programs.runtimes.launcher": ("CodePackage", "Launch"),
     "lockstep.event": ("Record",),
     "marker": ("scf_function",),
     "model.statuses": ("Status",),

@@ -45,7 +45,6 @@ from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, check_kind, image_of
-from .instances.runtimes.launcher import IMAGE_PORT, CodePackage
 from .instances.runtimes.scripted import Scripted
 from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
@@ -74,6 +73,7 @@ from .model.trace import RETENTION_US, StatusTrace
 from .model.transitions import Fact, OpenReadings
 from .model.versions import LATEST
 from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
+from .programs.runtimes.launcher import IMAGE_PORT, CodePackage
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage

@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     import os
 
     from .async_event import AsyncEvent, InstanceView
-    from .instances.runtimes.launcher import CodePackage
     from .model.log_lines import LogLine
     from .options import ScfSettings
+    from .programs.runtimes.launcher import CodePackage
 
 
 class Defaults:

@@ -24,14 +24,7 @@ from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
 from pytest_scf_async.instances.recording import Drawing, Recorder, Recording, _recorders
-from pytest_scf_async.instances.runtimes import binary as binary_files
-from pytest_scf_async.instances.runtimes import container, go, listening, nodejs, program
 from pytest_scf_async.instances.runtimes.choice import runtime_of
-from pytest_scf_async.instances.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
-from pytest_scf_async.instances.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
-from pytest_scf_async.instances.runtimes.launcher import Launch
-from pytest_scf_async.instances.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
-from pytest_scf_async.instances.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
@@ -84,6 +77,13 @@ from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE,
 from pytest_scf_async.programs.clients.go_client import GoClient
 from pytest_scf_async.programs.clients.program_client import Broken, is_moving
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
+from pytest_scf_async.programs.runtimes import binary as binary_files
+from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, program
+from pytest_scf_async.programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
+from pytest_scf_async.programs.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
+from pytest_scf_async.programs.runtimes.launcher import Launch
+from pytest_scf_async.programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
+from pytest_scf_async.programs.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
 from pytest_scf_async.programs.supervisor import proc_reads, tracee
 from pytest_scf_async.programs.supervisor import waits as supervisor_waits

@@ -33,7 +33,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "[PLATFORM] Signal re": "the platform, or what stands in for it",
         "Response RequestId": "the platform, or what stands in for it",
     },
-    "instances/runtimes/program.py": {"(?! .*\\.py": "the test: the name of an image, in a pattern with spaces"},
+    "programs/runtimes/program.py": {"(?! .*\\.py": "the test: the name of an image, in a pattern with spaces"},
     "lockstep/thread_reports.py": {
         "(?:Current t|T)hread 0x": "faulthandler",
         '  File "(?P<file>': "faulthandler",

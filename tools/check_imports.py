@@ -40,7 +40,7 @@ NAMES_WINGS: dict[str, str] = {
 KNOW_A_WING: dict[str, frozenset[str]] = {}
 """Rooms of the kernel that know a wing all the same; this only gets shorter."""
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
-MACHINERY = CORE | {"scripted", "instances", "lockstep"}
+MACHINERY = CORE | {"scripted", "instances", "lockstep", "programs.runtimes"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -57,7 +57,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "zygote": frozenset({"protocol", "linux", "side", "python"}),
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
-    "instances": CORE | {"scripted", "linux"},
+    "instances": CORE | {"scripted", "linux", "programs.runtimes"},
+    "programs.runtimes": CORE | {"linux", "instances"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
@@ -68,7 +69,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "async_event": FACADE,
     "function": FACADE | {"async_event", "wings"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
-    "session": frozenset({"options", "model", "instances", "async_event"}),
+    "session": frozenset({"options", "model", "programs.runtimes", "async_event"}),
     "stage": MACHINERY | {"deployment", "async_event", "function"},
     "runtime": FACADE | {"linux", "event_answers", "async_event", "function", "session", "wings"},
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
@@ -138,9 +139,9 @@ OTHER_PROCESSES: dict[str, str] = {
 # Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
 CHILD_PROGRAMS: dict[str, dict[str, str]] = {
     f"{PACKAGE}.instances.zygote": {"_START": "what an interpreter is started with that becomes reaper and zygote"},
-    f"{PACKAGE}.instances.runtimes.go": {"_START": "what an interpreter is started with that reaps compilers"},
-    f"{PACKAGE}.instances.runtimes.container": {"_START": "what an interpreter is started with that becomes a keeper"},
-    f"{PACKAGE}.instances.runtimes.simulated_children": {
+    f"{PACKAGE}.programs.runtimes.go": {"_START": "what an interpreter is started with that reaps compilers"},
+    f"{PACKAGE}.programs.runtimes.container": {"_START": "what an interpreter is started with that becomes a keeper"},
+    f"{PACKAGE}.programs.runtimes.simulated_children": {
         "_PROGRAM": "what the interpreter of a handler is started with, below its supervisor"
     },
     f"{PACKAGE}.inside": {"_RECORDS": "looked up in sys.modules and never imported: an instance has it"},
@@ -149,7 +150,10 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
 # Files that import a name which is not written out, with what it can be.
 COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of which stands under TYPE_CHECKING, too"}
 
-_ONE = f"({'|'.join(map(re.escape, sorted(OTHER_PROCESSES, key=len, reverse=True)))})"
+_HERE = [room for room in KNOWS if room not in OTHER_PROCESSES and room.split(".")[0] in OTHER_PROCESSES]
+"""Rooms of the test's process within these."""
+_OTHERS = "|".join(map(re.escape, sorted(OTHER_PROCESSES, key=len, reverse=True)))
+_ONE = f"(?!(?:{'|'.join(map(re.escape, _HERE))})\\b)({_OTHERS})"
 _NAMES_A_MODULE = re.compile(rf"^{_ONE}\.[a-zA-Z_]|(?:^\.|\.\.|{PACKAGE}\.){_ONE}\b")
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.
@@ -164,7 +168,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 # pytest: at its top level it imports nothing of this project.
 EMPTY = (
     *("instances", "lockstep", "protocol", "linux", "plugin"),
-    *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance"),
+    *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance", "programs.runtimes"),
 )
 LAZY = frozenset(
     {

@@ -1,4 +1,4 @@
-"""Holds that one place knows which runtime a function has: instances/runtimes/. Everything else asks its Runtime.
+"""Holds that only instances/runtimes/ and programs/runtimes/ know which runtime a function has. Others ask its Runtime.
 
 A test on what tells one runtime from another is refused elsewhere: on whether there is a launch or a program, on how
 that is spoken to, on a parent of a process, on the class of a runtime or of an instance, on the runtime's name.
@@ -15,7 +15,7 @@ from pathlib import Path
 
 OWN_PACKAGE = Path(__file__).resolve().parent.parent / "pytest_scf_async"
 
-KNOWS_RUNTIMES = ("instances/runtimes/", "model/")
+KNOWS_RUNTIMES = ("instances/runtimes/", "programs/runtimes/", "model/")
 """Where any test may stand: `model` knows the names of the platform's runtimes, and the rules for them."""
 
 DECIDES: dict[str, frozenset[str]] = {

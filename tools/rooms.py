@@ -33,20 +33,7 @@ class Wing:
 
 WINGS: dict[str, Wing] = {
     "programs": Wing(
-        files=(
-            "programs/",
-            "zygote/bind_filter.py",
-            "instances/cpus.py",
-            "instances/runtimes/binary.py",
-            "instances/runtimes/container.py",
-            "instances/runtimes/custom.py",
-            "instances/runtimes/go.py",
-            "instances/runtimes/launcher.py",
-            "instances/runtimes/listening.py",
-            "instances/runtimes/nodejs.py",
-            "instances/runtimes/program.py",
-            "instances/runtimes/simulated_children.py",
-        ),
+        files=("programs/", "zygote/bind_filter.py", "instances/cpus.py"),
         tests=("tests/programs/",),
         words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",

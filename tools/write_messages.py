@@ -31,11 +31,11 @@ GROUPS = {
     "settings": ("options.py", "errors.py", "model/configuration.py"),
     "code": (
         "function.py", "instances/code.py", "instances/layers.py", "instances/packages.py", "instances/zygote.py",
-        "instances/runtimes/choice.py", "instances/runtimes/go.py", "instances/runtimes/custom.py",
-        "instances/runtimes/nodejs.py", "instances/runtimes/launcher.py", "instances/runtimes/traced.py",
-        "instances/runtimes/simulated_children.py", "instances/sandbox.py", "model/before_init.py",
+        "instances/runtimes/choice.py", "programs/runtimes/go.py", "programs/runtimes/custom.py",
+        "programs/runtimes/nodejs.py", "programs/runtimes/launcher.py", "instances/runtimes/traced.py",
+        "programs/runtimes/simulated_children.py", "instances/sandbox.py", "model/before_init.py",
     ),
-    "images": ("instances/runtimes/program.py", "instances/runtimes/container.py", "instances/ports.py"),
+    "images": ("programs/runtimes/program.py", "programs/runtimes/container.py", "instances/ports.py"),
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
     "time": (
         "clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/reports.py", "lockstep/scheduler.py",

@@ -22,8 +22,8 @@ from typing import Any, Final, Literal, cast
 
 from ..errors import ScfUsageError
 from ..function import Function
-from ..instances.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
 from ..options import ScfSettings
+from ..programs.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
 from ..runtime import ScfRuntime
 from .data import swept_json
 from .differences import Kind

@@ -23,7 +23,7 @@ from typing import Final
 from ..errors import CannotEndError, ScfUsageError
 from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, copy_layers
-from ..instances.runtimes.program import JOB_PORT, RUN_PATH, image
+from ..programs.runtimes.program import JOB_PORT, RUN_PATH, image
 from ..protocol.shortening import shortened_list
 from .comparison import compare
 from .difference_texts import difference_text, run_difference_lines

@@ -19,14 +19,14 @@ from ...model.configuration import (
     check_runtime,
 )
 from ...options import option_named
+from ...programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
+from ...programs.runtimes.go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
+from ...programs.runtimes.launcher import CodePackage, Launch
+from ...programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction, node_launch
+from ...programs.runtimes.program import REAL_TIME_MEANS, FreeRunning, Image, Program, PythonProgram, Supervised, image
+from ...programs.runtimes.simulated_children import handler_with_children
 from ..code import Code, code_directory, resolve, resolve_again
-from .custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
-from .go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
-from .launcher import CodePackage, Launch
-from .nodejs import FreeRunningNodeFunction, NodeFunction, node_launch
-from .program import REAL_TIME_MEANS, FreeRunning, Image, Program, PythonProgram, Supervised, image
 from .python import PythonHandler
-from .simulated_children import handler_with_children
 from .strategy import Runtime
 
 __tracebackhide__ = hidden_from_users
@@ -160,7 +160,7 @@ def image_of(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why
     if given["image"] is None:
         how = {name: given[name] for name in ("port", "in_process")}
         return image(given["command"], given["cwd"], lookup, source=source, why_untraced=why_untraced, **how)
-    from .container import container_image  # noqa: PLC0415  (few have images of an engine)
+    from ...programs.runtimes.container import container_image  # noqa: PLC0415  (few have images of an engine)
 
     return container_image(given, lookup, source, why_untraced)
 

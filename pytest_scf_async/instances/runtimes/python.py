@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from ...errors import hidden_from_users
+from ...programs.runtimes.listening import CLOSED
 from ..environment import of_code_package
-from .listening import CLOSED
 from .strategy import Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users

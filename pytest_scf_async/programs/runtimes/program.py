@@ -18,6 +18,13 @@ from dataclasses import dataclass, replace
 from typing import ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...instances.code import Code
+from ...instances.cpus import next_cpus
+from ...instances.environment import of_code_package, of_image
+from ...instances.layers import absolute, existing
+from ...instances.ports import ClaimedPort, PortInUseError, claim
+from ...instances.runtimes.strategy import Running, Runtime, Site, Started
+from ...instances.user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from ...linux.executables import language_of
 from ...linux.procfs import signal_state
 from ...model.before_init import BeforeInit
@@ -25,15 +32,8 @@ from ...model.timeline import Disposition
 from ...options import PORT_FORM, option_named
 from ...protocol import messages
 from ...protocol.real_time import REAL
-from ..code import Code
-from ..cpus import next_cpus
-from ..environment import of_code_package, of_image
-from ..layers import absolute, existing
-from ..ports import ClaimedPort, PortInUseError, claim
-from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from .launcher import IMAGE_PORT, Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
-from .strategy import Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
 

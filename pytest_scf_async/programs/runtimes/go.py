@@ -12,13 +12,13 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
-from ..layers import check_readable
-from ..ports import ClaimedPort, claim_any
-from ..process_ends import ends_within
+from ...instances.layers import check_readable
+from ...instances.ports import ClaimedPort, claim_any
+from ...instances.process_ends import ends_within
+from ...instances.runtimes.strategy import Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
 from .program import FreeRunning, Program, Supervised
-from .strategy import Site
 
 __tracebackhide__ = hidden_from_users
 

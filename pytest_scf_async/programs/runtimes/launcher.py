@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from typing import Final, Literal
 
 from ...errors import ScfUsageError, constructor_named
-from ..code import Code
+from ...instances.code import Code
 
 IMAGE_PORT: Final = 9000
 """Where the platform expects an image's program to listen (document 56051)."""

@@ -24,14 +24,15 @@ from functools import cache
 from typing import Any, Final, NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
+from ...instances.code import Code
+from ...instances.environment import of_container
+from ...instances.ports import ClaimedPort, claim_any
+from ...instances.process_ends import ends_within
+from ...instances.runtimes.strategy import Site
+from ...instances.user_process import Companion, ContainerProcess, Process, TracedContainer, UserProcess
 from ...linux import procfs
 from ...model.before_init import BeforeInit
 from ...protocol import messages
-from ..code import Code
-from ..environment import of_container
-from ..ports import ClaimedPort, claim_any
-from ..process_ends import ends_within
-from ..user_process import Companion, ContainerProcess, Process, TracedContainer, UserProcess
 from .launcher import IMAGE_PORT, Launch
 from .program import (
     JOB_PORT,
@@ -44,7 +45,6 @@ from .program import (
     checked_port,
     checked_words,
 )
-from .strategy import Site
 
 __tracebackhide__ = hidden_from_users
 

@@ -9,11 +9,11 @@ from functools import cache
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ..ports import ClaimedPort
+from ...instances.ports import ClaimedPort
+from ...instances.runtimes.strategy import Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
 from .program import FreeRunning, Program, Supervised
-from .strategy import Site
 
 __tracebackhide__ = hidden_from_users
 

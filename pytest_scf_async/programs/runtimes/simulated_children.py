@@ -8,16 +8,16 @@ from collections.abc import Mapping
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...instances.code import Code
+from ...instances.environment import interpreter_environment, of_code_package
+from ...instances.ports import ClaimedPort
+from ...instances.runtimes.strategy import Site
 from ...model.before_init import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
-from ..code import Code
-from ..environment import interpreter_environment, of_code_package
-from ..ports import ClaimedPort
 from .custom import SpeaksRuntimeApi
 from .launcher import Launch
 from .program import Program, Supervised
-from .strategy import Site
 
 __tracebackhide__ = hidden_from_users
 

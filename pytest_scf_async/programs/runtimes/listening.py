@@ -10,10 +10,10 @@ import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ...instances.runtimes.strategy import Running, Started
 from ...linux import procfs
 from ...linux.kernel_waits import waits_of
 from .launcher import Launch
-from .strategy import Running, Started
 
 
 class AskedBy(NamedTuple):
