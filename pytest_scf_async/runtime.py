@@ -44,9 +44,8 @@ from .instances.code import Code, Copy
 from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
-from .instances.runtimes.choice import Builder, check_kind, image_of
+from .instances.runtimes.choice import Builder, Deployed
 from .instances.runtimes.scripted import Scripted
-from .instances.runtimes.strategy import Runtime
 from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .linux.linux import remove_tree
@@ -57,8 +56,6 @@ from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .model.codes import api_error
 from .model.configuration import (
-    DEFAULT_IMAGE_INIT_TIMEOUT,
-    IMAGE_RUNTIME,
     NAME_RULE,
     FunctionConfiguration,
     is_valid_name,
@@ -72,13 +69,13 @@ from .model.statuses import Status
 from .model.trace import RETENTION_US, StatusTrace
 from .model.transitions import Fact, OpenReadings
 from .model.versions import LATEST
-from .options import DEFAULT_SOURCE, OPTIONS, ScfSettings, Where, keywords_of
-from .programs.runtimes.launcher import IMAGE_PORT, CodePackage
+from .options import OPTIONS, ScfSettings, Where, keywords_of
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
 from .wings.runtime_calls import RuntimeCalls
+from .wings.runtimes import Launcher, other_kinds
 
 __tracebackhide__ = hidden_from_users
 
@@ -115,7 +112,7 @@ class ScfRuntime(RuntimeCalls):
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
-        launcher: Callable[[CodePackage], object] | None = None,
+        launcher: Launcher | None = None,
         sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         require_linux()
@@ -165,7 +162,9 @@ class ScfRuntime(RuntimeCalls):
         self._on_event_ended = on_event_ended or defaults.on_event_ended
         self._on_instance_started = on_instance_started or defaults.on_instance_started
         self._on_log_line = on_log_line or defaults.on_log_line
-        self._builder = Builder(self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced)
+        self._builder = Builder(
+            self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced, other_kinds
+        )
 
     # -- functions ---------------------------------------------------------------------------------------------------
 
@@ -244,105 +243,9 @@ class ScfRuntime(RuntimeCalls):
         """
         given = keywords_of(Where.DEPLOY, locals())
         kind = runtime if runtime is not None else self.settings.runtime
-        check_kind(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
+        self._builder.check(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
         made = self._builder.build(kind, code, handler, self._deploy_source, children)
-        _warn_of_coverage(made.runtime, children)
-        given["handler"] = made.handler
-        return self._deploy(self._deploy_source, self.settings, made.code, made.runtime, given, warning=made.warning)
-
-    @keywords_named("deploy_image(...)", notes={"image_uri": "image= is the name of an image of this machine"})
-    def deploy_image(
-        self,
-        # [options: deploy_image] written by `make options`
-        command: Sequence[str | os.PathLike[str]] | None = None,
-        *,
-        image: str | None = None,
-        cwd: str | os.PathLike[str] | None = None,
-        port: int = IMAGE_PORT,
-        ports: Sequence[int] = (),
-        in_process: bool = False,
-        name: str | None = None,
-        timeout: float | timedelta | None = None,
-        init_timeout: float | timedelta | None = None,
-        memory: int | None = None,
-        description: str = "",
-        namespace: str | None = None,
-        async_run: bool | None = None,
-        trace: bool | None = None,
-        max_instances: int | None = None,
-        over_quota: Literal["refuse", "queue"] | None = None,
-        mounts: Mounts = (),
-        network: Literal["loopback", "all"] | None = None,
-        environment: Mapping[str, str] | None = None,
-        before_init: str | Callable[..., object] | None = None,
-        before_init_args: Mapping[str, Json] | Sequence[Json] | None = None,
-        background: Sequence[str] = (),
-        idle_ok: Sequence[str] = (),
-        compute_rate: float | None = None,
-        # [end]
-    ) -> Function:
-        """Make an image function (document 56051) of *command*: the program that the image starts, and its arguments.
-
-        No container engine is needed: each instance starts the program in a sandbox of its own, in the directory *cwd*
-        (the image's working directory; relative ones are looked up as code is), where what it writes is its own. The
-        program has to listen on *port*, on all addresses; each event is a ``POST /event-invoke`` whose body is the
-        payload, and what it answers is the result: 2xx, otherwise the event ends with 430. A network of its own has
-        nothing in it but a loopback; *ports* are those of the test's servers that the program finds there at
-        ``127.0.0.1``. With *image* each instance is a container of podman or docker instead: the image has to be on
-        this machine, as nothing is pulled. With ``port=-1`` the program is a job (document 94320): it is started for
-        each event, which it finds in ``SCF_CUSTOM_CONTAINER_EVENT``, and exit code 0 is FINISHED. In a sweep ``{path}``
-        among its arguments is ``run.path``.
-
-        The program is supervised: it and all that it starts are on the simulated clock, in whatever language. With
-        *in_process* the instance itself runs a program of one process that the test's own Python can run
-        (``["python", "app.py"]``, ``["python", "-m", "flask", "run"]``, a script of an installed package). Where
-        programs cannot be traced they see real time, and a ``ScfAsyncWarning`` says why. An image has 90 simulated
-        seconds to start unless *init_timeout* is given, and 30 to listen (446). What else is not given comes from the
-        settings.
-        Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
-
-        Args:
-            image: an image that podman or docker has on this machine, as in `"shop/export:1"`: each instance is a
-                container of its own (how-to-languages.md)
-            cwd: the directory that it is started in, by default the test's; a relative one is looked up as code is;
-                what it writes there belongs to its instance (fidelity.md)
-            port: the port on which it listens, on all addresses, 9000 by default; -1 for a job image, which listens
-                nowhere
-            ports: ports of the test's own servers that it finds on its loopback, as in `[6379]`
-            in_process: the instance itself runs the program, which must be a single Python process: for gates at its
-                lines, `breakpoint()`, the lines at which it waits, `before_init` and coverage (programs.md)
-            name: by default the name of the script, module or program; a second one gets `-2`
-            timeout: the time that an event may run (433)
-            init_timeout: the time that the start may take (450), 90 s by default; 30 s with the port closed are 446
-            memory: MB, enforced only where given (434)
-            description: the description that GetFunction returns, at most 1,000 characters
-            namespace: its namespace
-            async_run: it is executed asynchronously (document 51519)
-            trace: its status trace is on (document 63967)
-            max_instances: the number of events that may run at once; one more is `LimitExceeded.Quota`
-            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6
-                hours
-            mounts: directories that the program may write, each at its own path or a pair with its path in an instance
-            network: `"loopback"`: a network of its own; `"all"`: the machine's, with its port
-            environment: variables, besides the platform's and those of the settings
-            before_init: a function, or `"tests/fakes.py:install"`, that is called in each instance before the program's
-                first line; it needs `in_process=True`
-            before_init_args: its keyword arguments (a dict) or arguments (a list), of JSON
-            background: names of programs that do not hold the clock while they run
-            idle_ok: addresses, as in `["127.0.0.1:6379"]`: an answer on a connection to one of them may be awaited for
-                ever, and holds the clock for one real second only
-            compute_rate: simulated seconds that a second of computing, of a child process or of another real wait
-                takes; 0: none. A free-running program takes its real time anyway
-        """
-        given, source = keywords_of(Where.IMAGE, locals()), "deploy_image(...)"
-        made = image_of(given, self._lookup, source, self._pool.sandboxes.why_untraced)
-        if made.runtime.in_process_instead and coverage.is_measured():
-            _warn_once(f"coverage cannot measure the program {made.runtime.name}: use in_process=True")
-        settings = self.settings
-        if settings.source("init_timeout") == DEFAULT_SOURCE:
-            settings = settings.replace(DEFAULT_SOURCE, init_timeout=DEFAULT_IMAGE_INIT_TIMEOUT)
-        given |= {"handler": IMAGE_RUNTIME, "runtime": IMAGE_RUNTIME}
-        return self._deploy(source, settings, made.code, made.runtime, given, warning=made.warning)
+        return self._deploy(self._deploy_source, self.settings, made, given)
 
     @keywords_named("deploy_scripted(...)")
     def deploy_scripted(
@@ -386,39 +289,35 @@ class ScfRuntime(RuntimeCalls):
         """
         given, source = keywords_of(Where.SCRIPTED, locals()), "deploy_scripted(...)"
         scripts = scripts_of(script, given.pop("on_terminate"), given.pop("by_event"), source)
-        given |= {"name": name, "handler": "index.main_handler", "before_init": None, "before_init_args": None}
-        return self._deploy(
-            source, self.settings, Code("", "", "index", "main_handler", "scripted"), Scripted(scripts), given
-        )
+        given |= {"name": name, "before_init": None, "before_init_args": None}
+        code = Code("", "", "index", "main_handler", "scripted")
+        return self._deploy(source, self.settings, Deployed(code, Scripted(scripts), code.handler), given)
 
-    def _deploy(
-        self,
-        source: str,
-        settings: ScfSettings,
-        code: Code,
-        runtime: Runtime,
-        given: dict[str, Any],
-        *,
-        warning: str | None = None,
-    ) -> Function:
-        """Make a function of *code* with what *source* has *given*; a *warning* is given once for each text."""
+    def _deploy(self, source: str, settings: ScfSettings, made: Deployed, given: Mapping[str, Any]) -> Function:
+        """Make a function of what was *made* of its code, with what *source* has *given* beside that."""
+        given = {**given, "handler": made.handler}
         with self._lockstep.locked():  # from here on: a name that is free has to be free when it is taken
             if given["name"] is None:
-                given["name"] = self._free_name(code.stem, given["namespace"] or settings.namespace)
-            given = looked_up(given, self._lookup, source, runtime)
+                given["name"] = self._free_name(made.code.stem, given["namespace"] or settings.namespace)
+            given = looked_up(given, self._lookup, source, made.runtime)
             configuration = first_configuration(settings, given, source)
-            runtime.check_ports(configuration.ports, source)
+            made.runtime.check_ports(configuration.ports, source)
             key = (configuration.namespace, configuration.name)
             if key in self._functions:
                 raise ScfUsageError(
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
                     f"namespace {configuration.namespace!r}; choose another name, or delete() that function"
                 )
-            if warning is not None:
-                _warn_once(warning)
+            _warn_once(made.warnings)
             now_us = self.clock.now_us
             version = FunctionVersion(
-                configuration, code, LATEST, runtime, added_us=now_us, modified_us=now_us, active_us=self._active_us()
+                configuration,
+                made.code,
+                LATEST,
+                made.runtime,
+                added_us=now_us,
+                modified_us=now_us,
+                active_us=self._active_us(),
             )
             return self._add(version, f"lam-{''.join(self._random_of_functions.choices(ID_LETTERS, k=8))}")
 
@@ -804,19 +703,25 @@ class ScfRuntime(RuntimeCalls):
             versions = function._versions
             before = versions.latest
             runtime, resolved = before.runtime, before.code
-            children = given.get("children", UNCHANGED)
-            if children not in (UNCHANGED, before.configuration.children):
-                runtime = self._builder.of_children(children, before.configuration.runtime, source) or runtime
-                _warn_of_coverage(runtime, children)
             changed = [name for name, value in given.items() if value is not UNCHANGED]
             runtime.check_keywords(changed, source)
-            given = looked_up(given, self._lookup, source, runtime)
-            if code is not None or handler is not None:
+            children = given["children"] if "children" in changed else before.configuration.children
+            has_new_code = code is not None or handler is not None
+            if has_new_code or children != before.configuration.children:
                 made = self._builder.rebuild(
-                    before.configuration, before.code, code=code, handler=handler, source=source, python=runtime
+                    before.configuration,
+                    before.code,
+                    runtime,
+                    code=code,
+                    handler=handler,
+                    children=children,
+                    source=source,
                 )
+                _warn_once(made.warnings)
                 runtime, resolved = made.runtime, made.code
-                given = {**given, "handler": made.handler}
+                if has_new_code:
+                    given = {**given, "handler": made.handler}
+            given = looked_up(given, self._lookup, source, runtime)
             configuration = changed_configuration(self.settings, before.configuration, given, source)
             runtime.check_ports(configuration.ports, configuration.sources.get("ports", source))
             if configuration.before_init is not None and runtime is not before.runtime:
@@ -1016,15 +921,11 @@ _warned: set[str] = set()
 """What warnings of this process have said."""
 
 
-def _warn_of_coverage(runtime: Runtime, children: object) -> None:
-    if children == "simulated" and coverage.is_measured():
-        _warn_once(f"coverage cannot measure {runtime.name}: leave it out where lines are counted")
-
-
-def _warn_once(text: str) -> None:
-    if text not in _warned:
-        _warned.add(text)
-        warnings.warn(text, ScfAsyncWarning, stacklevel=5)  # who called deploy_image
+def _warn_once(texts: Iterable[str]) -> None:
+    for text in texts:
+        if text not in _warned:
+            _warned.add(text)
+            warnings.warn(text, ScfAsyncWarning, stacklevel=5)  # who called deploy_image
 
 
 _numbers = itertools.count()

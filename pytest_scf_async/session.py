@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from .async_event import AsyncEvent, InstanceView
     from .model.log_lines import LogLine
     from .options import ScfSettings
-    from .programs.runtimes.launcher import CodePackage
+    from .wings.runtimes import Launcher
 
 
 class Defaults:
@@ -34,7 +34,7 @@ class Defaults:
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
-        launcher: Callable[[CodePackage], object] | None = None,
+        launcher: Launcher | None = None,
         sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings

@@ -24,7 +24,7 @@ from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
 from pytest_scf_async.instances.recording import Drawing, Recorder, Recording, _recorders
-from pytest_scf_async.instances.runtimes.choice import runtime_of
+from pytest_scf_async.instances.runtimes.choice import Deployed
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
 from pytest_scf_async.instances.sandbox import mounted_view, zygote_of
@@ -81,9 +81,10 @@ from pytest_scf_async.programs.runtimes import binary as binary_files
 from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, program
 from pytest_scf_async.programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
 from pytest_scf_async.programs.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
+from pytest_scf_async.programs.runtimes.launched import SPOKEN, runtimes_of
 from pytest_scf_async.programs.runtimes.launcher import Launch
 from pytest_scf_async.programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
-from pytest_scf_async.programs.runtimes.program import FreeRunning, Image, Program, PythonProgram, Supervised, image
+from pytest_scf_async.programs.runtimes.program import FreeRunning, Program, PythonProgram, Supervised, image
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
 from pytest_scf_async.programs.supervisor import proc_reads, tracee
 from pytest_scf_async.programs.supervisor import waits as supervisor_waits

@@ -30,7 +30,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # of programs.
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
-    | {"programs", "programs.supervisor"}
+    | {"programs", "programs.runtimes", "programs.supervisor"}
 )
 NAMES_WINGS: dict[str, str] = {
     "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
@@ -40,7 +40,7 @@ NAMES_WINGS: dict[str, str] = {
 KNOW_A_WING: dict[str, frozenset[str]] = {}
 """Rooms of the kernel that know a wing all the same; this only gets shorter."""
 CORE = frozenset({"errors", "options", "model", "clock", "protocol"})
-MACHINERY = CORE | {"scripted", "instances", "lockstep", "programs.runtimes"}
+MACHINERY = CORE | {"scripted", "instances", "lockstep"}
 FACADE = MACHINERY | {"hookspecs", "report", "deployment"}
 KNOWS: dict[str, frozenset[str]] = {
     "errors": frozenset(),
@@ -57,8 +57,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "zygote": frozenset({"protocol", "linux", "side", "python"}),
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
-    "instances": CORE | {"scripted", "linux", "programs.runtimes"},
-    "programs.runtimes": CORE | {"linux", "instances"},
+    "programs.runtimes": MACHINERY | {"linux", "deployment", "async_event", "function"},
+    "instances": CORE | {"scripted", "linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
@@ -69,7 +69,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "async_event": FACADE,
     "function": FACADE | {"async_event", "wings"},
     "marker": frozenset({"errors", "options", "deployment", "async_event"}),
-    "session": frozenset({"options", "model", "programs.runtimes", "async_event"}),
+    "session": frozenset({"options", "model", "async_event", "wings"}),
     "stage": MACHINERY | {"deployment", "async_event", "function"},
     "runtime": FACADE | {"linux", "event_answers", "async_event", "function", "session", "wings"},
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
@@ -78,6 +78,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wing_hooks": frozenset({"async_event"}),
     "wings": frozenset(
         {"runtime", "wing_hooks", "endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
+        | {"instances", "programs.runtimes"}
     ),
     "plugin": FACADE
     | {
@@ -96,7 +97,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "command_line": frozenset({"wings", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
-    | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "sweep", "marker"},
+    | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "marker"}
+    | {"programs.runtimes", "sweep"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.

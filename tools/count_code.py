@@ -61,7 +61,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "report/timeline.py:entry_text": "a table: one case and one line an entry",
     "runtime.py:ScfRuntime.__init__": "to be cut: what only sweeps and the endpoint need goes with them",
     "runtime.py:ScfRuntime.deploy": "its signature and docstring, which `make options` writes",
-    "runtime.py:ScfRuntime.deploy_image": "its signature and docstring, most of which `make options` writes",
+    "programs/runtimes/calls.py:ImageCalls.deploy_image": "its signature and docstring, which `make options` writes",
     "endpoint/operations/runtime_calls.py:RuntimeOperations.create_function": ""
     "its signature, its docstring and a table of what is given; nine lines are code",
     "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; twenty-five lines are code",

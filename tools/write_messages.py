@@ -29,14 +29,12 @@ PUBLIC = ("ScfUsageError", "CannotEndError", "GateNotReachedError", "HandlerErro
 """The errors that a user sees; what else is raised in the package is caught in it."""
 GROUPS = {
     "settings": ("options.py", "errors.py", "model/configuration.py"),
-    "code": (
-        "function.py", "instances/code.py", "instances/layers.py", "instances/packages.py", "instances/zygote.py",
-        "instances/runtimes/choice.py", "programs/runtimes/go.py", "programs/runtimes/custom.py",
-        "programs/runtimes/nodejs.py", "programs/runtimes/launcher.py", "instances/runtimes/traced.py",
-        "programs/runtimes/simulated_children.py", "instances/sandbox.py", "model/before_init.py",
-    ),
     "images": ("programs/runtimes/program.py", "programs/runtimes/container.py", "instances/ports.py"),
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
+    "code": (
+        "function.py", "instances/code.py", "instances/layers.py", "instances/packages.py", "instances/zygote.py",
+        "instances/runtimes", "programs/runtimes", "instances/sandbox.py", "model/before_init.py",
+    ),
     "time": (
         "clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/reports.py", "lockstep/scheduler.py",
         "lockstep/watchdog.py",

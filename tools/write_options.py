@@ -88,11 +88,13 @@ class Views:
             f"{PACKAGE}/plugin/plugin.py": {"pytest": self.pytest},
             f"{PACKAGE}/runtime.py": {
                 "deploy": lambda: self.parameters(where.DEPLOY),
-                "deploy_image": lambda: self.parameters(where.IMAGE),
                 "deploy_scripted": lambda: self.parameters(where.SCRIPTED),
                 "Args: deploy": lambda: self.docstring(where.DEPLOY),
-                "Args: deploy_image": lambda: self.docstring(where.IMAGE),
                 "Args: deploy_scripted": lambda: self.docstring(where.SCRIPTED),
+            },
+            f"{PACKAGE}/programs/runtimes/calls.py": {
+                "deploy_image": lambda: self.parameters(where.IMAGE),
+                "Args: deploy_image": lambda: self.docstring(where.IMAGE),
             },
             f"{PACKAGE}/marker.py": {
                 "scf_function": self.parameters_of_marker,

@@ -19,6 +19,10 @@ DEFAULT_SYNC_TIMEOUT: Final = 3
 DEFAULT_ASYNC_TIMEOUT: Final = 86_400
 """Seconds that an event of an async function may run at most, and here unless configured (document 51519)."""
 DEFAULT_IMAGE_INIT_TIMEOUT: Final = 90
+IMAGE_PORT: Final = 9000
+"""Where the platform expects an image's program to listen (document 56051)."""
+JOB_PORT: Final = -1
+"""The port of a job image (document 94320)."""
 """Seconds that the start of an image may take, unless configured (document 56051)."""
 DEFAULT_NAMESPACE: Final = "default"
 """The namespace that is always there."""

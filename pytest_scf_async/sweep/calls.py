@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Literal, Protocol, cast
+from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
 from ..async_event import AsyncEvent, Json
 from ..errors import ScfUsageError, calls_named, hidden_from_users, keywords_named
 from ..function import Function
 from ..linux.linux import remove_tree
+from ..model.configuration import JOB_PORT
 
 if TYPE_CHECKING:
+    from ..instances.runtimes.choice import Deployed
     from ..stage import Host
     from .guide import Guide
     from .ignored import Ignore
@@ -28,6 +30,7 @@ if TYPE_CHECKING:
         @property
         def seed(self) -> str: ...
         def _scratch(self) -> str: ...
+        def _image_of(self, given: Mapping[str, Any], lookup: tuple[str, ...], source: str) -> Deployed: ...
 
 
 __tracebackhide__ = hidden_from_users
@@ -101,11 +104,15 @@ class SweepCalls:
         request = Request(
             question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
         )
+
+        def job_of(command: Sequence[str], directory: str) -> Deployed:
+            given = {"image": None, "command": command, "cwd": directory, "port": JOB_PORT, "in_process": False}
+            return self._image_of(given, (), "write_repro")
+
         scratch, sandboxes = self._scratch(), self._sandboxes
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
-            bench = Bench(Stages(self).stage, directory, scratch, guide, *why_not)
+            bench = Bench(Stages(self).stage, directory, scratch, guide, sandboxes.why_no_namespaces, job_of)
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))

@@ -22,8 +22,9 @@ from typing import Any, Final, Literal, cast
 
 from ..errors import ScfUsageError
 from ..function import Function
+from ..instances.runtimes.strategy import RUN_PATH
+from ..model.configuration import JOB_PORT
 from ..options import ScfSettings
-from ..programs.runtimes.program import JOB_PORT, RUN_PATH, may_be_in_process
 from ..runtime import ScfRuntime
 from .data import swept_json
 from .differences import Kind
@@ -220,8 +221,7 @@ class _Command:
         if self._job and given.layer:
             raise ScfUsageError(f"sweep: --layer {given.layer[0]} is for a handler: a program has no layers")
         self._in_process = False
-        if self._job and not given.traced:
-            self._in_process = may_be_in_process(self._job, os.getcwd(), "sweep")
+        """The instance itself runs the program."""
         self._payload = _json_of(given.payload)
         self._how = [_interruption(text) for text in given.how or ("graceful", "forced")]
         if given.grace is not None:
@@ -325,6 +325,7 @@ class _Command:
         timeout = self._given.timeout
         if not self._job:
             return runtime.deploy(self._given.code, timeout=timeout, layers=self._given.layer or ())
+        self._in_process = not self._given.traced and runtime._may_be_in_process(self._job, os.getcwd(), "sweep")
         return runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:

@@ -9,8 +9,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import chain
 from pathlib import Path
+from typing import TypeAlias
 
 from ..errors import ScfUsageError, keywords_named
+from ..instances.runtimes.choice import Deployed
 from .compared import Compared
 from .differences import Difference, Kind
 from .effects import EffectKind, Effects
@@ -212,6 +214,10 @@ class MutantOutcome:
         return self.run is not None or bool(self.undisturbed)
 
 
+JobOf: TypeAlias = Callable[[Sequence[str], str], Deployed]
+"""Gives what ``deploy_image`` makes of the command of a job, and of the directory in which that is started."""
+
+
 @dataclass(frozen=True)
 class Evidence:
     """What repros of a sweep's findings are made of."""
@@ -228,8 +234,7 @@ class Evidence:
     expected: Effects
     ignored: Ignored
     stages: Stages
-    why_untraced: Callable[[], str]
-    """Says why programs cannot be traced here; empty: they can."""
+    job_of: JobOf
     spoke_to: str
     """An address to which the undisturbed run has connected; empty: none is known."""
     states: Mapping[str, Path]

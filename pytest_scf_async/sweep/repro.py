@@ -23,7 +23,7 @@ from typing import Final
 from ..errors import CannotEndError, ScfUsageError
 from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, copy_layers
-from ..programs.runtimes.program import JOB_PORT, RUN_PATH, image
+from ..instances.runtimes.strategy import RUN_PATH
 from ..protocol.shortening import shortened_list
 from .comparison import compare
 from .difference_texts import difference_text, run_difference_lines
@@ -431,13 +431,7 @@ class _Repro:
         """
         question, target = self._evidence.question, os.fspath(self._target)
         command = ["sh", "repro.sh", *arguments]
-        made = image(
-            *(command, target, ()),
-            port=JOB_PORT,
-            in_process=False,
-            source="write_repro",
-            why_untraced=self._evidence.why_untraced,
-        )
+        made = self._evidence.job_of(command, target)
         hidden = self._target / "hidden"
         hidden.mkdir(exist_ok=True)
         text = "raise ImportError('a repro has nothing of pytest_scf_async')\n"

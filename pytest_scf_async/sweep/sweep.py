@@ -29,7 +29,7 @@ from .compared import NAMED, Compared, compared_in, why_nothing
 from .comparison import compare
 from .differences import Difference, Kind, Part
 from .effects import EffectKind, Effects, as_json
-from .findings import FAILURES, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from .findings import FAILURES, STOPPED, Evidence, FailureClass, JobOf, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .ignored import Ignore, Ignored, ignored_by_user
 from .interruptions import FAULTS, How, Interruption, interruptions, power
@@ -118,10 +118,9 @@ class Bench:
     scratch: str
     """A directory for the code of mutants."""
     guide: Guide
-    why_unmounted: Callable[[], str] = str
+    why_unmounted: Callable[[], str]
     """Says why instances of this process have no mount namespaces; empty: they have."""
-    why_untraced: Callable[[], str] = str
-    """The same of why programs cannot be traced."""
+    job_of: JobOf
 
 
 @calls_named
@@ -714,7 +713,7 @@ class _Sweeper:
             self._expected,
             self._ignored,
             self._bench.stages,
-            self._bench.why_untraced,
+            self._bench.job_of,
             self._spoke_to,
             self._states,
         )

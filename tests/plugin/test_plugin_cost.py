@@ -61,7 +61,7 @@ def test_the_version_is_read_from_the_installed_metadata_when_it_is_asked_for() 
     assert done.stdout.split() == ["False", "True", importlib.metadata.version("pytest-scf-async"), "False"]
 
 
-def test_a_session_without_endpoint_and_sweeps_imports_nothing_that_one_needs(project: pytest.Pytester) -> None:
+def test_a_session_of_plain_handlers_imports_nothing_that_a_wing_needs(project: pytest.Pytester) -> None:
     project.makepyfile(
         """
         import sys
@@ -74,6 +74,8 @@ def test_a_session_without_endpoint_and_sweeps_imports_nothing_that_one_needs(pr
             assert not [name for name in of_endpoint if not name.startswith("pytest_scf_async.endpoint.operations")]
             of_sweep = {name for name in sys.modules if name.startswith("pytest_scf_async.") and "sweep" in name}
             assert of_sweep <= {f"pytest_scf_async.{name}" for name in ("sweep", "sweep.calls", "sweep.hooks")}
+            of_programs = {name for name in sys.modules if name.startswith("pytest_scf_async.programs.")}
+            assert of_programs == {f"pytest_scf_async.programs.{name}" for name in ("runtimes", "runtimes.calls")}
         """
     )
     project.runpytest_subprocess("-p", "no:hypothesispytest").assert_outcomes(passed=1)

@@ -16,9 +16,7 @@ from ...clock import SimulatedClock, to_us
 from ...deployment import first_configuration
 from ...errors import calls_named, hidden_from_users
 from ...function import Function, Invocation
-from ...instances.code import Code
-from ...instances.runtimes.choice import Builder, check_kind, default_handler
-from ...instances.runtimes.strategy import Runtime
+from ...instances.runtimes.choice import Builder, Deployed
 from ...lockstep.calls import Call
 from ...lockstep.scheduler import Lockstep
 from ...model.codes import api_error
@@ -57,16 +55,7 @@ class Platform(Protocol):
     def _require_function(
         self, name: str, namespace: str, *, name_code: str = ..., namespace_code: str = ...
     ) -> Function: ...
-    def _deploy(
-        self,
-        source: str,
-        settings: ScfSettings,
-        code: Code,
-        runtime: Runtime,
-        given: dict[str, Any],
-        *,
-        warning: str | None = None,
-    ) -> Function: ...
+    def _deploy(self, source: str, settings: ScfSettings, made: Deployed, given: Mapping[str, Any]) -> Function: ...
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
     def _publish(self, function: Function, description: str, *, with_update: bool = False) -> str: ...
     def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent: ...
@@ -120,7 +109,7 @@ class RuntimeOperations:
             for option in options_of(Where.DEPLOY)
         }
         given |= {
-            "handler": handler or default_handler(runtime),
+            "handler": handler or self._builder.default_handler(runtime),
             "name": function_name,
             "namespace": namespace,
             "description": description,
@@ -135,10 +124,10 @@ class RuntimeOperations:
         source = "CreateFunction"
         with refusals("FailedOperation.CreateFunction", function_name):
             first_configuration(self.settings, given, source)  # before anything is unpacked
-            check_kind(given["runtime"], source)
+            self._builder.check(given["runtime"], source)
             code = code_of(zip_file, self._scratch())
             made = self._builder.build(given["runtime"], code, given["handler"], source)
-            return self._deploy(source, self.settings, made.code, made.runtime, given, warning=made.warning)
+            return self._deploy(source, self.settings, made, given)
 
     def update_function_code(
         self: Platform,

@@ -1,35 +1,29 @@
-"""Which runtime a function has, by what ``deploy`` was given."""
+"""Which runtime a function has, by what ``deploy`` was given: the row of its kind builds it."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any
+from functools import cached_property
+from typing import Any, Final
 
 from ...errors import Given, Refusal, ScfUsageError, hidden_from_users
 from ...model.configuration import (
-    CUSTOM_RUNTIME,
-    GO_RUNTIME,
     IMAGE_RUNTIME,
     NO_RUNTIME,
-    NODE_RUNTIMES,
     PYTHON_RUNTIMES,
     RUNTIMES,
     FunctionConfiguration,
     check_runtime,
 )
 from ...options import option_named
-from ...programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime, custom_launch
-from ...programs.runtimes.go import DEFAULT_HANDLER, FreeRunningGoFunction, GoFunction, go_launch
-from ...programs.runtimes.launcher import CodePackage, Launch
-from ...programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction, node_launch
-from ...programs.runtimes.program import REAL_TIME_MEANS, FreeRunning, Image, Program, PythonProgram, Supervised, image
-from ...programs.runtimes.simulated_children import handler_with_children
 from ..code import Code, code_directory, resolve, resolve_again
 from .python import PythonHandler
 from .strategy import Runtime
 
 __tracebackhide__ = hidden_from_users
+
+PLATFORM_HANDLER: Final = "index.main_handler"
 
 
 @dataclass(frozen=True)
@@ -39,8 +33,67 @@ class Deployed:
     code: Code
     runtime: Runtime
     handler: str
-    warning: str | None = None
-    """Why it cannot be on the simulated clock, and what that means; None: it is."""
+    warnings: tuple[str, ...] = ()
+    """What is worth saying of how it runs, each once in a process."""
+
+
+@dataclass(frozen=True)
+class Package:
+    """A code package, of which a kind of runtime makes a function."""
+
+    builder: Builder
+    runtime: str
+    """The platform's name of its runtime."""
+    code: object
+    """As it was given; None: that of *before*."""
+    handler: str | None
+    source: str
+    """Where this came from, for texts."""
+    children: object
+    """What its child processes are: ``"real"`` or ``"simulated"``."""
+    before: Code | None = None
+    """The code of the function that is updated."""
+
+    @cached_property
+    def python(self) -> Code:
+        """Its code in Python. Raises ``ScfUsageError``."""
+        lookup, scratch = self.builder.lookup, self.builder.scratch
+        if self.before is None:
+            return resolve(self.code, self.handler, lookup, scratch)
+        if self.code is None and self.handler is None:
+            return self.before
+        return resolve_again(self.before, self.code, self.handler, lookup, scratch)
+
+    @cached_property
+    def directory(self) -> tuple[str, str]:
+        """The directory of its code in another language, and what a function of it is called. Raises the same."""
+        code = self.before.directory if self.code is None and self.before is not None else self.code
+        return code_directory(code, self.builder.lookup, self.builder.scratch, self.runtime)
+
+    @property
+    def named_handler(self) -> str:
+        """The handler of code in another language: what was given, the one before, or the default."""
+        if self.handler is not None:
+            return self.handler
+        return self.builder.default_handler(self.runtime) if self.before is None else self.before.function
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A kind of runtime, and how a function of it is made."""
+
+    runtimes: tuple[str, ...]
+    """The platform's runtimes that it is; empty: each one for which no row above has built anything."""
+    build: Callable[[Package], Deployed | None]
+    """None: a row below may do so. Raises ``ScfUsageError`` with the value, where it came from, and what is valid."""
+    default_handler: str = PLATFORM_HANDLER
+    """That of a function that is made without one."""
+    children: str = "real"
+    """What child processes its functions have."""
+
+
+def _python(package: Package) -> Deployed:
+    return Deployed(package.python, PythonHandler(), package.python.handler)
 
 
 @dataclass(frozen=True)
@@ -52,155 +105,69 @@ class Builder:
     """A directory for what is unpacked."""
     session_scratch: Callable[[], str]
     """A directory for what is built once for the whole session."""
-    launcher: Callable[[CodePackage], object] | None
+    launcher: Callable[[Any], object] | None
     """What users add runtimes with."""
     why_untraced: Callable[[], str]
     """Why programs cannot be traced; an empty text where they can be."""
+    others: Callable[[], Iterable[Kind]]
+    """Gives the kinds of runtimes beside functions in Python, in the order in which they are asked."""
 
-    def build(self, kind: str, code: object, handler: str | None, source: str, children: object = "real") -> Deployed:
-        """A function of *code*, of the platform's runtime *kind*, whose children are *children* ("real", "simulated").
+    def kinds(self) -> Iterator[Kind]:
+        yield Kind(PYTHON_RUNTIMES, _python)
+        yield from self.others()
+
+    def build(
+        self, runtime: str, code: object, handler: str | None, source: str, children: object = "real"
+    ) -> Deployed:
+        """A function of *code*, of the platform's *runtime*, whose children are *children* ("real", "simulated").
 
         Raises ``ScfUsageError`` with the value, where it came from (*source*), and what is valid.
         """
-        python = self.of_children(children, kind, source)
-        if python is not None:
-            resolved = resolve(code, handler, self.lookup, self.scratch)
-            return Deployed(resolved, python, resolved.handler)
-        if kind == GO_RUNTIME:
-            directory, stem = code_directory(code, self.lookup, self.scratch, kind)
-            launch = go_launch(directory, handler, self.session_scratch, given=code)
-            return self._of_program(directory, stem, launch, default_handler(kind) if handler is None else handler)
-        if self.launcher is None and kind not in _OWN:
-            raise _cannot_run(kind, source)
-        directory, stem = code_directory(code, self.lookup, self.scratch, kind)
-        handler = default_handler(kind) if handler is None else handler
-        found = None if self.launcher is None else self.launcher(CodePackage(kind, handler, directory))
-        if isinstance(found, Launch):
-            return self._of_program(directory, stem, found, handler)
-        if found is not None:
-            raise ScfUsageError(
-                f"pytest_scf_async_launcher returned {found!r} for runtime {kind!r}; it must return a Launch or None"
-            )
-        if kind == CUSTOM_RUNTIME:
-            return self._of_program(directory, stem, custom_launch(directory, code), handler)
-        if kind in NODE_RUNTIMES:
-            launch = node_launch(directory, handler, kind, source)
-            return self._of_program(directory, stem, launch, handler, (NodeFunction, FreeRunningNodeFunction))
-        raise _cannot_run(kind, source)
+        return self._build(Package(self, runtime, code, handler, source, children))
 
     def rebuild(
         self,
         before: FunctionConfiguration,
         code_before: Code,
+        runtime_before: Runtime,
         *,
         code: object,
         handler: str | None,
+        children: object,
         source: str,
-        python: Runtime,
     ) -> Deployed:
-        """The function *before*, whose code was *code_before*, of other *code*, with another *handler*, or both.
+        """The function *before*, whose code was *code_before*, of what ``update`` was given.
 
-        None stands for "as before". A Python function has the runtime *python* then. Raises what `build` raises, and
-        for an image and a scripted function, whose code is no package.
+        None stands for "as before". Raises what `build` raises, and for functions whose code is no package.
         """
-        if before.runtime == IMAGE_RUNTIME:
-            raise ScfUsageError(
-                f"update(...) changes the code of code packages, and {before.name!r} is an image function: delete() it "
-                "and call deploy_image() again"
-            )
-        if not python.runs_code:
-            raise ScfUsageError(
-                f"update(...) changes code, and {before.name!r} is a scripted function, which has none: delete() it "
-                "and call deploy_scripted() again"
-            )
-        if before.runtime in PYTHON_RUNTIMES:
-            resolved = resolve_again(code_before, code, handler, self.lookup, self.scratch)
-            return Deployed(resolved, python, resolved.handler)
-        code = code_before.directory if code is None else code
-        return self.build(before.runtime, code, before.handler if handler is None else handler, source)
+        if code is not None or handler is not None:
+            runtime_before.check_new_code(before.name)
+        return self._build(Package(self, before.runtime, code, handler, source, children, code_before))
 
-    def of_children(self, children: object, kind: str, source: str) -> Runtime | None:
-        """The runtime of a Python function with *children*, which *source* gave; None: *kind* is another runtime.
-
-        Where programs cannot be traced simulated children are refused: who asks for them tests how long they take.
-        """
+    def _build(self, package: Package) -> Deployed:
         option = option_named("children")
-        simulated = option.check(option.given(children, source)) == "simulated"
-        given = f"children={children!r} ({source})"
-        if kind not in PYTHON_RUNTIMES:
-            if simulated:
-                raise ScfUsageError(
-                    f"{given} is for Python functions, and the runtime is {kind!r}: leave it out; what a program "
-                    "starts is on the program's own clock"
-                )
-            return None
-        if not simulated:
-            return PythonHandler()
-        why = self.why_untraced()
-        if why:
-            raise ScfUsageError(
-                f"{given} needs traced programs, and they cannot be traced on this machine ({why}): leave it out, and "
-                "children take real time while the clock stands still"
-            )
-        return handler_with_children()
+        children = option.check(option.given(package.children, package.source))
+        for kind in self.kinds():
+            if kind.children == children and package.runtime in (kind.runtimes or (package.runtime,)):
+                built = kind.build(package)
+                if built is not None:
+                    return built
+        valid = (
+            f"its code cannot be run here; these can: {', '.join(self._runnable())}; a plugin adds others by the hook "
+            "pytest_scf_async_launcher"
+        )
+        refusal = Refusal("runtime", package.runtime, valid, NO_RUNTIME)
+        raise ScfUsageError(f"runtime={package.runtime!r} ({package.source}) is not valid: {valid}", refusal)
 
-    def _of_program(
-        self, directory: str, stem: str, launch: Launch, handler: str, runtimes: Runtimes | None = None
-    ) -> Deployed:
-        """One of *runtimes*, or what the program speaks says which."""
-        why = "" if launch.in_process else self.why_untraced()
-        code = Code(directory, launch.command[0], "", handler, stem)
-        warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
-        runtime = runtime_of(launch, traced=not why, runtimes=runtimes)
-        return Deployed(code, runtime, handler, warning)
+    def check(self, runtime: str, source: str) -> None:
+        """Raise ``ScfUsageError`` where *runtime*, which *source* gave, is no runtime of code packages."""
+        if runtime not in RUNTIMES or runtime == IMAGE_RUNTIME:
+            check_runtime(Given("runtime", runtime, source), self._runnable())
 
+    def default_handler(self, runtime: object) -> str:
+        """The handler of a function of the platform's *runtime* that is made without one."""
+        return next((kind.default_handler for kind in self.kinds() if runtime in kind.runtimes), PLATFORM_HANDLER)
 
-def image_of(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]) -> Image:
-    """What ``deploy_image`` of *source* makes of the keywords *given*: a program of this machine, or a container."""
-    if given["image"] is None:
-        how = {name: given[name] for name in ("port", "in_process")}
-        return image(given["command"], given["cwd"], lookup, source=source, why_untraced=why_untraced, **how)
-    from ...programs.runtimes.container import container_image  # noqa: PLC0415  (few have images of an engine)
-
-    return container_image(given, lookup, source, why_untraced)
-
-
-def check_kind(kind: str, source: str) -> None:
-    """Raise ``ScfUsageError`` where *kind*, which *source* gave, is no runtime of code packages."""
-    if kind not in RUNTIMES or kind == IMAGE_RUNTIME:
-        check_runtime(Given("runtime", kind, source), _RUNNABLE)
-
-
-def default_handler(kind: object) -> str:
-    """The handler of a function of the platform's runtime *kind* that is made without one."""
-    return DEFAULT_HANDLER if kind == GO_RUNTIME else "index.main_handler"
-
-
-def runtime_of(launch: Launch, *, traced: bool, runtimes: Runtimes | None = None) -> Program:
-    """The runtime of a program that is launched so, where programs can be *traced* and where not."""
-    if launch.in_process:
-        return PythonProgram(launch)
-    of_traced, of_others = runtimes or _SPEAKING[launch.speaks]
-    return (of_traced if traced else of_others)(launch)
-
-
-Runtimes = tuple[type[Program], type[Program]]
-"""That of programs which are traced, and that of others."""
-_SPEAKING: Mapping[str, Runtimes] = {
-    "event-invoke": (Supervised, FreeRunning),
-    "gob": (GoFunction, FreeRunningGoFunction),
-    "runtime-api": (CustomRuntime, FreeRunningCustomRuntime),
-}
-"""By what a program speaks."""
-_OWN = (CUSTOM_RUNTIME, *NODE_RUNTIMES)
-"""What runs here where no launcher has it."""
-_RUNNABLE = (*PYTHON_RUNTIMES, GO_RUNTIME, *_OWN)
-
-
-def _cannot_run(kind: str, source: str) -> ScfUsageError:
-    known = ", ".join(_RUNNABLE)
-    valid = (
-        f"its code cannot be run here; these can: {known}; a plugin adds others by the hook pytest_scf_async_launcher"
-    )
-    refusal = Refusal("runtime", kind, valid, NO_RUNTIME)
-    return ScfUsageError(f"runtime={kind!r} ({source}) is not valid: {valid}", refusal)
+    def _runnable(self) -> list[str]:
+        """The platform's runtimes whose code can be run here."""
+        return [*dict.fromkeys(runtime for kind in self.kinds() for runtime in kind.runtimes)]

@@ -47,6 +47,12 @@ class Scripted(Runtime):
             if name not in valid:
                 self._has_no_code(name, source)
 
+    def check_new_code(self, name: str) -> None:
+        raise ScfUsageError(
+            f"update(...) changes code, and {name!r} is a scripted function, which has none: delete() it and call "
+            "deploy_scripted() again"
+        )
+
     @staticmethod
     def _has_no_code(name: str, source: str) -> NoReturn:
         known = ", ".join(option.name for option in options_of(Where.SCRIPTED) if Where.UPDATE in option.where)

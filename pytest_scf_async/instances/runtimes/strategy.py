@@ -12,7 +12,7 @@ import os
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any, ClassVar, Protocol
+from typing import Any, ClassVar, Final, Protocol
 
 from ...errors import hidden_from_users
 from ...linux.procfs import SignalState
@@ -29,6 +29,9 @@ from ..process_tree import Child
 from ..user_process import Companion, Process, UserProcess
 
 __tracebackhide__ = hidden_from_users
+
+RUN_PATH: Final = "{path}"
+"""What stands for the directory of a run of a sweep among the arguments of a program."""
 
 
 @dataclass(frozen=True)
@@ -180,6 +183,9 @@ class Runtime(ABC):
     def moved(self, before: Code, after: Code) -> Runtime:
         """The same for code that lies at *after* instead of *before*."""
         return self
+
+    def check_new_code(self, name: str) -> None:  # noqa: B027  (most can have other code)
+        """Raise ``ScfUsageError`` where the code of the function *name* is no package, and ``update`` changes none."""
 
     def in_run(self, path: str) -> Runtime:
         """The same in a run of a sweep whose directory is *path*."""

@@ -28,17 +28,17 @@ from ...instances.code import Code
 from ...instances.environment import of_container
 from ...instances.ports import ClaimedPort, claim_any
 from ...instances.process_ends import ends_within
+from ...instances.runtimes.choice import Deployed
 from ...instances.runtimes.strategy import Site
 from ...instances.user_process import Companion, ContainerProcess, Process, TracedContainer, UserProcess
 from ...linux import procfs
 from ...model.before_init import BeforeInit
+from ...model.configuration import IMAGE_PORT, IMAGE_RUNTIME, JOB_PORT
 from ...protocol import messages
-from .launcher import IMAGE_PORT, Launch
+from .launcher import Launch
 from .program import (
-    JOB_PORT,
     REAL_TIME_MEANS,
     FreeRunning,
-    Image,
     IsJob,
     StartedProgram,
     Supervised,
@@ -124,7 +124,7 @@ def _environment() -> dict[str, str]:
 
 def container_image(
     given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]
-) -> Image:
+) -> Deployed:
     """What ``deploy_image(image=...)`` of *source* makes of the keywords *given*.
 
     *why_untraced* says why programs cannot be traced, with an empty text where they can be. ``ScfUsageError`` with the
@@ -155,8 +155,8 @@ def container_image(
     why = engine.why_untraced() or why_untraced()
     kind = _KINDS[bool(why), is_job]
     runtime = kind(launch, is_image=True, image=name, engine=engine, instead=tuple(instead))
-    warning = f"the container of {name!r} cannot be traced ({why}): {REAL_TIME_MEANS}" if why else None
-    return Image(code, runtime, warning)
+    warning = f"the container of {name!r} cannot be traced ({why}): {REAL_TIME_MEANS}"
+    return Deployed(code, runtime, IMAGE_RUNTIME, (warning,) if why else ())
 
 
 def _find(name: str, named: str) -> tuple[Engine, Mapping[str, Any]]:

@@ -10,10 +10,11 @@ from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
 from ...instances.ports import ClaimedPort
+from ...instances.runtimes.choice import Deployed, Package
 from ...instances.runtimes.strategy import Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
-from .program import FreeRunning, Program, Supervised
+from .program import FreeRunning, Program, Supervised, function_of
 
 __tracebackhide__ = hidden_from_users
 
@@ -24,6 +25,7 @@ _ALL_CATEGORIES: Final = 0x1FBF
 class SpeaksRuntimeApi(Program):
     """A program that the instance's process serves, which listens for it."""
 
+    speaks = "runtime-api"
     serves_requests = False
     own_port = None
     init_ends = "the program must report the end of its init with POST /runtime/init/ready"
@@ -59,6 +61,13 @@ def _has_locale(name: str) -> bool:
     return bool(found)
 
 
+def custom_runtime(package: Package) -> Deployed:
+    """The function of *package*, whose code has a ``bootstrap``."""
+    directory, _ = package.directory
+    launch = custom_launch(directory, directory if package.code is None else package.code)
+    return function_of(package, launch, (CustomRuntime, FreeRunningCustomRuntime))
+
+
 def custom_launch(code_path: str, given: object) -> Launch:
     """How the ``bootstrap`` in the code directory *code_path* is launched; *given* is how the user named the code.
 
@@ -83,4 +92,4 @@ def custom_launch(code_path: str, given: object) -> Launch:
                 f"{what}, and {path} {why}; it must be a program for this machine, or a script whose first line names "
                 "its interpreter, as in #!/bin/bash"
             )
-    return Launch([path], directory, speaks="runtime-api")
+    return Launch([path], directory)

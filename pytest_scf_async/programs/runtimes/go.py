@@ -15,10 +15,11 @@ from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_use
 from ...instances.layers import check_readable
 from ...instances.ports import ClaimedPort, claim_any
 from ...instances.process_ends import ends_within
+from ...instances.runtimes.choice import Deployed, Package
 from ...instances.runtimes.strategy import Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
-from .program import FreeRunning, Program, Supervised
+from .program import FreeRunning, Program, Supervised, function_of
 
 __tracebackhide__ = hidden_from_users
 
@@ -44,6 +45,7 @@ _PORT = 28902
 class _SpeaksGob(Program):
     """A program that is spoken to as the platform's Go library is."""
 
+    speaks = "gob"
     serves_requests = False
     init_ends = "init ends when the program calls cloudfunction.Start(handler), the last step of func main"
     own_port = _PORT
@@ -68,10 +70,11 @@ class FreeRunningGoFunction(_SpeaksGob, FreeRunning):
     """A Go function where programs cannot be traced."""
 
 
-def go_launch(code_path: str, handler: object, scratch: Callable[[], str], given: object = None) -> Launch:
-    """How the function is launched whose code directory is *code_path*; the arguments are those of `go_program`."""
-    program = go_program(code_path, handler, scratch, given)
-    return Launch([program.binary], program.directory, speaks="gob")
+def go_function(package: Package) -> Deployed:
+    """The function of *package*, a Go package or a binary."""
+    scratch = package.builder.session_scratch
+    program = go_program(package.directory[0], package.named_handler, scratch, package.code)
+    return function_of(package, Launch([program.binary], program.directory), (GoFunction, FreeRunningGoFunction))
 
 
 class GoProgram(NamedTuple):

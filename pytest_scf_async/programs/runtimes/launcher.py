@@ -9,9 +9,8 @@ from typing import Final, Literal
 
 from ...errors import ScfUsageError, constructor_named
 from ...instances.code import Code
+from ...model.configuration import IMAGE_PORT
 
-IMAGE_PORT: Final = 9000
-"""Where the platform expects an image's program to listen (document 56051)."""
 _SPOKEN: Final = ("event-invoke", "gob", "runtime-api")
 
 

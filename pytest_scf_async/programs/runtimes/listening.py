@@ -10,6 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
+from ...instances.runtimes.python import CLOSED
 from ...instances.runtimes.strategy import Running, Started
 from ...linux import procfs
 from ...linux.kernel_waits import waits_of
@@ -46,12 +47,6 @@ def by_launch(launch: Launch) -> AskedBy:
 _LISTENS_IN_PYTHON: Final = {"uvloop": False, "gevent": True, "eventlet": True}
 """Loops in C, by the library, as ``real_time`` of an event names it: whether Python makes the listening socket of a
 server in one, so that the init seems to end although nothing accepts connections."""
-
-
-CLOSED: Final = (
-    "its code closed a descriptor that it did not open (os.closerange, os.close) and through which its process talks "
-    "to pytest: close only what it has opened"
-)
 
 
 def served_in_real_time(launch: Launch, asked_by: AskedBy, instance: Running, event: Started) -> str | None:

@@ -8,9 +8,10 @@ import shutil
 from typing import Final
 
 from ...errors import Given, ScfUsageError, hidden_from_users
+from ...instances.runtimes.choice import Deployed, Package
 from .custom import SpeaksRuntimeApi
 from .launcher import Launch
-from .program import FreeRunning, Supervised
+from .program import FreeRunning, Supervised, function_of
 
 __tracebackhide__ = hidden_from_users
 
@@ -40,12 +41,16 @@ class FreeRunningNodeFunction(_OfNode, FreeRunning):
     """A Node.js function where programs cannot be traced."""
 
 
-def node_launch(directory: str, handler: str, kind: str, source: str) -> Launch:
-    """How a function of the runtime *kind* is launched whose code is in *directory*. Raises ``ScfUsageError``."""
+def node_function(package: Package) -> Deployed:
+    """The function of *package*, whose handler is JavaScript. Raises ``ScfUsageError``."""
+    handler, source = package.named_handler, package.source
     if not _HANDLER.fullmatch(handler):
         rule = "it must be the file without .js, a dot and the exported name, as in 'index.main_handler'"
         Given("handler", handler, source).refuse(rule)
     node = shutil.which("node")
     if node is None:
-        raise ScfUsageError(f"runtime={kind!r} ({source}) needs Node.js, and there is no 'node' on the PATH: {INSTALL}")
-    return Launch([os.path.abspath(node), RUNTIME], directory, speaks="runtime-api")
+        raise ScfUsageError(
+            f"runtime={package.runtime!r} ({source}) needs Node.js, and there is no 'node' on the PATH: {INSTALL}"
+        )
+    launch = Launch([os.path.abspath(node), RUNTIME], package.directory[0])
+    return function_of(package, launch, (NodeFunction, FreeRunningNodeFunction))

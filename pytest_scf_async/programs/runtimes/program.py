@@ -15,24 +15,27 @@ import sys
 from abc import ABC
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import ClassVar, Final
+from typing import Any, ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...instances import coverage
 from ...instances.code import Code
 from ...instances.cpus import next_cpus
 from ...instances.environment import of_code_package, of_image
 from ...instances.layers import absolute, existing
 from ...instances.ports import ClaimedPort, PortInUseError, claim
-from ...instances.runtimes.strategy import Running, Runtime, Site, Started
+from ...instances.runtimes.choice import Deployed, Package
+from ...instances.runtimes.strategy import RUN_PATH, Running, Runtime, Site, Started
 from ...instances.user_process import Process, StartedProcess, TracedProcesses, UserProcess
 from ...linux.executables import language_of
 from ...linux.procfs import signal_state
 from ...model.before_init import BeforeInit
+from ...model.configuration import IMAGE_PORT, IMAGE_RUNTIME, JOB_PORT
 from ...model.timeline import Disposition
 from ...options import PORT_FORM, option_named
 from ...protocol import messages
 from ...protocol.real_time import REAL
-from .launcher import IMAGE_PORT, Launch
+from .launcher import Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
 
 __tracebackhide__ = hidden_from_users
@@ -54,10 +57,6 @@ _CWD_IS: Final = "cwd= is the directory in which the program is started"
 
 
 REAL_TIME_MEANS: Final = "its instances are free-running: they see real time, and their waits take as long as they take"
-JOB_PORT: Final = -1
-"""The port of a job image (document 94320)."""
-RUN_PATH: Final = "{path}"
-"""What stands for the directory of a run of a sweep among the arguments of a job."""
 IN_PROCESS_INSTEAD: Final = "give in_process=True if it is a program of one process, or "
 TAKEN_AFTER: Final = 1.0
 """Real seconds after which a free-running program that lives has taken a SIGTERM that would end it."""
@@ -73,6 +72,15 @@ class Program(Runtime, ABC):
     in_process_instead: bool = False
     """``in_process=True`` would have the instance run it itself."""
     runs_program: ClassVar[bool] = True
+    speaks: ClassVar[str] = "event-invoke"
+    """How it is spoken to: `CLIENTS` in ``programs/clients/spoken.py`` has the client of that name."""
+
+    def check_new_code(self, name: str) -> None:
+        if self.is_image:
+            raise ScfUsageError(
+                f"update(...) changes the code of code packages, and {name!r} is an image function: delete() it and "
+                "call deploy_image() again"
+            )
 
     def moved(self, before: Code, after: Code) -> Program:
         return replace(self, launch=self.launch.moved(before, after))
@@ -117,11 +125,6 @@ class Program(Runtime, ABC):
     def _ports(self, site: Site) -> Sequence[int]:
         """The ports of the test's servers: what a launcher has given, and the user."""
         return tuple(dict.fromkeys([*self.launch.ports, *site.configuration.ports]))
-
-    @property
-    def speaks(self) -> str:
-        """How it is spoken to."""
-        return self.launch.speaks
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig:
         port, variables = self._listens(claimed)
@@ -275,12 +278,9 @@ class IsJob(Program):
     """A job image: it is started for each event, and ends with it."""
 
     is_job = True
+    speaks = "job"
     serves_requests = False
     own_port = None
-
-    @property
-    def speaks(self) -> str:
-        return "job"
 
     def claim_port(self, site: Site) -> ClaimedPort | None:  # noqa: ARG002  (it listens nowhere)
         return None
@@ -324,49 +324,46 @@ class FreeRunningJob(IsJob, FreeRunning):
     """A job image where programs cannot be traced."""
 
 
-@dataclass(frozen=True)
-class Image:
-    """What ``deploy_image`` makes."""
-
-    code: Code
-    """Its directory stands for the image's working directory."""
-    runtime: Program
-    warning: str | None = None
-    """Why it cannot be on the simulated clock, and what that means; None: it is."""
+Runtimes = tuple[type[Program], type[Program]]
+"""That of a program which is traced, and that of one where programs cannot be."""
 
 
-def image(
-    command: object,
-    directory: object,
-    lookup: tuple[str, ...],
-    *,
-    port: object,
-    in_process: object,
-    source: str,
-    why_untraced: Callable[[], str],
-) -> Image:
-    """What ``deploy_image(command=, cwd=, port=, in_process=)`` of *source* means.
+def function_of(package: Package, launch: Launch, runtimes: Runtimes) -> Deployed:
+    """A function of *package*, which is launched so: of one of *runtimes*."""
+    why = "" if launch.in_process else package.builder.why_untraced()
+    directory, stem = package.directory
+    handler = package.named_handler
+    code = Code(directory, launch.command[0], "", handler, stem)
+    return Deployed(code, runtimes[bool(why)](launch), handler, _warnings(why))
+
+
+def _warnings(why: str, more: str = "") -> tuple[str, ...]:
+    """What is said where programs cannot be traced, because of *why*; with *more* behind that."""
+    warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}{more}"
+    return (warning,) if why else ()
+
+
+def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_untraced: Callable[[], str]) -> Deployed:
+    """What ``deploy_image(command=...)`` of *source* makes of the keywords *given*.
 
     *why_untraced* says why programs cannot be traced, with an empty text where they can be. ``ScfUsageError`` with the
     value, the source and what is valid.
     """
-    words = checked_words(command, source)
-    where = _directory(directory, lookup, source)
-    is_job = type(port) is int and port == JOB_PORT
-    port = IMAGE_PORT if is_job else port
-    listens = checked_port(port, source)
-    given = f"command={words!r} ({source})"
-    path = _program(words[0], where, given)
+    words = checked_words(given["command"], source)
+    where = _directory(given["cwd"], lookup, source)
+    is_job = type(given["port"]) is int and given["port"] == JOB_PORT
+    listens = checked_port(IMAGE_PORT if is_job else given["port"], source)
+    shown = f"command={words!r} ({source})"
+    path = _program(words[0], where, shown)
     option = option_named("in_process")
-    in_process = option.check(option.given(in_process, source))
+    in_process = option.check(option.given(given["in_process"], source))
     if is_job and not in_process:
         launch = Launch(command=[path, *words[1:]], directory=where)
         code = Code(where, path, "", "", _stem(words, None, None, where))
         why = why_untraced()
-        warning = f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}" if why else None
         runtime = FreeRunningJob(launch, is_image=True) if why else Job(launch, is_image=True)
-        return Image(code, runtime, warning)
-    python = _as_python(path, words, where, given)
+        return Deployed(code, runtime, IMAGE_RUNTIME, _warnings(why))
+    python = _as_python(path, words, where, shown)
     is_python = not isinstance(python, str)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
     code = Code(where, script or path, "", "", _stem(words, script, module, where))
@@ -378,13 +375,16 @@ def image(
                 "leave out in_process=True, and it is supervised, on simulated time too"
             )
         kind = PythonJob if is_job else PythonProgram
-        return Image(code, kind(replace(launch, command=argv, script=script, module=module), is_image=True))
+        launch = replace(launch, command=argv, script=script, module=module)
+        return Deployed(code, kind(launch, is_image=True), IMAGE_RUNTIME)
     why = why_untraced()
-    if not why:
-        return Image(code, Supervised(launch, is_image=True, in_process_instead=is_python))
-    free_running = FreeRunning(launch, is_image=True, in_process_instead=is_python)
+    program = (FreeRunning if why else Supervised)(launch, is_image=True, in_process_instead=is_python)
     instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
-    return Image(code, free_running, f"programs cannot be traced on this machine ({why}): {REAL_TIME_MEANS}{instead}")
+    warnings = _warnings(why, instead)
+    if is_python and coverage.is_measured():
+        warning = f"coverage cannot measure the program {program.name}: use in_process=True"
+        warnings = (warning, *warnings)
+    return Deployed(code, program, IMAGE_RUNTIME, warnings)
 
 
 def checked_words(command: object, source: str) -> list[str]:

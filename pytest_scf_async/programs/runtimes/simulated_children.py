@@ -5,12 +5,14 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Mapping
-from typing import Final
+from typing import Final, NoReturn
 
 from ...errors import ScfUsageError, hidden_from_users
+from ...instances import coverage
 from ...instances.code import Code
 from ...instances.environment import interpreter_environment, of_code_package
 from ...instances.ports import ClaimedPort
+from ...instances.runtimes.choice import Deployed, Package
 from ...instances.runtimes.strategy import Site
 from ...model.before_init import BeforeInit
 from ...protocol import messages
@@ -74,7 +76,24 @@ class HandlerWithChildren(SpeaksRuntimeApi, Supervised):
         return made._replace(environment={**interpreter_environment(), **made.environment}, calls_handler=True)
 
 
-def handler_with_children() -> HandlerWithChildren:
-    """The runtime of such functions; whoever makes one knows that programs can be traced."""
+def function_with_children(package: Package) -> Deployed:
+    """The function of *package*. Raises ``ScfUsageError`` where programs cannot be traced: who asks for simulated
+    children tests how long they take."""
+    why = package.builder.why_untraced()
+    if why:
+        raise ScfUsageError(
+            f"children={package.children!r} ({package.source}) needs traced programs, and they cannot be traced on "
+            f"this machine ({why}): leave it out, and children take real time while the clock stands still"
+        )
     command = [os.path.abspath(sys.executable), "-c", _PROGRAM, os.path.dirname(OWN_CODE.rstrip(os.sep))]
-    return HandlerWithChildren(Launch(command, "/", speaks="runtime-api"))
+    runtime = HandlerWithChildren(Launch(command, "/"))
+    warning = f"coverage cannot measure {runtime.name}: leave it out where lines are counted"
+    return Deployed(package.python, runtime, package.python.handler, (warning,) if coverage.is_measured() else ())
+
+
+def refuse_children(package: Package) -> NoReturn:
+    """Refuse what is no function in Python."""
+    raise ScfUsageError(
+        f"children={package.children!r} ({package.source}) is for Python functions, and the runtime is "
+        f"{package.runtime!r}: leave it out; what a program starts is on the program's own clock"
+    )

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import Image, image
+from internals import Deployed, image
 
 from pytest_scf_async.errors import ScfUsageError
 
@@ -36,16 +36,9 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path
 
 
-def in_process(project: Path, *command: str) -> Image:
-    return image(
-        list(command),
-        None,
-        (str(project),),
-        port=9000,
-        in_process=True,
-        source="deploy_image(...)",
-        why_untraced=lambda: "a test says so",
-    )
+def in_process(project: Path, *command: str) -> Deployed:
+    given = {"command": list(command), "cwd": None, "port": 9000, "in_process": True}
+    return image(given, (str(project),), "deploy_image(...)", lambda: "a test says so")
 
 
 @pytest.mark.parametrize("ours", [OWN, f"q/../{OWN}", "link/bin/python"], ids=["plain", "dots", "link"])

@@ -37,7 +37,7 @@ from internals import (
     UserProcess,
     messages,
     program,
-    runtime_of,
+    runtimes_of,
 )
 
 from pytest_scf_async.deployment import first_configuration
@@ -136,8 +136,7 @@ def test_a_signal_that_is_to_end_a_program_may_be_taken_by_sigwait(monkeypatch: 
 def test_what_the_launch_of_a_launcher_is(
     given: dict[str, Any], traced: type[Runtime], untraced: type[Runtime]
 ) -> None:
-    assert type(runtime_of(launch(**given), traced=True)) is traced
-    assert type(runtime_of(launch(**given), traced=False)) is untraced
+    assert runtimes_of(launch(**given)) == (traced, untraced)
 
 
 def test_nothing_of_the_test_runs_in_what_is_no_python() -> None:
