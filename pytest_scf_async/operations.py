@@ -12,9 +12,9 @@ from .endpoint.operations.invocations import (
     RequestStatusPage,
 )
 from .endpoint.operations.namespaces import NamespaceDetails, NamespacePage
+from .endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from .endpoint.operations.versions import VersionDetails, VersionPage
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .model.routing import RoutingConfig, VersionMatch, VersionWeight
 
 __all__ = [
     "AliasDetails",

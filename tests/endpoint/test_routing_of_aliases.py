@@ -7,8 +7,8 @@ import math
 import pytest
 
 from pytest_scf_async.endpoint.operations.aliases import Aliases
+from pytest_scf_async.endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from pytest_scf_async.errors import ScfApiError
-from pytest_scf_async.model.routing import RoutingConfig, VersionMatch, VersionWeight
 from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
 
 # once: rules of the platform: the same on all Pythons

@@ -11,10 +11,10 @@ from ...instances.function_version import FunctionVersion
 from ...model.codes import api_error
 from ...model.event_invoke import LONGEST_TTL, MOST_RETRIES, EventInvokeConfig
 from ...model.listing import check_choice, check_limit, check_offset, page_of
-from ...model.routing import RoutingConfig
 from ...model.versions import Versions
 from .aliases import AliasDetails, Aliases, AliasPage
 from .checks import check_description
+from .routing import RoutingConfig
 from .versions import VERSION_KEYS, VersionDetails, VersionPage, description_of
 
 __tracebackhide__ = hidden_from_users
