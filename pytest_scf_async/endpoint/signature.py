@@ -26,9 +26,9 @@ from hashlib import sha256
 from typing import Final
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model.codes import api_error
 from ..model.credentials import CREDENTIALS_LIFETIME_US, role_credentials
 from .http_request import HttpRequest
+from .operations.error_texts import api_error
 from .request import ApiRequest, has_common_headers, sent_form
 
 __tracebackhide__ = hidden_from_users

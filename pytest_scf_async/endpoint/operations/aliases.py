@@ -14,9 +14,9 @@ from typing import Any, Final
 
 from ...clock import to_datetime
 from ...errors import hidden_from_users
-from ...model.codes import api_error
 from ...model.versions import DEFAULT_ALIAS, LATEST, Versions
 from .checks import check_description
+from .error_texts import api_error
 from .routing import NO_ROUTING, RoutingConfig, check_routing, routed
 
 __tracebackhide__ = hidden_from_users

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from ...model.codes import api_error
 from ...model.configuration import DESCRIPTION_RULE, MAX_DESCRIPTION
+from .error_texts import api_error
 
 
 def check_description(text: object) -> None:

@@ -8,12 +8,12 @@ from typing import Any, Protocol
 from ...clock import to_datetime
 from ...errors import calls_named, hidden_from_users
 from ...instances.function_version import FunctionVersion
-from ...model.codes import api_error
 from ...model.event_invoke import LONGEST_TTL, MOST_RETRIES, EventInvokeConfig
 from ...model.listing import check_choice, check_limit, check_offset, page_of
 from ...model.versions import Versions
 from .aliases import AliasDetails, Aliases, AliasPage
 from .checks import check_description
+from .error_texts import api_error
 from .routing import RoutingConfig
 from .versions import VERSION_KEYS, VersionDetails, VersionPage, description_of
 

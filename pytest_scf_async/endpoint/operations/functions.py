@@ -15,12 +15,12 @@ from ...function import Function
 from ...instances.code import Copy, size_of
 from ...instances.function_version import FunctionVersion
 from ...instances.runtimes.choice import check_kind, default_handler
-from ...model.codes import api_error
 from ...model.configuration import NAME_RULE, FunctionConfiguration, is_valid_name
 from ...model.listing import check_choice, check_limit, check_offset, page_of
 from ...options import Where, options_of
 from .checks import check_pairs, check_part
 from .deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .error_texts import api_error
 from .namespaces import require_namespace
 from .platform import Platform
 from .versions import description_of

@@ -16,10 +16,10 @@ from ...errors import calls_named, hidden_from_users
 from ...function import Invocation
 from ...lockstep.calls import Call
 from ...lockstep.event import Attempt, Event
-from ...model.codes import api_error
 from ...model.listing import check_choice, check_limit, check_offset, is_text, page_of
 from ...model.payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, is_unicode
 from ...model.versions import DEFAULT_ALIAS
+from .error_texts import api_error
 from .platform import Platform
 
 __tracebackhide__ = hidden_from_users

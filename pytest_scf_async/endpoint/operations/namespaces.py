@@ -11,10 +11,10 @@ from typing import Any, Final
 
 from ...clock import to_datetime
 from ...errors import calls_named, hidden_from_users
-from ...model.codes import api_error
 from ...model.configuration import DEFAULT_NAMESPACE, NAME_RULE, is_valid_name
 from ...model.listing import check_choice, check_limit, check_offset, page_of
 from .checks import check_description, check_pairs, check_part
+from .error_texts import api_error
 from .platform import Platform
 
 __tracebackhide__ = hidden_from_users
