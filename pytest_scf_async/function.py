@@ -18,7 +18,7 @@ from .model.configuration import FunctionConfiguration
 from .model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig
 from .model.payload import payload_text
 from .model.records import INVOKE_TYPES, SYNC_CALLERS
-from .model.versions import Versions, check_description
+from .model.versions import Versions
 from .options import OPTIONS, Where, keywords_of, options_of
 from .wings.function_calls import FunctionCalls
 
@@ -45,7 +45,6 @@ class Platform(Protocol):
 
     def _accept(self, function: Function, invocation: Invocation) -> AsyncEvent: ...
     def _update(self, function: Function, code: object, handler: str | None, given: Mapping[str, Any]) -> None: ...
-    def _publish(self, function: Function, description: str) -> str: ...
     def _delete(self, function: Function, qualifier: str | None) -> None: ...
     def _now_us(self) -> int: ...
 
@@ -56,7 +55,7 @@ class Function(FunctionCalls):
 
     def __init__(self, platform: Platform, latest: FunctionVersion, function_id: str) -> None:
         self._platform = platform
-        self._versions = Versions(latest.configuration.name, latest, latest.added_us)
+        self._versions = Versions(latest.configuration.name, latest)
         self._function_id = function_id
         self._deleted = False
         self._event_invoke = DEFAULT_EVENT_INVOKE
@@ -125,16 +124,6 @@ class Function(FunctionCalls):
     def modified_at(self) -> datetime:
         """The time at which it was deployed, or last updated."""
         return to_datetime(self._version.modified_us)
-
-    @property
-    def versions(self) -> list[str]:
-        """``$LATEST`` and the published versions, newest first."""
-        return self._versions.numbers
-
-    @property
-    def aliases(self) -> dict[str, str]:
-        """The version that each alias points to; every function has the alias ``$DEFAULT``."""
-        return self._versions.aliases
 
     # -- events ------------------------------------------------------------------------------------------------------
 
@@ -220,15 +209,6 @@ class Function(FunctionCalls):
             hint = did_you_mean(name, valid)
             raise ScfUsageError(f"update(...) has no keyword {name!r}{hint} (valid keywords: {', '.join(valid)})")
         self._platform._update(self, given.pop("code"), given.pop("handler"), given)
-
-    def publish_version(self, description: str = "") -> str:
-        """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …
-
-        Raises ``ScfApiError`` ``InvalidParameterValue.Description`` for more than 1,000 characters.
-        """
-        self._require()
-        check_description(description)
-        return self._platform._publish(self, description)
 
     def delete(self, qualifier: str | None = None) -> None:
         """DeleteFunction (document 18585): the function with all its versions, or the published version *qualifier*.

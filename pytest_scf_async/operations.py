@@ -2,15 +2,8 @@
 
 from __future__ import annotations
 
-from .endpoint.operations.functions import (
-    AliasDetails,
-    AliasPage,
-    FunctionDetails,
-    FunctionPage,
-    FunctionSummary,
-    VersionDetails,
-    VersionPage,
-)
+from .endpoint.operations.aliases import AliasDetails, AliasPage
+from .endpoint.operations.functions import FunctionDetails, FunctionPage, FunctionSummary
 from .endpoint.operations.invocations import (
     FunctionLog,
     FunctionLogPage,
@@ -19,8 +12,9 @@ from .endpoint.operations.invocations import (
     RequestStatusPage,
 )
 from .endpoint.operations.namespaces import NamespaceDetails, NamespacePage
+from .endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
+from .endpoint.operations.versions import VersionDetails, VersionPage
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
-from .model.routing import RoutingConfig, VersionMatch, VersionWeight
 
 __all__ = [
     "AliasDetails",

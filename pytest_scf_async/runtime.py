@@ -40,7 +40,7 @@ from .errors import (
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .function import Function, Invocation
 from .instances import coverage
-from .instances.code import Code, Copy
+from .instances.code import Code
 from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
@@ -56,6 +56,7 @@ from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .model.codes import api_error
 from .model.configuration import (
+    DEFAULT_NAMESPACE,
     NAME_RULE,
     FunctionConfiguration,
     is_valid_name,
@@ -63,7 +64,6 @@ from .model.configuration import (
 )
 from .model.listing import is_text
 from .model.log_lines import LogLine
-from .model.namespaces import Namespaces
 from .model.records import EventRecord
 from .model.statuses import Status
 from .model.trace import RETENTION_US, StatusTrace
@@ -135,8 +135,7 @@ class ScfRuntime(RuntimeCalls):
         """What request ids are drawn from."""
         self._random = random.Random(f"pytest-scf-async {seed}")
         self._random_of_functions = random.Random(f"pytest-scf-async functions {seed}")
-        self._random_of_routes = random.Random(f"pytest-scf-async routes {seed}")
-        """Apart from the one of request ids, which depend neither on functions nor on aliases."""
+        """Apart from the one of request ids, which do not depend on functions."""
         self._page = SharedClockPage()
         self.clock: Final = SimulatedClock(self.settings.start, page=self._page)
         self._page.boot_us = self.clock.now_us - UPTIME_US
@@ -150,7 +149,8 @@ class ScfRuntime(RuntimeCalls):
         returned, exited = self.settings.graceful_return_status, self.settings.graceful_exit_status
         self._readings = OpenReadings(Status(returned), Status(exited))
         self._functions: dict[tuple[str, str], Function] = {}
-        self._namespaces = Namespaces(self.clock.now_us)
+        self._namespaces = {DEFAULT_NAMESPACE: self.clock.now_us}
+        """By name, when it was made: in that order."""
         self._events: dict[str, AsyncEvent] = {}
         self._closed = False
         self._is_stage = False
@@ -325,7 +325,7 @@ class ScfRuntime(RuntimeCalls):
         """Have a new function, whose first version is *version*."""
         configuration = version.configuration
         function = Function(self, version, function_id)
-        self._namespaces.make(configuration.namespace, version.added_us)
+        self._namespaces.setdefault(configuration.namespace, version.added_us)
         self._functions[configuration.namespace, configuration.name] = function
         return function
 
@@ -352,7 +352,7 @@ class ScfRuntime(RuntimeCalls):
     @property
     def namespaces(self) -> list[str]:
         """The names of the namespaces in the order in which they were made; ``default`` is always there."""
-        return self._namespaces.names
+        return list(self._namespaces)
 
     @property
     def functions(self) -> dict[str, Function]:
@@ -592,9 +592,8 @@ class ScfRuntime(RuntimeCalls):
             raise ScfUsageError(f"function {function.name!r}: {CLOSED}")
         with self._lockstep.locked():
             self._require_present(function)
-            versions, qualifier, key = function._versions, invocation.qualifier, invocation.routing_key
-            draw = self._random_of_routes.random() if versions.draws(qualifier) else 1.0
-            version = versions.resolve(qualifier, draw=draw, routing_key=key)
+            route = function._versions.route(invocation.qualifier, invocation.routing_key)
+            version = route()
             function._require_callable(version)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
@@ -640,7 +639,7 @@ class ScfRuntime(RuntimeCalls):
                 script=script,
             )
             if over_quota or retries:
-                event.resolve_by(lambda: versions.resolve(qualifier, draw=draw, routing_key=key))
+                event.resolve_by(route)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
@@ -751,32 +750,6 @@ class ScfRuntime(RuntimeCalls):
             if not configuration.trace:
                 self._trace.disable(function.name, function.namespace)
 
-    def _publish(self, function: Function, description: str, *, with_update: bool = False) -> str:
-        """Publish a version; *with_update*: the update that goes with it has just begun."""
-        with self._lockstep.locked():
-            self._require_present(function)
-            if not with_update:
-                function._require_active("FailedOperation.PublishVersion")
-            latest = function._versions.latest
-            copy = Copy(latest.code, self._scratch()) if latest.runtime.runs_code else None
-            now_us, active_us = self.clock.now_us, self._active_us()
-            number = function._versions.publish(
-                lambda number: FunctionVersion(
-                    latest.configuration,
-                    latest.code,
-                    number,
-                    latest.runtime,
-                    description,
-                    added_us=now_us,
-                    modified_us=now_us,
-                    active_us=active_us,
-                    copy=copy,
-                )
-            )
-            if not with_update:
-                function._becomes("Publishing", active_us)
-            return number
-
     def _active_us(self) -> int:
         """When a function is Active again that is made or changed now."""
         timed = self.settings.function_states == "timed"
@@ -843,7 +816,7 @@ class ScfRuntime(RuntimeCalls):
         """
         if not is_valid_name(name):
             raise api_error(name_code, value=name, valid=NAME_RULE)
-        if namespace not in self._namespaces:
+        if not is_text(namespace) or namespace not in self._namespaces:
             raise api_error(namespace_code, namespace=namespace, function_name=name)
         function = self._functions.get((namespace, name))
         if function is None:

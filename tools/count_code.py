@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 27_244
+LIMIT = 26_876
 """Lines of code that the kernel may have; the plan is to come to 26,000."""
 METHODS = 40
 """How many a class may have without a sentence."""
@@ -62,7 +62,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "runtime.py:ScfRuntime.__init__": "to be cut: what only sweeps and the endpoint need goes with them",
     "runtime.py:ScfRuntime.deploy": "its signature and docstring, which `make options` writes",
     "programs/runtimes/calls.py:ImageCalls.deploy_image": "its signature and docstring, which `make options` writes",
-    "endpoint/operations/runtime_calls.py:RuntimeOperations.create_function": ""
+    "endpoint/operations/functions.py:OperationsOnFunctions.create_function": ""
     "its signature, its docstring and a table of what is given; nine lines are code",
     "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; twenty-five lines are code",
     "runtime.py:ScfRuntime._accept": "to be cut: it checks an invocation, routes it and makes its event",

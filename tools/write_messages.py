@@ -165,11 +165,13 @@ def raised(file: PurePosixPath, tree: ast.Module) -> Iterator[tuple[str, str]]:
 
 def refusals() -> Mapping[str, str]:
     """What the platform refuses: the texts by code, as the package has them."""
-    if not (PACKAGE / "model" / "codes.py").is_file():
-        return {}
     sys.path.insert(0, str(ROOT))
     try:
-        return importlib.import_module(f"{PACKAGE.name}.model.codes")._API_ERRORS
+        found: dict[str, str] = {}
+        for file, name in (("model/codes", "API_ERRORS"), ("endpoint/operations/error_texts", "ERROR_TEXTS")):
+            if (PACKAGE / f"{file}.py").is_file():
+                found |= getattr(importlib.import_module(f"{PACKAGE.name}.{file.replace('/', '.')}"), name)
+        return dict(sorted(found.items()))
     finally:
         sys.path.pop(0)
 

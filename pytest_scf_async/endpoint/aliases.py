@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..model.codes import api_error
-from ..model.routing import RoutingConfig, VersionMatch, VersionWeight
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
+from .operations.error_texts import api_error
+from .operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from .parameters import Parameters
 from .values import answered, keywords
 

@@ -23,7 +23,6 @@ from typing import Any, Final
 from ..clock import to_datetime
 from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
 from ..lockstep.features.served import NobodyWaitsError, ServedAnswers
-from ..model.codes import api_error
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
 from .action import Action
@@ -31,6 +30,7 @@ from .actions import ACTIONS, OTHER_ACTIONS
 from .clients import ConnectionOwner
 from .faults import Declared, Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
+from .operations.error_texts import api_error
 from .parameters import read
 from .polls import Polls
 from .rate_limits import RateLimits

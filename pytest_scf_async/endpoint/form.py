@@ -11,7 +11,7 @@ from typing import Final, TypeAlias
 from urllib.parse import unquote_to_bytes
 
 from ..errors import hidden_from_users
-from ..model.codes import api_error
+from .operations.error_texts import api_error
 
 __tracebackhide__ = hidden_from_users
 

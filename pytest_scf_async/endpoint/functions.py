@@ -9,9 +9,9 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from ..function import Function
-from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
+from .operations.error_texts import api_error
 from .operations.functions import FunctionDetails, switch
 from .parameters import Parameters
 from .values import answered, keywords

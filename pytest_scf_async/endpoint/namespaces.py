@@ -7,10 +7,10 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
 from .functions import known_function
+from .operations.error_texts import api_error
 from .parameters import Parameters
 from .values import answered, keywords
 

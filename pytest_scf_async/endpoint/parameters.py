@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, TypeAlias
 
 from ..errors import did_you_mean
-from ..model.codes import api_error
+from .operations.error_texts import api_error
 
 Parameters: TypeAlias = Mapping[str, Any]
 """What `read` makes of a request: by name, only what was sent. Structs are mappings, too."""

@@ -5,9 +5,9 @@ from __future__ import annotations
 import threading
 from collections import deque
 
-from ..model.codes import api_error
 from ..runtime import ScfRuntime
 from .action import Action
+from .operations.error_texts import api_error
 
 SECOND_US = 1_000_000
 

@@ -18,9 +18,9 @@ from dataclasses import dataclass
 from typing import Any, Final, Literal
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model.codes import api_error
 from .form import DEEPEST, Json, form_fields, form_tree
 from .http_request import HttpRequest
+from .operations.error_texts import api_error
 
 __tracebackhide__ = hidden_from_users
 

@@ -26,9 +26,9 @@ from hashlib import sha256
 from typing import Final
 
 from ..errors import ScfApiError, hidden_from_users
-from ..model.codes import api_error
-from ..model.credentials import role_credentials_with
+from ..model.credentials import CREDENTIALS_LIFETIME_US, role_credentials
 from .http_request import HttpRequest
+from .operations.error_texts import api_error
 from .request import ApiRequest, has_common_headers, sent_form
 
 __tracebackhide__ = hidden_from_users
@@ -71,11 +71,15 @@ class Credentials:
 
 
 def _of_a_role(secret_id: str) -> Credential | None:
-    """The temporary key that events of functions find in their environment."""
-    found = role_credentials_with(secret_id)
-    if found is None:
+    """The temporary key that events of functions find in their environment: its id ends with the time of its end."""
+    try:
+        until = datetime.strptime(secret_id.rpartition("-")[2], "%Y%m%dT%H%M%SZ").replace(tzinfo=timezone.utc)
+    except ValueError:
         return None
-    issued, expires_us = found
+    expires_us = (until - _EPOCH) // timedelta(microseconds=1)
+    issued = role_credentials(expires_us - CREDENTIALS_LIFETIME_US)
+    if issued["TENCENTCLOUD_SECRETID"] != secret_id:
+        return None
     return Credential(secret_id, issued["TENCENTCLOUD_SECRETKEY"], issued["TENCENTCLOUD_SESSIONTOKEN"], expires_us)
 
 

@@ -8,7 +8,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final
 
-from ..model.codes import api_error
+from .operations.error_texts import api_error
 from .operations.functions import switch
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"

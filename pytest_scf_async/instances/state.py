@@ -12,11 +12,13 @@ documentation calls it (`Doing`) follows from them.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
+
+from ..protocol.state_table import Rule, StateTable, always
 
 
 class Doing(str, Enum):
@@ -250,35 +252,23 @@ class Step(NamedTuple):
     effects: tuple[Effect, ...]
 
 
-class Rule(NamedTuple):
-    """One row: in states whose parts are as in *when*, a fact sets the parts of *then*, and has *effects*."""
-
-    when: Mapping[str, object]
-    then: Mapping[str, object]
-    effects: tuple[Effect, ...] = ()
-
-
-def _always(*effects: Effect, **then: object) -> tuple[Rule, ...]:
-    return (Rule({}, then, effects),)
-
-
 _STAYS = Rule({}, {})
 
 RULES: Mapping[InstanceFact, tuple[Rule, ...]] = MappingProxyType(
     {
-        InstanceFact.INVOKED: _always(life=Life.RUNS, run_token=True),
+        InstanceFact.INVOKED: always(life=Life.RUNS, run_token=True),
         # An instance at a gate, or a frozen one, is not resumed: its wait ends when it next runs.
         InstanceFact.RESUMED: (
             Rule({"gate": GateState.NONE, "life": Life.RUNS}, {"run_token": True}, (Effect.SEND_RESUME,)),
             Rule({"gate": GateState.NONE, "life": Life.GIVEN_UP}, {"run_token": True}, (Effect.SEND_RESUME,)),
             _STAYS,
         ),
-        InstanceFact.TYPED: _always(run_token=True),
+        InstanceFact.TYPED: always(run_token=True),
         # What a report says of threads is so, whenever it was sent.
-        InstanceFact.ALL_PARKED: _always(running=False, held=False),
-        InstanceFact.SOME_HELD: _always(running=False, held=True),
-        InstanceFact.SOME_RUN: _always(running=True, held=False),
-        InstanceFact.SOME_RUN_AND_HELD: _always(running=True, held=True),
+        InstanceFact.ALL_PARKED: always(running=False, held=False),
+        InstanceFact.SOME_HELD: always(running=False, held=True),
+        InstanceFact.SOME_RUN: always(running=True, held=False),
+        InstanceFact.SOME_RUN_AND_HELD: always(running=True, held=True),
         # A report gives the run token back, unless something is under way that has to run first.
         InstanceFact.REPORTED: tuple(
             Rule(
@@ -289,42 +279,42 @@ RULES: Mapping[InstanceFact, tuple[Rule, ...]] = MappingProxyType(
             for running in (False, True)
             for under_way in ({"signalled": True}, {"signals_polled": True}, {})
         ),
-        InstanceFact.REPORT_CROSSED: _always(polled=False),
-        InstanceFact.REACHED_GATE: _always(gate=GateState.CLOSED),
-        InstanceFact.STOPPED_BEHIND_LINE: _always(Effect.STOP, gate=GateState.CLOSED),
+        InstanceFact.REPORT_CROSSED: always(polled=False),
+        InstanceFact.REACHED_GATE: always(gate=GateState.CLOSED),
+        InstanceFact.STOPPED_BEHIND_LINE: always(Effect.STOP, gate=GateState.CLOSED),
         InstanceFact.GATE_OPENS: (Rule({"gate": GateState.CLOSED}, {"gate": GateState.OPENING}), _STAYS),
         InstanceFact.GATE_OPENED: (
             Rule({"gate": GateState.NONE}, {}),
-            *_always(Effect.SEND_OPEN_GATE, Effect.GO_ON, gate=GateState.NONE, run_token=True),
+            *always(Effect.SEND_OPEN_GATE, Effect.GO_ON, gate=GateState.NONE, run_token=True),
         ),
-        InstanceFact.LEFT_GATE: _always(gate=GateState.NONE),
+        InstanceFact.LEFT_GATE: always(gate=GateState.NONE),
         InstanceFact.POLLED: (Rule({"polled": True}, {}), Rule({}, {"polled": True}, (Effect.SEND_POLL, Effect.WAKE))),
-        InstanceFact.POLLED_BEHIND_SIGNAL: _always(Effect.SEND_POLL, polled=True),
-        InstanceFact.SIGNALS_POLLED: _always(Effect.SEND_POLL_SIGNALS, signals_polled=True, run_token=True),
-        InstanceFact.SIGNALS_HANDLED: _always(signals_polled=False),
+        InstanceFact.POLLED_BEHIND_SIGNAL: always(Effect.SEND_POLL, polled=True),
+        InstanceFact.SIGNALS_POLLED: always(Effect.SEND_POLL_SIGNALS, signals_polled=True, run_token=True),
+        InstanceFact.SIGNALS_HANDLED: always(signals_polled=False),
         # A preempted instance that computes gets no run token for a signal that it need not handle at once.
-        InstanceFact.SIGTERM_TO_HANDLER: _always(signalled=True, run_token=True),
-        InstanceFact.SIGTERM_TO_PROCESS: _always(run_token=True),
+        InstanceFact.SIGTERM_TO_HANDLER: always(signalled=True, run_token=True),
+        InstanceFact.SIGTERM_TO_PROCESS: always(run_token=True),
         InstanceFact.SIGTERM_TO_WAITER: (
             Rule({"preemption": Preemption.COMPUTES}, {"run_token": False}),
             Rule({}, {"run_token": True}),
         ),
         InstanceFact.SIGTERM_TO_TRACER: (Rule({"preemption": Preemption.COMPUTES}, {}), Rule({}, {"run_token": True})),
-        InstanceFact.HANDLER_ENTERED: _always(run_token=True, preemption=Preemption.NO),
-        InstanceFact.SIGTERM_ENTERED: _always(run_token=True, preemption=Preemption.NO, signalled=False),
-        InstanceFact.SIGTERM_SETTLED: _always(signalled=False),
-        InstanceFact.ANSWER_COMES: _always(held=True),
-        InstanceFact.SLEEPS_UNANNOUNCED: _always(preemption=Preemption.SLEEPS),
-        InstanceFact.COMPUTES_TOO_LONG: _always(preemption=Preemption.COMPUTES),
-        InstanceFact.TOKEN_TAKEN: _always(run_token=False),
-        InstanceFact.ALARM_POLLED: _always(run_token=True),
+        InstanceFact.HANDLER_ENTERED: always(run_token=True, preemption=Preemption.NO),
+        InstanceFact.SIGTERM_ENTERED: always(run_token=True, preemption=Preemption.NO, signalled=False),
+        InstanceFact.SIGTERM_SETTLED: always(signalled=False),
+        InstanceFact.ANSWER_COMES: always(held=True),
+        InstanceFact.SLEEPS_UNANNOUNCED: always(preemption=Preemption.SLEEPS),
+        InstanceFact.COMPUTES_TOO_LONG: always(preemption=Preemption.COMPUTES),
+        InstanceFact.TOKEN_TAKEN: always(run_token=False),
+        InstanceFact.ALARM_POLLED: always(run_token=True),
         InstanceFact.PROGRESSED: (
             Rule({"preemption": Preemption.NO}, {}),
-            *_always(run_token=True, preemption=Preemption.NO),
+            *always(run_token=True, preemption=Preemption.NO),
         ),
-        InstanceFact.GIVEN_UP: (Rule({"life": Life.FROZEN}, {}), *_always(Effect.STOP, life=Life.GIVEN_UP)),
+        InstanceFact.GIVEN_UP: (Rule({"life": Life.FROZEN}, {}), *always(Effect.STOP, life=Life.GIVEN_UP)),
         InstanceFact.WAITED_FOR: (Rule({"life": Life.GIVEN_UP}, {"life": Life.RUNS}), _STAYS),
-        InstanceFact.FROZEN: _always(
+        InstanceFact.FROZEN: always(
             Effect.CANCEL_WAKE_UP,
             Effect.STOP,
             life=Life.FROZEN,
@@ -333,7 +323,7 @@ RULES: Mapping[InstanceFact, tuple[Rule, ...]] = MappingProxyType(
             gate=GateState.NONE,
             signalled=False,
         ),
-        InstanceFact.ENDED: _always(life=Life.ENDED),
+        InstanceFact.ENDED: always(life=Life.ENDED),
     }
 )
 """For each fact the rules, of which the first applies that fits. `_normal` holds for all of them."""
@@ -348,42 +338,18 @@ def _normal(state: InstanceState) -> InstanceState:
     return state
 
 
-_ONE_OF_EACH: dict[InstanceState, InstanceState] = {}
+_TABLE = StateTable(RULES, _normal)
 
 
 def after(state: InstanceState, fact: InstanceFact) -> Step:
-    """What *fact* does to an instance in *state*."""
+    """What *fact* does to an instance in *state*: nothing to one that has ended."""
     step = state.steps.get(fact)
     if step is None:
-        step = state.steps[fact] = _after(state, fact)
+        ended = state.life is Life.ENDED
+        step = state.steps[fact] = Step(state, ()) if ended else Step(*_TABLE.step(state, fact))
     return step
-
-
-def _after(state: InstanceState, fact: InstanceFact) -> Step:
-    if state.life is Life.ENDED:
-        return Step(state, ())
-    for rule in RULES[fact]:
-        if all(getattr(state, name) == value for name, value in rule.when.items()):
-            then = _normal(replace(state, **rule.then))  # type: ignore[arg-type]
-            return Step(_ONE_OF_EACH.setdefault(then, then), rule.effects)
-    raise AssertionError(f"no rule of {fact.name} fits {state}")  # the last rule of each fact fits every state
 
 
 def start(in_lockstep: bool, life: Life = Life.RUNS) -> InstanceState:
     """The state of an instance that has no event yet."""
-    state = InstanceState(in_lockstep, life)
-    return _ONE_OF_EACH.setdefault(state, state)
-
-
-def states() -> Iterator[InstanceState]:
-    """Every state that facts can lead to, in whatever order they come."""
-    found = {start(in_lockstep): None for in_lockstep in (True, False)}
-    waiting = list(found)
-    while waiting:
-        state = waiting.pop()
-        yield state
-        for fact in InstanceFact:
-            then = after(state, fact).state
-            if then not in found:
-                found[then] = None
-                waiting.append(then)
+    return _TABLE.the(InstanceState(in_lockstep, life))

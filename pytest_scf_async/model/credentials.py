@@ -21,8 +21,6 @@ CREDENTIAL_HEADERS: Final = MappingProxyType(
 """The headers in which an image gets what a code package finds in its environment (document 56051)."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
-_SECRET_ID: Final = "scf-async-secret-id-until-"
-_FORM: Final = "%Y%m%dT%H%M%SZ"
 
 
 def role_credentials(at_us: int) -> dict[str, str]:
@@ -34,30 +32,14 @@ def role_credentials(at_us: int) -> dict[str, str]:
     return dict(_issued((at_us + CREDENTIALS_LIFETIME_US) // 1_000_000))
 
 
-def role_credentials_with(secret_id: str) -> tuple[dict[str, str], int] | None:
-    """What `role_credentials` gives with *secret_id*, and until when it is valid, in microseconds since the Unix epoch.
-
-    None where *secret_id* is of no role.
-    """
-    if not secret_id.startswith(_SECRET_ID):
-        return None
-    try:
-        until = datetime.strptime(secret_id.removeprefix(_SECRET_ID), _FORM).replace(tzinfo=timezone.utc)
-    except ValueError:
-        return None
-    second = (until - _EPOCH) // timedelta(seconds=1)
-    issued = dict(_issued(second))
-    return (issued, second * 1_000_000) if issued["TENCENTCLOUD_SECRETID"] == secret_id else None
-
-
 @lru_cache(maxsize=1)
 def _issued(second: int) -> Mapping[str, str]:
     """Those that expire at a whole *second* since the epoch: many events start within the same one."""
-    until = (_EPOCH + timedelta(seconds=second)).strftime(_FORM)
+    until = (_EPOCH + timedelta(seconds=second)).strftime("%Y%m%dT%H%M%SZ")
     return MappingProxyType(
         {
             "TENCENTCLOUD_SESSIONTOKEN": f"scf-async-session-token-until-{until}",
-            "TENCENTCLOUD_SECRETID": f"{_SECRET_ID}{until}",
+            "TENCENTCLOUD_SECRETID": f"scf-async-secret-id-until-{until}",
             "TENCENTCLOUD_SECRETKEY": f"scf-async-secret-key-until-{until}",
         }
     )

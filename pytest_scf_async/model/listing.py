@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Protocol, TypeGuard, TypeVar
 
@@ -38,18 +38,6 @@ def check_choice(code: str, value: object, valid: Sequence[str], **values: objec
     """Raise ScfApiError *code* unless *value* is one of *valid*; *values* are what else its text names."""
     if not isinstance(value, str) or value not in valid:
         raise api_error(code, value=value, valid=", ".join(valid), **values)
-
-
-def check_part(name: str, text: object) -> None:
-    """Raise ScfApiError ``InvalidParameterValue`` unless *text*, the parameter *name*, is a text, or None."""
-    if text is not None and not isinstance(text, str):
-        raise api_error("InvalidParameterValue", name=name, value=text, valid="it must be a string")
-
-
-def check_pairs(code: str, pairs: object) -> None:
-    """Raise ScfApiError *code* unless *pairs* have texts as keys."""
-    if not isinstance(pairs, Mapping):
-        raise api_error(code, value=pairs, valid="pairs of a name and what is looked for")
 
 
 def page_of(ascending: Listed[T], order: str, offset: int, limit: int) -> list[T]:

@@ -8,7 +8,6 @@ import reprlib
 from typing import Final
 
 from ..errors import ScfUsageError, hidden_from_users
-from .codes import api_error
 
 __tracebackhide__ = hidden_from_users
 
@@ -17,8 +16,6 @@ ASYNC_PAYLOAD_LIMIT: Final = 128 * 1024
 """The most UTF-8 bytes of JSON that an async event may carry (document 11637)."""
 SYNC_PAYLOAD_LIMIT: Final = 6 * 1024 * 1024
 """The most UTF-8 bytes of JSON that a sync call may carry (document 11637)."""
-ROUTING_KEY_LIMIT: Final = 1024
-"""The most bytes of a RoutingKey (document 17243)."""
 
 
 def payload_text(payload: object, *, async_run: bool = True) -> str:
@@ -44,54 +41,6 @@ def payload_text(payload: object, *, async_run: bool = True) -> str:
     return text
 
 
-def checked_payload_text(text: object, *, name: str, asynchronous: bool) -> str:
-    """The JSON *text* that the parameter *name* of Invoke or InvokeFunction has as an event; ``{}`` where it has none.
-
-    Raises ScfApiError ``InvalidParameterValue.Param`` for what is not JSON (nor are NaN and Infinity), and
-    ``InvalidParameter.RequestTooLarge`` for more than 128 KB (*asynchronous*) or 6 MB.
-    """
-    if text is None or text == "":
-        return "{}"
-    if not isinstance(text, str) or not _is_unicode(text):
-        raise api_error("InvalidParameterValue.Param", name=name, reason="it must be a string")
-    size = len(text.encode())
-    limit = ASYNC_PAYLOAD_LIMIT if asynchronous else SYNC_PAYLOAD_LIMIT
-    if size > limit:
-        raise api_error("InvalidParameter.RequestTooLarge", name=name, size=size, limit=limit)
-    try:
-        json.loads(text, parse_constant=_refuse_constant)
-    except RecursionError:
-        raise api_error("InvalidParameterValue.Param", name=name, reason="it is nested too deeply") from None
-    except ValueError as error:
-        raise api_error("InvalidParameterValue.Param", name=name, reason=str(error)) from None
-    return text
-
-
-def checked_routing_key(text: object) -> dict[str, str] | None:
-    """The pairs of a RoutingKey, which is JSON text, or None where there is none; a number is taken as its text.
-
-    Raises ScfApiError ``InvalidParameterValue``.
-    """
-    if text is None or text == "":
-        return None
-    valid = f"it must be the JSON of an object of strings, {ROUTING_KEY_LIMIT:,} bytes at most"
-    shown = text[:100] if isinstance(text, str) else text
-    error = api_error("InvalidParameterValue", name="RoutingKey", value=shown, valid=valid)
-    if not isinstance(text, str) or not _is_unicode(text) or len(text.encode()) > ROUTING_KEY_LIMIT:
-        raise error
-    try:
-        pairs = json.loads(text)
-    except (ValueError, RecursionError):
-        raise error from None
-    if not isinstance(pairs, dict) or not all(isinstance(each, (str, int)) for each in pairs.values()):
-        raise error
-    return {key: str(each) for key, each in pairs.items()}
-
-
-def _refuse_constant(constant: str) -> None:
-    raise ValueError(f"{constant} is not JSON")
-
-
 SHOWN_STEPS: Final = 20
 """How many steps of a long way to a value an error shows."""
 
@@ -108,7 +57,7 @@ def _check(payload: object) -> None:
         if leaving:
             inside.discard(id(value))
         elif isinstance(value, str):
-            if not _is_unicode(value):
+            if not is_unicode(value):
                 raise _refused(place, f"is {reprlib.repr(value)}, which is not valid Unicode: half of a surrogate pair")
         elif value is None or isinstance(value, int):
             continue
@@ -135,7 +84,7 @@ def _check_keys(value: dict[object, object], place: _Place | None) -> None:
             raise _refused(
                 place, f"has the key {reprlib.repr(key)}, which is {_a(key)}; the keys of a JSON object are str"
             )
-        if not _is_unicode(key):
+        if not is_unicode(key):
             raise _refused(
                 place, f"has the key {reprlib.repr(key)}, which is not valid Unicode: half of a surrogate pair"
             )
@@ -152,7 +101,8 @@ def _refused(place: _Place | None, what: str, shown: str = "") -> ScfUsageError:
     return ScfUsageError(f"payload{''.join(steps)}{shown} {what}")
 
 
-def _is_unicode(text: str) -> bool:
+def is_unicode(text: str) -> bool:
+    """Whether *text* can be written in UTF-8: it has no half of a surrogate pair."""
     try:
         text.encode()
     except UnicodeEncodeError:

@@ -15,6 +15,7 @@ from pytest_scf_async.endpoint.http_request import HttpRequest
 from pytest_scf_async.endpoint.request import read_request
 from pytest_scf_async.endpoint.signature import Credential, Credentials, verify
 from pytest_scf_async.errors import ScfApiError
+from pytest_scf_async.model.credentials import role_credentials
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -357,3 +358,23 @@ def test_a_credential_that_is_added_replaces_the_one_of_its_id():
 
     assert known.find(SECRET_ID) is newer
     assert known.find("AKIDother") is None
+
+
+def test_they_are_found_by_their_id_with_the_time_until_which_they_are_valid():
+    issued = role_credentials(NOW * 1_000_000)
+    secret_id, secret_key = issued["TENCENTCLOUD_SECRETID"], issued["TENCENTCLOUD_SECRETKEY"]
+
+    assert Credentials().find(secret_id) == Credential(
+        secret_id, secret_key, issued["TENCENTCLOUD_SESSIONTOKEN"], (NOW + 6 * 3600) * 1_000_000
+    )
+
+
+@pytest.mark.parametrize(
+    "secret_id",
+    [
+        "AKIDtest",
+        *(f"scf-async-secret-id-until-{until}" for until in ("", "now", "20260101T6000Z")),
+    ],
+)
+def test_another_id_is_of_no_role(secret_id):
+    assert Credentials().find(secret_id) is None

@@ -18,8 +18,8 @@ from typing import Final
 
 from ...errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
 from ...instances.code import unpack_code
-from ...model.codes import api_error
 from ...model.configuration import DEFAULT_SYNC_TIMEOUT
+from .error_texts import api_error
 
 DEFAULT_RUNTIME: Final = "Python2.7"
 """The runtime of CreateFunction without one (document 18586)."""

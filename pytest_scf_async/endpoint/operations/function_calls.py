@@ -2,22 +2,22 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from functools import cached_property
+from typing import Any, Protocol
 
+from ...clock import to_datetime
 from ...errors import calls_named, hidden_from_users
 from ...instances.function_version import FunctionVersion
-from ...model.event_invoke import EventInvokeConfig, changed_event_invoke
-from ...model.routing import RoutingConfig
+from ...model.event_invoke import LONGEST_TTL, MOST_RETRIES, EventInvokeConfig
+from ...model.listing import check_choice, check_limit, check_offset, page_of
 from ...model.versions import Versions
-from .functions import AliasDetails, AliasPage, VersionPage, alias_details, alias_page, version_page
+from .aliases import AliasDetails, Aliases, AliasPage
+from .checks import check_description
+from .error_texts import api_error
+from .routing import RoutingConfig
+from .versions import VERSION_KEYS, VersionDetails, VersionPage, description_of
 
 __tracebackhide__ = hidden_from_users
-
-
-class Now(Protocol):
-    """What is asked of the runtime of a function."""
-
-    def _now_us(self) -> int: ...
 
 
 class Versioned(Protocol):
@@ -27,7 +27,11 @@ class Versioned(Protocol):
     _versions: Versions[FunctionVersion]
 
     @property
-    def _platform(self) -> Now: ...
+    def _platform(self) -> Any:
+        """The runtime, which has the `RuntimeOperations`."""
+
+    @property
+    def _aliases(self) -> Aliases: ...
     def _require(self) -> None: ...
     def _status_of(self, version: FunctionVersion) -> str: ...
     def _use_event_invoke(self, config: EventInvokeConfig) -> None: ...
@@ -36,6 +40,32 @@ class Versioned(Protocol):
 @calls_named
 class FunctionOperations:
     """The operations that ``Function`` has as calls."""
+
+    @cached_property
+    def _aliases(self: Versioned) -> Aliases:
+        """Made when an operation needs them: until then there is ``$DEFAULT`` alone."""
+        versions = self._versions
+        return Aliases(versions, versions.latest.added_us, self._platform._random_of_routes.random)
+
+    @property
+    def versions(self: Versioned) -> list[str]:
+        """``$LATEST`` and the published versions, newest first."""
+        return self._versions.numbers
+
+    @property
+    def aliases(self: Versioned) -> dict[str, str]:
+        """The version that each alias points to; every function has the alias ``$DEFAULT``."""
+        return self._aliases.versions
+
+    def publish_version(self: Versioned, description: str = "") -> str:
+        """PublishVersion (document 34415): keep ``$LATEST`` as it is now, and give its number: "1", "2", …
+
+        Raises ``ScfApiError`` ``InvalidParameterValue.Description`` for more than 1,000 characters.
+        """
+        self._require()
+        check_description(description)
+        number: str = self._platform._publish(self, description)
+        return number
 
     @property
     def event_invoke_config(self: Versioned) -> EventInvokeConfig:
@@ -52,7 +82,13 @@ class FunctionOperations:
         ``LimitExceeded.RetryNum``, ``LimitExceeded.MsgTTL``, ``InvalidParameterValue.AsyncTriggerConfig``.
         """
         self._require()
-        self._use_event_invoke(changed_event_invoke(self._event_invoke, retry_num, msg_ttl))
+        before = self._event_invoke
+        self._use_event_invoke(
+            EventInvokeConfig(
+                _checked("RetryNum", before.retry_num if retry_num is None else retry_num, 0, MOST_RETRIES),
+                _checked("MsgTTL", before.msg_ttl if msg_ttl is None else msg_ttl, 1, LONGEST_TTL),
+            )
+        )
 
     def list_versions(
         self: Versioned, *, order: str | None = None, order_by: str = "AddTime", offset: int = 0, limit: int = 20
@@ -64,8 +100,26 @@ class FunctionOperations:
         ``.OrderBy``, ``.Limit``, ``.Offset``.
         """
         self._require()
-        versions = self._versions.all
-        return version_page(versions, self._status_of, order=order, order_by=order_by, offset=offset, limit=limit)
+        if order is not None:
+            check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
+        check_choice("InvalidParameterValue.OrderBy", order_by, tuple(VERSION_KEYS))
+        check_limit(limit)
+        check_offset(offset)
+        rows = [
+            VersionDetails(
+                version=version.version,
+                description=description_of(version),
+                add_time=to_datetime(version.added_us),
+                mod_time=to_datetime(version.modified_us),
+                status=self._status_of(version),
+            )
+            for version in self._versions.all
+        ]
+        if order is None:
+            rows = [*rows[1:], rows[0]]
+        else:
+            rows.sort(key=VERSION_KEYS[order_by])
+        return VersionPage(len(rows), page_of(rows, order or "DESC", offset, limit))
 
     def create_alias(
         self: Versioned, name: str, version: str, *, description: str = "", routing_config: RoutingConfig | None = None
@@ -80,7 +134,7 @@ class FunctionOperations:
         """
         self._require()
         now_us = self._platform._now_us()
-        self._versions.create_alias(name, version, description=description, routing=routing_config, now_us=now_us)
+        self._aliases.create(name, version, description=description, routing=routing_config, now_us=now_us)
 
     def update_alias(
         self: Versioned,
@@ -97,12 +151,12 @@ class FunctionOperations:
         """
         self._require()
         now_us = self._platform._now_us()
-        self._versions.update_alias(name, version, description=description, routing=routing_config, now_us=now_us)
+        self._aliases.update(name, version, description=description, routing=routing_config, now_us=now_us)
 
     def get_alias(self: Versioned, name: str) -> AliasDetails:
         """GetAlias: what the alias stands for, with its times. Raises ``ScfApiError`` ``ResourceNotFound.Alias``."""
         self._require()
-        return alias_details(self._versions.alias(name))
+        return self._aliases.get(name).details
 
     def list_aliases(self: Versioned, *, version: str | None = None, offset: int = 0, limit: int = 20) -> AliasPage:
         """ListAliases: one page of its aliases in the order in which they were made, ``$DEFAULT`` first.
@@ -111,7 +165,10 @@ class FunctionOperations:
         ``InvalidParameterValue.Offset``.
         """
         self._require()
-        return alias_page(self._versions.list_aliases(version), offset=offset, limit=limit)
+        check_limit(limit)
+        check_offset(offset)
+        rows = [alias.details for alias in self._aliases.all(version)]
+        return AliasPage(len(rows), page_of(rows, "ASC", offset, limit))
 
     def delete_alias(self: Versioned, name: str) -> None:
         """DeleteAlias: the version that it points to stays.
@@ -119,4 +176,13 @@ class FunctionOperations:
         Raises ``ScfApiError``: ``ResourceNotFound.Alias``, and ``FailedOperation.DeleteAlias`` for ``$DEFAULT``.
         """
         self._require()
-        self._versions.delete_alias(name)
+        self._aliases.delete(name)
+
+
+def _checked(name: str, value: object, least: int, most: int) -> int:
+    valid = f"it must be a whole number from {least} to {most:,}"
+    if not isinstance(value, int) or isinstance(value, bool) or value < least:
+        raise api_error("InvalidParameterValue.AsyncTriggerConfig", name=name, value=value, valid=valid)
+    if value > most:
+        raise api_error(f"LimitExceeded.{name}", value=value, valid=valid)
+    return value

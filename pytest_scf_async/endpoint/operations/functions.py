@@ -1,23 +1,30 @@
-"""What GetFunction, ListFunctions, ListVersionByFunction, ListAliases and GetAlias answer.
-
-Documents 18584, 18582, 37162, 36149.
-"""
+"""The operations on functions: Create, Update, Get and List (documents 18586, 18581, 18580, 18584, 18582)."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
+from types import MappingProxyType
 from typing import Any, Final
 
 from ...clock import to_datetime
-from ...instances.code import size_of
+from ...deployment import first_configuration
+from ...errors import calls_named, hidden_from_users
+from ...function import Function
+from ...instances.code import Copy, size_of
 from ...instances.function_version import FunctionVersion
-from ...model.codes import api_error
-from ...model.configuration import FunctionConfiguration
-from ...model.listing import check_choice, check_limit, check_offset, check_pairs, check_part, page_of
-from ...model.routing import RoutingConfig
-from ...model.versions import LATEST, Alias
+from ...model.configuration import NAME_RULE, FunctionConfiguration, is_valid_name
+from ...model.listing import check_choice, check_limit, check_offset, page_of
+from ...options import Where, options_of
+from .checks import check_pairs, check_part
+from .deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .error_texts import api_error
+from .namespaces import require_namespace
+from .platform import Platform
+from .versions import description_of
+
+__tracebackhide__ = hidden_from_users
 
 EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"
@@ -76,115 +83,251 @@ class FunctionPage:
     functions: list[FunctionSummary]
 
 
-@dataclass(frozen=True)
-class VersionDetails:
-    """One version of a function."""
-
-    version: str
-    description: str
-    add_time: datetime
-    mod_time: datetime
-    status: str
-
-
-@dataclass(frozen=True)
-class VersionPage:
-    """The answer of ``list_versions``: the function has ``total_count`` versions, and this is one page of them."""
-
-    total_count: int
-    versions: list[VersionDetails]
+_FUNCTION_KEYS: Final[Mapping[str, Callable[[FunctionSummary], Any]]] = {
+    "AddTime": lambda row: row.add_time,
+    "ModTime": lambda row: row.mod_time,
+    "FunctionName": lambda row: row.function_name,
+}
+"""What ``Orderby`` of ListFunctions sorts by."""
+_FILTERS: Final[Mapping[str, Callable[[FunctionSummary], str]]] = {
+    "Status": lambda row: row.status,
+    "Runtime": lambda row: row.runtime,
+    "Type": lambda row: row.function_type,
+    "AsyncRunEnable": lambda row: switch(row.async_run),
+    "TraceEnable": lambda row: switch(row.trace),
+    **dict.fromkeys(_OTHER_FILTERS, lambda _: ""),
+}
+"""What each filter of ListFunctions compares."""
 
 
-@dataclass(frozen=True)
-class AliasDetails:
-    """An alias: the answer of GetAlias, and one row of ListAliases."""
+@calls_named
+class OperationsOnFunctions:
+    """Those that ``ScfRuntime`` has as calls."""
 
-    name: str
-    function_version: str
-    description: str
-    routing_config: RoutingConfig
-    add_time: datetime
-    mod_time: datetime
+    def create_function(
+        self: Platform,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        description: str = "",
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        runtime: str | None = None,
+        namespace: str = "default",
+        function_type: str = "Event",
+        init_timeout: int | None = None,
+        async_run_enable: str = "FALSE",
+        trace_enable: str = "FALSE",
+    ) -> Function:
+        """CreateFunction (document 18586): as ``deploy``, with the platform's parameters and its defaults and errors.
+
+        *zip_file* is a zip in Base64; *timeout* is 3 seconds unless given, for async functions too, *runtime*
+        ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable* ``"FALSE"``; what
+        else is not given comes from the settings. Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``,
+        ``.Handler``, ``.MemorySize``, ``.Runtime``, ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.Environment``, …,
+        ``LimitExceeded.Timeout``, ``.InitTimeout``, ``.Memory``, ``MissingParameter.Code``,
+        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, and ``FailedOperation.CreateFunction`` for code
+        that cannot be built.
+        """
+        if not is_valid_name(namespace):
+            raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
+        require_namespace(self, namespace)
+        if not is_valid_name(function_name):
+            raise api_error("InvalidParameterValue.FunctionName", value=function_name, valid=NAME_RULE)
+        if (namespace, function_name) in self._functions:
+            raise api_error("ResourceInUse.FunctionName", function_name=function_name, namespace=namespace)
+        if function_type == "HTTP":
+            raise api_error("UnsupportedOperation", what="A function of Type HTTP")
+        if function_type != "Event":
+            raise api_error("InvalidParameterValue.Type", value=function_type, valid="it must be Event or HTTP")
+        given: dict[str, Any] = {
+            option.name: None if Where.SETTINGS in option.where else option.default
+            for option in options_of(Where.DEPLOY)
+        }
+        given |= {
+            "handler": handler or self._builder.default_handler(runtime),
+            "name": function_name,
+            "namespace": namespace,
+            "description": description,
+            "memory": memory_size,
+            "timeout": DEFAULT_TIMEOUT if timeout is None else timeout,
+            "init_timeout": init_timeout,
+            "environment": environment,
+            "runtime": DEFAULT_RUNTIME if runtime is None else runtime,
+            "async_run": is_on("AsyncRunEnable", async_run_enable),
+            "trace": is_on("TraceEnable", trace_enable),
+        }
+        source = "CreateFunction"
+        with refusals("FailedOperation.CreateFunction", function_name):
+            first_configuration(self.settings, given, source)  # before anything is unpacked
+            self._builder.check(given["runtime"], source)
+            code = code_of(zip_file, self._scratch())
+            made = self._builder.build(given["runtime"], code, given["handler"], source)
+            return self._deploy(source, self.settings, made, given)
+
+    def update_function_code(
+        self: Platform,
+        function_name: str,
+        zip_file: str | None = None,
+        *,
+        handler: str | None = None,
+        namespace: str = "default",
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionCode (document 18581): *zip_file* is a zip in Base64; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of ``create_function`` for *zip_file* and
+        *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose code cannot be changed.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        with refusals("FailedOperation.UpdateFunctionCode", function_name):
+            code = code_of(zip_file, self._scratch())
+            self._update(function, code, handler or function.configuration.handler, {})
+            if publishes:
+                self._publish(function, "", with_update=True)
+
+    def update_function_configuration(
+        self: Platform,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        description: str | None = None,
+        memory_size: int | None = None,
+        timeout: int | None = None,
+        environment: Mapping[str, str] | None = None,
+        init_timeout: int | None = None,
+        trace_enable: str | None = None,
+        publish: str = "FALSE",
+    ) -> None:
+        """UpdateFunctionConfiguration (document 18580): change what is given; *publish* ``"TRUE"`` publishes a version.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, and those of ``create_function`` for a value that is not
+        valid.
+        """
+        function = self._require_function(function_name, namespace)
+        publishes = is_on("Publish", publish)
+        values = {
+            "description": description,
+            "memory": memory_size,
+            "timeout": timeout,
+            "environment": environment,
+            "init_timeout": init_timeout,
+            "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
+        }
+        given = {name: value for name, value in values.items() if value is not None}
+        with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
+            self._update(function, None, None, given)
+            if publishes:
+                self._publish(function, "", with_update=True)
+
+    def get_function(
+        self: Platform, function_name: str, *, namespace: str = "default", qualifier: str | None = None
+    ) -> FunctionDetails:
+        """GetFunction (document 18584): a function, and its version *qualifier*, ``$LATEST`` unless given.
+
+        Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``ResourceNotFound.Namespace``,
+        ``ResourceNotFound.Version``, ``InvalidParameterValue.FunctionName``.
+        """
+        function = self._require_function(function_name, namespace)
+        version = function._versions.resolve(qualifier, "ResourceNotFound.Version")
+        configuration = version.configuration
+        return FunctionDetails(
+            function_id=function.function_id,
+            function_name=configuration.name,
+            namespace=configuration.namespace,
+            function_version=version.version,
+            description=description_of(version),
+            status=function._status_of(version),
+            available_status=AVAILABLE,
+            function_type=EVENT_FUNCTION,
+            code_size=size_of(version.code) if configuration.deployed_by == "deploy" else 0,
+            add_time=to_datetime(version.added_us),
+            mod_time=to_datetime(version.modified_us),
+            configuration=configuration,
+            versions=function.versions,
+        )
+
+    def list_functions(
+        self: Platform,
+        *,
+        namespace: str = "default",
+        order: str = "DESC",
+        orderby: str = "AddTime",
+        offset: int = 0,
+        limit: int = 20,
+        search_key: str | None = None,
+        description: str | None = None,
+        filters: Mapping[str, Sequence[str]] = MappingProxyType({}),
+    ) -> FunctionPage:
+        """ListFunctions (document 18582): one page of the functions of a namespace.
+
+        *orderby* is ``"AddTime"``, ``"ModTime"`` or ``"FunctionName"``; *search_key* is a part of the name,
+        *description* one of the description; *filters* are the values, of which one has to fit, of ``"Status"``,
+        ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"`` or ``"TraceEnable"``. Raises ``ScfApiError``:
+        ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.Filters``.
+        """
+        require_namespace(self, namespace)
+        check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
+        check_choice("InvalidParameterValue.Order", orderby, tuple(_FUNCTION_KEYS), name="Orderby")
+        check_limit(limit)
+        check_offset(offset)
+        check_part("SearchKey", search_key)
+        check_part("Description", description)
+        check_pairs("InvalidParameterValue.Filters", filters)
+        wanted = _checked_filters(filters)
+        rows = [
+            row
+            for row in (_summary(each) for (of, _), each in list(self._functions.items()) if of == namespace)
+            if (search_key or "") in row.function_name
+            and (description or "") in row.description
+            and all(_FILTERS[name](row) in values for name, values in wanted.items())
+        ]
+        rows.sort(key=_FUNCTION_KEYS[orderby])
+        return FunctionPage(len(rows), page_of(rows, order, offset, limit))
+
+    def _publish(self: Platform, function: Function, description: str, *, with_update: bool = False) -> str:
+        """Publish a version; *with_update*: the update that goes with it has just begun."""
+        with self._lockstep.locked():
+            self._require_present(function)
+            if not with_update:
+                function._require_active("FailedOperation.PublishVersion")
+            latest = function._versions.latest
+            copy = Copy(latest.code, self._scratch()) if latest.runtime.runs_code else None
+            now_us, active_us = self.clock.now_us, self._active_us()
+            number = function._versions.publish(
+                lambda number: FunctionVersion(
+                    latest.configuration,
+                    latest.code,
+                    number,
+                    latest.runtime,
+                    description,
+                    added_us=now_us,
+                    modified_us=now_us,
+                    active_us=active_us,
+                    copy=copy,
+                )
+            )
+            if not with_update:
+                function._becomes("Publishing", active_us)
+            return number
 
 
-@dataclass(frozen=True)
-class AliasPage:
-    """The answer of ``list_aliases``: ``total_count`` aliases pass the filter, and this is one page of them."""
-
-    total_count: int
-    aliases: list[AliasDetails]
-
-
-# -- functions -------------------------------------------------------------------------------------------------------
-
-
-def function_details(version: FunctionVersion, function_id: str, status: str, versions: list[str]) -> FunctionDetails:
-    """What GetFunction says of *version* of a function that has these *versions*."""
-    configuration = version.configuration
-    return FunctionDetails(
-        function_id=function_id,
-        function_name=configuration.name,
-        namespace=configuration.namespace,
-        function_version=version.version,
-        description=_description(version),
-        status=status,
-        available_status=AVAILABLE,
-        function_type=EVENT_FUNCTION,
-        code_size=size_of(version.code) if configuration.deployed_by == "deploy" else 0,
-        add_time=to_datetime(version.added_us),
-        mod_time=to_datetime(version.modified_us),
-        configuration=configuration,
-        versions=versions,
-    )
-
-
-def function_page(
-    functions: Iterable[FunctionSummary],
-    *,
-    order: str,
-    orderby: str,
-    offset: int,
-    limit: int,
-    search_key: str | None,
-    description: str | None,
-    filters: Mapping[str, Sequence[str]],
-) -> FunctionPage:
-    """One page of *functions*, which are in the order in which they were made.
-
-    Raises ScfApiError ``InvalidParameterValue.Order`` (for orderby too), ``.Limit``, ``.Offset``, ``.Filters``.
-    """
-    check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
-    check_choice("InvalidParameterValue.Order", orderby, tuple(_FUNCTION_KEYS), name="Orderby")
-    check_limit(limit)
-    check_offset(offset)
-    check_part("SearchKey", search_key)
-    check_part("Description", description)
-    check_pairs("InvalidParameterValue.Filters", filters)
-    wanted = _checked_filters(filters)
-    rows = [
-        row
-        for row in functions
-        if (search_key or "") in row.function_name
-        and (description or "") in row.description
-        and all(_FILTERS[name](row) in values for name, values in wanted.items())
-    ]
-    rows.sort(key=_FUNCTION_KEYS[orderby])
-    return FunctionPage(len(rows), page_of(rows, order, offset, limit))
-
-
-def function_summary(latest: FunctionVersion, function_id: str, status: str) -> FunctionSummary:
-    """What ListFunctions says of a function whose ``$LATEST`` is *latest*."""
-    configuration = latest.configuration
+def _summary(function: Function) -> FunctionSummary:
+    """What ListFunctions says of *function*."""
+    latest = function._version
     return FunctionSummary(
-        function_id=function_id,
-        function_name=configuration.name,
-        namespace=configuration.namespace,
-        description=configuration.description,
-        runtime=configuration.runtime,
-        status=status,
+        function_id=function.function_id,
+        function_name=function.name,
+        namespace=function.namespace,
+        description=function.description,
+        runtime=latest.configuration.runtime,
+        status=function.status,
         function_type=EVENT_FUNCTION,
-        async_run=configuration.async_run,
-        trace=configuration.trace,
+        async_run=latest.configuration.async_run,
+        trace=latest.configuration.trace,
         add_time=to_datetime(latest.added_us),
         mod_time=to_datetime(latest.modified_us),
     )
@@ -207,94 +350,6 @@ def _is_list(values: object) -> bool:
     return isinstance(values, Sequence) and not isinstance(values, (str, bytes))
 
 
-_FUNCTION_KEYS: Final[Mapping[str, Callable[[FunctionSummary], Any]]] = {
-    "AddTime": lambda row: row.add_time,
-    "ModTime": lambda row: row.mod_time,
-    "FunctionName": lambda row: row.function_name,
-}
-"""What ``Orderby`` of ListFunctions sorts by."""
-_FILTERS: Final[Mapping[str, Callable[[FunctionSummary], str]]] = {
-    "Status": lambda row: row.status,
-    "Runtime": lambda row: row.runtime,
-    "Type": lambda row: row.function_type,
-    "AsyncRunEnable": lambda row: switch(row.async_run),
-    "TraceEnable": lambda row: switch(row.trace),
-    **dict.fromkeys(_OTHER_FILTERS, lambda _: ""),
-}
-"""What each filter of ListFunctions compares."""
-
-
 def switch(on: bool) -> str:
     """What the platform writes for a switch."""
     return "TRUE" if on else "FALSE"
-
-
-# -- versions and aliases --------------------------------------------------------------------------------------------
-
-
-def version_page(
-    versions: Sequence[FunctionVersion],
-    status_of: Callable[[FunctionVersion], str],
-    *,
-    order: str | None,
-    order_by: str,
-    offset: int,
-    limit: int,
-) -> VersionPage:
-    """One page of *versions*: ``$LATEST``, and the published ones, oldest first.
-
-    Without an *order* ``$LATEST`` comes first, then the newest. Raises ScfApiError ``InvalidParameterValue.Order``,
-    ``.OrderBy``, ``.Limit``, ``.Offset``.
-    """
-    if order is not None:
-        check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
-    check_choice("InvalidParameterValue.OrderBy", order_by, tuple(_VERSION_KEYS))
-    check_limit(limit)
-    check_offset(offset)
-    rows = [
-        VersionDetails(
-            version=version.version,
-            description=_description(version),
-            add_time=to_datetime(version.added_us),
-            mod_time=to_datetime(version.modified_us),
-            status=status_of(version),
-        )
-        for version in versions
-    ]
-    if order is None:
-        rows = [*rows[1:], rows[0]]
-    else:
-        rows.sort(key=_VERSION_KEYS[order_by])
-    return VersionPage(len(rows), page_of(rows, order or "DESC", offset, limit))
-
-
-_VERSION_KEYS: Final[Mapping[str, Callable[[VersionDetails], datetime]]] = {
-    "AddTime": lambda row: row.add_time,
-    "ModTime": lambda row: row.mod_time,
-}
-"""What ``OrderBy`` of ListVersionByFunction sorts by."""
-
-
-def alias_details(alias: Alias) -> AliasDetails:
-    """What GetAlias says of *alias*."""
-    return AliasDetails(
-        name=alias.name,
-        function_version=alias.version,
-        description=alias.description,
-        routing_config=alias.routing,
-        add_time=to_datetime(alias.added_us),
-        mod_time=to_datetime(alias.modified_us),
-    )
-
-
-def alias_page(aliases: Iterable[Alias], *, offset: int, limit: int) -> AliasPage:
-    """One page of *aliases* in their order. Raises ScfApiError ``InvalidParameterValue.Limit`` and ``.Offset``."""
-    check_limit(limit)
-    check_offset(offset)
-    rows = [alias_details(alias) for alias in aliases]
-    return AliasPage(len(rows), page_of(rows, "ASC", offset, limit))
-
-
-def _description(version: FunctionVersion) -> str:
-    """A published version has one of its own, ``$LATEST`` the function's."""
-    return version.configuration.description if version.version == LATEST else version.description

@@ -1,19 +1,33 @@
-"""What Invoke, InvokeFunction, GetRequestStatus and GetFunctionLogs answer (documents 17243, 58400, 65348, 18583).
+"""Invoke, InvokeFunction, GetRequestStatus and GetFunctionLogs (documents 17243, 58400, 65348, 18583).
 
 A record is one attempt of an invocation: a sync function that was invoked asynchronously may have three.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass
+import json
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final
 
-from ...clock import to_datetime
+from ...clock import to_datetime, to_us
+from ...errors import calls_named, hidden_from_users
+from ...function import Invocation
+from ...lockstep.calls import Call
 from ...lockstep.event import Attempt, Event
-from ...model.codes import api_error
-from ...model.listing import check_choice, check_limit, check_offset, page_of
+from ...model.listing import check_choice, check_limit, check_offset, is_text, page_of
+from ...model.payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, is_unicode
+from ...model.versions import DEFAULT_ALIAS
+from .error_texts import api_error
+from .platform import Platform
+
+__tracebackhide__ = hidden_from_users
+
+INVOKE_DEADLINE_US: Final = 300 * 1_000_000
+"""For how long Invoke waits for the end (document 17243)."""
+ROUTING_KEY_LIMIT: Final = 1024
+"""The most bytes of a RoutingKey (document 17243)."""
 
 TAIL_BYTES: Final = 4096
 """What ``LogType=Tail`` gives of a log (document 17243)."""
@@ -115,15 +129,181 @@ class FunctionLogPage:
     data: list[FunctionLog]
 
 
+# -- the calls ---------------------------------------------------------------------------------------------------------
+
+_PASSES: Final[Mapping[str, Callable[[Attempt], bool]]] = {
+    "not0": lambda attempt: bool(attempt.error),
+    "is0": lambda attempt: attempt.end_us is not None and not attempt.error,
+    "TimeLimitExceeded": lambda attempt: attempt.status_code == 433,
+    "ResourceLimitExceeded": lambda attempt: attempt.status_code in (432, 434),
+    "UserCodeException": lambda attempt: attempt.status_code == 430,
+}
+"""What each value of ``Filter.RetCode`` lets pass (document 18583)."""
+_KEYS: Final[Mapping[str, Callable[[Attempt], int]]] = {
+    "start_time": lambda attempt: attempt.start_us,
+    "function_name": lambda _: 0,
+    "duration": lambda attempt: attempt.duration_us,
+    "mem_usage": lambda attempt: attempt.mem_usage,
+}
+"""What ``OrderBy`` sorts by."""
+
+
+@calls_named
+class OperationsOnInvocations:
+    """Those that ``ScfRuntime`` has as calls."""
+
+    def invoke(
+        self: Platform,
+        function_name: str,
+        client_context: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        invocation_type: str = "RequestResponse",
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """Invoke (document 17243): *client_context* is the event as JSON text, *routing_key* such a text, too.
+
+        With *invocation_type* ``"RequestResponse"`` time passes until a sync function has ended, 300 simulated seconds
+        at most; ``"Event"``, and an async function in either case, only have the event accepted. *log_type* ``"Tail"``
+        gives the last 4 KB of the log. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``ResourceNotFound.Qualifier``, ``InvalidParameter.FunctionName``, ``InvalidParameterValue.Param`` for what is
+        not JSON, ``InvalidParameter.RequestTooLarge`` for more than 6 MB (128 KB where nobody waits),
+        ``LimitExceeded.Quota``, ``FailedOperation.InvokeFunction`` after the 300 seconds, ``InvalidParameterValue``.
+        """
+        _check_word("InvocationType", invocation_type, ("RequestResponse", "Event"))
+        return _invoke(
+            self,
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", invocation_type == "Event", by_operation=True),
+            text=client_context,
+            name="ClientContext",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=INVOKE_DEADLINE_US,
+        )
+
+    def invoke_function(
+        self: Platform,
+        function_name: str,
+        event: str | None = None,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = DEFAULT_ALIAS,
+        log_type: str = "None",
+        routing_key: str | None = None,
+    ) -> InvocationResult:
+        """InvokeFunction (document 58400): as ``invoke`` with ``"RequestResponse"``, without a longest time.
+
+        Its *qualifier* is the alias ``$DEFAULT`` unless given, and InvokeResult is the status code (200, 430, …).
+        """
+        return _invoke(
+            self,
+            function_name,
+            namespace,
+            Invocation("", qualifier, "OTHERS", asynchronous=False, by_operation=True),
+            text=event,
+            name="Event",
+            log_type=log_type,
+            routing_key=routing_key,
+            longest_us=None,
+        )
+
+    def request_status(
+        self: Platform,
+        function_name: str,
+        request_id: str,
+        *,
+        namespace: str = "default",
+        start: datetime | None = None,
+        end: datetime | None = None,
+    ) -> RequestStatusPage:
+        """GetRequestStatus (document 65348): the attempts of one invocation, of sync functions too, the earliest first.
+
+        *start* and *end* are compared in whole seconds; without *start* it is 15 minutes ago, and *end* now unless
+        given. Raises ``ScfApiError``: ``ResourceNotFound.Function``, ``InvalidParameterValue.FunctionName``,
+        ``InvalidParameterValue.FunctionRequestId``, ``InvalidParameterValue.StartTimeOrEndTime``.
+        """
+        self._lockstep.refresh()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        if not (is_text(request_id) and request_id):
+            valid = "it must be the id of an invocation"
+            raise api_error("InvalidParameterValue.FunctionRequestId", value=request_id, valid=valid)
+        window = _window(self, start, end, DEFAULT_WINDOW_US)
+        found = [event._event for event in function.events if event.request_id == request_id]
+        rows = [
+            RequestStatus(
+                function_name=event.record.function_name,
+                ret_msg=attempt.ret_msg,
+                request_id=event.request_id,
+                start_time=to_datetime(attempt.start_us),
+                ret_code=RUNNING if attempt.end_us is None else -1 if attempt.error else 0,
+                duration=attempt.duration_us / 1000,
+                mem_usage=attempt.mem_usage / (1024 * 1024),
+                retry_num=attempt.retry_num,
+            )
+            for event, attempt in _attempts(found, window)
+        ]
+        _answered(self, rows)
+        return RequestStatusPage(len(rows), rows)
+
+    def function_logs(
+        self: Platform,
+        function_name: str,
+        *,
+        namespace: str = "default",
+        qualifier: str | None = None,
+        request_id: str | None = None,
+        start: datetime | None = None,
+        end: datetime | None = None,
+        ret_code: str | None = None,
+        order: str = "desc",
+        order_by: str = "start_time",
+        offset: int = 0,
+        limit: int = 20,
+    ) -> FunctionLogPage:
+        """GetFunctionLogs (document 18583): the attempts of a function's invocations, each with its log.
+
+        *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
+        ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
+        *start* and *end* are compared in whole seconds, and are a day apart at most; without *start* it is a day ago,
+        and *end* now unless given. Raises ``ScfApiError``: ``ResourceNotFound.Function``,
+        ``InvalidParameterValue.RetCode``, ``.Order``, ``.OrderBy``, ``.Offset``, ``.StartTimeOrEndTime``,
+        ``LimitExceeded.Offset`` for more than 10,000 of *offset* and *limit* together,
+        ``ResourceNotFound.Qualifier``, ….
+        """
+        self._lockstep.refresh()
+        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
+        version = None if qualifier is None else function._versions.resolve(qualifier).version
+        window = _window(self, start, end, LONGEST_WINDOW_US)
+        if ret_code is not None:
+            check_choice("InvalidParameterValue.RetCode", ret_code, tuple(_PASSES))
+        check_choice("InvalidParameterValue.Order", order, ("desc", "asc"), name="Order")
+        check_choice("InvalidParameterValue.OrderBy", order_by, tuple(_KEYS))
+        check_offset(offset)
+        check_limit(limit, code="InvalidParameterValue")
+        if offset + limit > MOST_LOGS:
+            raise api_error("LimitExceeded.Offset", sum=offset + limit, most=MOST_LOGS)
+        if window[1] - window[0] > LONGEST_WINDOW_US:
+            raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="they are more than one day apart")
+        events = [
+            event._event
+            for event in function.events
+            if version in (None, event.qualifier) and request_id in (None, event.request_id)
+        ]
+        found = [row for row in _attempts(events, window) if ret_code is None or _PASSES[ret_code](row[1])]
+        found.sort(key=lambda row: _KEYS[order_by](row[1]))
+        rows = [_function_log(*row) for row in page_of(found, order, offset, limit)]
+        _answered(self, rows)
+        return FunctionLogPage(len(found), rows)
+
+
 # -- Invoke ----------------------------------------------------------------------------------------------------------
 
 
-def accepted_result(event: Event, *, by_status_code: bool) -> InvocationResult:
-    """The answer of an invocation that nobody waits for."""
-    return InvocationResult(event.request_id, invoke_result=200 if by_status_code else 0)
-
-
-def result_of(event: Event, *, tail: bool, by_status_code: bool) -> InvocationResult:
+def _result_of(event: Event, *, tail: bool, by_status_code: bool) -> InvocationResult:
     """The answer of an invocation that has ended; *by_status_code*: InvokeResult is the platform's code of it."""
     attempt = event.attempts[-1]
     error_code, message = attempt.error.get("errorCode", 0), attempt.error.get("errorMessage", "")
@@ -144,17 +324,103 @@ def _last_bytes(text: str, count: int) -> str:
     return text.encode("utf-8", "replace")[-count:].decode("utf-8", "ignore")
 
 
+def _invoke(
+    platform: Platform,
+    function_name: str,
+    namespace: str,
+    invocation: Invocation,
+    *,
+    text: object,
+    name: str,
+    log_type: str,
+    routing_key: object,
+    longest_us: int | None,
+) -> InvocationResult:
+    """Run *invocation* of *text*, the parameter *name*; who waits for its end does so for *longest_us* at most."""
+    platform._lockstep.refresh()
+    function = platform._require_function(
+        function_name,
+        namespace,
+        name_code="InvalidParameter.FunctionName",
+        namespace_code="ResourceNotFound.Function",
+    )
+    _check_word("LogType", log_type, ("None", "Tail"))
+    waits = not (invocation.asynchronous or function.configuration.async_run)
+    payload = _checked_payload_text(text, name=name, asynchronous=not waits)
+    invocation = replace(invocation, payload=payload, routing_key=_checked_routing_key(routing_key))
+    facade = platform._accept(function, invocation)
+    event, by_status_code = facade._event, longest_us is None
+    if not waits:
+        return InvocationResult(event.request_id, invoke_result=200 if by_status_code else 0)
+    deadline_us = None if longest_us is None else platform.clock.now_us + longest_us
+
+    def done() -> bool:
+        if event.ended or deadline_us is None:
+            return event.ended
+        return platform.clock.now_us >= deadline_us and platform._lockstep._all_quiet(call)
+
+    name = f"the invocation {event.request_id} of {function_name}"
+    call = Call(name, done, moves_clock=True, leases=True, target_us=deadline_us, event=event)
+    platform._lockstep.drive(call)
+    if not event.ended:
+        reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
+        raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
+    facade._look()
+    return _result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
+
+
+def _checked_payload_text(text: object, *, name: str, asynchronous: bool) -> str:
+    """The JSON *text* that the parameter *name* of Invoke or InvokeFunction has as an event; ``{}`` where it has none.
+
+    Raises ScfApiError ``InvalidParameterValue.Param`` for what is not JSON (nor are NaN and Infinity), and
+    ``InvalidParameter.RequestTooLarge`` for more than 128 KB (*asynchronous*) or 6 MB.
+    """
+    if text is None or text == "":
+        return "{}"
+    if not isinstance(text, str) or not is_unicode(text):
+        raise api_error("InvalidParameterValue.Param", name=name, reason="it must be a string")
+    size = len(text.encode())
+    limit = ASYNC_PAYLOAD_LIMIT if asynchronous else SYNC_PAYLOAD_LIMIT
+    if size > limit:
+        raise api_error("InvalidParameter.RequestTooLarge", name=name, size=size, limit=limit)
+    try:
+        json.loads(text, parse_constant=_refuse_constant)
+    except RecursionError:
+        raise api_error("InvalidParameterValue.Param", name=name, reason="it is nested too deeply") from None
+    except ValueError as error:
+        raise api_error("InvalidParameterValue.Param", name=name, reason=str(error)) from None
+    return text
+
+
+def _checked_routing_key(text: object) -> dict[str, str] | None:
+    """The pairs of a RoutingKey, which is JSON text, or None where there is none; a number is taken as its text.
+
+    Raises ScfApiError ``InvalidParameterValue``.
+    """
+    if text is None or text == "":
+        return None
+    valid = f"it must be the JSON of an object of strings, {ROUTING_KEY_LIMIT:,} bytes at most"
+    shown = text[:100] if isinstance(text, str) else text
+    error = api_error("InvalidParameterValue", name="RoutingKey", value=shown, valid=valid)
+    if not isinstance(text, str) or not is_unicode(text) or len(text.encode()) > ROUTING_KEY_LIMIT:
+        raise error
+    try:
+        pairs = json.loads(text)
+    except (ValueError, RecursionError):
+        raise error from None
+    if not isinstance(pairs, dict) or not all(isinstance(each, (str, int)) for each in pairs.values()):
+        raise error
+    return {key: str(each) for key, each in pairs.items()}
+
+
+def _refuse_constant(constant: str) -> None:
+    raise ValueError(f"{constant} is not JSON")
+
+
 # -- records ---------------------------------------------------------------------------------------------------------
 
 
-def check_request_id(request_id: object) -> None:
-    """Raise ScfApiError ``InvalidParameterValue.FunctionRequestId`` for what can be no request's id."""
-    if not isinstance(request_id, str) or not request_id:
-        valid = "it must be the id of an invocation"
-        raise api_error("InvalidParameterValue.FunctionRequestId", value=request_id, valid=valid)
-
-
-def checked_window(start_us: int | None, end_us: int | None, now_us: int, default_us: int) -> tuple[int, int]:
+def _checked_window(start_us: int | None, end_us: int | None, now_us: int, default_us: int) -> tuple[int, int]:
     """The seconds that a query is about, its ends included: without a start the last *default_us*, until *end_us*.
 
     Raises ScfApiError ``InvalidParameterValue.StartTimeOrEndTime`` for a start without an end, or that is not before
@@ -168,56 +434,6 @@ def checked_window(start_us: int | None, end_us: int | None, now_us: int, defaul
     if start_us >= end_us:
         raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is not after StartTime")
     return _whole_second(start_us), _whole_second(end_us)
-
-
-def request_status_page(events: Iterable[Event], window: tuple[int, int]) -> RequestStatusPage:
-    """The attempts of *events* that began in *window*, the earliest first."""
-    rows = [
-        RequestStatus(
-            function_name=event.record.function_name,
-            ret_msg=attempt.ret_msg,
-            request_id=event.request_id,
-            start_time=to_datetime(attempt.start_us),
-            ret_code=RUNNING if attempt.end_us is None else -1 if attempt.error else 0,
-            duration=attempt.duration_us / 1000,
-            mem_usage=attempt.mem_usage / (1024 * 1024),
-            retry_num=attempt.retry_num,
-        )
-        for event, attempt in _attempts(events, window)
-    ]
-    return RequestStatusPage(len(rows), rows)
-
-
-def function_log_page(
-    events: Iterable[Event],
-    window: tuple[int, int],
-    *,
-    ret_code: str | None,
-    order: str,
-    order_by: str,
-    offset: int,
-    limit: int,
-) -> FunctionLogPage:
-    """One page of the attempts of *events* that began in *window* and pass the filter *ret_code*.
-
-    Rows that are equal in *order_by* are in the order in which they began. Raises ScfApiError
-    ``InvalidParameterValue.RetCode``, ``.Order``, ``.OrderBy``, ``.Offset``, ``InvalidParameterValue`` for *limit*,
-    ``LimitExceeded.Offset``, ``InvalidParameterValue.StartTimeOrEndTime`` for a window of more than a day.
-    """
-    if ret_code is not None:
-        check_choice("InvalidParameterValue.RetCode", ret_code, tuple(_PASSES))
-    check_choice("InvalidParameterValue.Order", order, ("desc", "asc"), name="Order")
-    check_choice("InvalidParameterValue.OrderBy", order_by, tuple(_KEYS))
-    check_offset(offset)
-    check_limit(limit, code="InvalidParameterValue")
-    if offset + limit > MOST_LOGS:
-        raise api_error("LimitExceeded.Offset", sum=offset + limit, most=MOST_LOGS)
-    if window[1] - window[0] > LONGEST_WINDOW_US:
-        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="they are more than one day apart")
-    passes, key = _PASSES[ret_code] if ret_code is not None else _all, _KEYS[order_by]
-    found = [(event, attempt) for event, attempt in _attempts(events, window) if passes(attempt)]
-    found.sort(key=lambda row: key(row[1]))
-    return FunctionLogPage(len(found), [_function_log(*row) for row in page_of(found, order, offset, limit)])
 
 
 def _attempts(events: Iterable[Event], window: tuple[int, int]) -> list[tuple[Event, Attempt]]:
@@ -270,22 +486,18 @@ def _whole_second(us: int) -> int:
     return us - us % _SECOND
 
 
-def _all(_: Attempt) -> bool:
-    return True
+def _window(platform: Platform, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
+    first = None if start is None else to_us(start, "start")
+    last = None if end is None else to_us(end, "end")
+    return _checked_window(first, last, platform.clock.now_us, default_us)
 
 
-_PASSES: Final[Mapping[str, Callable[[Attempt], bool]]] = {
-    "not0": lambda attempt: bool(attempt.error),
-    "is0": lambda attempt: attempt.end_us is not None and not attempt.error,
-    "TimeLimitExceeded": lambda attempt: attempt.status_code == 433,
-    "ResourceLimitExceeded": lambda attempt: attempt.status_code in (432, 434),
-    "UserCodeException": lambda attempt: attempt.status_code == 430,
-}
-"""What each value of ``Filter.RetCode`` lets pass (document 18583)."""
-_KEYS: Final[Mapping[str, Callable[[Attempt], int]]] = {
-    "start_time": lambda attempt: attempt.start_us,
-    "function_name": lambda _: 0,
-    "duration": lambda attempt: attempt.duration_us,
-    "mem_usage": lambda attempt: attempt.mem_usage,
-}
-"""What ``OrderBy`` sorts by."""
+def _answered(platform: Platform, rows: Sequence[RequestStatus | FunctionLog]) -> None:
+    """The caller has been given *rows*."""
+    for request_id in {row.request_id for row in rows}:
+        platform._seen(platform._events[request_id]._event.record)
+
+
+def _check_word(name: str, value: object, valid: tuple[str, ...]) -> None:
+    if not isinstance(value, str) or value not in valid:
+        raise api_error("InvalidParameterValue", name=name, value=value, valid=f"valid are {' and '.join(valid)}")

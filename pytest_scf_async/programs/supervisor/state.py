@@ -23,11 +23,13 @@ last rules of facts have a condition where such a combination would follow other
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from enum import Enum
 from types import MappingProxyType
 from typing import NamedTuple
+
+from ...protocol.state_table import Rule, StateTable, always
 
 
 class Phase(Enum):
@@ -212,18 +214,6 @@ class Step(NamedTuple):
     effects: tuple[ProgramEffect, ...]
 
 
-class Rule(NamedTuple):
-    """One row: in states whose parts are as in *when*, a fact sets the parts of *then*, and has *effects*."""
-
-    when: Mapping[str, object]
-    then: Mapping[str, object]
-    effects: tuple[ProgramEffect, ...] = ()
-
-
-def _always(*effects: ProgramEffect, **then: object) -> tuple[Rule, ...]:
-    return (Rule({}, then, effects),)
-
-
 def _if_any(part: str, *values: object, effects: tuple[ProgramEffect, ...] = (), **then: object) -> tuple[Rule, ...]:
     return tuple(Rule({part: value}, then, effects) for value in values)
 
@@ -249,7 +239,7 @@ RULES: Mapping[ProgramFact, tuple[Rule, ...]] = MappingProxyType(
                 _AT_ONCE,
             ),
         ),
-        ProgramFact.RESUMED: _always(ProgramEffect.CHECK_SOON, **_GOT_TOKEN),
+        ProgramFact.RESUMED: always(ProgramEffect.CHECK_SOON, **_GOT_TOKEN),
         ProgramFact.GATE_OPENED: (
             Rule(
                 {"phase": Phase.AT_FIRST_LINE}, {"phase": Phase.STARTS, **_GOT_TOKEN}, (*_AT_ONCE, ProgramEffect.START)
@@ -262,14 +252,14 @@ RULES: Mapping[ProgramFact, tuple[Rule, ...]] = MappingProxyType(
             ),
             Rule({}, _GOT_TOKEN, _AT_ONCE),
         ),
-        ProgramFact.POLLED: _always(ProgramEffect.CHECK_SOON, polled=True, **_OWES),
-        ProgramFact.SIGNALS_POLLED: _always(ProgramEffect.CHECK_SOON, signals=Signals.REQUESTED, **_OWES),
-        ProgramFact.STOP_REQUESTED: _always(ProgramEffect.STOP_THREADS, stopped=True, delivery=Delivery.NONE),
+        ProgramFact.POLLED: always(ProgramEffect.CHECK_SOON, polled=True, **_OWES),
+        ProgramFact.SIGNALS_POLLED: always(ProgramEffect.CHECK_SOON, signals=Signals.REQUESTED, **_OWES),
+        ProgramFact.STOP_REQUESTED: always(ProgramEffect.STOP_THREADS, stopped=True, delivery=Delivery.NONE),
         ProgramFact.GO_ON_REQUESTED: (
             Rule({"at_gate": True}, _OWES, (ProgramEffect.CHECK_SOON,)),
             Rule({}, {"stopped": False, **_OWES}, (ProgramEffect.GO_ON, ProgramEffect.CHECK_SOON)),
         ),
-        ProgramFact.GOES_ON: _always(ProgramEffect.CHECK_SOON, **_OWES),
+        ProgramFact.GOES_ON: always(ProgramEffect.CHECK_SOON, **_OWES),
         ProgramFact.READY: _if_any("phase", Phase.STARTS, phase=Phase.READY),
         ProgramFact.INIT_FAILED: _if_any("phase", Phase.STARTS, phase=Phase.READY, event=EventState.NONE),
         ProgramFact.EVENT_SENT: (
@@ -284,10 +274,10 @@ RULES: Mapping[ProgramFact, tuple[Rule, ...]] = MappingProxyType(
             report_owed=True,
         ),
         ProgramFact.ENDED: _if_any("phase", Phase.STARTS, Phase.READY, ended=True),
-        ProgramFact.REPORTED: _always(report_owed=False, polled=False, preempted=False, lease_ended=True),
-        ProgramFact.REPORTED_COMPUTING: _always(report_owed=True, polled=False),
-        ProgramFact.PREEMPTED: _always(preempted=True),
-        ProgramFact.SIGNALS_HANDLED: _always(signals=Signals.NONE),
+        ProgramFact.REPORTED: always(report_owed=False, polled=False, preempted=False, lease_ended=True),
+        ProgramFact.REPORTED_COMPUTING: always(report_owed=True, polled=False),
+        ProgramFact.PREEMPTED: always(preempted=True),
+        ProgramFact.SIGNALS_HANDLED: always(signals=Signals.NONE),
         ProgramFact.SIGNAL_TAKEN_UP: _if_any("signal_held_back", True, signals=Signals.TAKEN_UP),
         ProgramFact.ONE_TAKES_SIGNAL: _if_any("at_gate", True, delivery=Delivery.ALONE),
         ProgramFact.OTHERS_GO_ON: _if_any(
@@ -300,42 +290,16 @@ RULES: Mapping[ProgramFact, tuple[Rule, ...]] = MappingProxyType(
 )
 """For each fact the rules, of which the first applies that fits. Where none does, the fact cannot occur."""
 
-_ONE_OF_EACH: dict[ProgramState, ProgramState] = {}
+_TABLE: StateTable[ProgramState, ProgramFact] = StateTable(RULES, lambda state: state)
 
 
 def after(state: ProgramState, fact: ProgramFact) -> Step:
     """What *fact* does to a program in *state*; ``LookupError`` where it cannot occur."""
     step = state.steps.get(fact)
     if step is None:
-        step = state.steps[fact] = _after(state, fact)
+        step = state.steps[fact] = Step(*_TABLE.step(state, fact))
     return step
 
 
-def _after(state: ProgramState, fact: ProgramFact) -> Step:
-    for rule in RULES[fact]:
-        if all(getattr(state, name) == value for name, value in rule.when.items()):
-            then = replace(state, **rule.then)  # type: ignore[arg-type]
-            return Step(_ONE_OF_EACH.setdefault(then, then), rule.effects)
-    raise LookupError(f"{fact.name} cannot occur in {state}")
-
-
-UNSTARTED = ProgramState()
+UNSTARTED = _TABLE.the(ProgramState())
 """The state of a program that has no event yet."""
-_ONE_OF_EACH[UNSTARTED] = UNSTARTED
-
-
-def states() -> Iterator[ProgramState]:
-    """Every state that facts can lead to, in whatever order they come."""
-    found = {UNSTARTED: None}
-    waiting = [UNSTARTED]
-    while waiting:
-        state = waiting.pop()
-        yield state
-        for fact in ProgramFact:
-            try:
-                then = after(state, fact).state
-            except LookupError:
-                continue
-            if then not in found:
-                found[then] = None
-                waiting.append(then)

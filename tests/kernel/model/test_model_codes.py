@@ -5,8 +5,7 @@ import string
 import pytest
 
 from pytest_scf_async.errors import HarnessError
-from pytest_scf_async.model import codes
-from pytest_scf_async.model.codes import STATUS_CODES, api_error, error_body, timed_out_message
+from pytest_scf_async.model.codes import API_ERRORS, STATUS_CODES, api_error, error_body, timed_out_message
 
 DOCUMENTED = [
     *(200, 202, 400, 401, 402, 403, 404, 405, 406, 407, 410, 429, 430, 432, 433, 434, 435, 436, 437, 438, 439),
@@ -78,9 +77,9 @@ def test_there_is_no_error_body_for_what_is_no_error(code):
         error_body(code, "r-1")
 
 
-@pytest.mark.parametrize("code", codes._API_ERRORS)
+@pytest.mark.parametrize("code", API_ERRORS)
 def test_every_api_error_is_a_sentence_with_its_values(code):
-    names = [name for _, name, _, _ in string.Formatter().parse(codes._API_ERRORS[code]) if name]
+    names = [name for _, name, _, _ in string.Formatter().parse(API_ERRORS[code]) if name]
     error = api_error(code, **{name: f"<{name}>" for name in names})
     assert error.code == code
     assert error.platform_message.endswith(".")

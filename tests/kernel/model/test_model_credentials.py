@@ -2,9 +2,7 @@ from __future__ import annotations
 
 from datetime import datetime, timezone
 
-import pytest
-
-from pytest_scf_async.model.credentials import CREDENTIAL_HEADERS, role_credentials, role_credentials_with
+from pytest_scf_async.model.credentials import CREDENTIAL_HEADERS, role_credentials
 
 START_US = int(datetime(2026, 1, 1, tzinfo=timezone.utc).timestamp()) * 1_000_000
 
@@ -29,17 +27,3 @@ def test_what_a_caller_changes_is_its_own():
 
 def test_images_get_the_same_in_headers():
     assert set(CREDENTIAL_HEADERS.values()) == set(role_credentials(START_US))
-
-
-def test_they_are_found_by_their_id_with_the_time_until_which_they_are_valid():
-    issued = role_credentials(START_US)
-
-    assert role_credentials_with(issued["TENCENTCLOUD_SECRETID"]) == (issued, START_US + 6 * 3600 * 1_000_000)
-
-
-@pytest.mark.parametrize(
-    "secret_id",
-    ["AKIDtest", *(f"scf-async-secret-id-until-{until}" for until in ("", "now", "20260101T6000Z"))],
-)
-def test_another_id_is_of_no_role(secret_id):
-    assert role_credentials_with(secret_id) is None

@@ -10,8 +10,8 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Final
 
-from .codes import api_error
-from .listing import is_text
+from ...model.listing import is_text
+from .error_texts import api_error
 
 KEY_PREFIX: Final = "invoke.headers."
 _RANGE: Final = re.compile(r"\s*([\[(])\s*(-?\d{1,18})\s*,\s*(-?\d{1,18})\s*([\])])\s*")

@@ -6,9 +6,13 @@ import math
 
 import pytest
 
+from pytest_scf_async.endpoint.operations.aliases import Aliases
+from pytest_scf_async.endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from pytest_scf_async.errors import ScfApiError
-from pytest_scf_async.model.routing import RoutingConfig, VersionMatch, VersionWeight
 from pytest_scf_async.model.versions import DEFAULT_ALIAS, LATEST, Versions
+
+# once: rules of the platform: the same on all Pythons
+pytestmark = pytest.mark.once
 
 
 @pytest.fixture
@@ -19,6 +23,11 @@ def versions() -> Versions[str]:
     return made
 
 
+@pytest.fixture
+def aliases(versions) -> Aliases:
+    return Aliases(versions, 0, lambda: 0.0)
+
+
 def weighted(version: object, weight: object) -> RoutingConfig:
     return RoutingConfig(additional_version_weights=(VersionWeight(version, weight),))
 
@@ -27,10 +36,10 @@ def ruled(version="2", key="invoke.headers.User", method="exact", expression="Bo
     return RoutingConfig(addtion_version_matchs=(VersionMatch(version, key, method, expression),))
 
 
-def refused(versions, routing: RoutingConfig) -> str:
+def refused(aliases, routing: RoutingConfig) -> str:
     with pytest.raises(ScfApiError) as caught:
-        versions.create_alias("live", "1", routing=routing)
-    assert versions.aliases == {DEFAULT_ALIAS: LATEST}
+        aliases.create("live", "1", routing=routing)
+    assert aliases.versions == {DEFAULT_ALIAS: LATEST}
     return caught.value.code
 
 
@@ -46,26 +55,28 @@ def refused(versions, routing: RoutingConfig) -> str:
     ],
 )
 def test_a_weight_is_compared_with_what_was_drawn(versions, weight, draw, version):
-    versions.create_alias("live", "1", routing=weighted("2", weight))
-    assert versions.resolve("live", draw=draw) == version
+    Aliases(versions, 0, lambda: draw).create("live", "1", routing=weighted("2", weight))
+    assert versions.route("live")() == version
     assert versions.resolve("live") == "one"  # nothing was drawn
 
 
 def test_only_a_weight_is_drawn(versions):
-    versions.create_alias("live", "1", routing=weighted("2", 0.5))
-    versions.create_alias("rule", "1", routing=ruled())
-    assert [versions.draws(each) for each in ("live", "rule", DEFAULT_ALIAS, "1", LATEST, None, "none", ["live"])] == [
-        True, *[False] * 7,
-    ]  # fmt: skip
+    drawn = iter([0.25])
+    aliases = Aliases(versions, 0, lambda: next(drawn))
+    aliases.create("live", "1", routing=weighted("2", 0.5))
+    aliases.create("rule", "1", routing=ruled())
+    of_others = [versions.route(each) for each in ("rule", DEFAULT_ALIAS, "1", LATEST, None, "none", ["live"])]
+    route = versions.route("live")  # the only number is drawn here, and once
+    assert [route(), route(), *(each() for each in of_others[:5])] == ["two", "two", "one", "new", "one", "new", "new"]
 
 
 @pytest.mark.parametrize(
     ("key", "version"),
     [({"User": "Bob"}, "two"), ({"User": "bob"}, "one"), ({"user": "Bob"}, "one"), ({}, "one"), (None, "one")],
 )
-def test_an_exact_rule(versions, key, version):
-    versions.create_alias("live", "1", routing=ruled())
-    assert versions.resolve("live", routing_key=key) == version
+def test_an_exact_rule(versions, aliases, key, version):
+    aliases.create("live", "1", routing=ruled())
+    assert versions.route("live", key)() == version
 
 
 @pytest.mark.parametrize(
@@ -76,10 +87,10 @@ def test_an_exact_rule(versions, key, version):
         (" [ -3 , 3 ) ", ["-3", "0", "2"], ["3", "-4"]),
     ],
 )
-def test_a_rule_with_a_range(versions, expression, inside, outside):
-    versions.create_alias("live", "1", routing=ruled(key="invoke.headers.hash", method="range", expression=expression))
-    assert {versions.resolve("live", routing_key={"hash": each}) for each in inside} == {"two"}
-    assert {versions.resolve("live", routing_key={"hash": each}) for each in outside} == {"one"}
+def test_a_rule_with_a_range(versions, aliases, expression, inside, outside):
+    aliases.create("live", "1", routing=ruled(key="invoke.headers.hash", method="range", expression=expression))
+    assert {versions.route("live", {"hash": each})() for each in inside} == {"two"}
+    assert {versions.route("live", {"hash": each})() for each in outside} == {"one"}
 
 
 @pytest.mark.parametrize(
@@ -98,28 +109,28 @@ def test_a_rule_with_a_range(versions, expression, inside, outside):
         (ruled(method="range", expression="[1,x]"), "RoutingConfig"),
     ],
 )
-def test_what_can_be_no_routing(versions, routing, code):
-    assert refused(versions, routing) == f"InvalidParameterValue.{code}"
+def test_what_can_be_no_routing(aliases, routing, code):
+    assert refused(aliases, routing) == f"InvalidParameterValue.{code}"
 
 
 @pytest.mark.parametrize("version", ["3", "prod", None, 2])
-def test_an_additional_version_has_to_be_there(versions, version):
-    assert refused(versions, weighted(version, 0.5)) == "ResourceNotFound.FunctionVersion"
+def test_an_additional_version_has_to_be_there(aliases, version):
+    assert refused(aliases, weighted(version, 0.5)) == "ResourceNotFound.FunctionVersion"
 
 
-def test_an_additional_version_cannot_be_deleted(versions):
-    versions.create_alias("live", "1", routing=weighted("2", 0.5))
+def test_an_additional_version_cannot_be_deleted(versions, aliases):
+    aliases.create("live", "1", routing=weighted("2", 0.5))
     with pytest.raises(ScfApiError, match="the alias live points to it") as refusal:
         versions.remove("2")
     assert refusal.value.code == "UnsupportedOperation.AliasBind"
-    versions.update_alias("live", "1")
+    aliases.update("live", "1")
     assert versions.remove("2") == "two"
 
 
-def test_the_aliases_of_a_version(versions):
-    versions.create_alias("live", "1", routing=weighted("2", 0.5))
-    versions.create_alias("next", "2")
-    names = {each: [alias.name for alias in versions.list_aliases(each)] for each in (None, "1", "2", LATEST, "7")}
+def test_the_aliases_of_a_version(aliases):
+    aliases.create("live", "1", routing=weighted("2", 0.5))
+    aliases.create("next", "2")
+    names = {each: [alias.name for alias in aliases.all(each)] for each in (None, "1", "2", LATEST, "7")}
     assert names == {
         None: [DEFAULT_ALIAS, "live", "next"],
         "1": ["live"],
@@ -129,17 +140,17 @@ def test_the_aliases_of_a_version(versions):
     }
 
 
-def test_an_update_keeps_the_description_and_the_time_of_its_making(versions):
-    versions.create_alias("live", "1", description="before", now_us=5)
-    versions.update_alias("live", "2", now_us=7)
-    alias = versions.alias("live")
+def test_an_update_keeps_the_description_and_the_time_of_its_making(aliases):
+    aliases.create("live", "1", description="before", now_us=5)
+    aliases.update("live", "2", now_us=7)
+    alias = aliases.get("live")
     assert (alias.version, alias.description, alias.added_us, alias.modified_us) == ("2", "before", 5, 7)
-    versions.update_alias("live", "2", description="after", now_us=9)
-    assert versions.alias("live").description == "after"
+    aliases.update("live", "2", description="after", now_us=9)
+    assert aliases.get("live").description == "after"
 
 
 @pytest.mark.parametrize("description", ["x" * 1001, None, 3])
-def test_what_can_be_no_description(versions, description):
+def test_what_can_be_no_description(aliases, description):
     with pytest.raises(ScfApiError) as refusal:
-        versions.create_alias("live", "1", description=description)
+        aliases.create("live", "1", description=description)
     assert refusal.value.code == "InvalidParameterValue.Description"
