@@ -85,9 +85,10 @@ from pytest_scf_async.programs.clients.go_client import GoClient
 from pytest_scf_async.programs.clients.program_client import Broken, is_moving
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
-from pytest_scf_async.programs.supervisor import proc_reads, tracee
+from pytest_scf_async.programs.supervisor import proc_reads, system_calls
 from pytest_scf_async.programs.supervisor import waits as supervisor_waits
-from pytest_scf_async.programs.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.programs.supervisor.system_calls import NUMBERS
+from pytest_scf_async.programs.supervisor.tracee import MACHINE
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.limits import RESULT_LIMIT

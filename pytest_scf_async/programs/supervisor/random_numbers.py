@@ -27,9 +27,10 @@ from ...side.originals import real_waitpid
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee
-from .tracee import HERE, Registers, read_memory, write_memory
+from .system_calls import NUMBERS
+from .tracee import Registers, read_memory, write_memory
 
-_NUMBERS: Final = {HERE.calls[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in HERE.calls}
+_NUMBERS: Final = {NUMBERS[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in NUMBERS}
 _FILES: Final = (b"/dev/urandom\0", b"/dev/random\0")
 _DEVICES: Final = (os.makedev(1, 9), os.makedev(1, 8))
 _LONGEST: Final = len(_FILES[0])

@@ -32,9 +32,11 @@ from .random_numbers import RandomNumbers
 from .readiness import IN_MILLISECONDS, Readiness
 from .recorder import AtCall, Effects
 from .sockets import Connections
+from .system_calls import BY_NUMBER, NAMES, NUMBERS
+from .timeouts import NS, Clocks, timespec
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
-from .waits import Clocks, Wait
+from .waits import Wait
 
 MOST_STOPS: Final = 100
 """How many stops one step handles at most, before messages of the test's process are read."""
@@ -83,15 +85,6 @@ _HAS_A_TRACER: Final = (
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
 """The filter is written into memory so many bytes below the stack of a new program."""
-_ENDED_BY_STOPS: Final = frozenset(
-    HERE.calls[name]
-    for name in (
-        *("epoll_wait", "epoll_pwait", "epoll_pwait2"),
-        *("rt_sigtimedwait", "semop", "semtimedop", "io_getevents"),
-    )
-    if name in HERE.calls
-)
-"""Calls that return EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
 _QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
 """Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
 that has WNOHANG."""
@@ -99,7 +92,6 @@ _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signa
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
 _MOST_INT: Final = 0x7FFFFFFF
-_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OTHER_DESCRIPTORS: Final = 100
 """How many descriptors are reserved for other purposes than the files of threads."""
 _LONGEST_STACK: Final = 1 << 23
@@ -759,9 +751,9 @@ class Tree:
             self._resume(thread)
             return
         registers.read(tid)
-        name = _NUMBERS.get(registers.number(tid), "")
+        name = NAMES.get(registers.number(tid), "")
         if nap := self._nap_of(thread, name, registers):
-            thread.nap_until = self.hooks.real_monotonic() + nap / waits.NS
+            thread.nap_until = self.hooks.real_monotonic() + nap / NS
             return
         if name in waits.TIMED:
             self._begin_wait(thread, name, registers)
@@ -901,7 +893,7 @@ class Tree:
         """How many ns a thread of Go's runtime is about to nap; 0: the call is not a nap."""
         if name != "nanosleep" or not thread.process.kind.is_go:
             return 0
-        ns = waits.timespec(thread.tid, registers.argument(0)) or 0
+        ns = timespec(thread.tid, registers.argument(0)) or 0
         return ns if ns <= LONGEST_NAP_NS else 0
 
     def _begin_wait(self, thread: Thread, name: str, registers: Registers) -> None:
@@ -990,7 +982,7 @@ class Tree:
         registers, tid = self._registers, thread.tid
         registers.read(tid)
         number = registers.number(tid)
-        name = _NUMBERS.get(number, "")
+        name = NAMES.get(number, "")
         if thread.samples:
             if name == "futex" and thread.samples > 1 and waits.wakes(registers):
                 registers.make_call_again(number)
@@ -1002,7 +994,7 @@ class Tree:
             self._has_sample(thread.process, name, is_poll=seccomp.is_unseen_poll(name, registers))
         elif name in waits.TIMED:
             is_calm = calm is not None and calm.thread is thread and not self.stopping
-            if seccomp.stops_at(name, registers):
+            if seccomp.hold(seccomp.TRACED[name], registers.arguments):
                 if self._ends_again(thread, name, calm if is_calm else None):
                     thread.misses = 0
                     return
@@ -1380,7 +1372,7 @@ class Tree:
         """Have a thread make its call again: it was interrupted for a reason that the program must not notice."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
-        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+        if self._is_ended_by_stops(tid):
             registers.result = -tracee.ERESTARTNOHAND
             registers.write(tid)
 
@@ -1388,10 +1380,15 @@ class Tree:
         """Let a call that a stopping signal ends return EINTR, whatever happens before the thread goes on."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
-        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+        if self._is_ended_by_stops(tid):
             registers.set_number(tid, -1)
             registers.write(tid)
             thread.interrupted = None
+
+    def _is_ended_by_stops(self, tid: int) -> bool:
+        """Whether the registers are those of a call that returns EINTR after a stop."""
+        call = BY_NUMBER.get(self._registers.number(tid)) if self._registers.result == -errno.EINTR else None
+        return call is not None and call.ended_by_stops
 
     # -- signals -----------------------------------------------------------------------------------------------------
 
@@ -1428,7 +1425,7 @@ class Tree:
         registers.read(thread.tid)
         while thread.handlers and 0 <= registers.stack - thread.handlers[-1].stack < _LONGEST_STACK:
             self._left(thread)
-        returns = thread.handlers and registers.number(thread.tid) == HERE.calls["rt_sigreturn"]
+        returns = thread.handlers and registers.number(thread.tid) == NUMBERS["rt_sigreturn"]
         if returns:
             self._left(thread)
         self._go_on(thread, to_exit=bool(returns), leaves=bool(returns))
