@@ -87,6 +87,7 @@ from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
 from pytest_scf_async.programs.supervisor import proc_reads, system_calls
 from pytest_scf_async.programs.supervisor import waits as supervisor_waits
+from pytest_scf_async.programs.supervisor.recorder import Writer
 from pytest_scf_async.programs.supervisor.system_calls import NUMBERS
 from pytest_scf_async.programs.supervisor.tracee import MACHINE
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts

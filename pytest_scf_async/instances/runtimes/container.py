@@ -31,8 +31,9 @@ from ..code import Code
 from ..environment import of_container
 from ..ports import ClaimedPort, claim_any
 from ..process_ends import ends_within
-from ..user_process import Companion, ContainerProcess, Process, TracedContainer, UserProcess
+from ..user_process import Companion, Process, UserProcess
 from .launcher import IMAGE_PORT, Launch
+from .processes import ContainerProcess, TracedContainer
 from .program import (
     JOB_PORT,
     REAL_TIME_MEANS,

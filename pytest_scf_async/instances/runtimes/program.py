@@ -30,9 +30,10 @@ from ..cpus import next_cpus
 from ..environment import of_code_package, of_image
 from ..layers import absolute, existing
 from ..ports import ClaimedPort, PortInUseError, claim
-from ..user_process import Process, StartedProcess, TracedProcesses, UserProcess
+from ..user_process import Process, UserProcess
 from .launcher import IMAGE_PORT, Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
+from .processes import StartedProcess, TracedProcesses
 from .strategy import Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import marshal
 import math
 import mmap
 import os
@@ -32,6 +33,8 @@ from ...protocol.disk_record import (
     GOES_ON,
     IS_AT_REST,
     IS_DONE,
+    KINDS,
+    LENGTH,
     ORDER,
     PAGE,
     UNKNOWN,
@@ -42,12 +45,12 @@ from ...protocol.disk_record import (
     Failed,
     Forgotten,
     Gone,
+    Item,
     LivesOn,
     NodeKind,
     Order,
     Problem,
     Sync,
-    Writer,
 )
 from ...protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from ...side.originals import real_waitpid
@@ -84,6 +87,8 @@ _BLOCK: Final = 512
 _VECTOR_IN_HEADER: Final = 16
 """Where the header of a message (``msghdr``) says where its parts are, and how many."""
 _MOST_COMPARED: Final = 1 << 16
+_KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_BUFFERED: Final = 1 << 16
 _RWF_SYNCS: Final = 0x2 | 0x4
 """Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
 
@@ -111,6 +116,29 @@ class _Change(NamedTuple):
     """None: its content changes only where another file comes to this path."""
     stamps: bool = False
     """Its times are set."""
+
+
+class Writer:
+    """Writes a record to the end of a file."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._buffer = bytearray()
+        self.size = 0
+        """How many bytes the record has so far."""
+
+    def add(self, item: Item, content: bytes = b"") -> None:
+        """Add *item*, with the *content* of a `Data`."""
+        fields = marshal.dumps((_KINDS[type(item)], *item))
+        self.size += LENGTH.size + len(fields) + len(content)
+        self._buffer += LENGTH.pack(len(fields)) + fields + content
+        if len(self._buffer) > _BUFFERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        while self._buffer:
+            del self._buffer[: os.write(self._file, self._buffer)]
 
 
 class AtCall(Enum):

@@ -15,7 +15,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple
 
 from ...linux import linux, terminals
-from ...protocol import calls_of_user
+from .. import calls_of_user
 from .timeouts import (
     FUTEX_CLOCKS,
     SLEEP_CLOCKS,

@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 
 from ...linux import procfs, terminals
 from ...linux.sock_diag import SockDiag
-from ...protocol import calls_of_user
 from ...protocol.shared_page import Order
 from ...side.originals import real_poll, real_waitpid
+from .. import calls_of_user
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
 from . import filter as seccomp
