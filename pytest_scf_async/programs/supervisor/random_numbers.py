@@ -134,12 +134,10 @@ class RandomNumbers:
         """Have a call return random bytes, written to these addresses, so many to each."""
         left = min(sum(size for _, size in parts), _MOST)
         drawn = memoryview(self._take(pid or procfs.thread_group_of(tid), left))
-        registers.result = left
         for address, size in parts:
             write_memory(tid, address, bytes(drawn[:size]))
             drawn = drawn[size:]
-        registers.set_number(tid, -1)
-        registers.write(tid)
+        registers.return_at_entry(tid, left)
 
     def _opens(self, tid: int, pid: int, name: str, registers: Registers, step: Callable[[int], None]) -> None:
         path_at = int(name != "open")

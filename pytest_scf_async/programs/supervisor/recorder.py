@@ -502,9 +502,7 @@ class Effects:
         self._writer.add(Failed(error))
         self._writer.flush()
         self._registers.read(tid)
-        self._registers.set_number(tid, -1)
-        self._registers.result = -error
-        self._registers.write(tid)
+        self._registers.return_at_entry(tid, -error)
         return True
 
     def _cut(self, effect: Effect, size: int) -> None:

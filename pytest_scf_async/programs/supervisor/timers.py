@@ -328,12 +328,8 @@ def _clock_of(descriptor: int) -> int | None:
 
 
 def _field_of(descriptor: int, field: bytes) -> int | None:
-    with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as file:
-        for line in file.read().splitlines():
-            name, _, value = line.partition(b":")
-            if name == field:
-                return int(value)
-    return None
+    fields = (line.partition(b":") for line in procfs.descriptor_of("self", descriptor).splitlines())
+    return next((int(value) for name, _, value in fields if name == field), None)
 
 
 def _tick(descriptor: int, times: int) -> None:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import struct
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -238,6 +239,16 @@ class Registers:
     def set_argument(self, index: int, value: int) -> None:
         self._values[HERE.arguments[index]] = value & 0xFFFFFFFFFFFFFFFF
 
+    def set_arguments(self, values: Sequence[int]) -> None:
+        for at, value in zip(HERE.arguments, values, strict=False):
+            self._values[at] = value & 0xFFFFFFFFFFFFFFFF
+
+    def restore_arguments(self, values: Sequence[int]) -> None:
+        """The same at the return of a call, where one of them may have its result."""
+        result = self._values[HERE.result]
+        self.set_arguments(values)
+        self._values[HERE.result] = result
+
     @property
     def result(self) -> int:
         value = self._values[HERE.result]
@@ -272,6 +283,12 @@ class Registers:
         else:
             _set_arm_number(tid, value)
 
+    def return_at_entry(self, tid: int, result: int) -> None:
+        """Have the call at whose entry the thread stands return *result* without being made."""
+        self.set_number(tid, -1)
+        self.result = result
+        self.write(tid)
+
     def make_call_again(self, number: int) -> None:
         """Stand before the instruction of the call at which the thread stands now."""
         self.counter -= len(HERE.trap)
@@ -281,8 +298,7 @@ class Registers:
 
     def set_call(self, number: int, arguments: tuple[int, ...]) -> None:
         """Be about to make that system call, before its instruction."""
-        for index, value in enumerate(arguments):
-            self.set_argument(index, value)
+        self.set_arguments(arguments)
         self._values[HERE.result if HERE.number >= 0 else 8] = number
 
 

@@ -562,18 +562,21 @@ class Tree:
             self._at_signal(thread, signum)
 
     def _new_thread(self, tid: int) -> Thread:
-        pid = procfs.thread_group_of(tid)
-        process = self.processes.get(pid)
-        if process is None:
-            parent = self.processes.get(procfs.parent_of(pid) or 0)
-            process = self.processes[pid] = Process(pid, is_child=True)
-            if parent is not None:
-                self._inherit(process, parent)
         if tid in self._announced:
             self._announced.remove(tid)
         else:
             self._unannounced.add(tid)
-        return self._add(tid, process)
+        return self._add(tid, self._process_of(tid, None))
+
+    def _process_of(self, tid: int, parent: Process | None) -> Process:
+        """The process of a new thread, which *parent* may have made; None: that is to be found out."""
+        pid = procfs.thread_group_of(tid)
+        if pid not in self.processes:
+            parent = parent or self.processes.get(procfs.parent_of(pid) or 0)
+            process = self.processes[pid] = Process(pid, is_child=True)
+            if parent is not None:
+                self._inherit(process, parent)
+        return self.processes[pid]
 
     def _cloned(self, parent: Thread, *, waits_for_it: bool) -> None:
         tid = tracee.event_message(parent.tid)
@@ -582,12 +585,7 @@ class Tree:
             self._ended_early.discard(tid)
         elif tid not in self.threads:
             self._announced.add(tid)
-            pid = procfs.thread_group_of(tid)
-            process = self.processes.get(pid)
-            if process is None:
-                process = self.processes[pid] = Process(pid, is_child=True)
-                self._inherit(process, parent.process)
-            self._add(tid, process)
+            self._add(tid, self._process_of(tid, parent.process))
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
             parent.vfork_child = tid
         self._go_on(parent, to_exit=parent.clone is not None)
@@ -915,8 +913,7 @@ class Tree:
             self._go_on(thread)
             return
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
-            waits.at_once(tid, registers)
-            registers.write(tid)
+            registers.return_at_entry(tid, 0)
             self._yields(thread.process)
             self._go_on(thread)
             return
@@ -945,7 +942,6 @@ class Tree:
         if not is_calm:  # else no thread has napped since
             self._time_came(thread.process.pid)
         waits.end_at_once(thread.tid, wait, registers)
-        registers.write(thread.tid)
         self._go_on(thread, calm=calm)
         return True
 
@@ -999,9 +995,7 @@ class Tree:
                     thread.misses = 0
                     return
             elif is_calm and self._readiness.has_nothing(thread.process.pid, name, registers):
-                registers.set_number(tid, -1)
-                registers.result = 0
-                registers.write(tid)
+                registers.return_at_entry(tid, 0)
                 self._go_on(thread, calm=calm)
                 return
         thread.misses += not thread.samples
@@ -1223,9 +1217,7 @@ class Tree:
         if result is None:
             self._go_on(thread)
             return
-        registers.set_number(tid, -1)
-        registers.result = result
-        registers.write(tid)
+        registers.return_at_entry(tid, result)
         self._go_on(thread)
 
     def _read_clock(self, thread: Thread, name: str, registers: Registers) -> None:
@@ -1254,9 +1246,7 @@ class Tree:
                 registers.write(tid)
                 self._go_on(thread, to_exit=True)
                 return
-        registers.set_number(tid, -1)
-        registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
-        registers.write(tid)
+        registers.return_at_entry(tid, clock_reads.answer(tid, name, registers, self.hooks.clocks()))
         self._go_on(thread, samples=MOST_CALLS if is_sampled else 0)
 
     def _reads_to_sample(self, process: Process) -> int:
@@ -1600,11 +1590,8 @@ class Tree:
 
     def _return(self, thread: Thread, result: int) -> None:
         """Have the call at whose entry a thread has stopped return *result* without being made."""
-        registers = self._registers
-        registers.read(thread.tid)
-        registers.set_number(thread.tid, -1)
-        registers.result = result
-        registers.write(thread.tid)
+        self._registers.read(thread.tid)
+        self._registers.return_at_entry(thread.tid, result)
         self._go_on(thread)
 
     def has_pending_stop(self) -> bool:

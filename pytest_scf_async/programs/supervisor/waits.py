@@ -19,7 +19,6 @@ from .tracee import (
     ERESTARTNOHAND,
     ERESTARTNOINTR,
     ERESTARTSYS,
-    HERE,
     INTERRUPTED,
     Registers,
     read_memory,
@@ -133,11 +132,9 @@ def begin(
 
 
 def end_at_once(tid: int, wait: Wait, registers: Registers) -> None:
-    """Have a call return its result at a timeout without being made. The caller writes the registers."""
-    for index, value in enumerate(wait.arguments):
-        registers.set_argument(index, value)
-    registers.set_number(tid, -1)
-    registers.result = wait.call.at_timeout
+    """Have a call return its result at a timeout without being made."""
+    registers.set_arguments(wait.arguments)
+    registers.return_at_entry(tid, wait.call.at_timeout)
 
 
 def poll_once(tid: int, wait: Wait, registers: Registers, zero_at: Callable[[], int]) -> bool:
@@ -159,8 +156,7 @@ def make_again(tid: int, wait: Wait, registers: Registers) -> None:
     """Have a thread whose wait has polled make the call again as it first did. The caller writes the registers."""
     for address, data in wait.sets:
         write_memory(tid, address, data)
-    for index, value in enumerate(wait.arguments):
-        registers.set_argument(index, value)
+    registers.set_arguments(wait.arguments)
     registers.make_call_again(wait.number)
 
 
@@ -173,12 +169,8 @@ def read(tid: int, name: str, registers: Registers, due_ns: int, *, in_child: bo
 
 
 def _wait_for_a_signal(tid: int, registers: Registers) -> None:
-    if "pause" in NUMBERS:
-        registers.set_number(tid, NUMBERS["pause"])
-        return
     registers.set_number(tid, NUMBERS["ppoll"])
-    for index in range(5):
-        registers.set_argument(index, 0)
+    registers.set_arguments((0,) * 5)
 
 
 def end(tid: int, wait: Wait, registers: Registers, now_ns: int, *, restart: bool = False) -> bool:
@@ -189,9 +181,7 @@ def end(tid: int, wait: Wait, registers: Registers, now_ns: int, *, restart: boo
     """
     result = registers.result
     interrupted = result in INTERRUPTED
-    for index, value in enumerate(wait.arguments):
-        if HERE.arguments[index] != HERE.result:
-            registers.set_argument(index, value)
+    registers.restore_arguments(wait.arguments)
     registers.set_number(tid, wait.number)
     rest_ns = max(wait.due_ns - now_ns, 0)
     if interrupted and wait.is_due:
@@ -230,12 +220,6 @@ def wakes(registers: Registers) -> bool:
     return registers.argument(1) & 0x7F in (1, 5, 7, 10)
 
 
-def at_once(tid: int, registers: Registers) -> None:
-    """Have a sleep that is due already return without being made."""
-    registers.set_number(tid, -1)
-    registers.result = 0
-
-
 @dataclass
 class Receipt:
     """A ``recvmmsg`` with a timeout, made as one call for each datagram.
@@ -272,9 +256,7 @@ class Receipt:
         With *restart* an interrupted call is made again, because the supervisor itself has interrupted it.
         """
         result = registers.result
-        for index, value in enumerate(self.arguments):
-            if HERE.arguments[index] != HERE.result:
-                registers.set_argument(index, value)
+        registers.restore_arguments(self.arguments)
         if restart and result in INTERRUPTED:
             return self._again(registers)
         if result == 1:
