@@ -86,9 +86,11 @@ from pytest_scf_async.programs.runtimes.launcher import Launch
 from pytest_scf_async.programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
 from pytest_scf_async.programs.runtimes.program import FreeRunning, Program, PythonProgram, Supervised, image
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
-from pytest_scf_async.programs.supervisor import proc_reads, tracee
+from pytest_scf_async.programs.supervisor import proc_reads, system_calls
 from pytest_scf_async.programs.supervisor import waits as supervisor_waits
-from pytest_scf_async.programs.supervisor.tracee import HERE, MACHINE
+from pytest_scf_async.programs.supervisor.recorder import Writer
+from pytest_scf_async.programs.supervisor.system_calls import NUMBERS
+from pytest_scf_async.programs.supervisor.tracee import MACHINE
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.limits import RESULT_LIMIT

@@ -359,7 +359,7 @@ def descriptors_of(pid: int | str) -> list[int]:
         return []
 
 
-def descriptor_of(task: int, fd: int) -> bytes:
+def descriptor_of(task: int | str, fd: int) -> bytes:
     """What the kernel says of a descriptor: ``pos:`` and the position, ``flags:`` and these. Raises ``OSError``."""
     file = os.open(f"/proc/{task}/fdinfo/{fd}", os.O_RDONLY | os.O_CLOEXEC)
     try:

@@ -23,9 +23,10 @@ from collections.abc import Mapping
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
-from ..protocol import calls_of_user, wait_texts
+from ..protocol import wait_texts
 from ..python import handler, loading, root_logger, tracebacks
 from ..python.scheduler.callers import call_of_user, is_library
+from . import calls_of_user
 
 if TYPE_CHECKING:
     from ..protocol import messages

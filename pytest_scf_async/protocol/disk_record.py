@@ -203,32 +203,8 @@ class LivesOn(NamedTuple):
 
 Item = Effect | Entry | Gone | Data | Forgotten | Problem | Sync | Failed | LivesOn
 KINDS: Final[tuple[type[Item], ...]] = (Effect, Entry, Gone, Data, Forgotten, Problem, Sync, Failed, LivesOn)
-_NUMBERS: Final = {kind: number for number, kind in enumerate(KINDS)}
-_LENGTH: Final = struct.Struct("<I")
-_BUFFERED: Final = 1 << 16
-
-
-class Writer:
-    """Writes a record to the end of a file."""
-
-    def __init__(self, file: int) -> None:
-        self._file = file
-        self._buffer = bytearray()
-        self.size = 0
-        """How many bytes the record has so far."""
-
-    def add(self, item: Item, content: bytes = b"") -> None:
-        """Add *item*, with the *content* of a `Data`."""
-        fields = marshal.dumps((_NUMBERS[type(item)], *item))
-        self.size += _LENGTH.size + len(fields) + len(content)
-        self._buffer += _LENGTH.pack(len(fields)) + fields + content
-        if len(self._buffer) > _BUFFERED:
-            self.flush()
-
-    def flush(self) -> None:
-        """Write what is buffered."""
-        while self._buffer:
-            del self._buffer[: os.write(self._file, self._buffer)]
+LENGTH: Final = struct.Struct("<I")
+"""Before each item, of its fields."""
 
 
 def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
@@ -237,9 +213,9 @@ def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
     if not size:
         return
     with mmap.mmap(file, size, prot=mmap.PROT_READ) as record:
-        start = _LENGTH.size
+        start = LENGTH.size
         while start <= size:
-            (length,) = _LENGTH.unpack_from(record, start - _LENGTH.size)
+            (length,) = LENGTH.unpack_from(record, start - LENGTH.size)
             at = start + length
             if at > size:
                 return
@@ -252,4 +228,4 @@ def items_in(file: int) -> Iterator[tuple[Item, bytes]]:
                 if at > size:
                     return
             yield item, content
-            start = at + _LENGTH.size
+            start = at + LENGTH.size

@@ -6,7 +6,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from internals import DiskRecord, disk_record, recorded_run, recorders, recording_of
+from internals import DiskRecord, Writer, disk_record, recorded_run, recorders, recording_of
 from sweeping import Deploy
 
 from pytest_scf_async import HarnessError, ScfRuntime
@@ -267,7 +267,7 @@ def test_a_record_ends_with_its_last_whole_item(tmp_path: Path) -> None:
     whole = tmp_path / "whole"
     ends = [0]
     with whole.open("wb", buffering=0) as file:
-        writer = disk_record.Writer(file.fileno())
+        writer = Writer(file.fileno())
         for item, content in items:
             writer.add(item, content)
             writer.flush()

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import HERE
+from internals import NUMBERS
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import Function, ScfRuntime
@@ -177,7 +177,7 @@ IN_C = """
         with open(os.environ["OUT"], "a") as file:
             print(drawn, file=file)
         return "done"
-    """.replace("NUMBER", str(HERE.calls["getrandom"]))
+    """.replace("NUMBER", str(NUMBERS["getrandom"]))
 
 
 def drawn_in_runs(scf_runtime: ScfRuntime, function: Function, *points: str) -> list[list[Any]]:

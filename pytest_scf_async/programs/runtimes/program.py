@@ -26,7 +26,7 @@ from ...instances.layers import absolute, existing
 from ...instances.ports import ClaimedPort, PortInUseError, claim
 from ...instances.runtimes.choice import Deployed, Package
 from ...instances.runtimes.strategy import RUN_PATH, Running, Runtime, Site, Started
-from ...instances.user_process import Process, StartedProcess, TracedProcesses, UserProcess
+from ...instances.user_process import Process, UserProcess
 from ...linux.executables import language_of
 from ...linux.procfs import signal_state
 from ...model.before_init import BeforeInit
@@ -37,6 +37,7 @@ from ...protocol import messages
 from ...protocol.real_time import REAL
 from .launcher import Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
+from .processes import StartedProcess, TracedProcesses
 
 __tracebackhide__ = hidden_from_users
 

@@ -10,24 +10,23 @@ import errno
 import struct
 from typing import Final
 
-from . import waits
+from .timeouts import CLOCK_REALTIME, MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
 from .tracee import Registers, write_memory
-from .waits import Clocks
 
 READS: Final = frozenset({"clock_gettime", "gettimeofday", "time"})
 
 
 def shown(name: str, registers: Registers, clocks: Clocks) -> int | None:
     """What a read is to show, in ns; None: that clock is the kernel's."""
-    clock = registers.argument(0) & 0xFFFFFFFF if name == "clock_gettime" else waits.CLOCK_REALTIME
-    if clock in waits.REALTIME_CLOCKS:
+    clock = registers.argument(0) & 0xFFFFFFFF if name == "clock_gettime" else CLOCK_REALTIME
+    if clock in REALTIME_CLOCKS:
         return clocks.realtime
-    return clocks.monotonic if clock in waits.MONOTONIC_CLOCKS else None
+    return clocks.monotonic if clock in MONOTONIC_CLOCKS else None
 
 
 def answer(tid: int, name: str, registers: Registers, clocks: Clocks) -> int:
     """Answer a read; the result of the call."""
-    seconds, ns = divmod(shown(name, registers, clocks) or 0, waits.NS)
+    seconds, ns = divmod(shown(name, registers, clocks) or 0, NS)
     zone_at = registers.argument(1) if name == "gettimeofday" else 0
     at = registers.argument(1 if name == "clock_gettime" else 0)
     data = struct.pack("<q", seconds)

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from . import filter as seccomp
+from .system_calls import CLONE_UNTRACED
 from .tracee import HERE, Registers, read_memory, write_code
 
 
@@ -31,9 +31,9 @@ def begin(tid: int, name: str, registers: Registers) -> Clone | None:
         flags = int.from_bytes(read_memory(tid, place, 8), "little") if place else registers.argument(0)
     except OSError:
         flags = 0  # the kernel refuses it
-    if not flags & seccomp.CLONE_UNTRACED:
+    if not flags & CLONE_UNTRACED:
         return None
-    traced = flags & ~seccomp.CLONE_UNTRACED
+    traced = flags & ~CLONE_UNTRACED
     if place:
         write_code(tid, place, traced.to_bytes(8, "little"))
     else:

@@ -6,22 +6,11 @@ from typing import Final
 
 from ...linux import kernel_waits, procfs
 from ...protocol import messages
-from .tracee import HERE, MACHINE
+from .system_calls import NAMES, NUMBERS
 from .tree import Thread, Tree
 
 MOST: Final = 500
 """Threads that are reported."""
-_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
-_OF_KERNEL: Final = {
-    "recv": "recvfrom",
-    "send": "sendto",
-    "lock": "futex",
-    "epoll": "epoll_wait",
-    "waitpid": "wait4",
-    "sigwait": "rt_sigsuspend",
-}
-"""The kernel's names of calls that have another one in ``kernel_waits``."""
-_WAITID: Final = {"x86_64": 247, "aarch64": 95}.get(MACHINE)
 
 
 def threads_of(tree: Tree) -> list[messages.TracedThread]:
@@ -32,8 +21,7 @@ def threads_of(tree: Tree) -> list[messages.TracedThread]:
 
 def name_of_call(number: int) -> str:
     """The kernel's name of the system call with that *number*."""
-    name = kernel_waits.name_of(number) or ""
-    return _NUMBERS.get(number) or _OF_KERNEL.get(name, name) or f"system call {number}"
+    return NAMES.get(number) or f"system call {number}"
 
 
 def _fact(thread: Thread) -> messages.TracedThread:
@@ -48,7 +36,7 @@ def _fact(thread: Thread) -> messages.TracedThread:
     name = kernel_waits.name_of(number) or ""
     if not call and number >= 0:
         call = name_of_call(number)
-    if number == _WAITID:
+    if number == NUMBERS["waitid"]:
         arguments = [arguments[1] if arguments[0] == 1 else 0]
     targets = [(*each,) for each in kernel_waits.targets_of(pid, name, arguments)]
     program, named = procfs.thread_name(pid, pid), procfs.thread_name(pid, tid)

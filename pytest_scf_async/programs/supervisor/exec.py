@@ -20,6 +20,7 @@ from typing import Any, Final, NamedTuple
 from ...linux import linux, procfs
 from ...linux.executables import language_of
 from . import filter as seccomp
+from .system_calls import NUMBERS
 from .tracee import HERE, MACHINE, Registers, read_memory, write_code, write_memory
 
 _X86_64: Final = """
@@ -224,7 +225,7 @@ class Injector:
     def call(self, name: str, *arguments: int) -> int:
         """The result of that system call; ``OSError`` with its error."""
         registers = self._before.copy()
-        registers.set_call(HERE.calls[name], arguments)
+        registers.set_call(NUMBERS[name], arguments)
         registers.set_number(self._tid, -1)
         registers.counter = self._trap_at
         registers.write(self._tid)

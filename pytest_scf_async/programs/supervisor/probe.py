@@ -20,8 +20,8 @@ from ...python import clock
 from ...side.originals import real_poll
 from . import filter as seccomp
 from . import tracee
+from .timeouts import NS, Clocks
 from .tree import Hooks, Tree
-from .waits import NS, Clocks
 
 TRIALS: Final = 3
 """So many trials have to fail, unless the kernel refuses something: anybody may send a signal to a program."""

@@ -10,8 +10,8 @@ import os
 from collections.abc import Sequence
 from typing import Final
 
-from ...linux import kernel_waits, procfs
-from .tracee import HERE
+from ...linux import procfs
+from .system_calls import BY_NUMBER, Waits
 
 FILES: Final = ("schedstat", "syscall", "stat")
 """What is read of a thread, by the numbers that follow."""
@@ -20,28 +20,10 @@ COUNTERS: Final = 0
 CALL: Final = 1
 STATE: Final = 2
 _FILE_BYTES: Final = 512
-_WAITS: Final = frozenset(
-    (
-        *("lock", "poll", "epoll", "select", "pause", "sigwait", "waitpid", "accept", "recv", "recvmsg"),
-        *("send", "sendmsg", "connect", "fcntl", "flock", "open"),
-    )
-)
-"""Calls in which a thread waits for others, by their names in ``kernel_waits``."""
-_ON_A_PATH: Final = frozenset({"open", "connect", "fcntl", "flock"})
-"""Those that may have to find a file first, as that of a Unix socket."""
-_WRITES: Final = frozenset({"write", "writev"})
-_ON_A_DESCRIPTOR: Final = _WRITES | {"read", "readv"}
-_OTHER_WAITS: Final = frozenset(
-    HERE.calls[name]
-    for name in (
-        *("semop", "semtimedop", "msgsnd", "msgrcv", "mq_timedsend", "mq_timedreceive", "io_getevents"),
-        *("io_pgetevents", "futex_wait", "futex_waitv", "restart_syscall"),
-    )
-    if name in HERE.calls
-)
-"""More of them, by number."""
-_VFORKS: Final = frozenset(HERE.calls[name] for name in ("vfork", "clone", "clone3") if name in HERE.calls)
-"""Calls in which a parent may wait until its child has executed a program."""
+_WAITS: Final = {
+    number: Waits.YES if call.timed is not None and not call.timed.sleeps else call.waits
+    for number, call in BY_NUMBER.items()
+}
 
 
 def opened(pid: int, tid: int, index: int) -> int:
@@ -95,16 +77,16 @@ def waits(pid: int, tid: int, call: bytes, *, output: str, in_vfork: bool, is_st
         if number == b"-1" and tid == pid:
             return procfs.state_of(pid, str(pid)) == b"Z"  # it has ended, and other threads have not
         return False  # it runs, or waits in no call: for a page of memory
-    name = kernel_waits.name_of(int(number))
-    if name in _ON_A_PATH:
+    kind = _WAITS.get(int(number), Waits.NO)
+    if kind is Waits.PATH:
         # "S": for a FIFO's other end, a server, a lock; "D": for the disk
         return procfs.state_of(pid, str(tid)) == b"S"
-    if name in _ON_A_DESCRIPTOR:
+    if kind in (Waits.READS, Waits.WRITES):
         target = procfs.target_of(tid, int(rest.partition(b" ")[0], 16) & 0xFFFFFFFF)
         if target == "":  # another thread has closed it; or this one has been killed in the call, and ends
             return bool(procfs.descriptors_of(tid))
-        if target == output and name in _WRITES:
+        if target == output and kind is Waits.WRITES:
             return False
         return not target.startswith("/") or target.startswith("/dev/")
     # a fork takes its time, too
-    return name in _WAITS or int(number) in _OTHER_WAITS or (in_vfork and int(number) in _VFORKS)
+    return kind is Waits.YES or (in_vfork and kind is Waits.VFORK)

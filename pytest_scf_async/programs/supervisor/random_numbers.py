@@ -27,9 +27,10 @@ from ...side.originals import real_waitpid
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee
-from .tracee import HERE, Registers, read_memory, write_memory
+from .system_calls import NUMBERS
+from .tracee import Registers, read_memory, write_memory
 
-_NUMBERS: Final = {HERE.calls[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in HERE.calls}
+_NUMBERS: Final = {NUMBERS[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in NUMBERS}
 _FILES: Final = (b"/dev/urandom\0", b"/dev/random\0")
 _DEVICES: Final = (os.makedev(1, 9), os.makedev(1, 8))
 _LONGEST: Final = len(_FILES[0])
@@ -133,12 +134,10 @@ class RandomNumbers:
         """Have a call return random bytes, written to these addresses, so many to each."""
         left = min(sum(size for _, size in parts), _MOST)
         drawn = memoryview(self._take(pid or procfs.thread_group_of(tid), left))
-        registers.result = left
         for address, size in parts:
             write_memory(tid, address, bytes(drawn[:size]))
             drawn = drawn[size:]
-        registers.set_number(tid, -1)
-        registers.write(tid)
+        registers.return_at_entry(tid, left)
 
     def _opens(self, tid: int, pid: int, name: str, registers: Registers, step: Callable[[int], None]) -> None:
         path_at = int(name != "open")

@@ -14,6 +14,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import functools
+import marshal
 import math
 import mmap
 import os
@@ -32,6 +33,8 @@ from ...protocol.disk_record import (
     GOES_ON,
     IS_AT_REST,
     IS_DONE,
+    KINDS,
+    LENGTH,
     ORDER,
     PAGE,
     UNKNOWN,
@@ -42,19 +45,20 @@ from ...protocol.disk_record import (
     Failed,
     Forgotten,
     Gone,
+    Item,
     LivesOn,
     NodeKind,
     Order,
     Problem,
     Sync,
-    Writer,
 )
 from ...protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from ...side.originals import real_waitpid
 from . import filter as seccomp
 from . import sockets, tracee
 from .random_numbers import RandomNumbers
-from .tracee import HERE, Registers
+from .system_calls import BY_NUMBER, CALLS, NAMES, Conditions, EffectCall
+from .tracee import Registers
 
 MOST_FILES: Final = 10_000
 MOST_BYTES: Final = 1 << 30
@@ -64,7 +68,6 @@ SEIZE_LIMIT: Final = 10.0
 _SET_PTRACER: Final = 0x59616D61
 _LONGEST_NUMBER: Final = 64
 """Bytes of the id of a process, as the two say theirs to each other."""
-_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
 _LONGEST_PATH: Final = 4096
 _USUAL_PATH: Final = 256
@@ -76,69 +79,18 @@ _MOST_PARTS: Final = 1024
 _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _STARTS: Final = (tracee.EVENT_CLONE, tracee.EVENT_FORK, tracee.EVENT_VFORK)
 _PART: Final = struct.Struct("<QQ")
-_NO_PATH: Final = -1
 
-_PATHS_AT: Final = {
-    **dict.fromkeys(
-        (
-            "open",
-            "creat",
-            "truncate",
-            "unlink",
-            "rmdir",
-            "mkdir",
-            "mknod",
-            "chmod",
-            "chown",
-            "lchown",
-            "utime",
-            "utimes",
-        ),
-        ((_NO_PATH, 0),),
-    ),
-    **dict.fromkeys(("openat", "openat2", "unlinkat", "mkdirat", "mknodat", "fchmodat", "fchmodat2"), ((0, 1),)),
-    **dict.fromkeys(("fchownat", "futimesat", "utimensat"), ((0, 1),)),
-    **dict.fromkeys(("rename", "link"), ((_NO_PATH, 0), (_NO_PATH, 1))),
-    **dict.fromkeys(("renameat", "renameat2", "linkat"), ((0, 1), (2, 3))),
-    "symlink": ((_NO_PATH, 1),),
-    "symlinkat": ((1, 2),),
-}
-"""Which arguments of a call are its paths: the descriptor of the directory, where there is one, and the text."""
-_DESCRIPTOR_AT: Final = {"copy_file_range": 2, "splice": 2, "mmap": 4}
-"""Which argument is the descriptor of the file that changes, where that is not the first one."""
-_LENGTH_AT: Final = {"write": 2, "pwrite64": 2, "sendfile": 3, "copy_file_range": 4, "splice": 4}
-_VECTORS: Final = ("writev", "pwritev", "pwritev2")
-_OFFSET_AT: Final = {"pwrite64": 3, "pwritev": 3, "pwritev2": 3}
-_OFFSET_IN_MEMORY_AT: Final = {"copy_file_range": 3, "splice": 3}
-_COPIED_FROM: Final = {"sendfile": (1, 2), "copy_file_range": (0, 1)}
-"""Which arguments say from which descriptor a call copies, and where in memory the offset is."""
 _FREES: Final = 0x2 | 0x8
 """Modes of ``fallocate``: FALLOC_FL_PUNCH_HOLE, FALLOC_FL_COLLAPSE_RANGE."""
 _BLOCK: Final = 512
 """Bytes of the blocks that ``stat`` counts."""
-_FLAGS_AT: Final = {"open": 1, "openat": 2}
-_MAKE: Final = ("open", "creat", "mkdir", "mknod", "symlink", "link", "rename")
-"""What makes a name, if there is none yet."""
-_ADDRESS_AT: Final = {"connect": 1, "sendto": 4}
-_SAYS: Final = frozenset(
-    {"connect", "sendto", "sendmsg", "sendmmsg", "write", "writev", "sendfile", "splice"},
-)
-_HEARS: Final = frozenset({"recvfrom", "recvmsg"})
-_OF_SOCKETS: Final = frozenset({"connect", "sendto", "sendmsg", "sendmmsg", *_HEARS})
-_SOCKET_AT: Final = {"splice": 2}
-"""Which argument is the descriptor of the socket, where that is not the first one."""
 _VECTOR_IN_HEADER: Final = 16
 """Where the header of a message (``msghdr``) says where its parts are, and how many."""
 _MOST_COMPARED: Final = 1 << 16
-_SHOWN: Final = (
-    *("open", "truncate", "rename", "symlink", "unlink", "link", "mkdir", "mknod", "chmod", "chown", "utime", "write"),
-)
-"""Names that are part of those of a call's variants; the first one that fits is the name of all of them."""
-_CALLS: Final = {name: next((each for each in _SHOWN if each in name), name) for name in HERE.calls}
+_KINDS: Final = {kind: number for number, kind in enumerate(KINDS)}
+_BUFFERED: Final = 1 << 16
 _RWF_SYNCS: Final = 0x2 | 0x4
 """Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
-_FOLLOW: Final = ("open", "creat", "truncate", "chmod", "chown", "utime")
-"""Where the path of these is a symbolic link, they are about what that leads to."""
 
 Span = tuple[int, int]
 """From which byte to which the content of a file may change; -1: to its end."""
@@ -164,6 +116,29 @@ class _Change(NamedTuple):
     """None: its content changes only where another file comes to this path."""
     stamps: bool = False
     """Its times are set."""
+
+
+class Writer:
+    """Writes a record to the end of a file."""
+
+    def __init__(self, file: int) -> None:
+        self._file = file
+        self._buffer = bytearray()
+        self.size = 0
+        """How many bytes the record has so far."""
+
+    def add(self, item: Item, content: bytes = b"") -> None:
+        """Add *item*, with the *content* of a `Data`."""
+        fields = marshal.dumps((_KINDS[type(item)], *item))
+        self.size += LENGTH.size + len(fields) + len(content)
+        self._buffer += LENGTH.pack(len(fields)) + fields + content
+        if len(self._buffer) > _BUFFERED:
+            self.flush()
+
+    def flush(self) -> None:
+        """Write what is buffered."""
+        while self._buffer:
+            del self._buffer[: os.write(self._file, self._buffer)]
 
 
 class AtCall(Enum):
@@ -420,8 +395,8 @@ class Effects:
         if self._disk is None:
             return AtCall.GOES_ON
         _, _, number, *arguments = tracee.entry_of(tid)
-        name = _NUMBERS[number]
-        has_effects = seccomp.has_effects(name, arguments)
+        name, row = NAMES[number], BY_NUMBER[number].effect
+        has_effects = row is not None and seccomp.hold(row.when, arguments)
         if not (has_effects or self._syncs):
             return AtCall.GOES_ON
         for other in [*self._in_flight]:
@@ -430,14 +405,14 @@ class Effects:
         if disk is None:
             return AtCall.GOES_ON
         fails = self._syncs and self._note_syncs(disk, tid, name, arguments)
-        if fails or not has_effects:
+        if fails or row is None or not has_effects:
             return AtCall.FAILS if fails else AtCall.GOES_ON
         is_gated = self._control.effects + 1 == self._gate_at
         asked = self._asked.copy() if is_gated else self._asked
         changes: list[_Change] = []
-        effect = self._said(tid, name, arguments)
-        if effect is None and name not in _OF_SOCKETS:
-            effect, changes = self._changing(disk, tid, name, arguments)
+        effect = self._said(tid, name, row, arguments)
+        if effect is None and not row.is_of_sockets:
+            effect, changes = self._changing(disk, tid, name, row, arguments)
         if effect is None:
             return AtCall.GOES_ON
         if is_gated:
@@ -448,21 +423,23 @@ class Effects:
             self._in_flight[tid] = changes
         return AtCall.FAILS if fails else AtCall.GOES_ON
 
-    def _changing(self, disk: Disk, tid: int, name: str, arguments: list[int]) -> tuple[Effect | None, list[_Change]]:
+    def _changing(
+        self, disk: Disk, tid: int, name: str, row: EffectCall, arguments: list[int]
+    ) -> tuple[Effect | None, list[_Change]]:
         """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
-        call = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else _CALLS[name]
+        call = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else row.shown
         effect = Effect(call, [], self._clock.now_us, self._control.recorded, tid)
         try:
-            if name in _PATHS_AT and arguments[_PATHS_AT[name][-1][1]]:
-                changes = self._by_name(disk, effect, name, arguments)
+            if row.paths and arguments[row.paths[-1][1]]:
+                changes = self._by_name(disk, effect, row, arguments)
             else:
-                effect, changes = self._by_descriptor(disk, effect, name, arguments)
+                effect, changes = self._by_descriptor(disk, effect, name, row, arguments)
         except OSError:
             return None, []  # the call itself fails with it
         if not changes:
             return None, []
         effect.paths.extend([change.path for change in changes])
-        if call in _MAKE and _makes_name(disk, effect, name, arguments):
+        if row.makes and _makes_name(disk, effect, row, arguments):
             effect = effect._replace(takes_space=True)
         return effect, changes
 
@@ -480,7 +457,7 @@ class Effects:
             if _opened_by(disk, pid, fd) != inode:
                 del self._writers[pid, fd]
                 self._writer.add(Sync(inode, "close"))
-        if name not in seccomp.SYNCS or name in _PATHS_AT:
+        if CALLS[name].syncs is None or CALLS[name].effect is not None:
             return False
         self._look(())  # at files that are mapped
         if name == "msync":
@@ -525,35 +502,36 @@ class Effects:
         self._writer.add(Failed(error))
         self._writer.flush()
         self._registers.read(tid)
-        self._registers.set_number(tid, -1)
-        self._registers.result = -error
-        self._registers.write(tid)
+        self._registers.return_at_entry(tid, -error)
         return True
 
     def _cut(self, effect: Effect, size: int) -> None:
         """Have a write end when its file has *size* bytes, as on a disk that is full then."""
         if effect.may_end_at(size):
+            row = CALLS[effect.call].effect
+            assert row is not None
+            assert row.size is not None
             self._is_failing = True
             self._writer.add(Failed(self._at_effect.error))
             self._registers.read(effect.thread)
-            self._registers.set_argument(_LENGTH_AT[effect.call], size - effect.start)
+            self._registers.set_argument(row.size, size - effect.start)
             self._registers.write(effect.thread)
 
-    def _said(self, tid: int, name: str, arguments: list[int]) -> Effect | None:
+    def _said(self, tid: int, name: str, row: EffectCall, arguments: list[int]) -> Effect | None:
         """What a call says to another process, or is about to hear from one that was asked."""
-        if not (name in _SAYS or name in _HEARS) or (name not in _ADDRESS_AT and not self._peers):
+        if not (row.says or row.hears) or (row.address is None and not self._peers):
             return None
         try:
-            found = os.stat(f"/proc/{tid}/fd/{_int(arguments[_SOCKET_AT.get(name, 0)])}")
+            found = os.stat(f"/proc/{tid}/fd/{_int(arguments[row.descriptor])}")
             if not stat.S_ISSOCK(found.st_mode):
                 return None
             inode = found.st_ino
-            address = arguments[_ADDRESS_AT[name]] if name in _ADDRESS_AT else 0
+            address = 0 if row.address is None else arguments[row.address]
             peer = _peer_at(tid, address) if address else self._peers.get(inode, "")
             if not peer or peer == self._server:
                 return None
             now = self._clock.now_us, self._control.recorded
-            if name in _HEARS:
+            if row.hears:
                 if inode not in self._asked:
                     return None
                 self._asked.discard(inode)
@@ -562,7 +540,7 @@ class Effects:
                 self._peers[inode] = peer
                 return Effect("connect", [peer], *now, tid, said=name)
             self._asked.add(inode)
-            size, content = _content_of(tid, name, arguments)
+            size, content = _content_of(tid, name, row, arguments)
             words = content.translate(None, b"0123456789")  # a server of each run has another port
             said = blake2b(words, digest_size=8).hexdigest()
             return Effect("send", [peer], *now, tid, stop=size, said=said)
@@ -615,21 +593,21 @@ class Effects:
     # -- what a call is about ------------------------------------------------------------------------------------------
 
     def _by_descriptor(
-        self, disk: Disk, effect: Effect, name: str, arguments: list[int]
+        self, disk: Disk, effect: Effect, name: str, row: EffectCall, arguments: list[int]
     ) -> tuple[Effect, list[_Change]]:
-        tid, fd = effect.thread, _int(arguments[_DESCRIPTOR_AT.get(name, 0)])
+        tid, fd = effect.thread, _int(arguments[row.descriptor])
         found = os.stat(f"/proc/{tid}/fd/{fd}")
         paths = disk.paths_of(found)[:1]
         span: Span | None = None
         if not paths:
             return effect, []
-        if name in _LENGTH_AT or name in _VECTORS:
-            start = _offset_of(tid, name, arguments, fd, found.st_size)
-            stop = start + (arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else _vector_length(tid, arguments))
+        if row.size is not None or row.vector:
+            start = _offset_of(tid, row, arguments, fd, found.st_size)
+            stop = start + (_vector_length(tid, arguments) if row.size is None else arguments[row.size])
             span = start, stop
-            left = _left_of(tid, arguments, *_COPIED_FROM[name]) if name in _COPIED_FROM else math.inf
+            left = math.inf if row.source is None else _left_of(tid, arguments, *row.source)
             takes_space, room_from = start < stop and left > 0 and _grows(found, min(stop, start + left)), UNKNOWN
-            if takes_space and name in _LENGTH_AT:
+            if takes_space and row.size is not None:
                 room_from = max(start, 0 if _has_holes(found) else found.st_size)
             effect = effect._replace(
                 inode=found.st_ino, start=start, stop=stop, takes_space=takes_space, room_from=room_from
@@ -649,11 +627,10 @@ class Effects:
         return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
 
     @staticmethod
-    def _by_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> list[_Change]:
+    def _by_name(disk: Disk, effect: Effect, row: EffectCall, arguments: list[int]) -> list[_Change]:
         span = _NOTHING if effect.call in ("open", "creat", "truncate") else None
-        follows = name != "lchown" and effect.call in _FOLLOW
-        directories = [(_AT_CWD if at < 0 else _int(arguments[at]), arguments[text]) for at, text in _PATHS_AT[name]]
-        paths = [_path_of(disk, effect.thread, *each, follows=follows) for each in directories]
+        directories = [(_AT_CWD if at is None else _int(arguments[at]), arguments[text]) for at, text in row.paths]
+        paths = [_path_of(disk, effect.thread, *each, follows=row.follows) for each in directories]
         return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
 
 
@@ -672,7 +649,7 @@ def _peer_at(tid: int, address: int) -> str:
     return "" if family in (socket.AF_NETLINK, socket.AF_UNSPEC) else f"a socket of the family {family}"
 
 
-def _content_of(tid: int, name: str, arguments: list[int]) -> tuple[int, bytes]:
+def _content_of(tid: int, name: str, row: EffectCall, arguments: list[int]) -> tuple[int, bytes]:
     """How many bytes a call sends, and the first of them."""
     if name in ("write", "sendto"):
         return arguments[2], tracee.read_memory(tid, arguments[1], min(arguments[2], _MOST_COMPARED))
@@ -683,7 +660,7 @@ def _content_of(tid: int, name: str, arguments: list[int]) -> tuple[int, bytes]:
         parts = list(_PART.iter_unpack(tracee.read_memory(tid, vector, min(count, _MOST_PARTS) * _PART.size)))
         content = b"".join(tracee.read_memory(tid, at, min(size, _MOST_COMPARED)) for at, size in parts if size)
         return sum(size for _, size in parts), content
-    return arguments[_LENGTH_AT[name]] if name in _LENGTH_AT else 0, b""
+    return 0 if row.size is None else arguments[row.size], b""
 
 
 def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:
@@ -704,7 +681,7 @@ def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: boo
     return None
 
 
-def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> bool:
+def _makes_name(disk: Disk, effect: Effect, row: EffectCall, arguments: list[int]) -> bool:
     """Whether a call makes a name where there is none, and does not fail as there is nothing that it could get."""
     if disk.has(effect.paths[-1]):
         return False
@@ -712,9 +689,9 @@ def _makes_name(disk: Disk, effect: Effect, name: str, arguments: list[int]) -> 
         return len(effect.paths) == 2 and disk.has(effect.paths[0])
     if effect.call != "open":
         return True
-    if name == "openat2":  # its flags are in memory
+    if row.flags is None:  # those of openat2 are in memory
         return bool(tracee.read_memory(effect.thread, arguments[2], 1)[0] & os.O_CREAT)
-    return bool(arguments[_FLAGS_AT[name]] & os.O_CREAT)
+    return bool(arguments[row.flags] & os.O_CREAT)
 
 
 def _grows(found: os.stat_result, stop: float) -> bool:
@@ -763,13 +740,13 @@ def _state_of(tid: int, fd: int) -> tuple[int, int]:
     return int(position), int(flags, 8)
 
 
-def _offset_of(tid: int, name: str, arguments: list[int], fd: int, size: int) -> int:
+def _offset_of(tid: int, row: EffectCall, arguments: list[int], fd: int, size: int) -> int:
     """Where in its file, which has that *size*, a call writes."""
     position, flags = _state_of(tid, fd)
     if flags & os.O_APPEND:
         return size
-    offset = arguments[_OFFSET_AT[name]] if name in _OFFSET_AT else -1
-    at = arguments[_OFFSET_IN_MEMORY_AT[name]] if name in _OFFSET_IN_MEMORY_AT else 0
+    offset = -1 if row.offset is None else arguments[row.offset]
+    at = 0 if row.offset_at is None else arguments[row.offset_at]
     if at:
         offset = int.from_bytes(tracee.read_memory(tid, at, 8), "little")
     return offset if 0 <= offset < 1 << 63 else position  # pwritev2 at -1 writes there, too
@@ -919,7 +896,7 @@ def serve(orders: int) -> None:
 @functools.cache
 def _filter_of(has_effects: bool, syncs: bool, draws: bool) -> bytes:
     """The filter of an instance of which a recorder is to do this."""
-    traced: dict[str, tuple[seccomp.Condition, ...]] = {}
+    traced: dict[str, Conditions] = {}
     if has_effects:
         traced |= seccomp.EFFECTS | (seccomp.SYNCS if syncs else {})
     if draws:

@@ -39,9 +39,10 @@ from .process_waits import ProcessWaits
 from .random_numbers import RandomNumbers
 from .recorder import Effects
 from .state import UNSTARTED, Delivery, Phase, ProgramEffect, ProgramFact, Signals, after
+from .timeouts import Clocks
 from .tracee import Registers
 from .tree import Due, Hooks, Process, Thread, Tree
-from .waits import Clocks, Wait
+from .waits import Wait
 
 _libc = ctypes.CDLL(None, use_errno=True)
 

@@ -18,8 +18,9 @@ from typing import Final
 
 from ...linux import linux, procfs
 from ...protocol.shared_page import Order
-from .tracee import HERE, Registers, read_memory, write_memory
-from .waits import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
+from .system_calls import NUMBERS
+from .timeouts import MONOTONIC_CLOCKS, NS, REALTIME_CLOCKS, Clocks
+from .tracee import Registers, read_memory, write_memory
 
 CALLS: Final = frozenset(
     (
@@ -44,10 +45,6 @@ _DESCRIPTOR_FLAGS: Final = 3
 _SET_TICKS: Final = 0x40085400
 """``ioctl``: TFD_IOC_SET_TICKS."""
 _TIMER_TARGET: Final = "anon_inode:[timerfd]"
-_RT_SIGQUEUEINFO: Final = (
-    {"x86_64": 129, "aarch64": 138}[os.uname().machine] if os.uname().machine in ("x86_64", "aarch64") else 0
-)
-_RT_TGSIGQUEUEINFO: Final = {"x86_64": 297, "aarch64": 240}.get(os.uname().machine, 0)
 
 
 @dataclass(eq=False)
@@ -314,9 +311,9 @@ def _queue(timer: Timer, times: int) -> None:
     information = _INFORMATION.pack(timer.signum, 0, _SI_TIMER, 0, timer.number, timer.overrun, value)
     buffer = ctypes.create_string_buffer(information, _INFORMATION_BYTES)
     if timer.thread:
-        _libc.syscall(_RT_TGSIGQUEUEINFO, timer.pid, timer.thread, timer.signum, buffer)
+        _libc.syscall(NUMBERS["rt_tgsigqueueinfo"], timer.pid, timer.thread, timer.signum, buffer)
     else:
-        _libc.syscall(_RT_SIGQUEUEINFO, timer.pid, timer.signum, buffer)
+        _libc.syscall(NUMBERS["rt_sigqueueinfo"], timer.pid, timer.signum, buffer)
 
 
 def _is_pending(timer: Timer) -> bool:
@@ -331,12 +328,8 @@ def _clock_of(descriptor: int) -> int | None:
 
 
 def _field_of(descriptor: int, field: bytes) -> int | None:
-    with open(f"/proc/self/fdinfo/{descriptor}", "rb", buffering=0) as file:
-        for line in file.read().splitlines():
-            name, _, value = line.partition(b":")
-            if name == field:
-                return int(value)
-    return None
+    fields = (line.partition(b":") for line in procfs.descriptor_of("self", descriptor).splitlines())
+    return next((int(value) for name, _, value in fields if name == field), None)
 
 
 def _tick(descriptor: int, times: int) -> None:
@@ -351,7 +344,7 @@ def _tick(descriptor: int, times: int) -> None:
 def _arm(descriptor: int, ns: int) -> None:
     """Have it be ready after so many real nanoseconds; 0: never."""
     data = ctypes.create_string_buffer(_TIMEVALS.pack(0, 0, 0, ns), _TIMEVALS.size)
-    _libc.syscall(HERE.calls["timerfd_settime"], descriptor, 0, data, None)
+    _libc.syscall(NUMBERS["timerfd_settime"], descriptor, 0, data, None)
 
 
 def _is_held(timer: Timer) -> bool:

@@ -10,6 +10,7 @@ import ctypes
 import os
 import signal
 import struct
+from collections.abc import Sequence
 from operator import itemgetter
 from typing import Any, Final, NamedTuple
 
@@ -60,55 +61,11 @@ class Architecture(NamedTuple):
     stack: int
     trap: bytes
     """The instruction that makes a system call."""
-    calls: dict[str, int]
-    """The numbers of system calls."""
 
-
-_X86_64_CALLS = {
-    "read": 0, "pread64": 17, "readv": 19, "preadv": 295, "preadv2": 327,
-    "write": 1, "close": 3, "poll": 7, "mmap": 9, "mprotect": 10, "writev": 20, "select": 23, "sched_yield": 24,
-    "pause": 34, "nanosleep": 35, "getitimer": 36, "alarm": 37, "setitimer": 38, "connect": 42, "wait4": 61,
-    "waitid": 247, "sendto": 44, "sendmsg": 46, "recvfrom": 45, "recvmsg": 47,
-    "sendmmsg": 307, "sendfile": 40, "seccomp": 317, "ptrace": 101, "rt_sigaction": 13, "rt_sigreturn": 15,
-    "gettimeofday": 96, "prctl": 157, "time": 201, "fcntl": 72, "flock": 73,
-    "futex": 202, "io_getevents": 208, "semtimedop": 220, "timer_create": 222, "timer_settime": 223,
-    "timer_gettime": 224, "timer_getoverrun": 225, "timer_delete": 226, "clock_gettime": 228, "clock_nanosleep": 230,
-    "epoll_wait": 232, "mq_timedsend": 242, "mq_timedreceive": 243, "pselect6": 270, "ppoll": 271,
-    "rt_sigtimedwait": 128, "epoll_pwait": 281, "timerfd_settime": 286, "timerfd_gettime": 287, "recvmmsg": 299,
-    "memfd_create": 319, "io_pgetevents": 333, "pidfd_send_signal": 424, "io_uring_setup": 425, "epoll_pwait2": 441,
-    "futex_waitv": 449, "futex_wait": 455, "kill": 62, "tkill": 200, "tgkill": 234, "vfork": 58, "clone": 56,
-    "clone3": 435, "semop": 65, "msgsnd": 69, "msgrcv": 70, "restart_syscall": 219,
-    "open": 2, "pwrite64": 18, "ioctl": 16, "truncate": 76, "ftruncate": 77, "rename": 82, "mkdir": 83, "rmdir": 84,
-    "creat": 85, "link": 86, "unlink": 87, "symlink": 88, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93,
-    "lchown": 94, "utime": 132, "mknod": 133, "io_submit": 209, "utimes": 235, "openat": 257, "mkdirat": 258,
-    "mknodat": 259, "fchownat": 260, "futimesat": 261, "unlinkat": 263, "renameat": 264, "linkat": 265,
-    "symlinkat": 266, "fchmodat": 268, "splice": 275, "utimensat": 280, "fallocate": 285, "pwritev": 296,
-    "renameat2": 316, "getrandom": 318, "copy_file_range": 326, "pwritev2": 328, "openat2": 437, "fchmodat2": 452,
-    "msync": 26, "fsync": 74, "fdatasync": 75, "sync": 162, "syncfs": 306,
-}  # fmt: skip
-_AARCH64_CALLS = {
-    "read": 63, "readv": 65, "pread64": 67, "preadv": 69, "preadv2": 286,
-    "io_getevents": 4, "epoll_pwait": 22, "close": 57, "write": 64, "writev": 66, "pselect6": 72, "ppoll": 73,
-    "timerfd_settime": 86, "timerfd_gettime": 87, "futex": 98, "nanosleep": 101, "getitimer": 102, "setitimer": 103,
-    "timer_create": 107, "timer_gettime": 108, "timer_getoverrun": 109, "timer_settime": 110, "timer_delete": 111,
-    "clock_gettime": 113, "clock_nanosleep": 115, "ptrace": 117, "sched_yield": 124, "kill": 129, "tkill": 130,
-    "tgkill": 131, "rt_sigaction": 134, "rt_sigreturn": 139, "rt_sigtimedwait": 137, "gettimeofday": 169,
-    "mq_timedsend": 182, "mq_timedreceive": 183, "prctl": 167, "fcntl": 25, "flock": 32,
-    "semtimedop": 192, "connect": 203, "wait4": 260, "waitid": 95,
-    "sendto": 206, "sendmsg": 211, "recvfrom": 207, "recvmsg": 212, "sendmmsg": 269, "sendfile": 71, "seccomp": 277,
-    "mmap": 222, "mprotect": 226, "recvmmsg": 243, "memfd_create": 279, "io_pgetevents": 292, "pidfd_send_signal": 424,
-    "io_uring_setup": 425, "epoll_pwait2": 441, "futex_waitv": 449, "futex_wait": 455, "clone": 220, "clone3": 435,
-    "semop": 193, "msgsnd": 189, "msgrcv": 188, "restart_syscall": 128,
-    "io_submit": 2, "ioctl": 29, "mknodat": 33, "mkdirat": 34, "unlinkat": 35, "symlinkat": 36, "linkat": 37,
-    "renameat": 38, "truncate": 45, "ftruncate": 46, "fallocate": 47, "fchmod": 52, "fchmodat": 53, "fchownat": 54,
-    "fchown": 55, "openat": 56, "pwrite64": 68, "pwritev": 70, "splice": 76, "utimensat": 88, "renameat2": 276,
-    "copy_file_range": 285, "pwritev2": 287, "openat2": 437, "fchmodat2": 452, "getrandom": 278,
-    "msync": 227, "fsync": 82, "fdatasync": 83, "sync": 81, "syncfs": 267,
-}  # fmt: skip
 
 ARCHITECTURES: Final = {
-    "x86_64": Architecture(0xC000003E, 27, (14, 13, 12, 7, 9, 8), 10, 15, 16, 19, b"\x0f\x05", _X86_64_CALLS),
-    "aarch64": Architecture(0xC00000B7, 34, (0, 1, 2, 3, 4, 5), 0, -1, 32, 31, b"\x01\x00\x00\xd4", _AARCH64_CALLS),
+    "x86_64": Architecture(0xC000003E, 27, (14, 13, 12, 7, 9, 8), 10, 15, 16, 19, b"\x0f\x05"),
+    "aarch64": Architecture(0xC00000B7, 34, (0, 1, 2, 3, 4, 5), 0, -1, 32, 31, b"\x01\x00\x00\xd4"),
 }
 MACHINE: Final = os.uname().machine
 HERE: Final = ARCHITECTURES.get(MACHINE, ARCHITECTURES["x86_64"])
@@ -282,6 +239,16 @@ class Registers:
     def set_argument(self, index: int, value: int) -> None:
         self._values[HERE.arguments[index]] = value & 0xFFFFFFFFFFFFFFFF
 
+    def set_arguments(self, values: Sequence[int]) -> None:
+        for at, value in zip(HERE.arguments, values, strict=False):
+            self._values[at] = value & 0xFFFFFFFFFFFFFFFF
+
+    def restore_arguments(self, values: Sequence[int]) -> None:
+        """The same at the return of a call, where one of them may have its result."""
+        result = self._values[HERE.result]
+        self.set_arguments(values)
+        self._values[HERE.result] = result
+
     @property
     def result(self) -> int:
         value = self._values[HERE.result]
@@ -316,6 +283,12 @@ class Registers:
         else:
             _set_arm_number(tid, value)
 
+    def return_at_entry(self, tid: int, result: int) -> None:
+        """Have the call at whose entry the thread stands return *result* without being made."""
+        self.set_number(tid, -1)
+        self.result = result
+        self.write(tid)
+
     def make_call_again(self, number: int) -> None:
         """Stand before the instruction of the call at which the thread stands now."""
         self.counter -= len(HERE.trap)
@@ -325,8 +298,7 @@ class Registers:
 
     def set_call(self, number: int, arguments: tuple[int, ...]) -> None:
         """Be about to make that system call, before its instruction."""
-        for index, value in enumerate(arguments):
-            self.set_argument(index, value)
+        self.set_arguments(arguments)
         self._values[HERE.result if HERE.number >= 0 else 8] = number
 
 

@@ -20,9 +20,9 @@ from typing import Final, NamedTuple
 
 from ...linux import procfs, terminals
 from ...linux.sock_diag import SockDiag
-from ...protocol import calls_of_user
 from ...protocol.shared_page import Order
 from ...side.originals import real_poll, real_waitpid
+from .. import calls_of_user
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
 from . import filter as seccomp
@@ -32,9 +32,11 @@ from .random_numbers import RandomNumbers
 from .readiness import IN_MILLISECONDS, Readiness
 from .recorder import AtCall, Effects
 from .sockets import Connections
+from .system_calls import BY_NUMBER, NAMES, NUMBERS
+from .timeouts import NS, Clocks, timespec
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
-from .waits import Clocks, Wait
+from .waits import Wait
 
 MOST_STOPS: Final = 100
 """How many stops one step handles at most, before messages of the test's process are read."""
@@ -83,15 +85,6 @@ _HAS_A_TRACER: Final = (
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
 """The filter is written into memory so many bytes below the stack of a new program."""
-_ENDED_BY_STOPS: Final = frozenset(
-    HERE.calls[name]
-    for name in (
-        *("epoll_wait", "epoll_pwait", "epoll_pwait2"),
-        *("rt_sigtimedwait", "semop", "semtimedop", "io_getevents"),
-    )
-    if name in HERE.calls
-)
-"""Calls that return EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
 _QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
 """Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
 that has WNOHANG."""
@@ -99,7 +92,6 @@ _STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signa
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
 _MOST_INT: Final = 0x7FFFFFFF
-_NUMBERS: Final = {number: name for name, number in HERE.calls.items()}
 _OTHER_DESCRIPTORS: Final = 100
 """How many descriptors are reserved for other purposes than the files of threads."""
 _LONGEST_STACK: Final = 1 << 23
@@ -570,18 +562,21 @@ class Tree:
             self._at_signal(thread, signum)
 
     def _new_thread(self, tid: int) -> Thread:
-        pid = procfs.thread_group_of(tid)
-        process = self.processes.get(pid)
-        if process is None:
-            parent = self.processes.get(procfs.parent_of(pid) or 0)
-            process = self.processes[pid] = Process(pid, is_child=True)
-            if parent is not None:
-                self._inherit(process, parent)
         if tid in self._announced:
             self._announced.remove(tid)
         else:
             self._unannounced.add(tid)
-        return self._add(tid, process)
+        return self._add(tid, self._process_of(tid, None))
+
+    def _process_of(self, tid: int, parent: Process | None) -> Process:
+        """The process of a new thread, which *parent* may have made; None: that is to be found out."""
+        pid = procfs.thread_group_of(tid)
+        if pid not in self.processes:
+            parent = parent or self.processes.get(procfs.parent_of(pid) or 0)
+            process = self.processes[pid] = Process(pid, is_child=True)
+            if parent is not None:
+                self._inherit(process, parent)
+        return self.processes[pid]
 
     def _cloned(self, parent: Thread, *, waits_for_it: bool) -> None:
         tid = tracee.event_message(parent.tid)
@@ -590,12 +585,7 @@ class Tree:
             self._ended_early.discard(tid)
         elif tid not in self.threads:
             self._announced.add(tid)
-            pid = procfs.thread_group_of(tid)
-            process = self.processes.get(pid)
-            if process is None:
-                process = self.processes[pid] = Process(pid, is_child=True)
-                self._inherit(process, parent.process)
-            self._add(tid, process)
+            self._add(tid, self._process_of(tid, parent.process))
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
             parent.vfork_child = tid
         self._go_on(parent, to_exit=parent.clone is not None)
@@ -759,9 +749,9 @@ class Tree:
             self._resume(thread)
             return
         registers.read(tid)
-        name = _NUMBERS.get(registers.number(tid), "")
+        name = NAMES.get(registers.number(tid), "")
         if nap := self._nap_of(thread, name, registers):
-            thread.nap_until = self.hooks.real_monotonic() + nap / waits.NS
+            thread.nap_until = self.hooks.real_monotonic() + nap / NS
             return
         if name in waits.TIMED:
             self._begin_wait(thread, name, registers)
@@ -901,7 +891,7 @@ class Tree:
         """How many ns a thread of Go's runtime is about to nap; 0: the call is not a nap."""
         if name != "nanosleep" or not thread.process.kind.is_go:
             return 0
-        ns = waits.timespec(thread.tid, registers.argument(0)) or 0
+        ns = timespec(thread.tid, registers.argument(0)) or 0
         return ns if ns <= LONGEST_NAP_NS else 0
 
     def _begin_wait(self, thread: Thread, name: str, registers: Registers) -> None:
@@ -923,8 +913,7 @@ class Tree:
             self._go_on(thread)
             return
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
-            waits.at_once(tid, registers)
-            registers.write(tid)
+            registers.return_at_entry(tid, 0)
             self._yields(thread.process)
             self._go_on(thread)
             return
@@ -953,7 +942,6 @@ class Tree:
         if not is_calm:  # else no thread has napped since
             self._time_came(thread.process.pid)
         waits.end_at_once(thread.tid, wait, registers)
-        registers.write(thread.tid)
         self._go_on(thread, calm=calm)
         return True
 
@@ -990,7 +978,7 @@ class Tree:
         registers, tid = self._registers, thread.tid
         registers.read(tid)
         number = registers.number(tid)
-        name = _NUMBERS.get(number, "")
+        name = NAMES.get(number, "")
         if thread.samples:
             if name == "futex" and thread.samples > 1 and waits.wakes(registers):
                 registers.make_call_again(number)
@@ -1002,14 +990,12 @@ class Tree:
             self._has_sample(thread.process, name, is_poll=seccomp.is_unseen_poll(name, registers))
         elif name in waits.TIMED:
             is_calm = calm is not None and calm.thread is thread and not self.stopping
-            if seccomp.stops_at(name, registers):
+            if seccomp.hold(seccomp.TRACED[name], registers.arguments):
                 if self._ends_again(thread, name, calm if is_calm else None):
                     thread.misses = 0
                     return
             elif is_calm and self._readiness.has_nothing(thread.process.pid, name, registers):
-                registers.set_number(tid, -1)
-                registers.result = 0
-                registers.write(tid)
+                registers.return_at_entry(tid, 0)
                 self._go_on(thread, calm=calm)
                 return
         thread.misses += not thread.samples
@@ -1231,9 +1217,7 @@ class Tree:
         if result is None:
             self._go_on(thread)
             return
-        registers.set_number(tid, -1)
-        registers.result = result
-        registers.write(tid)
+        registers.return_at_entry(tid, result)
         self._go_on(thread)
 
     def _read_clock(self, thread: Thread, name: str, registers: Registers) -> None:
@@ -1262,9 +1246,7 @@ class Tree:
                 registers.write(tid)
                 self._go_on(thread, to_exit=True)
                 return
-        registers.set_number(tid, -1)
-        registers.result = clock_reads.answer(tid, name, registers, self.hooks.clocks())
-        registers.write(tid)
+        registers.return_at_entry(tid, clock_reads.answer(tid, name, registers, self.hooks.clocks()))
         self._go_on(thread, samples=MOST_CALLS if is_sampled else 0)
 
     def _reads_to_sample(self, process: Process) -> int:
@@ -1380,7 +1362,7 @@ class Tree:
         """Have a thread make its call again: it was interrupted for a reason that the program must not notice."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
-        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+        if self._is_ended_by_stops(tid):
             registers.result = -tracee.ERESTARTNOHAND
             registers.write(tid)
 
@@ -1388,10 +1370,15 @@ class Tree:
         """Let a call that a stopping signal ends return EINTR, whatever happens before the thread goes on."""
         registers, tid = self._registers, thread.tid
         registers.read(tid)
-        if registers.result == -errno.EINTR and registers.number(tid) in _ENDED_BY_STOPS:
+        if self._is_ended_by_stops(tid):
             registers.set_number(tid, -1)
             registers.write(tid)
             thread.interrupted = None
+
+    def _is_ended_by_stops(self, tid: int) -> bool:
+        """Whether the registers are those of a call that returns EINTR after a stop."""
+        call = BY_NUMBER.get(self._registers.number(tid)) if self._registers.result == -errno.EINTR else None
+        return call is not None and call.ended_by_stops
 
     # -- signals -----------------------------------------------------------------------------------------------------
 
@@ -1428,7 +1415,7 @@ class Tree:
         registers.read(thread.tid)
         while thread.handlers and 0 <= registers.stack - thread.handlers[-1].stack < _LONGEST_STACK:
             self._left(thread)
-        returns = thread.handlers and registers.number(thread.tid) == HERE.calls["rt_sigreturn"]
+        returns = thread.handlers and registers.number(thread.tid) == NUMBERS["rt_sigreturn"]
         if returns:
             self._left(thread)
         self._go_on(thread, to_exit=bool(returns), leaves=bool(returns))
@@ -1603,11 +1590,8 @@ class Tree:
 
     def _return(self, thread: Thread, result: int) -> None:
         """Have the call at whose entry a thread has stopped return *result* without being made."""
-        registers = self._registers
-        registers.read(thread.tid)
-        registers.set_number(thread.tid, -1)
-        registers.result = result
-        registers.write(thread.tid)
+        self._registers.read(thread.tid)
+        self._registers.return_at_entry(thread.tid, result)
         self._go_on(thread)
 
     def has_pending_stop(self) -> bool:
