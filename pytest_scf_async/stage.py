@@ -46,8 +46,10 @@ class Host(Protocol):
 class Stages:
     """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
 
-    def __init__(self, runtime: Host) -> None:
+    def __init__(self, runtime: Host, wing_part: str) -> None:
+        """*wing_part* is the module that their instances import."""
         self._runtime = runtime
+        self._wing_part = wing_part
         self._settings = runtime.settings
         self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
 
@@ -61,7 +63,7 @@ class Stages:
         if self._settings.start != start:
             self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
         with of_test._for_run(self._settings, seed, directory) as runtime:
-            runtime._pool.serve_sweep(draws=draws)
+            runtime._pool.serve_sweep(self._wing_part, draws=draws)
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
             yield Stage(runtime, directory, self.configured)

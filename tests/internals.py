@@ -114,6 +114,7 @@ from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.calls import IN_INSTANCE
 from pytest_scf_async.sweep.cold_starts import cold_start_texts
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
@@ -190,7 +191,7 @@ def recorded_run(
 
     It has an event for each of *payloads*, by default one with ``{}``.
     """
-    runtime._pool.serve_sweep(draws=False)
+    runtime._pool.serve_sweep(IN_INSTANCE, draws=False)
     recording = recording_of(runtime, directory, syncs=syncs)
     function.update(environment={"OUT": str(directory)})
     for payload in payloads or ({},):

@@ -73,8 +73,8 @@ class Pool(Generic[Run]):
         self.last_events: dict[Instance, Run] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
-        self._sweeps = False
-        """Its instances are those of a sweep."""
+        self._wing_part: str | None = None
+        """What its instances import, which are those of a sweep then."""
         self._recording: Recording | None = None
         """Of the instance that is started next."""
         self._draws = False
@@ -121,13 +121,13 @@ class Pool(Generic[Run]):
                     return instance  # else the word of its end is on its way
         return None
 
-    def serve_sweep(self, *, draws: bool) -> None:
-        """Have the zygote prepare for instances that have gates at lines, each of them.
+    def serve_sweep(self, wing_part: str, *, draws: bool) -> None:
+        """Have the zygote prepare for instances that have gates at lines, each of them, and import *wing_part*.
 
         With *draws* what their code in C draws of the kernel's random numbers is the same in each run; programs that
         are traced anyway have that always.
         """
-        self._sweeps, self._draws = True, draws
+        self._wing_part, self._draws = wing_part, draws
 
     def record_next(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
@@ -280,7 +280,7 @@ class Pool(Generic[Run]):
                 coverage=coverage is not None,
                 program=runtime.runs_program,
                 debugger=terminal.ask is not None,
-                sweep=self._sweeps,
+                wing_part=self._wing_part,
             )
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
             instance = take_preforked(zygote, hint) or Instance(zygote, hint)
@@ -316,7 +316,7 @@ class Pool(Generic[Run]):
                 sandbox=sandbox.plan,
                 known_tmp=list(sandbox.known),
                 only_writes=sandbox.only_writes,
-                own_random=self._sweeps,
+                own_random=self._wing_part is not None,
                 environment=environment,
                 clock_reads_before_wait=None  # time passes for a loop that polls the clock
                 if configuration.compute_rate
@@ -334,6 +334,7 @@ class Pool(Generic[Run]):
                 recorded=tracer is not None,
                 at_effect=AtEffect() if recording is None else recording.at_effect,
                 syncs=recording is not None and recording.syncs,
+                wing_part=self._wing_part,
             ),
         )
         if recording is not None:

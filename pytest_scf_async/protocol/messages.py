@@ -165,8 +165,8 @@ class Expect(NamedTuple):
     coverage: bool = False
     program: bool = False
     debugger: bool = False
-    sweep: bool = False
-    """They are for a sweep, in which each one has gates at lines."""
+    wing_part: str | None = None
+    """As that of `Assign`; each of them has gates at lines then."""
 
 
 # -- the zygote to the test's process ----------------------------------------------------------------------------------
@@ -814,6 +814,8 @@ class Assign(NamedTuple):
     at_effect: AtEffect
     syncs: bool
     """As in the order of a recorder, where it traces its program itself."""
+    wing_part: str | None = None
+    """The module that is imported there for the wing whose instance it is."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------

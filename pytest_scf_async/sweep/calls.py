@@ -32,6 +32,9 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hidden_from_users
 
+IN_INSTANCE = "pytest_scf_async.sweep.in_instance.part"
+"""What each instance of a sweep imports."""
+
 
 @calls_named
 class SweepCalls:
@@ -105,7 +108,7 @@ class SweepCalls:
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
             why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
-            bench = Bench(Stages(self).stage, directory, scratch, guide, *why_not)
+            bench = Bench(Stages(self, IN_INSTANCE).stage, directory, scratch, guide, *why_not)
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))
