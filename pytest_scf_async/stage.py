@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
@@ -18,10 +17,10 @@ from .instances.function_version import FunctionVersion
 from .instances.pool import Pool
 from .instances.recording import Recording
 from .instances.sandbox import Sandboxes
-from .lockstep.event import Event, Moment
+from .lockstep.event import Event
 from .lockstep.scheduler import Lockstep
 from .model.configuration import FunctionConfiguration
-from .model.timeline import IDLE, Exit
+from .model.timeline import IDLE
 from .model.transitions import Fact
 from .model.versions import LATEST
 from .options import ScfSettings
@@ -117,24 +116,6 @@ class Stage:
     def record(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
         self._runtime._pool.record_next(recording)
-
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: str) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
-
-        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
-        """
-        runtime, fact, died = self._runtime, Fact.TERMINATED, None
-        with runtime._lockstep.locked():
-            runtime.clock.jump(at.time_us)
-            event._event.relives(lived, at)
-            if how == "timeout":
-                began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
-                runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-            elif how == "graceful":
-                event._event.signal_sent("default")
-                fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
-            runtime._lockstep.end(event._event, fact, exit=died)
-            event._event.reclaimed(fact.value)
 
     def reclaim(self, event: AsyncEvent) -> None:
         """Take the idle instance of *event* back, as the platform does when it likes."""
