@@ -14,8 +14,7 @@ from .clock import SimulatedClock
 from .deployment import changed_configuration
 from .function import Function
 from .instances.function_version import FunctionVersion
-from .instances.pool import Pool
-from .instances.recording import Recording
+from .instances.pool import Pool, Tracer
 from .instances.sandbox import Sandboxes
 from .lockstep.event import Event
 from .lockstep.scheduler import Lockstep
@@ -45,10 +44,10 @@ class Host(Protocol):
 class Stages:
     """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
 
-    def __init__(self, runtime: Host, wing_part: str) -> None:
-        """*wing_part* is the module that their instances import."""
+    def __init__(self, runtime: Host, wing_part: str, drawing: Callable[[], Tracer]) -> None:
+        """*wing_part* is the module that their instances import, *drawing* makes what answers what these draw."""
         self._runtime = runtime
-        self._wing_part = wing_part
+        self._wing_part, self._drawing = wing_part, drawing
         self._settings = runtime.settings
         self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
 
@@ -62,7 +61,7 @@ class Stages:
         if self._settings.start != start:
             self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
         with of_test._for_run(self._settings, seed, directory) as runtime:
-            runtime._pool.serve_sweep(self._wing_part, draws=draws)
+            runtime._pool.serve_sweep(self._wing_part, self._drawing if draws else None)
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
             yield Stage(runtime, directory, self.configured)
@@ -113,7 +112,7 @@ class Stage:
             in_init = event._event.phase == "init"
             runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
 
-    def record(self, recording: Recording) -> None:
+    def record(self, recording: Tracer) -> None:
         """Have the effects of the instance that is started next recorded."""
         self._runtime._pool.record_next(recording)
 

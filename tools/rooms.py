@@ -35,6 +35,7 @@ WINGS: dict[str, Wing] = {
     "programs": Wing(
         files=(
             "programs/",
+            "protocol/disk_record.py",
             "zygote/bind_filter.py",
             "instances/cpus.py",
             "instances/runtimes/binary.py",

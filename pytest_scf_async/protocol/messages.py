@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum
 from typing import Any, NamedTuple, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from .disk_record import AtEffect
 from .shared_page import Order
 
 JsonObject = dict[str, Any]
@@ -776,6 +775,22 @@ class EndpointConfig(NamedTuple):
     """The file of authorities that certifi names in the tests' own Python environment; empty where there is none."""
     leads: bool
     """The hosts of SCF lead to it, and other hosts of the API are refused."""
+
+
+class AtEffect(NamedTuple):
+    """What is to happen at the entry of one effect of a run."""
+
+    number: int = 0
+    """Of the effect; 0: nothing happens."""
+    error: int = 0
+    """The number of the error with which it fails; 0: the instance is killed."""
+    lasting: bool = False
+    """All later ones that may fail with this error do so, too."""
+    is_sync: bool = False
+    """The number is that of a call that syncs; see `disk_record.Sync`."""
+    cut: int = 0
+    """It is a write that ends when its file has so many bytes, and the next one that may fail does; 0: it fails itself.
+    """
 
 
 class Assign(NamedTuple):

@@ -87,6 +87,7 @@ class SweepCalls:
         """
         from ..stage import Stages  # noqa: PLC0415
         from .guide import Guide  # noqa: PLC0415
+        from .recording import Drawing  # noqa: PLC0415
         from .run import Question, done_codes  # noqa: PLC0415
         from .sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
 
@@ -108,7 +109,7 @@ class SweepCalls:
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
             why_not = sandboxes.why_no_namespaces, sandboxes.why_untraced
-            bench = Bench(Stages(self, IN_INSTANCE).stage, directory, scratch, guide, *why_not)
+            bench = Bench(Stages(self, IN_INSTANCE, Drawing).stage, directory, scratch, guide, *why_not)
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))

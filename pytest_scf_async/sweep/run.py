@@ -18,14 +18,14 @@ from ..async_event import AsyncEvent, Json
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.function_version import FunctionVersion
-from ..instances.recording import Recording
 from ..linux.linux import remove_tree
 from ..lockstep.event import Event
 from ..model.statuses import Status
 from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact
 from ..protocol import messages
-from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
+from ..protocol.disk_record import Effect, Failed, Sync
+from ..protocol.messages import AtEffect
 from ..protocol.shortening import shortened
 from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
 from ..report.exceptions import key_missing_in_environment
@@ -36,6 +36,7 @@ from .effects import Effects, files_and_rows, gathered
 from .interruptions import FAULTS, Interruption
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
+from .recording import Recording
 from .reliving import Moment, kill
 from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
