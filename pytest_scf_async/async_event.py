@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple, overload
+from typing import TYPE_CHECKING, Any, Literal, overload
 
 from .clock import DueThing, duration_us, to_datetime
 from .errors import (
@@ -27,7 +27,7 @@ from .instances.interrupts import shielded
 from .instances.state import Doing
 from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
-from .lockstep.places import Place, find
+from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
 from .lockstep.termination import terminate
 from .model.codes import api_error
@@ -130,13 +130,6 @@ class InstanceView:
     reclaimed_because: str | None
     lost_files: tuple[str, ...] = ()
     """The files in its ``/tmp`` when it was reclaimed: paths below ``/tmp``, in order; empty while it lives."""
-
-
-class PointGate(NamedTuple):
-    """A gate at a point of the sweep, and what the instance is told of it."""
-
-    gate: Gate
-    description: messages.AnyGate
 
 
 _WITHIN = (
@@ -620,74 +613,6 @@ class AsyncEvent:
         except CannotEndError:
             self._event.seen(self._lockstep.calls)  # the error says what the event does
             raise
-
-    def _collect_points(self, collect: messages.Collect, *, interrupted: bool) -> None:
-        """Have the points that the event comes to from here on collected, where a sweep may have *interrupted* it."""
-        with self._lockstep.locked():
-            self._event.collect(collect, interrupted=interrupted)
-            self._lockstep.gates.send(self._event)
-
-    def _arm_at(self, label: str, place: Place | None, kind: str, number: int) -> PointGate:
-        """Set a gate at a point of the sweep: a *place*, or the occurrence of that *kind* and *number*."""
-        lockstep, event = self._lockstep, self._event
-        with lockstep.locked():
-            gate = Gate(lockstep.gates.name("point"), label, place=place)
-            description: messages.AnyGate
-            if place is None:
-                description = messages.OccurrenceGate(gate.identity, kind, number)
-            else:
-                lockstep.gates.count(event, place)
-                description = messages.LineGate(gate.identity, event.places[place], number)
-            lockstep.gates.arm(event, gate, description)
-        return PointGate(gate, description)
-
-    def _fail_at(self, label: str, kind: str, number: int, error: int, lasting: bool) -> None:
-        """Have what occurs there fail with that *error*; the event does not stand there."""
-        lockstep, event = self._lockstep, self._event
-        with lockstep.locked():
-            gate = Gate(lockstep.gates.name("fault"), label)
-            lockstep.gates.arm(event, gate, messages.Fault(gate.identity, kind, number, error, lasting))
-
-    def _go_to_point(self, point: PointGate) -> None:
-        """Run to a gate of `_arm_at`; ``GateNotReachedError`` where the event ends without it.
-
-        Where the event stands there already nothing is run.
-        """
-        if point.gate.reached and not point.gate.open and not self._event.ended:
-            return
-        self._go_to_gate(point.gate.description, point.gate, point.description, lambda: False)
-
-    def _wait_without_leases(self) -> None:
-        """As `wait`, but each wait of the instance is reported on its own."""
-        self._drive(f"wait() on event {self.request_id}", lambda: self._event.ended, moves_clock=True)
-
-    def _go_to_line(self, number: int) -> None:
-        """Run to that line of the log which user code writes: the event stands behind it. Empty lines do not count."""
-        event = self._event
-        written = 0
-        seen_lines = 0
-
-        def seen() -> bool:
-            nonlocal written, seen_lines
-            for line in event.log[seen_lines:]:
-                written += line.source == "Custom" and bool(line.text)
-            seen_lines = len(event.log)
-            return written >= number
-
-        gate = Gate(self._lockstep.gates.name("log"), f"log#{number}", seen=seen)
-        description = messages.LogGate(gate.identity, number, regular=True, pattern=".", flags=0)
-        self._go_to_gate(f"log#{number}", gate, description, seen)
-
-    def _go_to_wait(self, number: int) -> None:
-        """Run until user code has begun that wait; ``GateNotReachedError`` where the event ends before."""
-        event = self._event
-
-        def reached() -> bool:
-            return event.ended or event.waits_begun() >= number
-
-        self._drive(f"wait#{number} of event {self.request_id}", reached, moves_clock=True)
-        if event.ended:
-            raise GateNotReachedError(f"event {self.request_id} has ended and never reached wait#{number}")
 
     def _go_to_gate(
         self,

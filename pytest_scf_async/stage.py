@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import signal
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import AbstractContextManager, contextmanager
 from datetime import datetime, timedelta
@@ -15,13 +14,12 @@ from .clock import SimulatedClock
 from .deployment import changed_configuration
 from .function import Function
 from .instances.function_version import FunctionVersion
-from .instances.pool import Pool
-from .instances.recording import Recording
+from .instances.pool import Pool, Tracer
 from .instances.sandbox import Sandboxes
-from .lockstep.event import Event, Moment
+from .lockstep.event import Event
 from .lockstep.scheduler import Lockstep
 from .model.configuration import FunctionConfiguration
-from .model.timeline import IDLE, Exit
+from .model.timeline import IDLE
 from .model.transitions import Fact
 from .model.versions import LATEST
 from .options import ScfSettings
@@ -46,8 +44,10 @@ class Host(Protocol):
 class Stages:
     """Makes the runtimes for the runs of a sweep, and keeps what they have in common: to check that takes long."""
 
-    def __init__(self, runtime: Host) -> None:
+    def __init__(self, runtime: Host, wing_part: str, drawing: Callable[[], Tracer]) -> None:
+        """*wing_part* is the module that their instances import, *drawing* makes what answers what these draw."""
         self._runtime = runtime
+        self._wing_part, self._drawing = wing_part, drawing
         self._settings = runtime.settings
         self._configured: tuple[FunctionConfiguration, Mapping[str, str], FunctionConfiguration] | None = None
 
@@ -61,7 +61,7 @@ class Stages:
         if self._settings.start != start:
             self._settings = of_test.settings.replace("ScfRuntime(start=...)", start=start)
         with of_test._for_run(self._settings, seed, directory) as runtime:
-            runtime._pool.serve_sweep(draws=draws)
+            runtime._pool.serve_sweep(self._wing_part, self._drawing if draws else None)
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
             yield Stage(runtime, directory, self.configured)
@@ -112,27 +112,9 @@ class Stage:
             in_init = event._event.phase == "init"
             runtime._lockstep.end(event._event, Fact.INIT_TIMED_OUT if in_init else Fact.TIMED_OUT)
 
-    def record(self, recording: Recording) -> None:
+    def record(self, recording: Tracer) -> None:
         """Have the effects of the instance that is started next recorded."""
         self._runtime._pool.record_next(recording)
-
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: str) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
-
-        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
-        """
-        runtime, fact, died = self._runtime, Fact.TERMINATED, None
-        with runtime._lockstep.locked():
-            runtime.clock.jump(at.time_us)
-            event._event.relives(lived, at)
-            if how == "timeout":
-                began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
-                runtime.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-            elif how == "graceful":
-                event._event.signal_sent("default")
-                fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
-            runtime._lockstep.end(event._event, fact, exit=died)
-            event._event.reclaimed(fact.value)
 
     def reclaim(self, event: AsyncEvent) -> None:
         """Take the idle instance of *event* back, as the platform does when it likes."""

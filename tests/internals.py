@@ -13,7 +13,6 @@ from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, state, writers, zygote
-from pytest_scf_async.instances import recording as recorders
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.function_version import FunctionVersion
@@ -23,7 +22,6 @@ from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
 from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
-from pytest_scf_async.instances.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.instances.runtimes.choice import Deployed
 from pytest_scf_async.instances.runtimes.python import PythonHandler
 from pytest_scf_async.instances.runtimes.strategy import Runtime, Site
@@ -116,7 +114,9 @@ from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
+from pytest_scf_async.sweep import recording as recorders
 from pytest_scf_async.sweep import sweep as sweep_of_function
+from pytest_scf_async.sweep.calls import IN_INSTANCE
 from pytest_scf_async.sweep.cold_starts import cold_start_texts
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
@@ -126,6 +126,7 @@ from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
+from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned
@@ -193,7 +194,7 @@ def recorded_run(
 
     It has an event for each of *payloads*, by default one with ``{}``.
     """
-    runtime._pool.serve_sweep(draws=False)
+    runtime._pool.serve_sweep(IN_INSTANCE)
     recording = recording_of(runtime, directory, syncs=syncs)
     function.update(environment={"OUT": str(directory)})
     for payload in payloads or ({},):
@@ -227,7 +228,8 @@ def recorder_that_is_done(of: Drawing, its_zygote: Zygote) -> Recorder:
     pages = os.memfd_create("clock and control")
     try:
         os.ftruncate(pages, 1 << 20)
-        os.close(of.begin(its_zygote, pages, pages))
+        (fd,) = of.begin(its_zygote, pages, pages, by_itself=False)
+        os.close(fd)
     finally:
         os.close(pages)
     assert of._recorder is not None

@@ -29,7 +29,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # NAMES_WINGS has the rooms that name wings, as somebody has to; CHILD_PROGRAMS and BECOMES have what else names modules
 # of programs.
 WINGS = frozenset(
-    {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
+    {"endpoint", "endpoint.operations", "sweep", "sweep.command", "sweep.in_instance", "trace", "conformance"}
     | {"programs", "programs.runtimes", "programs.supervisor"}
 )
 NAMES_WINGS: dict[str, str] = {
@@ -58,6 +58,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
     "programs.runtimes": MACHINERY | {"linux", "deployment", "async_event", "function"},
+    "sweep.in_instance": frozenset({"protocol", "linux", "side", "python"}),
     "instances": CORE | {"scripted", "linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -111,6 +112,7 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "zygote": frozenset({"coverage"}),
     "programs": frozenset(),
     "programs.supervisor": frozenset(),
+    "sweep.in_instance": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
@@ -136,6 +138,7 @@ OTHER_PROCESSES: dict[str, str] = {
     "zygote": "the zygote and in its reaper",
     "programs": "instances and beside them",
     "programs.supervisor": "the supervisor of a program",
+    "sweep.in_instance": "the instances of a sweep",
 }
 
 # Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
@@ -146,6 +149,7 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
     f"{PACKAGE}.programs.runtimes.simulated_children": {
         "_PROGRAM": "what the interpreter of a handler is started with, below its supervisor"
     },
+    f"{PACKAGE}.sweep.calls": {"IN_INSTANCE": "what each instance of a sweep is told to import"},
     f"{PACKAGE}.inside": {"_RECORDS": "looked up in sys.modules and never imported: an instance has it"},
 }
 

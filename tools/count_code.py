@@ -18,21 +18,19 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 26_876
-"""Lines of code that the kernel may have; the plan is to come to 26,000."""
+LIMIT = 26_000
+"""Lines of code that the kernel may have."""
 METHODS = 40
 """How many a class may have without a sentence."""
 LINES = 60
 """How many a function may have without a sentence, its docstring and its comments included."""
 
-ENTRIES = 27
+ENTRIES = 26
 """How many LONG_CLASSES and LONG_FUNCTIONS may have together; this, too, only falls."""
 SLACK = 100
 """How far the kernel may be below LIMIT before that has to come down."""
 
 LONG_CLASSES: dict[str, str] = {
-    "async_event.py:AsyncEvent": "to be cut: it is the public face of an event, and also holds the search for points"
-    " that run_to makes (_collect_points, _arm_at, _go_to_*)",
     "python/scheduler/scheduler.py:Scheduler": "one lock guards the threads, waiters and run queue, so the core"
     " stays in one class; to be cut: gates, the terminal, C code and the gateway are features in it",
     "instances/instance.py:Instance": "to be cut: the handle of a process, the reading of its output and what the"

@@ -33,7 +33,13 @@ class Wing:
 
 WINGS: dict[str, Wing] = {
     "programs": Wing(
-        files=("programs/", "zygote/bind_filter.py", "instances/cpus.py", "linux/executables.py"),
+        files=(
+            "programs/",
+            "protocol/disk_record.py",
+            "zygote/bind_filter.py",
+            "instances/cpus.py",
+            "linux/executables.py",
+        ),
         tests=("tests/programs/",),
         words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",

@@ -16,7 +16,6 @@ from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages
-from ..protocol.disk_record import AtEffect
 from . import coverage as measured
 from . import terminal
 from .cpus import next_cpus
@@ -26,7 +25,6 @@ from .instance import Instance, Owner, not_started
 from .poller import Poller
 from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
-from .recording import Drawing, Recording
 from .runtimes.strategy import Site
 from .sandbox import Sandboxes
 from .zygote import Zygote
@@ -43,6 +41,20 @@ class Runs(Protocol):
 
     @property
     def function(self) -> FunctionVersion: ...
+
+
+class Tracer(Protocol):
+    """A process beside an instance, which records its effects, or answers what its code in C draws: a sweep's."""
+
+    @property
+    def at_effect(self) -> messages.AtEffect: ...
+    @property
+    def syncs(self) -> bool: ...
+    def begin(self, zygote: Zygote, clock_file: int, control_file: int, *, by_itself: bool) -> list[int]:
+        """Have an instance of *zygote* traced, unless it does that *by_itself*; the descriptors for that.
+
+        Raises ``OSError`` or ``HarnessError``.
+        """
 
 
 Run = TypeVar("Run", bound=Runs)
@@ -73,12 +85,12 @@ class Pool(Generic[Run]):
         self.last_events: dict[Instance, Run] = {}
         """The event that it ran last: what it writes between events is that one's."""
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
-        self._sweeps = False
-        """Its instances are those of a sweep."""
-        self._recording: Recording | None = None
+        self._wing_part: str | None = None
+        """What its instances import, which are those of a sweep then."""
+        self._recording: Tracer | None = None
         """Of the instance that is started next."""
-        self._draws = False
-        """What code in C draws of the kernel's random numbers is answered in each of its instances."""
+        self._drawing: Callable[[], Tracer] | None = None
+        """Makes what answers, in each of its instances, what code in C draws of the kernel's random numbers."""
         self._next: tuple[Zygote, messages.Expect] | None = None
         """Of the last start, for which no next process has been forked: what it was of."""
         self.started = 0
@@ -121,15 +133,15 @@ class Pool(Generic[Run]):
                     return instance  # else the word of its end is on its way
         return None
 
-    def serve_sweep(self, *, draws: bool) -> None:
-        """Have the zygote prepare for instances that have gates at lines, each of them.
+    def serve_sweep(self, wing_part: str, drawing: Callable[[], Tracer] | None = None) -> None:
+        """Have the zygote prepare for instances that have gates at lines, each of them, and import *wing_part*.
 
-        With *draws* what their code in C draws of the kernel's random numbers is the same in each run; programs that
+        With *drawing* what their code in C draws of the kernel's random numbers is the same in each run; programs that
         are traced anyway have that always.
         """
-        self._sweeps, self._draws = True, draws
+        self._wing_part, self._drawing = wing_part, drawing
 
-    def record_next(self, recording: Recording) -> None:
+    def record_next(self, recording: Tracer) -> None:
         """Have the effects of the instance that is started next recorded."""
         self._recording = recording
 
@@ -280,7 +292,7 @@ class Pool(Generic[Run]):
                 coverage=coverage is not None,
                 program=runtime.runs_program,
                 debugger=terminal.ask is not None,
-                sweep=self._sweeps,
+                wing_part=self._wing_part,
             )
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
             instance = take_preforked(zygote, hint) or Instance(zygote, hint)
@@ -295,13 +307,12 @@ class Pool(Generic[Run]):
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
         recording, self._recording = self._recording, None
-        tracer: Drawing | None = recording
-        if recording is not None and runtime.traces_user_code:
-            given += recording.by_itself()
-        elif recording is None and self._draws and runtime.can_be_recorded and not runtime.traces_user_code:
-            tracer = Drawing()
-        if tracer is not None and not runtime.traces_user_code:
-            given.append(tracer.begin(zygote, self.clock_fd, instance.control_file))
+        tracer = recording
+        if tracer is None and self._drawing and runtime.can_be_recorded and not runtime.traces_user_code:
+            tracer = self._drawing()
+        if tracer is not None:
+            by_itself = runtime.traces_user_code
+            given += tracer.begin(zygote, self.clock_fd, instance.control_file, by_itself=by_itself)
         instance.assign(
             owner,
             runtime,
@@ -316,7 +327,7 @@ class Pool(Generic[Run]):
                 sandbox=sandbox.plan,
                 known_tmp=list(sandbox.known),
                 only_writes=sandbox.only_writes,
-                own_random=self._sweeps,
+                own_random=self._wing_part is not None,
                 environment=environment,
                 clock_reads_before_wait=None  # time passes for a loop that polls the clock
                 if configuration.compute_rate
@@ -332,8 +343,9 @@ class Pool(Generic[Run]):
                 program=runtime.program(site, port),
                 endpoint=site.endpoint,
                 recorded=tracer is not None,
-                at_effect=AtEffect() if recording is None else recording.at_effect,
-                syncs=recording is not None and recording.syncs,
+                at_effect=messages.AtEffect() if tracer is None else tracer.at_effect,
+                syncs=tracer is not None and tracer.syncs,
+                wing_part=self._wing_part,
             ),
         )
         if recording is not None:

@@ -12,7 +12,7 @@ from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import datetime
-from typing import TYPE_CHECKING, Any, Literal, NamedTuple
+from typing import TYPE_CHECKING, Any, Literal
 
 from ..clock import DueThing, SimulatedClock, shown_time, to_datetime
 from ..instances.function_version import FunctionVersion
@@ -110,23 +110,6 @@ class Record:
     name: str
     fields: dict[str, Any] = field(hash=False)
     """The fields that it was given, through JSON."""
-
-
-class Moment(NamedTuple):
-    """A moment of an event that was run before."""
-
-    time_us: int
-    records: int
-    """How many records it had sent."""
-    lines: int
-    """How many lines user code had written, ..."""
-    waits: int
-    """... and how many waits it had begun."""
-    place: str
-    """Where it stood."""
-    listeners: int | None = None
-    """How often something else had become of SIGTERM; None: the time tells."""
-    in_init: bool = False
 
 
 @dataclass
@@ -472,37 +455,11 @@ class Event:
         self.records.append(Record(to_datetime(now), name, fields))
         self._add(Recorded(now, name, fields))
 
-    def relives(self, lived: Event, until: Moment) -> None:
-        """What happened to *lived*, the same event in another run, has happened to it as well, up to a moment."""
+    def takes_over(self, lived: Event, *, in_init: bool) -> None:
+        """It began as *lived*, the same event in another run, and is as far."""
         self.cold, self.dispatched_us = lived.cold, lived.dispatched_us
-        self.phase = "init" if until.in_init else "running"
+        self.phase = "init" if in_init else "running"
         self.mem_usage = lived.mem_usage
-        log, sent = iter(lived.log), iter(lived.records)
-        lines, waits, records = until.lines, until.waits, until.records
-        listeners = len(lived.timeline) if until.listeners is None else until.listeners
-        of_platform = 1 if until.in_init else len(lived.timeline)  # the second line says that the init is over
-        for entry in lived.timeline[1:]:
-            if isinstance(entry, Waited):
-                begun, waits = min(entry.times, waits), waits - entry.times
-                if begun < entry.times:
-                    entry = entry._replace(times=begun, last_us=until.time_us)  # noqa: PLW2901
-                if not begun:
-                    continue
-            if isinstance(entry, WaitedForOthers) and entry.time_us == until.time_us and waits <= 0:
-                continue
-            lines -= isinstance(entry, Written) and not entry.of_platform
-            of_platform -= isinstance(entry, Written) and entry.of_platform
-            records -= isinstance(entry, Recorded)
-            listeners -= isinstance(entry, ListenerChanged)
-            is_later = entry.time_us > until.time_us or isinstance(entry, StatusChanged)
-            if is_later or min(lines, of_platform, records, listeners) < 0:
-                break
-            self.timeline.append(entry)
-            if isinstance(entry, Written):
-                self.log.append(next(log))
-            elif isinstance(entry, Recorded):
-                self.records.append(next(sent))
-        self.timeline.append(GateReached(until.time_us, until.place))
 
     @property
     def unfinished(self) -> list[LogLine]:

@@ -19,28 +19,14 @@ import struct
 from collections.abc import Iterator
 from typing import Final, Literal, NamedTuple
 
+from .messages import AtEffect
+
 PAGE: Final = 4096
 """Bytes of a page of a file: where a kill can cut a write, and in which contents are kept."""
 
 UNKNOWN: Final = -1
 
 NodeKind = Literal["file", "directory", "symbolic link", "special file"]
-
-
-class AtEffect(NamedTuple):
-    """What is to happen at the entry of one effect of a run."""
-
-    number: int = 0
-    """Of the effect; 0: nothing happens."""
-    error: int = 0
-    """The number of the error with which it fails; 0: the instance is killed."""
-    lasting: bool = False
-    """All later ones that may fail with this error do so, too."""
-    is_sync: bool = False
-    """The number is that of a call that syncs; see `Sync`."""
-    cut: int = 0
-    """It is a write that ends when its file has so many bytes, and the next one that may fail does; 0: it fails itself.
-    """
 
 
 class Order(NamedTuple):

@@ -21,7 +21,6 @@ from collections.abc import Callable, Iterator
 from enum import Enum, IntEnum
 from typing import Any, NamedTuple, TypedDict, TypeVar, Union, cast, get_args, get_origin, get_type_hints
 
-from .disk_record import AtEffect
 from .shared_page import Order
 
 JsonObject = dict[str, Any]
@@ -165,8 +164,8 @@ class Expect(NamedTuple):
     coverage: bool = False
     program: bool = False
     debugger: bool = False
-    sweep: bool = False
-    """They are for a sweep, in which each one has gates at lines."""
+    wing_part: str | None = None
+    """As that of `Assign`; each of them has gates at lines then."""
 
 
 # -- the zygote to the test's process ----------------------------------------------------------------------------------
@@ -778,6 +777,22 @@ class EndpointConfig(NamedTuple):
     """The hosts of SCF lead to it, and other hosts of the API are refused."""
 
 
+class AtEffect(NamedTuple):
+    """What is to happen at the entry of one effect of a run."""
+
+    number: int = 0
+    """Of the effect; 0: nothing happens."""
+    error: int = 0
+    """The number of the error with which it fails; 0: the instance is killed."""
+    lasting: bool = False
+    """All later ones that may fail with this error do so, too."""
+    is_sync: bool = False
+    """The number is that of a call that syncs; see `disk_record.Sync`."""
+    cut: int = 0
+    """It is a write that ends when its file has so many bytes, and the next one that may fail does; 0: it fails itself.
+    """
+
+
 class Assign(NamedTuple):
     """The first frame: which function to be an instance of.
 
@@ -814,6 +829,8 @@ class Assign(NamedTuple):
     at_effect: AtEffect
     syncs: bool
     """As in the order of a recorder, where it traces its program itself."""
+    wing_part: str | None = None
+    """The module that is imported there for the wing whose instance it is."""
 
 
 # -- the table ---------------------------------------------------------------------------------------------------------

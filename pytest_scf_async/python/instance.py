@@ -21,7 +21,7 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.shared_page import ControlPage
 from ..side import loopback, mounts
 from ..side.channel import Channel
-from . import ahead, clock, debugger, handler, literal_tmp, loading, root_logger, thread_table
+from . import ahead, clock, debugger, handler, literal_tmp, loading, root_logger, thread_table, wing_part
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
 from .gates import gates
@@ -134,6 +134,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         scheduler.control.read_clock = 1
     if config.compute_rate:
         clock.let_computing_take_time(config.compute_rate, lambda: scheduler.control)
+    if config.wing_part is not None:
+        wing_part.use(config.wing_part)
     scheduler.join(clock_page)
     if not role.own_network:
         sockets.listen_on_loopback()
@@ -195,9 +197,8 @@ def _initialise(config: messages.Assign) -> Any:
 
 
 def _guard_writes(paths: list[str]) -> None:
-    from . import write_guard  # noqa: PLC0415  (only a sweep needs it)
-
-    write_guard.watch(paths)
+    assert wing_part.part is not None
+    wing_part.part.guard_writes(paths)
 
 
 _entered_code = False

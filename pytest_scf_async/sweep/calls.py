@@ -35,6 +35,9 @@ if TYPE_CHECKING:
 
 __tracebackhide__ = hidden_from_users
 
+IN_INSTANCE = "pytest_scf_async.sweep.in_instance.part"
+"""What each instance of a sweep imports."""
+
 
 @calls_named
 class SweepCalls:
@@ -87,6 +90,7 @@ class SweepCalls:
         """
         from ..stage import Stages  # noqa: PLC0415
         from .guide import Guide  # noqa: PLC0415
+        from .recording import Drawing  # noqa: PLC0415
         from .run import Question, done_codes  # noqa: PLC0415
         from .sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
 
@@ -112,7 +116,8 @@ class SweepCalls:
         scratch, sandboxes = self._scratch(), self._sandboxes
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            bench = Bench(Stages(self).stage, directory, scratch, guide, sandboxes.why_no_namespaces, job_of)
+            stage = Stages(self, IN_INSTANCE, Drawing).stage
+            bench = Bench(stage, directory, scratch, guide, sandboxes.why_no_namespaces, job_of)
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import NamedTuple
 
 from ..async_event import AsyncEvent
-from ..lockstep.event import Moment
 from ..model.timeline import AnyEntry, SignalSent, Waited, Written
 from ..protocol.disk_record import Effect
 from .interruptions import FileSystem
 from .points import Point, effect_point, power_point, sync_point
 from .power import PowerRecord
+from .reliving import Moment
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
 from .states import DiskRecord, Image, State
 

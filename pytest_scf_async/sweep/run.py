@@ -14,27 +14,30 @@ from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, TypeAlias
 
-from ..async_event import AsyncEvent, Json, PointGate
+from ..async_event import AsyncEvent, Json
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.function_version import FunctionVersion
-from ..instances.recording import Recording
 from ..linux.linux import remove_tree
-from ..lockstep.event import Event, Moment
+from ..lockstep.event import Event
 from ..model.statuses import Status
 from ..model.tracebacks import exception_line, innermost
 from ..model.transitions import Fact
 from ..protocol import messages
-from ..protocol.disk_record import AtEffect, Effect, Failed, Sync
+from ..protocol.disk_record import Effect, Failed, Sync
+from ..protocol.messages import AtEffect
 from ..protocol.shortening import shortened
 from ..report.cause import LAST_LINES, function_traceback, last_error, short_message
 from ..report.exceptions import key_missing_in_environment
 from ..report.timeline import exit_text
+from . import stops
 from .compared import Beginning
 from .effects import Effects, files_and_rows, gathered
-from .interruptions import FAULTS, Interruption, Kind
+from .interruptions import FAULTS, Interruption
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
+from .recording import Recording
+from .reliving import Moment, kill
 from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
@@ -67,12 +70,6 @@ class Stage(Protocol):
 
     def record(self, recording: Recording) -> None:
         """Have the effects of the instance that is started next recorded."""
-
-    def kill(self, event: AsyncEvent, lived: Event, at: Moment, how: Kind) -> None:
-        """Have *event*, of which no code has run, end as *lived*, the same event, would if it was killed then.
-
-        With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
-        """
 
     def reclaim(self, event: AsyncEvent) -> None:
         """Take the idle instance of *event* back."""
@@ -383,7 +380,7 @@ class Runner:
         question = self.question
         with self._stages(question.start, question.seed, self.path, False) as stage:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
-            stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
+            kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
             event._look()
             return _attempt(event, question), event._timeline(), event._timeline(TIMELINE)
 
@@ -418,11 +415,11 @@ class Runner:
                 if killed is None:
                     effects = self._interrupt(stage, event, plan)
                 else:
-                    self._kill(stage, event, plan, killed)
+                    self._kill(event, plan, killed)
                 is_to_be_killed = event._event.dies_terminated
                 written = self._written() if plan.steps and not is_to_be_killed else ()
                 if plan.collects and not question.function.runtime.has_places:
-                    event._wait_without_leases()
+                    stops.wait_without_leases(event)
                 event.wait()
                 event._look()
                 if is_to_be_killed and event._event.ended_by is not Fact.TERMINATED:
@@ -450,9 +447,9 @@ class Runner:
         others_know = bool(made.effects.observed or made.effects.more or question.check or question.done)
         return not (others_know or question.retry or any(map(_may_know_time, run.events[1:])))
 
-    def _kill(self, stage: Stage, event: AsyncEvent, plan: Plan, killed: Killed) -> None:
+    def _kill(self, event: AsyncEvent, plan: Plan, killed: Killed) -> None:
         """Have *event* end as the run that was *killed*, and the directory be as that has left it."""
-        stage.kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
+        kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
         empty_directory(self.path)
         killed.put(self.path)
 
@@ -462,7 +459,7 @@ class Runner:
         question = self.question
         if question.function.runtime.has_places:
             wanted = messages.Collect(list(question.roots), list(question.exclude), plan.functions)
-            event._collect_points(wanted, interrupted=interrupted)
+            stops.collect_points(event, wanted, interrupted=interrupted)
 
     def _interrupt(self, stage: Stage, event: AsyncEvent, plan: Plan) -> int:
         """Interrupt *event* where *plan* says; how many effects it had begun by then, where these are recorded.
@@ -474,7 +471,7 @@ class Runner:
         """
         if plan.steps and plan.steps[0].by.failure is not None:
             if not plan.at_effect.error:
-                event._fail_at(*_fault_of(plan.steps[0]))
+                stops.fail_at(event, *_fault_of(plan.steps[0]))
             if plan.collects:
                 self._collect(event, plan)
             return 0
@@ -498,19 +495,19 @@ class Runner:
             _interrupt(stage, event, step.by)
         return effects
 
-    def _go_to(self, event: AsyncEvent, point: Point, gate: PointGate | None) -> None:
+    def _go_to(self, event: AsyncEvent, point: Point, gate: stops.PointGate | None) -> None:
         if gate is not None:
-            event._go_to_point(gate)
+            stops.go_to_point(event, gate)
         elif point.kind == "log":
-            event._go_to_line(point.found.number)
+            stops.go_to_line(event, point.found.number)
         else:
-            event._go_to_wait(point.found.number)
+            stops.go_to_wait(event, point.found.number)
 
-    def _gate(self, event: AsyncEvent, point: Point) -> PointGate | None:
+    def _gate(self, event: AsyncEvent, point: Point) -> stops.PointGate | None:
         """The gate at *point*, which is set; None where the instance itself knows nothing of such points."""
         if not self.question.function.runtime.has_places and point.kind != "effect":
             return None
-        return event._arm_at(point.label, point.place(self.question.roots), point.kind, point.found.number)
+        return stops.arm_at(event, point.label, point.place(self.question.roots), point.kind, point.found.number)
 
     def _copied(self) -> Path | None:
         """A copy of the directory; None where it is larger than what is kept, or cannot be read."""

@@ -38,7 +38,7 @@ select_patches.install()
 
 from ..linux import linux, procfs  # noqa: E402
 from ..protocol import messages  # noqa: E402
-from ..python import ahead, debugger, instance, loading, root_logger  # noqa: E402
+from ..python import ahead, debugger, instance, loading, root_logger, wing_part  # noqa: E402
 from ..python.gates import gates  # noqa: E402
 from ..python.patches import (  # noqa: E402
     affinity,
@@ -173,9 +173,9 @@ class Zygote:
         if hint.debugger:
             debugger.install(has_terminal=True)
         if hint.program:
-            _import_what_programs_need(sweeps=hint.sweep)
-        if hint.sweep:
-            _import_what_sweeps_need()
+            _import_what_programs_need(sweeps=hint.wing_part is not None)
+        if hint.wing_part is not None:
+            _import_what_sweeps_need(hint.wing_part)
             self.is_worth_it = True
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
@@ -326,8 +326,9 @@ def _import_what_programs_need(*, sweeps: bool) -> None:
         supervisor.warm_up_for_sweeps()
 
 
-def _import_what_sweeps_need() -> None:
+def _import_what_sweeps_need(part: str) -> None:
     """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
+    wing_part.import_ahead(part)
     with c_code.ours_alone():
         gates.import_all()
         from ..programs.supervisor import recorder  # noqa: F401, PLC0415

@@ -7,10 +7,10 @@ import signal
 import time
 from collections.abc import Sequence
 
+from ...instances.user_process import Memory, Process, UserProcess
 from ...linux import procfs
 from ...linux.kernel_waits import waits_for_signal
 from ...linux.linux import cpu_clock_of
-from ...instances.user_process import Memory, Process, UserProcess
 
 
 class StartedProcess(UserProcess):

@@ -29,6 +29,7 @@ from enum import Enum, auto
 from typing import Final, NamedTuple, cast
 
 from ...linux import linux, procfs
+from ...protocol import messages
 from ...protocol.disk_record import (
     GOES_ON,
     IS_AT_REST,
@@ -38,7 +39,6 @@ from ...protocol.disk_record import (
     ORDER,
     PAGE,
     UNKNOWN,
-    AtEffect,
     Data,
     Effect,
     Entry,
@@ -331,7 +331,7 @@ class Effects:
         *,
         server: str = "",
         complete: Callable[[Effect], Effect],
-        at_effect: AtEffect,
+        at_effect: messages.AtEffect,
         kill: Callable[[], object],
         syncs: bool,
     ) -> None:

@@ -22,7 +22,7 @@ from typing import Any, Final, NoReturn, cast
 
 from ...linux import linux, procfs
 from ...protocol import messages, shared_page
-from ...protocol.disk_record import AtEffect, Effect
+from ...protocol.disk_record import Effect
 from ...protocol.real_time import REAL
 from ...protocol.shared_page import Order
 from ...python import clock
@@ -161,7 +161,7 @@ class Supervisor:
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
 
-    def record(self, root: int, record: int, at_effect: AtEffect, *, syncs: bool) -> None:
+    def record(self, root: int, record: int, at_effect: messages.AtEffect, *, syncs: bool) -> None:
         """Have the program's changes of the directory *root* recorded in the file *record*: both are descriptors.
 
         *at_effect* says what happens at which of them: a kill ends this process, and with it all that it traces. With

@@ -6,13 +6,14 @@ import sys
 from types import ModuleType
 
 from ...protocol import messages
+from .. import wing_part
 from ..patches import output, signals
 from ..scheduler.scheduler import scheduler
 
 
 def import_all() -> None:
-    """Import what gates at lines and at occurrences need, which an instance does otherwise once it has one."""
-    from . import lines, occurrences  # noqa: F401, PLC0415
+    """Import what gates at lines need, which an instance does otherwise once it has one."""
+    from . import lines  # noqa: F401, PLC0415
 
     _reports()
 
@@ -31,9 +32,8 @@ def set_gates(message: messages.ArmGates) -> None:
     signals.set_gates([gate for gate in message.gates if isinstance(gate, messages.ListeningGate)])
     if message.places or message.collect is not None or _follows_lines:
         _set_line_gates(message)
-    occurrences = [gate for gate in message.gates if isinstance(gate, (messages.OccurrenceGate, messages.Fault))]
-    if occurrences or message.collect is not None or _counts_occurrences:
-        _set_occurrence_gates(occurrences, collects=message.collect is not None)
+    if wing_part.part is not None:
+        wing_part.part.set_gates(message)
 
 
 def report_points() -> None:
@@ -47,8 +47,6 @@ def report_points() -> None:
 
 _follows_lines = False
 """A gate at a line has been set at some time."""
-_counts_occurrences = False
-"""Waits and lines of output are counted, or were."""
 
 
 def _set_line_gates(message: messages.ArmGates) -> None:
@@ -58,23 +56,14 @@ def _set_line_gates(message: messages.ArmGates) -> None:
 
     reports = _reports()
     gates = [gate for gate in message.gates if isinstance(gate, messages.LineGate)]
-    if lines.set_gates(message.places, gates, message.collect):
+    make = None if wing_part.part is None else wing_part.part.collector
+    if lines.set_gates(message.places, gates, message.collect, make):
         reports.change()
         _follows_lines = True
         follow, callbacks = reports.follow, reports.CALLBACKS
-        collector = lines.collector
-        if collector is not None and collector.wanted.functions:
-            from . import functions  # noqa: PLC0415  (one run of a sweep needs it)
-
-            follow = functions.begin(collector.files(frozenset()), follow)
-            callbacks |= functions.CALLBACKS
+        if lines.collector is not None:
+            follow, more = lines.collector.followed(follow)
+            callbacks |= more
         lines.report_by(reports.call_traced, callbacks)
         signals.call_handlers_by(lines.call_handler)
         scheduler.follow_gates(follow)
-
-
-def _set_occurrence_gates(gates: list[messages.OccurrenceGate | messages.Fault], *, collects: bool) -> None:
-    global _counts_occurrences
-    from . import occurrences  # noqa: PLC0415  (only a sweep needs it)
-
-    _counts_occurrences = occurrences.set_gates(gates, collects=collects)

@@ -3,7 +3,7 @@
 ``monitoring`` (Python 3.12 and newer) and ``settrace`` have the interpreter report lines and instructions, and
 ``bytecode`` finds where a statement begins. This module counts the passes of each place, and parks a thread at the gate
 that it has reached. Of a place that is an instruction only the main thread's passes count: the sweep names these, and
-it interrupts that thread. ``collecting`` finds them: while it does, all user code is watched.
+it interrupts that thread. Its `Collector` finds them: while it does, all user code is watched.
 """
 
 from __future__ import annotations
@@ -12,12 +12,12 @@ import _thread
 import sys
 from collections.abc import Callable
 from types import CodeType, FrameType
+from typing import Protocol
 
 from ...protocol import messages, shared_page
 from ...protocol.own_code import OWN_CODE
 from ..scheduler.scheduler import scheduler
 from . import bytecode
-from .collecting import Collector, Files
 
 _get_ident = _thread.get_ident
 
@@ -26,12 +26,46 @@ Handler = Callable[[int, "FrameType | None"], None]
 Key = tuple[str, str, int]
 """A code object: its file, name and first line."""
 
+
+class Files(Protocol):
+    """The files of user code, whichever these are."""
+
+    def __bool__(self) -> bool: ...
+    def __contains__(self, file: object, /) -> bool: ...
+
+
+class Collector(Protocol):
+    """Reports the points that the main thread reaches, while the test wants them: that of a sweep."""
+
+    wanted: messages.Collect
+
+    def files(self, named: frozenset[str]) -> Files:
+        """The files whose code is looked at: the *named* ones, and user code."""
+
+    def offsets(self, code: CodeType) -> frozenset[int]:
+        """The instructions of *code* that are points."""
+
+    def passes(self, code: CodeType, offset: int, frame: int) -> None:
+        """The main thread is before the instruction at *offset*, in the frame with that identity."""
+
+    def calls(self, caller: int, offset: int, callee: object) -> None:
+        """The frame with the identity *caller* calls *callee*."""
+
+    def calls_python(self, caller: FrameType) -> None:
+        """User code has called a function of its own, perhaps by way of code in C."""
+
+    def report(self) -> None:
+        """Send what has not been reported."""
+
+    def followed(self, follow: Callable[[], None]) -> tuple[Callable[[], None], frozenset[CodeType]]:
+        """What each thread is to call when it resumes, in place of *follow*, and callbacks of the interpreter in it."""
+
+
 _spots: dict[Key, list[tuple[int, messages.Spot]]] = {}
 """The places in each code object, with the slots in which passes are counted."""
 _instructions: dict[Key, list[tuple[int, int]]] = {}
 """The instructions that are places in each code object: slot and offset."""
 collector: Collector | None = None
-"""Reports the points that the main thread reaches, while the test wants them."""
 _targets: dict[int, list[tuple[int, str]]] = {}
 """The passes at which gates are, and the names of these gates, by slot."""
 _points: dict[CodeType, Points] = {}
@@ -146,9 +180,15 @@ def call_handler(handler: Handler, signum: int, frame: FrameType | None) -> None
 
 
 def set_gates(
-    places: list[messages.CountedPlace], gates: list[messages.LineGate], collect: messages.Collect | None
+    places: list[messages.CountedPlace],
+    gates: list[messages.LineGate],
+    collect: messages.Collect | None,
+    make: Callable[[messages.Collect], Collector] | None,
 ) -> bool:
-    """Count passes of *places*, stop at *gates*, and *collect* points; whether there is something else to watch now."""
+    """Count passes of *places*, stop at *gates*, and have what *make* makes *collect* points.
+
+    Gives whether there is something else to watch now.
+    """
     global files, collector
     _targets.clear()
     for gate in gates:
@@ -168,7 +208,7 @@ def set_gates(
         known.update(new)  # type: ignore[arg-type]
     _points.clear()
     if collect != collects:
-        collector = None if collect is None else Collector(collect)
+        collector = None if collect is None or make is None else make(collect)
     named = frozenset(file for file, _, _ in (*spots, *instructions))
     files = named if collector is None else collector.files(named)
     return True

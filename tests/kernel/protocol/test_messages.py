@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 import pytest
-from internals import disk_record, messages
+from internals import messages
 
 COMMON = messages.CommonMounts(["/tmp", "/dev/shm"], [("/opt/ä", "/opt", False)])
 ASSIGN = messages.Assign(
@@ -46,7 +46,7 @@ ASSIGN = messages.Assign(
     ),
     endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
     recorded=False,
-    at_effect=disk_record.AtEffect(7, 28, lasting=True),
+    at_effect=messages.AtEffect(7, 28, lasting=True),
     syncs=False,
 )
 

@@ -6,7 +6,7 @@ import os
 from pathlib import Path
 
 import pytest
-from internals import lockstep_of, pool_of, record_of, recording_of, shared_core
+from internals import IN_INSTANCE, lockstep_of, pool_of, record_of, recording_of, shared_core
 
 HANDLER = """
     import os, subprocess, sys, threading, time
@@ -72,7 +72,7 @@ def test_one_that_is_recorded_is_bound_to_the_core_of_its_recorder_until_then(
     cpus = os.sched_getaffinity(0)
     allowed = Path("/proc/self/status").read_text("utf-8").partition("Cpus_allowed:")[2].split()[0]
     runtime = make_runtime()
-    pool_of(runtime).serve_sweep(draws=False)
+    pool_of(runtime).serve_sweep(IN_INSTANCE)
     recording = recording_of(runtime, tmp_path)
     payload = " ".join((what, *map(str, cpus))) if what == "asks" else what
     before, _, after, still = deploy(HANDLER, to=runtime).run(payload)
@@ -118,6 +118,6 @@ def test_an_instance_forked_ahead_of_a_sweep_finds_no_module_of_its_recorder(dep
     preload = ["colorsys"]  # no other test does: so the zygote of these has made no sweep
     plain = deploy(MODULES, to=make_runtime(preload=preload)).run()  # the next instance is forked while this one runs
     runtime = make_runtime(preload=preload)
-    pool_of(runtime).serve_sweep(draws=False)
+    pool_of(runtime).serve_sweep(IN_INSTANCE)
     recording_of(runtime, tmp_path)
     assert deploy(MODULES, to=runtime).run() == plain

@@ -10,10 +10,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import HarnessError
+from ..instances.zygote import Zygote
 from ..linux import linux
-from ..protocol import disk_record
+from ..protocol import disk_record, messages
 from ..protocol.real_time import REAL
-from .zygote import Zygote
 
 END_LIMIT = 30.0
 """Real seconds within which a recorder has to be done, once all that it traces has ended."""
@@ -142,14 +142,14 @@ class Drawing:
     Where that cannot be had, the instance draws from the machine, as it would in the real platform.
     """
 
-    at_effect = disk_record.AtEffect()
+    at_effect = messages.AtEffect()
     draws = True
     syncs = False
     has_record = False
     _recorder: Recorder | None = None
 
-    def begin(self, zygote: Zygote, clock_file: int, control_file: int) -> int:
-        """Have a recorder trace an instance of *zygote*; the descriptor for that.
+    def begin(self, zygote: Zygote, clock_file: int, control_file: int, *, by_itself: bool) -> list[int]:  # noqa: ARG002
+        """Have a recorder trace an instance of *zygote*, which does not do it *by_itself*; the descriptor for that.
 
         Raises ``OSError`` or ``HarnessError``.
         """
@@ -164,7 +164,7 @@ class Drawing:
                 recorder.take(order, [*fds, ours.fileno()])
             recorder.is_held = self.has_record
             self._recorder = recorder
-        return theirs.detach()
+        return [theirs.detach()]
 
     def _files(self, clock_file: int) -> list[int]:  # noqa: ARG002
         """What it needs to record effects."""
@@ -179,7 +179,7 @@ class Recording(Drawing):
     def __init__(
         self,
         directory: Path,
-        at_effect: disk_record.AtEffect = disk_record.AtEffect(),  # noqa: B008  (it is immutable)
+        at_effect: messages.AtEffect = messages.AtEffect(),  # noqa: B008  (it is immutable)
         *,
         draws: bool = False,
         syncs: bool = False,
@@ -191,9 +191,11 @@ class Recording(Drawing):
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._file = os.memfd_create("scf-async-record", os.MFD_CLOEXEC)
 
-    def by_itself(self) -> list[int]:
-        """The descriptors for an instance that traces its program, and records what that changes."""
-        return [os.dup(self._root), os.dup(self._file)]
+    def begin(self, zygote: Zygote, clock_file: int, control_file: int, *, by_itself: bool) -> list[int]:
+        """The same; or the descriptors for an instance that traces its program, and records what that changes."""
+        if by_itself:
+            return [os.dup(self._root), os.dup(self._file)]
+        return super().begin(zygote, clock_file, control_file, by_itself=by_itself)
 
     def _files(self, clock_file: int) -> list[int]:
         return [self._file, self._root, clock_file]

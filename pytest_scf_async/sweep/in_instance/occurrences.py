@@ -11,15 +11,15 @@ import ctypes
 import errno
 import os
 import sys
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import NoReturn
 
 from ...protocol import messages
-from .. import records
-from ..patches import connections, output
-from ..scheduler.callers import user_frame
-from ..scheduler.scheduler import Readiness, Scheduler, Waiter, scheduler
-from . import lines
+from ...python import records
+from ...python.gates import lines
+from ...python.patches import connections, output
+from ...python.scheduler.callers import user_frame
+from ...python.scheduler.scheduler import Readiness, Scheduler, Waiter, scheduler
 from .collecting import Collector
 
 _get_ident = _thread.get_ident
@@ -68,19 +68,18 @@ class _CountingScheduler(Scheduler):
         return woken
 
 
-def set_gates(gates: Sequence[messages.OccurrenceGate | messages.Fault], *, collects: bool) -> bool:
-    """Stop at *gates*, and report all that occurs where the test *collects*; whether anything is to be counted.
-
-    The scheduler calls it with its lock.
-    """
+def set_gates(message: messages.ArmGates) -> None:
+    """Stop at the occurrences of *message*, and report all where it collects; the scheduler calls it with its lock."""
     global _collects
+    gates = [gate for gate in message.gates if isinstance(gate, messages.OccurrenceGate)]
+    faults = [gate for gate in message.gates if isinstance(gate, messages.Fault)]
     _gates.clear()
-    _gates.update({(gate.kind, gate.number): gate.id for gate in gates if isinstance(gate, messages.OccurrenceGate)})
+    _gates.update({(gate.kind, gate.number): gate.id for gate in gates})
     _faults.clear()
-    _faults.update({(gate.kind, gate.number): gate for gate in gates if isinstance(gate, messages.Fault)})
+    _faults.update({(gate.kind, gate.number): gate for gate in faults})
     _lasting.clear()
-    _collects = collects
-    counts = bool(gates) or collects
+    _collects = message.collect is not None
+    counts = bool(gates or faults or _collects)
     if counts and type(scheduler) is Scheduler:
         _counts.clear()
         scheduler.become(_CountingScheduler)
@@ -92,7 +91,6 @@ def set_gates(gates: Sequence[messages.OccurrenceGate | messages.Fault], *, coll
         connections.report_traffic_to(None)
         scheduler.stop()
         scheduler.become(Scheduler)
-    return counts
 
 
 def _line_written(line: str) -> None:
@@ -130,7 +128,7 @@ def _occurs(kind: str, text: str) -> None:
     if fault is not None:
         records.note(f"{kind} {number} fails with {errno.errorcode[fault.error]}: {text}")
         fail(kind, fault.error, lasting=fault.lasting)
-    if _collects and lines.collector is not None:
+    if _collects and isinstance(lines.collector, Collector):
         _report(lines.collector, kind, number, text)
     gate = _gates.pop((kind, number), None)
     if gate is not None:

@@ -9,13 +9,12 @@ from __future__ import annotations
 
 import _thread
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from types import FrameType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
-from ..scheduler.scheduler import scheduler
-from .collecting import Files
+from ...python.scheduler.scheduler import scheduler
 
 _get_ident = _thread.get_ident
 _PREFIXES = {"posix": "os.", "builtins": "", "io": ""}
@@ -25,7 +24,7 @@ _PREFIXES = {"posix": "os.", "builtins": "", "io": ""}
 class _Functions:
     """The function for ``sys.setprofile``. It asks the stack, as greenlets return from calls in any order."""
 
-    def __init__(self, files: Files) -> None:
+    def __init__(self, files: Container[str]) -> None:
         self._files = files
         self._in_c: dict[int, str] = {}
         """The function in C that a frame of user code has called, until it returns, by the frame's identity."""
@@ -80,7 +79,7 @@ class _Functions:
 _functions: _Functions | None = None
 
 
-def begin(files: Files, follow: Callable[[], None]) -> Callable[[], None]:
+def begin(files: Container[str], follow: Callable[[], None]) -> Callable[[], None]:
     """Name what code of *files* calls; what each thread is to call when it resumes, in place of *follow*."""
     global _functions
     functions = _functions = _functions or _Functions(files)

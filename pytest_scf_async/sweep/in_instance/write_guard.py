@@ -12,8 +12,8 @@ import sys
 from collections.abc import Callable, Iterable, Sequence
 from typing import Any
 
-from ..protocol.own_code import OWN_CODE
-from .scheduler.scheduler import scheduler
+from ...protocol.own_code import OWN_CODE
+from ...python.scheduler.scheduler import scheduler
 
 _WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC | os.O_APPEND
 _HERE = -1

@@ -1,8 +1,8 @@
 """Collect the points at which the main thread's user code can be interrupted, for the sweep.
 
-Points are lines of user code and the places where this Python looks for signals (``bytecode``), in the order in which
-the main thread comes to them, each pass on its own. They are reported in batches, as a message for each would take
-longer than the code itself.
+Points are lines of user code and the places where this Python looks for signals (``signal_checks``), in the order in
+which the main thread comes to them, each pass on its own. They are reported in batches, as a message for each would
+take longer than the code itself.
 """
 
 from __future__ import annotations
@@ -12,15 +12,17 @@ import fnmatch
 import os
 import signal
 import warnings
+from collections.abc import Callable
 from types import CodeType, FrameType, FunctionType, MethodType
 from typing import Any, NamedTuple
 
 from ...protocol import messages
 from ...protocol.statements import Owner, owner_of, statements_in
-from .. import clock, process_ends
-from ..patches import children, signals
-from ..scheduler.scheduler import scheduler
-from . import bytecode
+from ...python import clock, process_ends
+from ...python.gates import bytecode
+from ...python.patches import children, signals
+from ...python.scheduler.scheduler import scheduler
+from . import functions, signal_checks
 
 BATCH = 256
 """How many points one message has."""
@@ -50,7 +52,7 @@ class Files:
     def __bool__(self) -> bool:
         return True
 
-    def __contains__(self, file: str) -> bool:
+    def __contains__(self, file: Any) -> bool:
         known = self._known.get(file)
         if known is None:
             known = self._known[file] = self._collector.is_users(file)
@@ -88,6 +90,12 @@ class Collector:
         """The files whose code is looked at: the *named* ones, and user code."""
         return Files(named, self)
 
+    def followed(self, follow: Callable[[], None]) -> tuple[Callable[[], None], frozenset[CodeType]]:
+        """What each thread is to call when it resumes, in place of *follow*, and callbacks of the interpreter in it."""
+        if not self.wanted.functions:
+            return follow, frozenset()
+        return functions.begin(self.files(frozenset()), follow), functions.CALLBACKS
+
     def is_users(self, file: str) -> bool:
         """Whether the code of *file* is the user's."""
         root = next((root for root in self._roots if file.startswith(root)), None)
@@ -107,7 +115,7 @@ class Collector:
 
     def _found_in(self, code: CodeType) -> dict[int, Stop]:
         found: dict[int, Stop] = {}
-        for offset, check in bytecode.signal_checks(code).items():
+        for offset, check in signal_checks.signal_checks(code).items():
             found[offset] = Stop("taken", check.line, check.nth, check.call, check.calls_python)
         statements = self._statements.get(code.co_filename)
         if statements is None:

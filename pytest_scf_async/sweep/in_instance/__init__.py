@@ -1,0 +1,1 @@
+"""What a sweep has in each of its instances."""
