@@ -29,7 +29,6 @@ from .lockstep.calls import Call
 from .lockstep.event import Event, Gate, Record, SignalDelivery
 from .lockstep.places import find
 from .lockstep.scheduler import Lockstep
-from .lockstep.termination import terminate
 from .model.codes import api_error
 from .model.log_lines import LogLine
 from .model.patterns import is_there_as_a_pattern, line_matcher
@@ -38,7 +37,7 @@ from .model.timeline import GateReached
 from .model.transitions import Fact
 from .protocol import messages
 from .protocol.time_units import NEVER_US
-from .report.cause import short_message, why_ended
+from .report.cause import short_message
 from .report.closest import closest_lines
 from .report.failure import (
     Standing,
@@ -52,6 +51,7 @@ from .report.failure import (
 from .report.limits import limits, show
 from .report.timeline import timeline_text
 from .report.tracebacks import shown_traceback
+from .termination import terminate
 
 __tracebackhide__ = hidden_from_users
 
@@ -489,7 +489,7 @@ class AsyncEvent:
         if when not in ("settled", "now"):
             raise ScfUsageError(f"when={when!r} is not valid: it must be 'settled' or 'now'")
         refuse_unknown(self._event)
-        terminate_known(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
+        terminate(self._lockstep, self._event, grace_shutdown, settle_first=when == "settled")
 
     @keywords_named("stop(...)")
     def stop(self, within: float | timedelta = 30, *, exit_ok: bool = False) -> AsyncEvent:
@@ -698,14 +698,6 @@ def refuse_dropped(call: str, events: Sequence[AsyncEvent]) -> None:
     dropped = [event._event for event in events if event._event.record.state is State.DROPPED]
     if dropped:
         raise CannotEndError(f"{call}: " + "; ".join(map(_why_unknown, dropped)))
-
-
-def terminate_known(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_first: bool) -> None:
-    """Terminate *event*; the ``ScfApiError`` about one that has ended says how and why it did."""
-    try:
-        terminate(lockstep, event, grace_shutdown, settle_first=settle_first)
-    except ScfApiError as error:
-        raise ScfApiError(error.code, error.platform_message, why_ended(event)) from None
 
 
 def refuse_unknown(event: Event) -> None:

@@ -23,7 +23,7 @@ from types import MappingProxyType, TracebackType
 from typing import Any, Final, Literal, Protocol
 
 from . import session
-from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown, terminate_known
+from .async_event import AsyncEvent, InstanceView, Json, refuse_dropped, refuse_unknown
 from .clock import SimulatedClock, duration_us, to_datetime, to_us
 from .deployment import UNCHANGED, Mounts, changed_configuration, first_configuration, looked_up
 from .errors import (
@@ -74,6 +74,7 @@ from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .scripted import ByEvent, OnTerminate, Step, scripts_of
+from .termination import terminate
 from .wings.runtime_calls import RuntimeCalls
 from .wings.runtimes import Launcher, other_kinds
 
@@ -470,7 +471,7 @@ class ScfRuntime(RuntimeCalls):
                 ScfAsyncWarning,
                 stacklevel=2,
             )
-        terminate_known(self._lockstep, event._event, grace_shutdown, settle_first=True)
+        terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
     # -- time --------------------------------------------------------------------------------------------------------
 
@@ -622,6 +623,7 @@ class ScfRuntime(RuntimeCalls):
                 start_us=self.clock.now_us,
             )
             settings = self.settings
+            on_log_line = self._on_log_line
             event = (Event if script is None else ScriptedEvent)(
                 record=record,
                 function=version,
@@ -637,15 +639,12 @@ class ScfRuntime(RuntimeCalls):
                 retries_left=retries,
                 by_operation=invocation.by_operation,
                 script=script,
+                resolve=route,
+                on_line=None if on_log_line is None else lambda line: on_log_line(facade, line),
             )
-            if over_quota or retries:
-                event.resolve_by(route)
             facade = AsyncEvent(self._lockstep, event)
             self._events[record.request_id] = facade
             function.events.append(facade)
-            on_log_line = self._on_log_line
-            if on_log_line is not None:
-                event.report_lines(lambda line: on_log_line(facade, line))
             if over_quota:
                 self._queue.add(event)
             else:

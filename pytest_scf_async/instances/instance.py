@@ -56,7 +56,6 @@ class Owner(Protocol):
     def instance_leased(self, instance: Instance, records: int) -> None: ...
     def instance_reported(self, instance: Instance) -> None: ...
     def take_reports(self, instance: Instance) -> None: ...
-    def instance_full(self, instance: Instance) -> None: ...
     def instance_held_back(self, instance: Instance) -> None: ...
     def instance_clock_us(self) -> int: ...
     def instance_died(self, instance: Instance) -> None: ...
@@ -374,26 +373,6 @@ class Instance:
         return not self.released and bool(self.control.beside)
 
     @property
-    def spoke_to_others(self) -> bool:
-        """Python code of it has spoken to another process, or has started one, which may have."""
-        return not self.released and bool(self.control.spoke or self.control.forks)
-
-    @property
-    def effects(self) -> int:
-        """How many changes of files it has begun, where these are recorded."""
-        return 0 if self.released else self.control.effects
-
-    @property
-    def reads_clock(self) -> bool:
-        """Whether its Python code has read the simulated clock, or may have: it is gone."""
-        return self.released or bool(self.control.read_clock)
-
-    @property
-    def draws(self) -> bool:
-        """Whether its code in C has drawn random numbers of the kernel, or may have: it is gone."""
-        return self.released or bool(self.control.drawn)
-
-    @property
     def has_alarm(self) -> bool:
         """Its alarm (``signal.alarm``) is set: a signal is due for its main thread, which may be in a real wait."""
         return not self.released and bool(self.control.alarm)
@@ -475,7 +454,7 @@ class Instance:
             except BlockingIOError:
                 if not self.full:
                     self.full = True
-                    self.owner.instance_full(self)
+                    self.owner.instance_held_back(self)
                 return
             except OSError as error:
                 if error.errno in (errno.EPIPE, errno.ECONNRESET):
@@ -485,7 +464,7 @@ class Instance:
             del self._unsent[:sent]
         if self.full:
             self.full = False
-            self.owner.instance_full(self)
+            self.owner.instance_held_back(self)
 
     def wake(self) -> None:
         """Have a thread that is inside the scheduler look around."""

@@ -247,7 +247,7 @@ class Event:
     dies_terminated: bool = False
     """Where its process is killed, that is its forced termination."""
     ended_by_close: bool = False
-    resolve: Callable[[], FunctionVersion] = field(init=False)
+    resolve: Callable[[], FunctionVersion] | None = None
     """Gives the version that its qualifier names by now, for an event in the queue."""
     real_time: tuple[str, ...] = ()
     """Its libraries and calls that wait in real time although the test means simulated time."""
@@ -560,18 +560,11 @@ class Event:
         """The test has read something of it, after the runtime's blocking call number *call* had begun."""
         self.seen_in_call = call
 
-    def resolve_by(self, resolve: Callable[[], FunctionVersion]) -> None:
-        """Ask *resolve* for the version that its qualifier names, when it leaves the queue."""
-        self.resolve = resolve
-
     def resolve_again(self) -> None:
         """It is to run the version that its qualifier names by now."""
+        assert self.resolve is not None
         self.function = self.resolve()
         self.record.resolved_to(self.function.version)
-
-    def report_lines(self, on_line: Callable[[LogLine], object]) -> None:
-        """Call *on_line* with each line of its log as it comes."""
-        self.on_line = on_line
 
     def has_real_time(self, name: str, text: str) -> None:
         """A library or a call of that *name* waits in real time: the timeline says so once, in the words *text*."""

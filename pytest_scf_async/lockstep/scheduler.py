@@ -173,7 +173,7 @@ class Lockstep:
         cold = instance is None
         if instance is None:
             self.pool.make_room(event.function.configuration)
-            self._leave_core()  # processes and threads that are started now would be bound to it
+            self.core.end()  # processes and threads that are started now would be bound to it
             try:
                 instance = self.pool.spawn(event.function, self)
             except ScfAsyncError:
@@ -248,7 +248,7 @@ class Lockstep:
             else:
                 self.apply(instance, InstanceFact.FROZEN)
                 self.pool.keep_idle(instance)
-        self._leave_core()  # for the hooks of the test
+        self.core.end()  # for the hooks of the test
         if event.ended:
             self.on_end(event)
         else:
@@ -338,28 +338,25 @@ class Lockstep:
         self.news += bool(received)
         self._dispatching = True
         try:
-            self._dispatch_all(received)
+            for speaker in received:
+                if isinstance(speaker, Instance):
+                    self._follow_ups += speaker.pump()
+                    continue
+                speaker.pump()
+                if not speaker.alive:
+                    self._zygote_died()
+            while self._reported or self._follow_ups or self._gone:
+                if self._reported:  # first: what follows from reports may be the end of an event that has just started
+                    self.take_reports(self._reported.popleft())
+                elif self._follow_ups:
+                    self._follow_ups.popleft()()
+                else:
+                    instance = self._gone.popleft()
+                    if not instance.released:
+                        self._follow_ups += instance.pump()
+                    self._follow_ups.append(partial(self._exited, instance))
         finally:
             self._dispatching = False
-
-    def _dispatch_all(self, received: list[Instance | Zygote]) -> None:
-        for speaker in received:
-            if isinstance(speaker, Instance):
-                self._follow_ups += speaker.pump()
-                continue
-            speaker.pump()
-            if not speaker.alive:
-                self._zygote_died()
-        while self._reported or self._follow_ups or self._gone:
-            if self._reported:  # first: what follows from reports may be the end of an event that has just started
-                self.take_reports(self._reported.popleft())
-            elif self._follow_ups:
-                self._follow_ups.popleft()()
-            else:
-                instance = self._gone.popleft()
-                if not instance.released:
-                    self._follow_ups += instance.pump()
-                self._follow_ups.append(partial(self._exited, instance))
 
     def refresh(self) -> None:
         """Receive what has come before a property answers, unless another call is receiving."""
@@ -390,16 +387,15 @@ class Lockstep:
     def drive(self, call: Call) -> None:
         """Run until ``call.done()``; raises ``CannotEndError`` when that cannot come."""
         with shielded():
-            self._perform(call)
+            if not any(feature.performs(call) for feature in self.features):
+                self._perform(call)
 
     def _perform(self, call: Call) -> None:
-        if any(feature.performs(call) for feature in self.features):
-            return
         with self._condition:
             if self._closed:
                 raise ScfUsageError(f"{call.name}: {CLOSED}")
             self.calls += 1
-            self._leave_core()  # it is that of another thread
+            self.core.end()  # it is that of another thread
             self.revoke_lease()
             self._resume(call)
             for feature in self.features if not self._under_way else ():
@@ -415,7 +411,7 @@ class Lockstep:
                     call.sent_sigterm(*self.send_sigterm(call.sigterm_to))
                 self._drive(call)
             finally:
-                self._leave_core()
+                self.core.end()
                 self._under_way -= 1
                 if outer is None:
                     del self.under_way[thread]
@@ -442,10 +438,6 @@ class Lockstep:
     def _call_ends(self) -> None:
         for feature in self.features:
             feature.call_ends()
-
-    def _leave_core(self) -> None:
-        if self.core.is_in_use:
-            self.core.end()
 
     def _resume(self, call: Call) -> None:
         """Continue the instances that the end of the last call stopped, and open the gates that *call* opens."""
@@ -795,7 +787,7 @@ class Lockstep:
             return
         event = self.pool.events.get(instance)
         if instance.take_start() and event is not None:
-            self._leave_core()
+            self.core.end()
             self.on_start(event)
         if instance.take_end():
             self.apply(instance, InstanceFact.ENDED)
@@ -805,9 +797,6 @@ class Lockstep:
         self.pool.stirs(instance)
         for feature in self.features:
             feature.stirs(instance)
-
-    def instance_full(self, instance: Instance) -> None:
-        self.pool.poller.watch_again(instance)
 
     def instance_clock_us(self) -> int:
         return self.clock.now_us

@@ -62,11 +62,6 @@ class SharedCore:
         """How many batches one after the other were not worth it."""
         self._useless = False
 
-    @property
-    def is_in_use(self) -> bool:
-        """Whether something is to be ended."""
-        return self._batches > 0
-
     def resumes(self, neighbour: Neighbour) -> bool:
         """An instance is about to be resumed by a message; returns whether it is time to `look`."""
         if self._core is not None and neighbour not in self._neighbours:
@@ -108,6 +103,8 @@ class SharedCore:
 
     def end(self) -> None:
         """Let the thread and the instances run on any core again: what is started now must not be bound to it."""
+        if not self._batches:
+            return
         self._batches = self._messages = 0
         if self._core is not None:
             self._core = None

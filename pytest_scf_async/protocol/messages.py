@@ -938,12 +938,8 @@ _FOR: dict[Peer, frozenset[type[Any]]] = {
 
 # Every kind that a loop compares with, as a plain number: a member of an enumeration is slower to find and to compare.
 PARKED, LEASED, WROTE = int(FromInstance.PARKED), int(FromInstance.LEASED), int(FromInstance.WROTE)
-INVOKE, RESUME, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.RESUME), int(ToInstance.OPEN_GATE)
-ARM_GATES, POLL, POLL_SIGNALS = int(ToInstance.ARM_GATES), int(ToInstance.POLL), int(ToInstance.POLL_SIGNALS)
-SAVE_COVERAGE, TYPED = int(ToInstance.SAVE_COVERAGE), int(ToInstance.TYPED)
-ANSWER_WAITS = int(ToInstance.ANSWER_WAITS)
-SPAWN, EXPECT, PROBE = int(ToZygote.SPAWN), int(ToZygote.EXPECT), int(ToZygote.PROBE)
-RECORD = int(ToZygote.RECORD)
+INVOKE, OPEN_GATE = int(ToInstance.INVOKE), int(ToInstance.OPEN_GATE)
+SPAWN, EXPECT, PROBE, RECORD = map(int, (ToZygote.SPAWN, ToZygote.EXPECT, ToZygote.PROBE, ToZygote.RECORD))
 NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed

@@ -18,6 +18,7 @@ from ..async_event import AsyncEvent, Json
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
 from ..instances.function_version import FunctionVersion
+from ..instances.instance import Instance
 from ..linux.linux import remove_tree
 from ..lockstep.event import Event
 from ..model.statuses import Status
@@ -491,7 +492,8 @@ class Runner:
                 gates.append(self._gate(event, steps[number + 1].point))
             elif plan.collects or plan.recorded:
                 self._collect(event, plan)
-            effects = 0 if event._event.instance is None else event._event.instance.effects
+            instance = event._event.instance
+            effects = 0 if instance is None or instance.released else instance.control.effects
             _interrupt(stage, event, step.by)
         return effects
 
@@ -530,7 +532,7 @@ class Runner:
         instance = event.instance
         if not plan.is_graceful or instance is None or instance.gone:
             return None
-        if instance.spoke_to_others or not event.function.runtime.has_places:
+        if _spoke_to_others(instance) or not event.function.runtime.has_places:
             return ""
         so_far = gathered(
             run.path,
@@ -655,12 +657,20 @@ class Runner:
 def _may_know_time(event: AsyncEvent) -> bool:
     """Whether its code may know the simulated time: it has read a clock, or asked others, as a child is."""
     instance, has_places = event._event.instance, event._event.function.runtime.has_places
-    return instance is None or not has_places or instance.reads_clock or instance.spoke_to_others
+    if instance is None or instance.released or not has_places:
+        return True
+    return bool(instance.control.read_clock) or _spoke_to_others(instance)
+
+
+def _spoke_to_others(instance: Instance) -> bool:
+    """Whether Python code of it has spoken to another process, or has started one, which may have."""
+    return not instance.released and bool(instance.control.spoke or instance.control.forks)
 
 
 def _drew(events: Sequence[AsyncEvent]) -> bool:
+    """Whether code in C has drawn random numbers of the kernel in the first event, or may have: it is gone."""
     instance = events[0]._event.instance
-    return instance is None or instance.draws
+    return instance is None or instance.released or bool(instance.control.drawn)
 
 
 def exit_code(event: AsyncEvent) -> int | None:

@@ -13,6 +13,7 @@ import sys
 import threading
 import time
 from collections import deque
+from functools import partial
 from types import FrameType, GenericAlias
 from typing import Any
 
@@ -79,6 +80,25 @@ def wait_for(try_once: Any, waiters: deque[Waiter], due_us: int | None, descript
             return False
 
 
+def _acquiring(name: str) -> Any:
+    """The method ``acquire`` of a lock, which texts call *name*."""
+
+    def acquire(self: Any, /, blocking: bool = True, timeout: float = -1) -> bool:
+        lock = self._lock
+        if not scheduler.active or not blocking:
+            return lock.acquire(blocking, timeout)  # type: ignore[no-any-return]
+        if lock.acquire(False):
+            return True
+        timeout = given = real_number(timeout)
+        if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
+            return lock.acquire(True, timeout)  # type: ignore[no-any-return]
+        due = None if timeout == -1 else timeout_due(timeout)
+        take = partial(lock.acquire, False)
+        return wait_for(take, self._waiters, due, describe_caller(name), _of_lock(sys._getframe(1)))
+
+    return acquire
+
+
 class Lock:
     # ``threading.Lock``: a C lock, whose waiters wait on simulated time.
     __doc__ = documentation(_thread.LockType)
@@ -88,19 +108,7 @@ class Lock:
         self._lock = _allocate_lock()
         self._waiters: deque[Waiter] = deque()
 
-    def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
-        if not scheduler.active or not blocking:
-            return self._lock.acquire(blocking, timeout)
-        if self._lock.acquire(False):
-            return True
-        timeout = given = real_number(timeout)
-        if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
-            return self._lock.acquire(True, timeout)
-        due = None if timeout == -1 else timeout_due(timeout)
-        return wait_for(self._try, self._waiters, due, describe_caller("Lock.acquire"), _of_lock(sys._getframe(1)))
-
-    def _try(self) -> bool:
-        return self._lock.acquire(False)
+    acquire = _acquiring("Lock.acquire")
 
     def release(self, /) -> None:
         self._lock.release()
@@ -115,7 +123,7 @@ class Lock:
         self._waiters.clear()
 
     def __enter__(self, /) -> bool:
-        return self.acquire()
+        return self.acquire()  # type: ignore[no-any-return]
 
     def __exit__(self, /, *exc_info: object) -> None:
         self.release()
@@ -137,22 +145,10 @@ class RLock:
         self._lock = _CRLock()
         self._waiters: deque[Waiter] = deque()
 
-    def acquire(self, /, blocking: bool = True, timeout: float = -1) -> bool:
-        if not scheduler.active or not blocking:
-            return self._lock.acquire(blocking, timeout)
-        if self._lock.acquire(False):
-            return True
-        timeout = given = real_number(timeout)
-        if not isinstance(given, (int, float)) or (timeout != -1 and not 0 < timeout <= threading.TIMEOUT_MAX):
-            return self._lock.acquire(True, timeout)
-        due = None if timeout == -1 else timeout_due(timeout)
-        return wait_for(self._try, self._waiters, due, describe_caller("RLock.acquire"), _of_lock(sys._getframe(1)))
+    acquire = _acquiring("RLock.acquire")
 
     def __enter__(self, /) -> bool:
         return self._lock.acquire(False) or self.acquire()
-
-    def _try(self) -> bool:
-        return self._lock.acquire(False)
 
     def release(self, /) -> None:
         self._lock.release()

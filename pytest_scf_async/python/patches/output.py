@@ -246,20 +246,26 @@ def _write_parts(fd: int, octets: memoryview, is_socket: bool) -> int:
     return written
 
 
+def _write_whole(fd: int, data: Any, write: Callable[[], int | None]) -> int | None:
+    """Write *data* to *fd*, by *write* unless only this process can make room; None: *fd* does not block."""
+    _before_write(fd)
+    connections.sends(fd, data)
+    count = _write_in_scheduler(fd, data)
+    if count is None:
+        count = write()
+        if count is None:
+            return None
+    connections.sent(fd, data, count)
+    size = len(data) if type(data) is bytes else memoryview(data).nbytes
+    return count if count >= size else _write_rest(fd, data, count, size)
+
+
 def fake_write(*args: Any, **named: Any) -> int:
     fd = _descriptor(args[0]) if len(args) == 2 and not named else -1
     if fd < 0:
         return _real_write(*args, **named)
     data = args[1]
-    _before_write(fd)
-    connections.sends(fd, data)
-    count = _write_in_scheduler(fd, data)
-    if count is None:
-        count = _real_write(fd, data)
-    connections.sent(fd, data, count)
-    size = len(data) if type(data) is bytes else memoryview(data).nbytes
-    if count < size:
-        count = _write_rest(fd, data, count, size)
+    count = _write_whole(fd, data, lambda: _real_write(fd, data)) or 0
     if _gates or fd in _STANDARD:
         _wrote(fd, memoryview(data).cast("B")[:count])
     return count
@@ -273,14 +279,7 @@ def fake_writev(*args: Any, **named: Any) -> int:
         fd = -1
     if fd < 0:
         return _real_writev(*args, **named)
-    _before_write(fd)
-    connections.sends(fd, data)
-    count = _write_in_scheduler(fd, data)
-    if count is None:
-        count = _real_writev(fd, args[1])
-    connections.sent(fd, data, count)
-    if count < len(data):
-        count = _write_rest(fd, data, count, len(data))
+    count = _write_whole(fd, data, lambda: _real_writev(fd, args[1])) or 0
     _wrote(fd, data[:count])
     return count
 
@@ -306,17 +305,7 @@ def fake_splice(*args: Any, **named: Any) -> int:
 def fake_file_write(self: io.FileIO, b: Any, /) -> int | None:
     if self.closed or not self.writable():
         return _real_file_write(self, b)
-    fd = self.fileno()
-    _before_write(fd)
-    connections.sends(fd, b)
-    count = _write_in_scheduler(fd, b)
-    if count is None:
-        count = _real_file_write(self, b)
-        if count is None:  # it does not block
-            return None
-    connections.sent(fd, b, count)
-    size = len(b) if type(b) is bytes else memoryview(b).nbytes
-    return count if count >= size else _write_rest(fd, b, count, size)
+    return _write_whole(self.fileno(), b, lambda: _real_file_write(self, b))
 
 
 _WHY = "what is written to the output is whole, and has the time at which it was written"

@@ -125,7 +125,8 @@ def test_it_ends_where_the_cores_cannot_be_set_back(machine: Machine) -> None:
     exchange(core, machine, neighbour, batches=3)
     machine.forbids = True
     core.end()
-    assert (neighbour.core, core.is_in_use) == (None, False)
+    core.resumes(neighbour)
+    assert neighbour.core is None
 
 
 def test_another_thread_can_end_it(machine: Machine) -> None:
@@ -134,4 +135,5 @@ def test_another_thread_can_end_it(machine: Machine) -> None:
     other = threading.Thread(target=core.end)
     other.start()
     other.join()
-    assert (neighbour.core, machine.mine(), core.is_in_use) == (None, machine.cpus, False)
+    core.resumes(neighbour)
+    assert (neighbour.core, machine.mine()) == (None, machine.cpus)

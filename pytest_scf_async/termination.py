@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from functools import partial
 
-from ..errors import hidden_from_users
-from ..instances.state import InstanceFact
-from ..model.codes import api_error
-from ..model.transitions import Fact
-from .calls import Call
-from .event import Event
-from .scheduler import Lockstep
+from .errors import ScfApiError, hidden_from_users
+from .instances.state import InstanceFact
+from .lockstep.calls import Call
+from .lockstep.event import Event
+from .lockstep.scheduler import Lockstep
+from .model.codes import api_error
+from .model.transitions import Fact
+from .report.cause import why_ended
 
 __tracebackhide__ = hidden_from_users
 
@@ -21,7 +22,7 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     With *settle_first* a pending event is started and runs to its first wait before: for ``real_timeout`` at most, in
     real seconds of its own, and by force for ``compute_grace``. What another event raises meanwhile is raised once
     *event* has been ended by force. Raises ``ScfApiError`` ``FailedOperation.AsyncEventStatus`` when the event has
-    ended.
+    ended, which says how and why it did.
     """
     name = f"terminate(grace_shutdown={grace_shutdown}) on event {event.request_id}"
     # What starts in real time takes as long as it takes: who ends it by force does not wait for that.
@@ -42,7 +43,8 @@ def terminate(lockstep: Lockstep, event: Event, grace_shutdown: bool, *, settle_
     with lockstep.locked():  # of two calls at once one alone ends it
         if event.ended:
             named = f"async event {event.request_id}"
-            raise api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+            error = api_error("FailedOperation.AsyncEventStatus", event=named, status=event.status)
+            raise ScfApiError(error.code, error.platform_message, why_ended(event))
         if not grace_shutdown:
             lockstep.end(event, Fact.TERMINATED)
         elif settle_first and not lockstep.settled(event):
