@@ -82,7 +82,7 @@ from pytest_scf_async.options import OPTIONS, Where, options_of
 from pytest_scf_async.programs.clients import go_client, gob
 from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
 from pytest_scf_async.programs.clients.go_client import GoClient
-from pytest_scf_async.programs.clients.program_client import Broken, is_moving
+from pytest_scf_async.programs.clients.program_client import Broken, is_moving, tcp_info
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
 from pytest_scf_async.programs.supervisor import proc_reads, system_calls

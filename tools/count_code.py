@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 27_100
+LIMIT = 27_045
 """Lines of code that the kernel may have; the plan is to come to 26,000."""
 METHODS = 40
 """How many a class may have without a sentence."""
