@@ -73,7 +73,7 @@ from pytest_scf_async.options import OPTIONS, Where, options_of
 from pytest_scf_async.programs.clients import go_client, gob
 from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
 from pytest_scf_async.programs.clients.go_client import GoClient
-from pytest_scf_async.programs.clients.program_client import Broken, is_moving
+from pytest_scf_async.programs.clients.program_client import Broken, is_moving, tcp_info
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.programs.runtimes import binary as binary_files
 from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, program

@@ -10,7 +10,7 @@ import platform
 import struct
 import sys
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import NamedTuple
 
 from ..protocol.shortening import shortened_list
@@ -45,6 +45,8 @@ _SLEEPS = {"nanosleep": "nanosleep", "clock_nanosleep": "clock_nanosleep", "sele
 RESTARTED = {"x86_64": 219, "aarch64": 128}.get(platform.machine())
 """The call that a wait with a timeout is after its process was stopped and went on; its arguments are the same."""
 _SIGTIMEDWAIT = {"x86_64": 128, "aarch64": 137}.get(platform.machine())
+_WAITIDS = (95, 247)
+"""``waitid``, which is given a kind of identity, and the identity."""
 _FUTEX_WAITS = (0x80, 0x89)  # FUTEX_WAIT and FUTEX_WAIT_BITSET, private
 _FUTEX_CLOCK_REALTIME = 0x100
 _FIRST_PAGE = 4096
@@ -94,38 +96,34 @@ def waits_of(pid: int) -> dict[int, KernelWait]:
 
 
 def _wait_of(pid: int, task: str) -> KernelWait | None:
-    fields = system_call_of(pid, task)
-    if len(fields) < 4 or fields[0] == b"-1":  # "running"
+    call = call_of(pid, task)
+    if call is None:
         return None
-    number, first, second = int(fields[0]), int(fields[1], 16), int(fields[2], 16)
-    name = _restarted(first, second, int(fields[3], 16)) if number == RESTARTED else _CALLS.get(number)
-    if name is None:
+    name, number, arguments = call
+    if not name:
         return KernelWait(f"the system call {number}")
-    if name == "select" and first == 0:  # as time.sleep() of Python 3.10 does it
+    if name == "select" and arguments[0] == 0:  # as time.sleep() of Python 3.10 does it
         name = "select without descriptors"
     if name in _WITHOUT_DESCRIPTOR:
         return KernelWait(_WITHOUT_DESCRIPTOR[name], sleeps=_SLEEPS.get(name, ""))
+    targets = [each.text for each in targets_of(pid, name, number, arguments)]
     if name == "waitpid":
-        return KernelWait(_child(number, first, second))
-    if name == "poll":
-        return _on(pid, "poll()", polled_by(pid, first, second))
-    if name == "epoll":
-        return replace(_on(pid, "epoll()", registered_with(pid, first)), polls=True)
-    return _on(pid, f"{name}()", [first & 0xFFFFFFFF])
+        return KernelWait(f"a wait for {targets[0]}")
+    return KernelWait(f"{name}() on {shortened_list(targets, FEW)}" if targets else f"{name}()", polls=name == "epoll")
 
 
 Call = tuple[str, int, list[int]]
-"""A call that a thread waits in: its name here, its number and its arguments."""
+"""A call that a thread waits in: its name here, empty where it has none, its number and its arguments."""
 
 
 def call_of(pid: int, task: str) -> Call | None:
-    """The call that a thread waits in; None of one that runs, or that waits in one which has no name here."""
+    """The call that a thread waits in; None of one that runs."""
     fields = system_call_of(pid, task)
     if len(fields) < 7 or fields[0] == b"-1":
         return None
     number, arguments = int(fields[0]), [int(field, 16) for field in fields[1:7]]
-    name = _restarted(*arguments[:3]) if number == RESTARTED else _CALLS.get(number)
-    return None if name is None else (name, number, arguments)
+    name = _restarted(*arguments[:3]) if number == RESTARTED else _CALLS.get(number, "")
+    return name, number, arguments
 
 
 def waits_for_signal(pid: int, signum: int) -> bool:
@@ -160,19 +158,6 @@ def _restarted(first: int, second: int, third: int) -> str:
     if second & ~_FUTEX_CLOCK_REALTIME in _FUTEX_WAITS:
         return "lock"
     return "poll" if 0 < second < _FIRST_PAGE else "nanosleep"
-
-
-def _child(number: int, first: int, second: int) -> str:
-    by_kind = number in (95, 247)  # waitid: a kind of identity, and the identity
-    pid = (second if first == 1 else 0) if by_kind else first
-    pid = pid & 0xFFFFFFFF
-    return f"a wait for the child process {pid}" if 0 < pid < 2**31 else "a wait for a child process"
-
-
-def _on(pid: int, call: str, descriptors: list[int]) -> KernelWait:
-    if not descriptors:
-        return KernelWait(call)
-    return KernelWait(f"{call} on {shortened_list([target(pid, fd).text for fd in descriptors], FEW)}")
 
 
 def polled_by(pid: int, address: int, count: int) -> list[int]:
@@ -234,20 +219,26 @@ def target(pid: int, fd: int) -> Target:
     return Target("file", found)
 
 
-def targets_of(pid: int, name: str, arguments: Sequence[int]) -> list[Target]:
+def targets_of(pid: int, name: str, number: int, arguments: Sequence[int]) -> list[Target]:
     """What a call waits on that has that *name* here, with the first of its *arguments*."""
     if name == "poll":
         return [target(pid, fd) for fd in polled_by(pid, arguments[0], arguments[1])]
     if name == "epoll":
         return [target(pid, fd) for fd in registered_with(pid, arguments[0])]
     if name == "waitpid":
-        child = arguments[0] & 0xFFFFFFFF
+        first, second = arguments[:2]
+        if number in _WAITIDS:
+            first = second if first == 1 else 0
+        child = first & 0xFFFFFFFF
         return [Target("child", str(child) if 0 < child < 2**31 else "")]
     return [target(pid, arguments[0] & 0xFFFFFFFF)] if name in _ON_ONE_DESCRIPTOR else []
 
 
 _ON_ONE_DESCRIPTOR = frozenset(
-    ("read", "write", "readv", "writev", "pread", "connect", "accept", "send", "recv", "sendmsg", "recvmsg", "flock")
+    (
+        *("read", "write", "readv", "writev", "pread", "connect", "accept", "send", "recv", "sendmsg", "recvmsg"),
+        *("flock", "bind", "listen"),
+    )
 )
 
 

@@ -31,21 +31,17 @@ class SignalState(NamedTuple):
 
 def signal_state(pid: int, signum: int) -> SignalState | None:
     """How *signum* meets process *pid*; None when the process is gone. Blocked: by all its threads."""
-    try:
-        with open(f"/proc/{pid}/status", "rb", buffering=0) as file:
-            text = file.read()
-    except OSError:
+    text = _read(f"/proc/{pid}/status")
+    if not text or b"\nState:\tZ" in text:
         return None
-    masks = {}
-    for line in text.splitlines():
-        name, _, value = line.partition(b":")
-        if name in (b"SigBlk", b"SigIgn", b"SigCgt"):
-            masks[name] = int(value, 16)
-        elif name == b"State" and value.split()[:1] == [b"Z"]:
-            return None
-    bit = 1 << (signum - 1)
+    masks, bit = _masks_in(text), 1 << (signum - 1)
     blocked = bool(masks[b"SigBlk"] & bit) and is_blocked(pid, signum)
     return SignalState(bool(masks[b"SigIgn"] & bit), blocked, bool(masks[b"SigCgt"] & bit))
+
+
+def _masks_in(status: bytes) -> dict[bytes, int]:
+    words = (line.partition(b":") for line in status.splitlines())
+    return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
 
 
 Picture = tuple[tuple[str, str, bytes], ...]
@@ -56,22 +52,11 @@ processor."""
 def activity(pid: int) -> tuple[bool, Picture]:
     """Whether a thread of *pid* runs or could, and a picture of all threads: equal pictures mean that none ran."""
     picture: list[tuple[str, str, bytes]] = []
-    running = False
-    try:
-        tasks = sorted(os.listdir(f"/proc/{pid}/task"))
-    except OSError:
-        return False, ()
-    for task in tasks:
-        try:
-            with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
-                state = file.read().rpartition(b")")[2].split()[0].decode()
-            with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
-                scheduled = file.read()
-        except OSError:
-            continue
-        running = running or state not in ASLEEP
-        picture.append((task, state, scheduled))
-    return running, tuple(picture)
+    for task in sorted(tasks_of(pid)):
+        state, scheduled = state_of(pid, task).decode(), _read(f"/proc/{pid}/task/{task}/schedstat")
+        if state and scheduled:
+            picture.append((task, state, scheduled))
+    return any(state not in ASLEEP for _, state, _ in picture), tuple(picture)
 
 
 def activity_of(pids: Iterable[int]) -> tuple[bool, Picture]:
@@ -92,18 +77,7 @@ def delays_ns_of(picture: Picture) -> dict[str, int]:
 
 def cpu_ns(pid: int) -> int:
     """Nanoseconds of processor time that the threads of *pid* which live have used."""
-    total = 0
-    try:
-        tasks = os.listdir(f"/proc/{pid}/task")
-    except OSError:
-        return 0
-    for task in tasks:
-        try:
-            with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
-                total += int(file.read().split()[0])
-        except (OSError, ValueError, IndexError):
-            continue
-    return total
+    return sum(processor_ns_of(pid, task) for task in tasks_of(pid))
 
 
 def reaped_cpu_ns(pid: int) -> int:
@@ -111,8 +85,13 @@ def reaped_cpu_ns(pid: int) -> int:
 
     The kernel counts it in ticks.
     """
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
-    return sum(map(int, fields[13:15])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK")) if len(fields) > 14 else 0
+    return sum(map(int, _fields_of(pid)[13:15])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
+
+
+def _fields_of(pid: int, task: str | None = None) -> list[bytes]:
+    """What ``stat`` has of a process, or of one of its threads, behind its name: the state first; empty: gone."""
+    path = f"/proc/{pid}/stat" if task is None else f"/proc/{pid}/task/{task}/stat"
+    return _read(path).rpartition(b")")[2].split()
 
 
 def tracer_of(pid: int) -> int:
@@ -133,11 +112,8 @@ def descendants_of(pid: int) -> list[int]:
 
 def parent_of(pid: int) -> int | None:
     """The parent of *pid*, living or unreaped; None when it is gone."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb", buffering=0) as file:
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except OSError:
-        return None
+    fields = _fields_of(pid)
+    return int(fields[1]) if fields else None
 
 
 def writes_of(pid: int | str) -> int:
@@ -164,18 +140,12 @@ def unshared_memory(pid: int) -> int:
 
 def _sum_of(path: str, *names: bytes) -> int:
     """The sum of what the lines *names* of a file begin with; 0 where it cannot be read."""
-    try:
-        with open(path, "rb", buffering=0) as file:
-            text = file.read()
-    except OSError:
-        return 0
-    return sum(int(line.split()[1]) for line in text.splitlines() if line.startswith(names))
+    return sum(int(line.split()[1]) for line in _read(path).splitlines() if line.startswith(names))
 
 
 def signal_masks(pid: int | str, task: int) -> dict[bytes, int]:
     """What ``/proc`` says of a thread's signals, by its words (``SigBlk``, ``SigPnd``, ``ShdPnd``, …); empty: gone."""
-    words = (line.partition(b":") for line in _read(f"/proc/{pid}/task/{task}/status").splitlines())
-    return {name: int(value, 16) for name, _, value in words if name.startswith((b"Sig", b"Shd")) and name != b"SigQ"}
+    return _masks_in(_read(f"/proc/{pid}/task/{task}/status"))
 
 
 def is_blocked(pid: int | str, signum: int) -> bool:
@@ -263,45 +233,38 @@ def thread_name(pid: int, task: int) -> str:
 
 def state_of(pid: int, task: str | None = None) -> bytes:
     """The state of a process, or of one of its threads, as a letter; nothing when it is gone."""
-    path = f"/proc/{pid}/stat" if task is None else f"/proc/{pid}/task/{task}/stat"
-    return b"".join(_read(path).rpartition(b")")[2].split()[:1])
+    return b"".join(_fields_of(pid, task)[:1])
 
 
 def start_of(pid: int) -> int | None:
     """When the process *pid* was started, in ticks since the machine's start: no other of that id has the same."""
-    fields = _read(f"/proc/{pid}/stat").rpartition(b")")[2].split()
+    fields = _fields_of(pid)
     return int(fields[19]) if len(fields) > 19 and fields[0] not in (b"Z", b"X") else None
 
 
 def runs_of_sleepers(pids: Iterable[int]) -> dict[tuple[int, str], bytes] | None:
     """What the kernel has counted of each thread that sleeps, by process and thread; None where one does not."""
     found = {}
-    try:
-        for pid in pids:
-            for task in os.listdir(f"/proc/{pid}/task"):
-                with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
-                    if file.read().rpartition(b")")[2].split()[0] != b"S":
-                        return None
-                with open(f"/proc/{pid}/task/{task}/schedstat", "rb", buffering=0) as file:
-                    found[pid, task] = file.read()
-    except OSError:
-        return None
+    for pid in pids:
+        tasks = tasks_of(pid)
+        if not tasks:
+            return None
+        for task in tasks:
+            if state_of(pid, task) != b"S":
+                return None
+            found[pid, task] = _read(f"/proc/{pid}/task/{task}/schedstat")
     return found
 
 
 def ticks_of_sleepers(pid: int) -> list[bytes] | None:
     """The threads of *pid* and the processor time of each, in the kernel's ticks; None where one does not sleep."""
     found = []
-    try:
-        for task in sorted(os.listdir(f"/proc/{pid}/task")):
-            with open(f"/proc/{pid}/task/{task}/stat", "rb", buffering=0) as file:
-                fields = file.read().rpartition(b")")[2].split()
-            if fields[0] != b"S":
-                return None
-            found.append(b" ".join([task.encode(), *fields[11:13]]))
-    except OSError:
-        return None
-    return found
+    for task in sorted(tasks_of(pid)):
+        fields = _fields_of(pid, task)
+        if fields[:1] != [b"S"]:
+            return None
+        found.append(b" ".join([task.encode(), *fields[11:13]]))
+    return found or None
 
 
 def processor_ns_of(pid: int, task: str) -> int:
@@ -316,11 +279,7 @@ def system_call_of(pid: int, task: str) -> list[bytes]:
 
 def has_timer(pid: int) -> bool:
     """Whether *pid* has made a timer of POSIX, set or not; False on a kernel that does not say."""
-    try:
-        with open(f"/proc/{pid}/timers", "rb", buffering=0) as file:
-            return bool(file.read(1))
-    except OSError:
-        return False
+    return bool(_read(f"/proc/{pid}/timers"))
 
 
 def thread_group_of(task: int) -> int:
@@ -370,11 +329,8 @@ def descriptor_of(task: int | str, fd: int) -> bytes:
 
 def is_exiting(pid: int) -> bool:
     """Whether *pid* ends or has ended: the kernel closes what it has open first, and reports its end a moment later."""
-    try:
-        with open(f"/proc/{pid}/stat", "rb") as file:
-            return bool(int(file.read().rpartition(b")")[2].split()[6]) & _EXITING)
-    except OSError:
-        return True
+    fields = _fields_of(pid)
+    return not fields or bool(int(fields[6]) & _EXITING)
 
 
 def target_of(pid: int | str, fd: int) -> str:

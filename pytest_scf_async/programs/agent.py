@@ -7,12 +7,11 @@ test's process sees how the program has ended.
 
 from __future__ import annotations
 
-import _socket
 import os
 import select
 from typing import NoReturn
 
-from ..linux import linux, procfs
+from ..linux import procfs
 from ..protocol import messages
 from ..python import clock
 from ..python.scheduler.scheduler import scheduler
@@ -36,8 +35,6 @@ class Agent:
         self._program = program
         self._environment = {**environment, **program.environment}
         self._client = client
-        self._channel: _socket.socket = scheduler.channel.socket
-        self._frames = scheduler.channel.frames
         self._pid = 0
         self._pidfd = -1
         self._gated = False
@@ -51,7 +48,7 @@ class Agent:
         self._take(scheduler.channel.take_unread())
         while True:
             poller = real_poll()
-            poller.register(self._channel.fileno(), select.POLLIN)
+            poller.register(scheduler.channel.fd, select.POLLIN)
             for fd, events in self._processes().items():
                 poller.register(fd, events)
             starting = self._pid and not self._ready
@@ -59,8 +56,8 @@ class Agent:
                 for fd, events in self._client.descriptors().items():
                     poller.register(fd, events)
             ready = {fd for fd, _ in poller.poll(READY_CHECK_MS if starting else None)}
-            if self._channel.fileno() in ready:
-                self._receive()
+            if scheduler.channel.fd in ready:
+                self._take(scheduler.channel.receive())
             if self._pid:
                 self._check_program()
             self._check_processes(ready)
@@ -72,12 +69,6 @@ class Agent:
     def _check_processes(self, ready: set[int]) -> None:
         if self._pidfd in ready:
             self._end_as_program()
-
-    def _receive(self) -> None:
-        data = linux.receive(self._channel, 65_536)
-        if not data:
-            os._exit(0)  # the harness has ended; the program ends with this process
-        self._take(list(self._frames.feed(data)))
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
@@ -98,12 +89,10 @@ class Agent:
             self._ready = self._serves()
             if self._ready:
                 self._initialised(None, "")
-            elif host := self._client.only_host():
-                from .clients.event_invoke import only_localhost  # noqa: PLC0415
-
+            elif why := self._client.why_unreachable():
                 self._ready = True
                 self._waiting = None
-                self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
+                self._initialised("PORT_NOT_BOUND", why)
         if self._ready and self._waiting is not None:
             invocation, self._waiting = self._waiting, None
             self._event_sent = self._client.ask(invocation)
@@ -149,10 +138,7 @@ class Agent:
     def _send(self, message: messages.FromAgent) -> None:
         if messages.is_marked(message):
             scheduler.channel.mark_output()
-        try:
-            self._channel.sendall(messages.pack(message))
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(0)
+        scheduler.channel.send(messages.pack(message))
 
     # -- the program -------------------------------------------------------------------------------------------------
 

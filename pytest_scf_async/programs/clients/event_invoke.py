@@ -13,7 +13,6 @@ import io
 import json
 import select
 import socket
-import struct
 
 from ...linux.sock_diag import SockDiag
 from ...protocol import messages
@@ -21,7 +20,17 @@ from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
 from ...side.originals import real_poll
 from ...zygote import bind_filter
-from .program_client import INFO_BYTES, LOOPBACK_MS, Answer, Broken, ProgramClient, await_arrival, connect, tcp_info
+from .program_client import (
+    ESTABLISHED,
+    LOOPBACK_MS,
+    Answer,
+    Broken,
+    ProgramClient,
+    Stream,
+    await_arrival,
+    connect,
+    tcp_info,
+)
 
 PATH = "/event-invoke"
 LOCALHOST = "127.0.0.1"
@@ -33,13 +42,7 @@ CLIENT_PORT = 50_000
 """The port from which the first event comes; fixed, as programs log it, and logs are the same in every run."""
 SHOWN = 2000
 """How many characters of an answer that is an error are shown."""
-READ_BYTES = 1 << 18
 HEAD_LIMIT = 1 << 16
-_COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
-_BYTES_RECEIVED, _BYTES_SENT = 128, 200
-"""Where ``struct tcp_info`` has what was received, and sent (followed by what was sent again)."""
-_ESTABLISHED = 1
-"""The first byte of that structure while neither end has hung up."""
 
 
 class EventInvokeClient(ProgramClient):
@@ -60,12 +63,10 @@ class EventInvokeClient(ProgramClient):
         self.client: tuple[str, int] | None = None
         """The address of this end of the open connection."""
         self._client_port = client_port
-        self._connection: _socket.socket | None = None
-        self._unsent = memoryview(b"")
+        self._stream: Stream | None = None
         self._response = bytearray()
         self._received = 0
         """How many bytes have come on this connection, with those that were dropped."""
-        self._eof = False
 
     def use_port(self, port: int) -> None:
         """Reach the program at *port* of 127.0.0.1."""
@@ -73,26 +74,26 @@ class EventInvokeClient(ProgramClient):
 
     @property
     def connection(self) -> _socket.socket | None:
-        return self._connection
+        return None if self._stream is None else self._stream.socket
 
     def descriptors(self) -> dict[int, int]:
         """The descriptors to poll, each with its events."""
-        if self._connection is None:
-            return {}
-        return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
+        return {} if self._stream is None else self._stream.descriptors()
 
     def is_ready(self) -> bool:
         """Whether the program listens; the connection that found this out serves the next event."""
-        if self._connection is None:
+        if self._stream is None:
             address = self.address
             if self._shares_network and bind_filter.asked_for_all(address[1]):
                 address = LOCALHOST, address[1]
             binds = None if self._is_forwarded else lambda made: _bind(made, self._client_port)
-            self._connection = connect(address, prepare=binds)
-            self.client = None if self._connection is None else self._connection.getsockname()
-            if self._connection is not None and self._client_port:
+            connection = connect(address, prepare=binds)
+            if connection is None:
+                return False
+            self._stream, self.client = Stream(connection), connection.getsockname()
+            if self._client_port:
                 self._client_port += 1
-        return self._connection is not None
+        return True
 
     def only_host(self) -> str:
         """The host on which the program listens, if only itself can reach that; else empty."""
@@ -103,62 +104,57 @@ class EventInvokeClient(ProgramClient):
             host = sock_diag.loopback_listener(self.address[1])
         return "" if host and self.is_ready() else host  # it may have begun to listen after the last look
 
+    def why_unreachable(self) -> str:
+        host = self.only_host()
+        return only_localhost(host, self.shown_port) if host else ""
+
     def ask(self, invocation: messages.Invoke) -> bool:
         """Send the event; False if the program no longer listens."""
-        if not self.is_ready():
+        if not self.is_ready() or self._stream is None:
             return False
         body = invocation.payload.encode()
         headers = {**_headers(invocation), "Content-Length": len(body)}
         lines = [f"POST {PATH} HTTP/1.1", f"Host: {LOCALHOST}:{self.shown_port}", "Connection: close"]
         lines += [f"{name}: {value}" for name, value in headers.items()]
-        self._unsent = memoryview("\r\n".join([*lines, "", ""]).encode() + body)
         self._response.clear()
         self._received = 0
-        self._eof = False
-        self._send()
+        self._stream.send("\r\n".join([*lines, "", ""]).encode() + body)
         return True
 
     def await_arrival(self) -> None:
         """Wait until the kernel has brought the program what was sent, which takes a while on a busy machine."""
-        if self._connection is not None:
-            await_arrival(self._connection)
+        if self._stream is not None:
+            await_arrival(self._stream.socket)
 
     def has_received_all(self, end: _socket.socket) -> bool:
-        """Whether all has come that was ever sent from *end*, the program's end, and neither end has anything to do.
-
-        A kernel that does not count what came in does not count what was sent, either.
-        """
-        info = tcp_info(end)
-        if self._unsent or len(info) < INFO_BYTES or info[0] != _ESTABLISHED:
-            return False
-        sent, again = _TWO_COUNTS.unpack_from(info, _BYTES_SENT)
-        return bool(sent - again == self._received and _COUNT.unpack_from(info, _BYTES_RECEIVED)[0])
+        """Whether all has come that was ever sent from *end*, the program's end, and neither end has anything to do."""
+        info, unsent = tcp_info(end), self._stream is not None and self._stream.unsent
+        return info.state == ESTABLISHED and info.sent == self._received and info.received > 0 and not unsent
 
     def await_what_was_said(self, end: _socket.socket | None) -> bool:
         """Wait until all has come that was sent from *end*, the program's end of the connection; whether it has.
 
         None: the other end has been closed, and that is what comes last.
         """
-        if self._connection is None:
+        if self._stream is None:
             return True
         if end is None:
             poller = real_poll()
-            poller.register(self._connection.fileno(), select.POLLRDHUP)
+            poller.register(self._stream.socket.fileno(), select.POLLRDHUP)
             return bool(poller.poll(LOOPBACK_MS))
-        sent, again = _TWO_COUNTS.unpack_from(tcp_info(end).ljust(INFO_BYTES, b"\0"), _BYTES_SENT)
+        sent = tcp_info(end).sent
         for _ in range(LOOPBACK_MS):
-            (received,) = _COUNT.unpack_from(tcp_info(self._connection), _BYTES_RECEIVED)
-            if received >= sent - again:
+            if tcp_info(self._stream.socket).received >= sent:
                 return True
             real_poll().poll(1)
         return False
 
     def receive(self) -> Answer | None:
         """The answer to the event, once it is complete."""
-        if self._connection is None:
+        if self._stream is None:
             return None
-        self._send()
-        if not self._receive_bytes() or not _is_complete(self._response, self._eof):
+        self._stream.send()
+        if not self._receive_bytes(self._stream) or not _is_complete(self._response, self._stream.ended):
             return None
         answer = _result_of(bytes(self._response))
         self.close()
@@ -166,9 +162,9 @@ class EventInvokeClient(ProgramClient):
 
     def receive_final_response(self) -> messages.Result | None:
         """The answer of a program that is about to end, which ends the answer as well; None if there is none."""
-        if self._connection is None:
+        if self._stream is None:
             return None
-        self._receive_bytes()
+        self._receive_bytes(self._stream)
         answer = _result_of(bytes(self._response)) if self._response else None
         if answer is None or isinstance(answer, Broken):
             return None
@@ -177,37 +173,17 @@ class EventInvokeClient(ProgramClient):
 
     def close(self) -> None:
         """Close the connection."""
-        if self._connection is not None:
-            self._connection.close()
-            self._connection = None
+        if self._stream is not None:
+            self._stream.socket.close()
+            self._stream = None
 
-    def _send(self) -> None:
-        while self._unsent and self._connection is not None:
-            try:
-                sent = self._connection.send(self._unsent, socket.MSG_NOSIGNAL)
-            except BlockingIOError:
-                return
-            except OSError:
-                self._unsent = memoryview(b"")  # it has hung up: what it said before is there to be received
-                return
-            self._unsent = self._unsent[sent:]
-
-    def _receive_bytes(self) -> bool:
+    def _receive_bytes(self, stream: Stream) -> bool:
         """Receive what has come; whether there was anything."""
-        before = self._received
-        while not self._eof and self._connection is not None:
-            try:
-                data = self._connection.recv(READ_BYTES)
-            except BlockingIOError:
-                break
-            except OSError:
-                data = b""
-            self._eof = not data
-            self._response += data
-            self._received += len(data)
-        is_new = self._eof or self._received > before
+        data = stream.receive()
+        self._response += data
+        self._received += len(data)
         _drop_interim(self._response)
-        return is_new
+        return stream.ended or bool(data)
 
 
 def only_localhost(host: str, port: int) -> str:

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import _socket
 import json
-import select
 from collections.abc import Callable, Mapping
 from typing import Any, Final, NoReturn
 
@@ -15,10 +14,9 @@ from ...protocol import messages
 from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
 from .gob import BYTES, INT, STRING, UINT, Decoder, Encoder, GobError, Struct
-from .program_client import Answer, Broken, ProgramClient, await_arrival, connect
+from .program_client import Answer, Broken, ProgramClient, Stream, await_arrival, connect
 
 LOCALHOST: Final = "127.0.0.1"
-READ_BYTES: Final = 1 << 18
 SHOWN: Final = 200
 """Characters of a result that is not JSON that are shown."""
 _CALL: Final = Struct("Request", {"ServiceMethod": STRING, "Seq": UINT})
@@ -57,9 +55,8 @@ class GoClient(ProgramClient):
     def __init__(self, port: int, now_ns: Callable[[], int]) -> None:
         self._address = LOCALHOST, port
         self._now_ns = now_ns
-        self._connection: _socket.socket | None = None
+        self._stream: Stream | None = None
         self._encoder, self._decoder = Encoder(), Decoder()
-        self._unsent = memoryview(b"")
         self._header: Mapping[str, Any] | None = None
         """The first part of an answer whose second part has not come yet."""
         self._ready = False
@@ -70,28 +67,27 @@ class GoClient(ProgramClient):
 
     @property
     def connection(self) -> _socket.socket | None:
-        return self._connection
+        return None if self._stream is None else self._stream.socket
 
     def descriptors(self) -> dict[int, int]:
         """The descriptors to poll, each with its events, before a call of `is_ready` or `receive`."""
-        if self._connection is None or self._broken is not None:
-            return {}
-        return {self._connection.fileno(): select.POLLIN | (select.POLLOUT if self._unsent else 0)}
+        return {} if self._stream is None or self._broken is not None else self._stream.descriptors()
 
     def is_ready(self) -> bool:
         """Whether the function has answered a ping, ever."""
         if self._ready:
             return True
-        if self._connection is None:
-            self._connection = connect(self._address)
-            if self._connection is None:
+        if self._stream is None:
+            connection = connect(self._address)
+            if connection is None:
                 return False
+            self._stream = Stream(connection)
             self._encoder, self._decoder = Encoder(), Decoder()
             self._call("Function.Ping", _PING, {})
         answer = self._next()
         if self._broken is not None or (answer is not None and answer[0]):
-            self._connection.close()  # it was no function yet: the next look tries again
-            self._connection = self._broken = self._header = None
+            self._stream.socket.close()  # it was no function yet: the next look tries again
+            self._stream = self._broken = self._header = None
         elif answer is not None:
             self._ready = True
         return self._ready
@@ -127,8 +123,8 @@ class GoClient(ProgramClient):
 
     def await_arrival(self) -> None:
         """Wait until the kernel has brought the function what was sent, which takes a while on a busy machine."""
-        if self._connection is not None:
-            await_arrival(self._connection)
+        if self._stream is not None:
+            await_arrival(self._stream.socket)
 
     def receive(self) -> Answer | None:
         """The answer to the event, once the call is answered; None until then.
@@ -150,8 +146,8 @@ class GoClient(ProgramClient):
 
     def close(self) -> None:
         """End the connection."""
-        if self._connection is not None:
-            self._connection.close()
+        if self._stream is not None:
+            self._stream.socket.close()
         self._broken = self._broken or "it was closed"
 
     def _own(self, invocation: messages.Invoke) -> dict[str, str]:
@@ -164,24 +160,14 @@ class GoClient(ProgramClient):
     # -- the connection ------------------------------------------------------------------------------------------------
 
     def _call(self, method: str, kind: Struct, value: Mapping[str, Any]) -> None:
+        assert self._stream is not None
         self.sent += 1
         header = self._encoder.encode(_CALL, {"ServiceMethod": method, "Seq": self.sent})
-        self._unsent = memoryview(header + self._encoder.encode(kind, value))
-        self._send()
-
-    def _send(self) -> None:
-        while self._unsent and self._connection is not None and self._broken is None:
-            try:
-                self._unsent = self._unsent[self._connection.send(self._unsent) :]
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._broken = error.strerror or str(error)
+        self._stream.send(header + self._encoder.encode(kind, value))
 
     def _next(self) -> tuple[str, Mapping[str, Any]] | None:
         """The answer to a call, once it is whole: the error by which the server refuses it, and the response."""
-        self._send()
-        self._receive()
+        self._exchange()
         try:
             if self._header is None:
                 self._header = self._decoder.next()
@@ -196,19 +182,13 @@ class GoClient(ProgramClient):
         header, self._header = self._header, None
         return header.get("Error", ""), response
 
-    def _receive(self) -> None:
-        while self._connection is not None and self._broken is None:
-            try:
-                data = self._connection.recv(READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError as error:
-                self._broken = error.strerror or str(error)
-                return
-            if not data:
-                self._broken = "EOF"
-                return
-            self._decoder.feed(data)
+    def _exchange(self) -> None:
+        """Send and receive what there is."""
+        if self._stream is not None and self._broken is None:
+            self._stream.send()
+            self._decoder.feed(self._stream.receive())
+            if self._stream.ended or self._stream.failure:
+                self._broken = self._stream.failure or "EOF"
 
 
 def _raised(error: Mapping[str, Any]) -> messages.Result:

@@ -6,6 +6,7 @@ import _socket
 import errno
 import select
 import socket
+import struct
 from abc import ABC, abstractmethod
 from collections.abc import Callable, Mapping
 from typing import Final, NamedTuple
@@ -18,10 +19,80 @@ LOOPBACK_MS: Final = 1_000
 """Real milliseconds within which the kernel answers for a port of the loopback; it takes some µs."""
 LAST_WORDS_MS: Final = 1_000
 """Real milliseconds within which the final response of a program that has ended comes."""
-INFO_BYTES: Final = 216
-"""How many bytes of ``struct tcp_info`` are needed; older kernels have fewer."""
-_UNACKED: Final = 24
-"""The offset in ``struct tcp_info`` of how much was not acknowledged."""
+READ_BYTES: Final = 1 << 18
+_TCP_INFO: Final = struct.Struct("=B23xI16xI4xI72xQ8xI52xQQ")
+"""``struct tcp_info``, which has all of this since Linux 4.19: a zygote needs a later one (``pidfd_open``)."""
+
+
+class Stream:
+    """A connection of which no call waits."""
+
+    def __init__(self, connection: _socket.socket) -> None:
+        self.socket = connection
+        self.unsent = memoryview(b"")
+        self.failure = ""
+        """Why nothing can be sent there, or comes, any more."""
+        self.ended = False
+        """Nothing comes any more."""
+
+    def descriptors(self) -> dict[int, int]:
+        """The descriptor to poll, with its events."""
+        return {self.socket.fileno(): select.POLLIN | (select.POLLOUT if self.unsent else 0)}
+
+    def send(self, data: bytes = b"") -> None:
+        """Send what is unsent, and *data*, as far as that goes. After a failure, what was said before still comes."""
+        if data:
+            self.unsent = memoryview(bytes(self.unsent) + data)
+        while self.unsent:
+            try:
+                self.unsent = self.unsent[self.socket.send(self.unsent, socket.MSG_NOSIGNAL) :]
+            except BlockingIOError:
+                return
+            except OSError as error:
+                self.unsent, self.failure = memoryview(b""), error.strerror or str(error)
+
+    def receive(self) -> bytes:
+        """What has come."""
+        found = bytearray()
+        while not self.ended:
+            try:
+                data = self.socket.recv(READ_BYTES)
+            except BlockingIOError:
+                break
+            except OSError as error:
+                data, self.failure = b"", error.strerror or str(error)
+            self.ended = not data
+            found += data
+        return bytes(found)
+
+
+class TcpInfo(NamedTuple):
+    """What the kernel knows of a connection."""
+
+    state: int
+    unacknowledged: int
+    """Segments that were sent."""
+    sent_ms: int
+    """For how long nothing with data was sent, ..."""
+    received_ms: int
+    """... and nothing received."""
+    received: int
+    """Bytes."""
+    not_sent: int
+    """Bytes that are to be sent for the first time."""
+    transmitted: int
+    """Bytes that were sent, ..."""
+    again: int
+    """... and how many of them for another time."""
+
+    @property
+    def sent(self) -> int:
+        """Bytes."""
+        return self.transmitted - self.again
+
+
+ESTABLISHED: Final = 1
+"""The state while neither end has hung up."""
 
 
 class Broken(NamedTuple):
@@ -65,8 +136,8 @@ class ProgramClient(ABC):
     def is_ready(self) -> bool:
         """Whether the init of the program is over."""
 
-    def only_host(self) -> str:
-        """The host on which the program listens, if only itself can reach that; else empty."""
+    def why_unreachable(self) -> str:
+        """Why a program that listens cannot be reached; empty: it can, or does not listen yet."""
         return ""
 
     @abstractmethod
@@ -88,11 +159,8 @@ class ProgramClient(ABC):
                 return answer if isinstance(answer, messages.Result) else None
         return None
 
-    def is_under_way(self, port: int, info: bytes) -> bool:
-        """Whether something is between the program's end of a connection to `server` and this one.
-
-        That end has *port*, and the kernel knows of it what *info* says (``tcp_info``).
-        """
+    def is_under_way(self, port: int, info: TcpInfo) -> bool:
+        """Whether something is between this process and the program's end, at *port*, of a connection to `server`."""
         return False
 
     def take_notes(self) -> list[str]:
@@ -132,14 +200,16 @@ def connect(
     return made
 
 
-def tcp_info(connection: _socket.socket) -> bytes:
-    return connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
+def tcp_info(connection: _socket.socket) -> TcpInfo:
+    """What the kernel knows of a TCP *connection*; ``OSError``: it is none."""
+    data = connection.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, _TCP_INFO.size)
+    return TcpInfo(*_TCP_INFO.unpack(data))
 
 
 def await_arrival(connection: _socket.socket) -> None:
     """Wait until the kernel has brought the other end what was sent, which takes a while on a busy machine."""
     for _ in range(LOOPBACK_MS):
-        if not int.from_bytes(tcp_info(connection)[_UNACKED:][:4], "little"):
+        if not tcp_info(connection).unacknowledged:
             return
         real_poll().poll(1)
 

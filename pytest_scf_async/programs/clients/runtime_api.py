@@ -11,7 +11,6 @@ import _socket
 import json
 import select
 import socket
-import struct
 import urllib.parse
 from collections.abc import Iterator, Mapping
 from typing import Any, Final, NamedTuple
@@ -21,12 +20,11 @@ from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
 from ...python.handler import LONGEST_TRACE
 from .event_invoke import returned
-from .program_client import INFO_BYTES, ProgramClient
+from .program_client import ESTABLISHED, ProgramClient, Stream, TcpInfo
 
 HOST: Final = "127.0.0.1"
 PORT: Final = 9001
 """The port of the server in an instance's own network; in the machine's network the kernel chooses the port."""
-READ_BYTES: Final = 1 << 18
 HEAD_LIMIT: Final = 1 << 16
 SHOWN: Final = 100
 ERROR_LIMIT: Final = 1 << 18
@@ -35,13 +33,7 @@ READY: Final = "/runtime/init/ready"
 NEXT, RESPONSE, ERROR = "/runtime/invocation/next", "/runtime/invocation/response", "/runtime/invocation/error"
 METHODS: Final = {READY: "POST", NEXT: "GET", RESPONSE: "POST", ERROR: "POST"}
 VALID: Final = ", ".join(f"{method} {path}" for path, method in METHODS.items())
-_BYTES_RECEIVED, _NOT_SENT, _BYTES_SENT = 128, 144, 200
-"""Offsets in ``struct tcp_info`` of the bytes received, the bytes not sent yet, and the bytes sent.
-
-The bytes that were sent again follow the bytes sent.
-"""
-_COUNT, _TWO_COUNTS = struct.Struct("=Q"), struct.Struct("=QQ")
-_ESTABLISHED, _OPENING = 1, (2, 3)
+_OPENING = (2, 3)
 _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method Not Allowed", 431: "Too Large"}
 
 # Headers between this package's own runtimes and this server, for facts that the platform's API cannot express.
@@ -72,45 +64,32 @@ class _Request(NamedTuple):
     """Whether the connection stays open for the next request."""
 
 
-class _Connection:
+class _Connection(Stream):
     """One connection of the program, with the request on it that is not complete yet."""
 
     def __init__(self, made: _socket.socket, counts: list[int]) -> None:
-        self.socket = made
+        super().__init__(made)
         self.counts = counts
         """How many bytes were received on it, how many were sent, and 1 if the server has closed it."""
         self.waits: _Request | None = None
         """The program's request for an event, if there is no event for it yet."""
-        self.unsent = b""
-        self.closes = self.ended = False
-        """The first: to be closed once all data was sent. The second: the program has closed it, or it has failed."""
+        self.closes = False
+        """It is to be closed once all data was sent."""
         self._received = bytearray()
         self._reader = self._requests()
 
-    def receive(self) -> None:
-        while not self.ended:
-            try:
-                data = self.socket.recv(READ_BYTES)
-            except BlockingIOError:
-                return
-            except OSError:
-                data = b""
-            self.ended = not data
-            self._received += data
-            self.counts[0] += len(data)
-            if data:  # a program that sends head and body apart would wait for the acknowledgement between them
-                self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
+    def take(self) -> None:
+        """Receive what has come."""
+        data = self.receive()
+        self._received += data
+        self.counts[0] += len(data)
+        if data:  # a program that sends head and body apart would wait for the acknowledgement between them
+            self.socket.setsockopt(socket.IPPROTO_TCP, socket.TCP_QUICKACK, 1)
 
-    def send(self, data: bytes = b"") -> None:
-        self.unsent += data
+    def give(self, data: bytes) -> None:
+        """Send *data* next."""
         self.counts[1] += len(data)
-        while self.unsent:
-            try:
-                self.unsent = self.unsent[self.socket.send(self.unsent, socket.MSG_NOSIGNAL) :]
-            except BlockingIOError:
-                return
-            except OSError:
-                self.unsent, self.ended = b"", True
+        self.send(data)
 
     def request(self) -> _Request | None:
         """The next complete request, or None. Raises `_Malformed`."""
@@ -124,7 +103,7 @@ class _Connection:
             line, headers = yield from self._head()
             method, path, version = line
             if "100-continue" in headers.get("expect", "").lower():
-                self.send(b"HTTP/1.1 100 Continue\r\n\r\n")
+                self.give(b"HTTP/1.1 100 Continue\r\n\r\n")
             body = bytearray()
             size = 0
             if "chunked" in headers.get("transfer-encoding", "").lower():
@@ -225,7 +204,7 @@ class RuntimeApi(ProgramClient):
     def descriptors(self) -> dict[int, int]:
         polled = {self._listener.fileno(): select.POLLIN}
         for each in self._connections:
-            polled[each.socket.fileno()] = select.POLLIN | (select.POLLOUT if each.unsent else 0)
+            polled |= each.descriptors()
         return polled
 
     def is_ready(self) -> bool:
@@ -270,15 +249,13 @@ class RuntimeApi(ProgramClient):
         notes, self._notes = self._notes, []
         return notes
 
-    def is_under_way(self, port: int, info: bytes) -> bool:
-        if len(info) < INFO_BYTES or (self._event is None and self._ready):
-            return False  # the kernel does not count bytes, or the server reads nothing before the next event
-        if info[0] in _OPENING or any(info[_NOT_SENT : _NOT_SENT + 4]):
+    def is_under_way(self, port: int, info: TcpInfo) -> bool:
+        if self._event is None and self._ready:
+            return False  # the server reads nothing before the next event
+        if info.state in _OPENING or info.not_sent:
             return True
         received, sent, closed = self._counts.get(port, (0, 0, 0))
-        by_program, again = _TWO_COUNTS.unpack_from(info, _BYTES_SENT)
-        (came,) = _COUNT.unpack_from(info, _BYTES_RECEIVED)
-        return bool(by_program - again != received or came < sent or (closed and info[0] == _ESTABLISHED))
+        return bool(info.sent != received or info.received < sent or (closed and info.state == ESTABLISHED))
 
     # -- requests ------------------------------------------------------------------------------------------------------
 
@@ -295,7 +272,7 @@ class RuntimeApi(ProgramClient):
             counts = self._counts[port] = [0, 0, 0]
             self._connections.append(_Connection(made, counts))
         for connection in list(self._connections):
-            connection.receive()
+            connection.take()
             connection.send()
             try:
                 while connection.waits is None and not connection.closes and (request := connection.request()):
@@ -306,7 +283,7 @@ class RuntimeApi(ProgramClient):
             self._close_if_done(connection)
 
     def _close_if_done(self, connection: _Connection) -> None:
-        if connection.ended or (connection.closes and not connection.unsent):
+        if connection.ended or connection.failure or (connection.closes and not connection.unsent):
             connection.counts[2] = 1
             connection.socket.close()
             self._connections.remove(connection)
@@ -378,7 +355,7 @@ class RuntimeApi(ProgramClient):
         if connection.closes:
             fields["Connection"] = "close"
         lines = [f"HTTP/1.1 {status} {_REASONS[status]}", *(f"{name}: {value}" for name, value in fields.items())]
-        connection.send("\r\n".join([*lines, "", ""]).encode() + body)
+        connection.give("\r\n".join([*lines, "", ""]).encode() + body)
         self.sent += 1
 
 

@@ -6,7 +6,7 @@ from typing import Final
 
 from ...linux import kernel_waits, procfs
 from ...protocol import messages
-from .system_calls import NAMES, NUMBERS
+from .system_calls import NAMES
 from .tree import Thread, Tree
 
 MOST: Final = 500
@@ -36,8 +36,6 @@ def _fact(thread: Thread) -> messages.TracedThread:
     name = kernel_waits.name_of(number) or ""
     if not call and number >= 0:
         call = name_of_call(number)
-    if number == NUMBERS["waitid"]:
-        arguments = [arguments[1] if arguments[0] == 1 else 0]
-    targets = [(*each,) for each in kernel_waits.targets_of(pid, name, arguments)]
+    targets = [(*each,) for each in kernel_waits.targets_of(pid, name, number, arguments)]
     program, named = procfs.thread_name(pid, pid), procfs.thread_name(pid, tid)
     return messages.TracedThread(pid, program, tid, named, call, targets, due_us)

@@ -129,16 +129,16 @@ def _unless(condition: Condition) -> _Code:
     return [*found, allow]
 
 
-STANDARD: Final = program()
-"""That of all programs."""
-
-
 @functools.cache
 def of_program(*, recorded: bool, syncs: bool, draws: bool) -> bytes:
     """That of a program whose effects are *recorded*, with what *syncs* them, and whose random numbers it *draws* from
     the supervisor."""
     traced = {**(RECORDED if recorded else TRACED), **(SYNCS if syncs else {}), **(DRAWS if draws else {})}
     return program(traced, REFUSED_TO_RECORDED if recorded else REFUSED)
+
+
+STANDARD: Final = of_program(recorded=False, syncs=False, draws=False)
+"""That of all programs."""
 
 
 class _Program(ctypes.Structure):

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import errno
 import socket
-import sys
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from typing import Final, NamedTuple
@@ -22,7 +21,7 @@ from typing import Final, NamedTuple
 from ...linux import linux, procfs
 from ...linux.sock_diag import SockDiag, TcpEnd, unconfirmed
 from ...python import clock
-from ..clients.program_client import INFO_BYTES
+from ..clients.program_client import TcpInfo, tcp_info
 from .tracee import read_memory
 
 GRACE: Final = 0.1
@@ -32,7 +31,6 @@ IDLE_GRACE: Final = 1.0
 """Real seconds that a connection to a peer of ``idle_ok`` holds after each send, if no answer comes."""
 _IPV4_BYTES: Final = 16
 """Of an address; none of a connection is shorter."""
-_LAST_SENT, _LAST_RECEIVED, _RECEIVED = 44, 52, 128
 _OPEN, _OPENING = (1, 4, 5), (2, 3)
 """``TCP_ESTABLISHED``, and the states of one on which the program sends no more, and may receive; and those before."""
 _LOOPBACK_OF_BOTH: Final = "::ffff:"
@@ -65,7 +63,7 @@ class Connections:
         self,
         idle_ok: Iterable[str],
         own: Callable[[int], bool],
-        server: tuple[str, Callable[[int, bytes], bool]],
+        server: tuple[str, Callable[[int, TcpInfo], bool]],
         sock_diag: SockDiag,
     ) -> None:
         """*own* says whether a socket, by its inode, is one of the tree's.
@@ -118,7 +116,7 @@ class Connections:
         state = _state_of(pid, fd, self._sock_diag if connection.asked is None else None)
         if state is None:
             return ""
-        connection.received = _received(state.info)
+        connection.received = state.info.received
         if state.peer in self._idle_ok:
             self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
         if connection.asked is None and state.port:  # else it is not made yet
@@ -162,22 +160,22 @@ class Connections:
 
     def _holds(self, connection: Connection, state: _State) -> bool:
         """Whether the connection holds the clock."""
-        info, received = state.info, _received(state.info)
+        info = state.info
         if state.peer == self._server:
             return self._is_under_way(state.port, info)
         if state.port in self._answers_that_wait:
             return False
-        if info[0] in _OPENING:
+        if info.state in _OPENING:
             return True
-        if info[0] not in _OPEN:
+        if info.state not in _OPEN:
             return False
-        is_owed, idle = received == connection.received, state.peer in self._idle_ok
-        if is_owed and not (idle and _age(info, _LAST_SENT) >= IDLE_GRACE):
+        is_owed, idle = info.received == connection.received, state.peer in self._idle_ok
+        if is_owed and not (idle and info.sent_ms / 1000 >= IDLE_GRACE):
             return True
         if idle and clock.real_monotonic() < self._stirred_until.get(state.peer, 0.0):
             return True
         # Since it was made, where nothing has come: a server may speak first, and most of them are asked first.
-        return _age(info, _LAST_RECEIVED) < GRACE
+        return info.received_ms / 1000 < GRACE
 
 
 def _has_moved(pid: int, connection: Connection) -> bool:
@@ -190,22 +188,13 @@ def _has_moved(pid: int, connection: Connection) -> bool:
     return False
 
 
-def _age(info: bytes, offset: int) -> float:
-    """Real seconds since the last segment with data, which the kernel counts in ms at *offset*."""
-    return int.from_bytes(info[offset : offset + 4], sys.byteorder) / 1000
-
-
-def _received(info: bytes) -> int:
-    return int.from_bytes(info[_RECEIVED : _RECEIVED + 8], sys.byteorder)
-
-
 class _State(NamedTuple):
     """What the kernel knows of a connection."""
 
     peer: str
     port: int
     """Of this end."""
-    info: bytes
+    info: TcpInfo
     unconfirmed: int
     """As of `TcpEnd`."""
     other: TcpEnd | None
@@ -219,7 +208,7 @@ def _state_of(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _State | 
         return None
     with found:
         try:
-            info = found.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, INFO_BYTES)
+            info = tcp_info(found)
             on_the_way = unconfirmed(found)
         except OSError:
             return None
@@ -228,7 +217,7 @@ def _state_of(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _State | 
             host, port = found.getpeername()[:2]
             other = sock_diag.other_end(found) if sock_diag is not None else None
         except OSError as error:
-            opening = error.errno == errno.ENOTCONN and info[0] in _OPENING
+            opening = error.errno == errno.ENOTCONN and info.state in _OPENING
             return _State("a server", 0, info, on_the_way, None) if opening else None
     shown = host.removeprefix(_LOOPBACK_OF_BOTH)
     return _State(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)

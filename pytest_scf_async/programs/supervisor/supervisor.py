@@ -64,7 +64,6 @@ class Supervisor:
     """The wait status with which it has ended."""
     _invocation: messages.Invoke | None = None
     """The last event that it was given."""
-    _filter = seccomp.STANDARD
     _draws = False
     """What the program draws of the kernel's random numbers is that of its event."""
     _refusal = ""
@@ -100,7 +99,6 @@ class Supervisor:
         self._reads_before_wait = reads_before_wait
         self._past_ns = 0
         """How many ns the program's clocks are ahead of the clock page, which counts in µs."""
-        self._channel, self._frames = scheduler.channel.socket, scheduler.channel.frames
         self._seen = 0
         self._means = self.means()
         self._pid = 0
@@ -157,7 +155,7 @@ class Supervisor:
         self._process_waits = ProcessWaits(self._tree, lambda: self._clock.now_us)
         self._signals = _signals_as_file({signal.SIGCHLD, linux.STACKS_SIGNAL})
         self._poller = real_poll()
-        self._poller.register(self._channel.fileno(), select.POLLIN)
+        self._poller.register(scheduler.channel.fd, select.POLLIN)
         self._poller.register(self._signals, select.POLLIN)
         self._polled_client: dict[int, int] = {}
 
@@ -177,13 +175,11 @@ class Supervisor:
         )
         self._tree.record(self._effects)
         self._syncs = syncs
-        self._filter = seccomp.of_program(recorded=True, syncs=syncs, draws=self._draws)
 
     def draw(self) -> None:
         """Have what the program draws of the kernel's random numbers be that of its event."""
         self._draws = True
         self._tree.draw(RandomNumbers(scheduler.control))
-        self._filter = seccomp.of_program(recorded=self._effects is not None, syncs=self._syncs, draws=True)
 
     # -- what it does ------------------------------------------------------------------------------------------------
 
@@ -225,8 +221,8 @@ class Supervisor:
             ready = {fd for fd, _ in self._poller.poll(self._timeout())}
             if self._signals in ready:
                 self._read_signals()
-            if self._channel.fileno() in ready:
-                self._receive()
+            if scheduler.channel.fd in ready:
+                self._take(scheduler.channel.receive())
             self._handle_others(ready)
             self._check_program()
 
@@ -366,12 +362,6 @@ class Supervisor:
     _stops_requested = 0
 
     # -- the test's process ------------------------------------------------------------------------------------------
-
-    def _receive(self) -> None:
-        data = linux.receive(self._channel, 65_536)
-        if not data:
-            os._exit(0)  # the test's process has ended; the program ends with this process
-        self._take(list(self._frames.feed(data)))
 
     def _take(self, frames: list[tuple[int, bytes]]) -> None:
         for kind, body in frames:
@@ -584,13 +574,13 @@ class Supervisor:
 
     def _send_process_waits(self) -> None:
         if changes := self._process_waits.take():
-            self._channel_send(messages.pack(messages.ProcessWaits(changes)))
+            scheduler.channel.send(messages.pack(messages.ProcessWaits(changes)))
 
     def _report_time(self) -> None:
         """Mark the output, and report the time: all output up to the mark was written by the current time."""
         self._moved = False
         scheduler.channel.mark_output()
-        self._channel_send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
+        scheduler.channel.send(messages.pack_wrote(self._clock.now_us, scheduler.leased.records_to_report()))
 
     def _report(self, *, running_threads: int = 0, unseen: int = 0) -> None:
         """Report what the instance waits for next, and that *running_threads* compute meanwhile.
@@ -632,13 +622,7 @@ class Supervisor:
     def _write(self, data: bytes) -> None:
         if self._moved:
             self._report_time()
-        self._channel_send(data)
-
-    def _channel_send(self, data: bytes) -> None:
-        try:
-            self._channel.sendall(data)
-        except (BrokenPipeError, ConnectionResetError):
-            os._exit(0)
+        scheduler.channel.send(data)
 
     # -- the event ---------------------------------------------------------------------------------------------------
 
@@ -656,11 +640,9 @@ class Supervisor:
             if self._client.sent != sent:  # the program has something to answer
                 self._apply(ProgramFact.GOES_ON)
                 return
-            if host := self._client.only_host():
-                from ..clients.event_invoke import only_localhost  # noqa: PLC0415
-
+            if why := self._client.why_unreachable():
                 self._apply(ProgramFact.INIT_FAILED)
-                self._initialised("PORT_NOT_BOUND", only_localhost(host, self._program.port))
+                self._initialised("PORT_NOT_BOUND", why)
         if self._state.awaits_event:
             assert self._invocation is not None
             if (gate := self._listener.take_gate()) is not None:
@@ -752,7 +734,8 @@ class Supervisor:
         """Prepare the child that becomes the program; all processes that it starts inherit these settings."""
         with contextlib.suppress(OSError):  # this process may no longer use any of these processors
             os.sched_setaffinity(0, self._program.cpus)
-        seccomp.install(self._filter)
+        recorded = self._effects is not None
+        seccomp.install(seccomp.of_program(recorded=recorded, syncs=self._syncs, draws=self._draws))
 
     def _process_ended(self, pid: int, status: int) -> None:
         if pid == self._pid:

@@ -23,6 +23,7 @@ from ...linux.sock_diag import SockDiag
 from ...protocol.shared_page import Order
 from ...side.originals import real_poll, real_waitpid
 from .. import calls_of_user
+from ..clients.program_client import TcpInfo
 from . import clock_reads, clones, proc_reads, timers, tracee, waits
 from . import exec as exec_stop
 from . import filter as seccomp
@@ -346,8 +347,8 @@ class Hooks:
     """Called when a thread has come to the gate before an effect."""
     server: str = ""
     """The address to which the program sends requests. A connection to it holds the clock while data is on the way."""
-    is_under_way: Callable[[int, bytes], bool] = lambda _port, _info: False
-    """Whether data is on the way on the connection whose end in the program has that port and that ``tcp_info``."""
+    is_under_way: Callable[[int, TcpInfo], bool] = lambda _port, _info: False
+    """Whether data is on the way on the connection whose end in the program has that port and that `TcpInfo`."""
     logs_debug: Callable[[str], None] = lambda _text: None
     """Called when the first process is about to write that text, which a library logs at the level DEBUG."""
     waits_for_others: Callable[[str], None] = lambda _name: None
@@ -897,17 +898,7 @@ class Tree:
     def _begin_wait(self, thread: Thread, name: str, registers: Registers) -> None:
         tid, clocks = thread.tid, self.hooks.clocks()
         again, thread.interrupted = thread.interrupted, None
-        wait = waits.begin(
-            tid,
-            name,
-            registers,
-            clocks,
-            again=again,
-            zero_at=lambda: self._nothing_at(thread, registers),
-            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
-            in_child=thread.process.is_child,
-            delay_ns=MONITOR_REST_NS if thread.is_monitor and name == "futex" else 0,
-        )
+        wait = self._wait_of(thread, name, clocks, again=again, rest_ns=MONITOR_REST_NS * thread.is_monitor)
         if wait is None:
             self._yields(thread.process)
             self._go_on(thread)
@@ -934,6 +925,20 @@ class Tree:
         registers.write(tid)
         thread.wait, thread.order = wait, self.hooks.next_order()
         self._go_on(thread, to_exit=True, calm=calm)
+
+    def _wait_of(
+        self, thread: Thread, name: str, clocks: Clocks, *, again: Wait | None = None, rest_ns: int = 0
+    ) -> Wait | None:
+        """The wait that a thread is about to begin (`waits.begin`); the monitor of Go's runtime has that *rest_ns*."""
+        registers = self._registers
+        return waits.begin(
+            *(thread.tid, name, registers, clocks),
+            again=again,
+            zero_at=lambda: self._nothing_at(thread, registers),
+            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
+            in_child=thread.process.is_child,
+            delay_ns=rest_ns if name == "futex" else 0,
+        )
 
     def _ends_at_once(self, thread: Thread, wait: Wait, registers: Registers, calm: Calm, *, is_calm: bool) -> bool:
         """End a wait before it is made, if the clock can be moved to its end; returns whether the thread went on."""
@@ -1047,16 +1052,7 @@ class Tree:
         registers, tid, clocks = self._registers, thread.tid, self.hooks.clocks()
         if self._nap_of(thread, name, registers):
             return False
-        wait = waits.begin(
-            tid,
-            name,
-            registers,
-            clocks,
-            again=None,
-            zero_at=lambda: self._nothing_at(thread, registers),
-            past_ns=PAST_NS if thread.process.kind.is_cpython else 0,
-            in_child=thread.process.is_child,
-        )
+        wait = self._wait_of(thread, name, clocks)
         if wait is None or wait.is_due or wait.due_ns <= clocks.realtime:
             return False
         is_calm = (

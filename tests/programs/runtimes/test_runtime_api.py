@@ -9,7 +9,7 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from internals import RESULT_LIMIT, RuntimeApi, messages
+from internals import RESULT_LIMIT, RuntimeApi, messages, tcp_info
 
 CONTEXT: Any = {"request_id": "one", "memory_limit_in_mb": 128, "time_limit_in_ms": 3000, "namespace": "default"}
 EVENT = messages.Invoke('{"rows": "ä"}', CONTEXT, {"TRIGGER_SRC": None}, {}, None)
@@ -251,8 +251,7 @@ def test_a_request_whose_program_has_gone_gets_no_event(server: RuntimeApi, clie
 
 def test_what_has_not_arrived_is_under_way(server: RuntimeApi, client: Client) -> None:
     def under_way() -> bool:
-        info = client.socket.getsockopt(socket.IPPROTO_TCP, socket.TCP_INFO, 216)
-        return server.is_under_way(client.socket.getsockname()[1], info)
+        return server.is_under_way(client.socket.getsockname()[1], tcp_info(client.socket))
 
     client.socket.sendall(NEXT.encode()[:9])
     client.socket.sendall(NEXT.encode()[9:])  # that may have to wait for the acknowledgement

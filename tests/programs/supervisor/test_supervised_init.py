@@ -27,7 +27,7 @@ def test_the_event_is_given_unless_the_init_has_failed(monkeypatch, failure: tup
     supervisor._invocation = invocation
     supervisor._client = SimpleNamespace(
         sent=0, init_failure=failure, is_ready=lambda: True, take_notes=list, ask=ask, await_arrival=lambda: None,
-        only_host=str, descriptors=dict, receive=lambda: None, answered=None,
+        why_unreachable=str, descriptors=dict, receive=lambda: None, answered=None,
     )  # fmt: skip
     supervisor._listener = SimpleNamespace(take_gate=lambda: None)
     supervisor._tree = SimpleNamespace(event_began=lambda: None)
