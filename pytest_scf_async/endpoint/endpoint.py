@@ -180,7 +180,7 @@ class _Call:
         def perform() -> dict[str, Any]:
             sent = read(request.parameters, action.request, typed=request.typed)
             with nullcontext() if action.takes_time else endpoint.runtime._lockstep.locked():
-                return action.perform(endpoint.runtime, sent) or {}
+                return action.perform(endpoint.runtime, sent)
 
         answered = endpoint.faults.performed(action.name, request.parameters, perform)
         request_id = answered.pop("RequestId", None)
