@@ -183,14 +183,9 @@ class Control:
         return {
             "calls": [
                 {
-                    "action": call.action,
+                    **{name: value for name, value in vars(call).items() if name != "secret_id"},
                     "parameters": dict(call.parameters),
                     "at": call.at.isoformat(),
-                    "request_id": call.request_id,
-                    "error": call.error,
-                    "region": call.region,
-                    "client": call.client,
-                    "dropped": call.dropped,
                 }
                 for call in list(self._endpoint.calls)
             ]

@@ -9,6 +9,7 @@ from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
 from typing import Any, Final, TypeVar
 
+from .operations.deployments import platform_name
 from .operations.error_texts import api_error
 from .operations.functions import switch
 
@@ -87,6 +88,6 @@ def answered(
 
     found = {}
     for name in (field.name for field in fields(row) if field.name not in besides):
-        platform = _OTHER_NAMES.get(name) or "".join(map(str.capitalize, name.split("_")))
+        platform = _OTHER_NAMES.get(name) or platform_name(name)
         found[platform] = value_of(getattr(row, name))
     return found
