@@ -103,6 +103,10 @@ class Bench:
         self._note = note
         self._active: set[str] = set()
 
+    def answer(self, action: str, **parameters: Any) -> Facts:
+        """``accepted``, or the code of the error, of a call."""
+        return {"answer": answer_of(lambda: self.call(action, **parameters))}
+
     def until(self, found: Callable[[], Any], within: float, what: str) -> Any:
         """What *found* gives that is not None, asked once a second; raises `Undecided` after *within* seconds."""
         for _ in range(round(within)):
@@ -210,7 +214,7 @@ class Bench:
             return found if found and found["Status"] != "RUNNING" else None
 
         found: Facts = self.until(ended, END_SECONDS, f"event {sent.id} is RUNNING, or not known")
-        self.forget(sent)
+        self.state.forget(sent.id)
         return found
 
     def _status_if_known(self, sent: Sent) -> Facts | None:
@@ -224,13 +228,8 @@ class Bench:
 
     def terminate(self, sent: Sent, *, graceful: bool = False, function: str | None = None) -> None:
         """Terminate it, under the name of another *function*."""
-        self.call(
-            "TerminateAsyncEvent",
-            FunctionName=function or sent.function,
-            Namespace="default",
-            InvokeRequestId=sent.id,
-            GraceShutdown=graceful,
-        )
+        name = function or sent.function
+        self.call("TerminateAsyncEvent", FunctionName=name, InvokeRequestId=sent.id, GraceShutdown=graceful)
 
     def row(self, sent: Sent) -> Facts:
         """Its row of ListAsyncEvents, once there is one."""
@@ -268,10 +267,6 @@ class Bench:
         return found
 
     # -- what is left ------------------------------------------------------------------------------------------------
-
-    def forget(self, sent: Sent) -> None:
-        """It has ended, so that nothing has to end it."""
-        self.state.forget(sent.id)
 
     def end_events(self, besides: frozenset[str] = frozenset()) -> None:
         """Terminate what may still run, but for the ids *besides*."""

@@ -11,7 +11,6 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
-from functools import partial
 from typing import Any, Final
 
 from .account import Refused, Undecided
@@ -176,26 +175,25 @@ SIGNAL_LINE: Final = "[PLATFORM] Signal reception failed"
 RECEIVED_LINE: Final = "[PLATFORM] Signal received successfully"
 
 
-def _signal_line(bench: Bench) -> Facts:
-    sent = _signalled(bench, "default")
+def _log_of_stop(bench: Bench, wanted: str, *, on_sigterm: str = "default", graceful: bool = True) -> str:
+    """The log of an event that was terminated, once *wanted* is in it."""
+    sent = _started(bench, on_sigterm)
+    bench.terminate(sent, graceful=graceful)
     bench.ended(sent)
-    log = bench.log(sent, "[PLATFORM] Signal ")
+    return bench.log(sent, wanted)
+
+
+def _signal_line(bench: Bench) -> Facts:
+    log = _log_of_stop(bench, "[PLATFORM] Signal ")
     return {"line": "received" if RECEIVED_LINE in log else "failed" if SIGNAL_LINE in log else log}
 
 
 def _full_stop(bench: Bench) -> Facts:
-    sent = _signalled(bench, "return")
-    bench.ended(sent)
-    log = bench.log(sent, RECEIVED_LINE)
-    return {"full_stop": f"{RECEIVED_LINE}." in log}
+    return {"full_stop": f"{RECEIVED_LINE}." in _log_of_stop(bench, RECEIVED_LINE, on_sigterm="return")}
 
 
 def _forced_error_line(bench: Bench) -> Facts:
-    sent = _started(bench)
-    bench.terminate(sent)
-    bench.ended(sent)
-    log = bench.log(sent, "END RequestId")
-    return {"RequestCanceled": "RequestCanceled" in log}
+    return {"RequestCanceled": "RequestCanceled" in _log_of_stop(bench, "END RequestId", graceful=False)}
 
 
 def _deleted_function(bench: Bench) -> Facts:
@@ -234,10 +232,8 @@ def _request_ids(bench: Bench) -> Facts:
     sent = bench.invoke("traced", seconds=0)
     function_request_id = str(sent.answer["Result"]["FunctionRequestId"])
     bench.begin()
-    known = {
-        name: answer_of(partial(bench.call, "GetAsyncEventStatus", InvokeRequestId=id_))
-        for name, id_ in (("RequestId", sent.id), ("FunctionRequestId", function_request_id))
-    }
+    ids = {"RequestId": sent.id, "FunctionRequestId": function_request_id}
+    known = {name: bench.answer("GetAsyncEventStatus", InvokeRequestId=each)["answer"] for name, each in ids.items()}
     for name, answer in known.items():
         if answer not in (ACCEPTED, "ResourceNotFound.AsyncEvent"):
             raise Undecided(f"GetAsyncEventStatus of the {name}: {answer}")
@@ -321,13 +317,7 @@ def _created(**instead: Any) -> Probe:
 
 def _updated_code(bench: Bench) -> Facts:
     sent = _started(bench, seconds=SHORT, kind="updated")
-    bench.call(
-        "UpdateFunctionCode",
-        FunctionName=sent.function,
-        Namespace="default",
-        Handler="index.main_handler",
-        ZipFile=package(),
-    )
+    bench.call("UpdateFunctionCode", FunctionName=sent.function, Handler="index.main_handler", ZipFile=package())
     return bench.ended(sent)
 
 
@@ -462,22 +452,18 @@ def _default_alias(bench: Bench) -> Facts:
 
 
 def _delete_default_alias(bench: Bench) -> Facts:
-    name = bench.function("versions")
-    call = {"FunctionName": name, "Namespace": "default", "Name": "$DEFAULT"}
-    return {"answer": answer_of(lambda: bench.call("DeleteAlias", **call))}
+    return bench.answer("DeleteAlias", FunctionName=bench.function("versions"), Name="$DEFAULT")
 
 
 def _delete_version(bench: Bench) -> Facts:
     version, name = bench.publish("versions"), bench.name("versions")
     bench.call("CreateAlias", FunctionName=name, Namespace="default", Name="live", FunctionVersion=version)
-    call = {"FunctionName": name, "Namespace": "default", "Qualifier": version}
-    return {"answer": answer_of(lambda: bench.call("DeleteFunction", **call))}
+    return bench.answer("DeleteFunction", FunctionName=name, Qualifier=version)
 
 
 def _delete_latest(bench: Bench) -> Facts:
     bench.publish("versions")
-    call = {"FunctionName": bench.name("versions"), "Namespace": "default", "Qualifier": "$LATEST"}
-    return {"answer": answer_of(lambda: bench.call("DeleteFunction", **call))}
+    return bench.answer("DeleteFunction", FunctionName=bench.name("versions"), Qualifier="$LATEST")
 
 
 def _delete_running_version(bench: Bench) -> Facts:
@@ -507,7 +493,7 @@ def _delete_namespace(bench: Bench) -> Facts:
         bench.state.write()
         bench.call("CreateNamespace", Namespace=namespace)
     bench.function("traced", namespace)
-    return {"answer": answer_of(lambda: bench.call("DeleteNamespace", Namespace=namespace))}
+    return bench.answer("DeleteNamespace", Namespace=namespace)
 
 
 # -- probes: what takes days -----------------------------------------------------------------------------------------
@@ -539,7 +525,7 @@ def _known_between(first: timedelta, last: timedelta | None) -> Callable[[Bench,
             raise NotYet(since + first)
         if last is not None and now > since + last:
             raise Undecided(f"it had to be asked until {since + last:%Y-%m-%d %H:%M} UTC")
-        return {"answer": answer_of(lambda: bench.call("GetAsyncEventStatus", InvokeRequestId=pending["id"]))}
+        return bench.answer("GetAsyncEventStatus", InvokeRequestId=pending["id"])
 
     return check
 

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
-
 from ..runtime import ScfRuntime
-from .action import Action
+from .action import action
 from .functions import known_function
+from .operations.aliases import AliasDetails, AliasPage
 from .operations.error_texts import api_error
 from .operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from .parameters import Parameters
-from .values import answered, keywords
+from .values import called
 
 
 def _routing(sent: Parameters) -> RoutingConfig | None:
@@ -26,34 +25,27 @@ def _routing(sent: Parameters) -> RoutingConfig | None:
     )
 
 
+@action("CreateAlias", "Name! FunctionName! FunctionVersion! Namespace Description RoutingConfig=RoutingConfig")
 def _create_alias(runtime: ScfRuntime, sent: Parameters) -> None:
-    known_function(runtime, sent).create_alias(
-        sent["Name"],
-        sent["FunctionVersion"],
-        description=sent.get("Description", ""),
-        routing_config=_routing(sent),
-    )
+    function = known_function(runtime, sent)
+    called(function.create_alias, sent, version=sent["FunctionVersion"], routing_config=_routing(sent))
 
 
+@action("UpdateAlias", "Name! FunctionName! FunctionVersion! Namespace Description RoutingConfig=RoutingConfig")
 def _update_alias(runtime: ScfRuntime, sent: Parameters) -> None:
-    known_function(runtime, sent).update_alias(
-        sent["Name"],
-        sent["FunctionVersion"],
-        description=sent.get("Description"),
-        routing_config=_routing(sent),
-    )
+    function = known_function(runtime, sent)
+    called(function.update_alias, sent, version=sent["FunctionVersion"], routing_config=_routing(sent))
 
 
-def _get_alias(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return answered(known_function(runtime, sent).get_alias(sent["Name"]), runtime.settings.time_zone)
+@action("GetAlias", "FunctionName! Name! Namespace")
+def _get_alias(runtime: ScfRuntime, sent: Parameters) -> AliasDetails:
+    return known_function(runtime, sent).get_alias(sent["Name"])
 
 
-def _list_aliases(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+@action("ListAliases", "FunctionName! Namespace FunctionVersion Offset Limit")
+def _list_aliases(runtime: ScfRuntime, sent: Parameters) -> AliasPage:
     numbers = {name: _number(sent[name], name) for name in ("Offset", "Limit") if name in sent}
-    page = known_function(runtime, sent).list_aliases(
-        version=sent.get("FunctionVersion"), **keywords(numbers, "Offset", "Limit")
-    )
-    return answered(page, runtime.settings.time_zone)
+    return called(known_function(runtime, sent).list_aliases, numbers, version=sent.get("FunctionVersion"))
 
 
 def _number(text: str, name: str) -> int:
@@ -63,14 +55,6 @@ def _number(text: str, name: str) -> int:
     return int(text)
 
 
+@action("DeleteAlias", "FunctionName! Name! Namespace")
 def _delete_alias(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).delete_alias(sent["Name"])
-
-
-ALIAS_ACTIONS: Final = (
-    Action("CreateAlias", _create_alias),
-    Action("GetAlias", _get_alias),
-    Action("ListAliases", _list_aliases),
-    Action("UpdateAlias", _update_alias),
-    Action("DeleteAlias", _delete_alias),
-)

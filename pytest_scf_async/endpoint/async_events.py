@@ -2,26 +2,26 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from ..runtime import ScfRuntime
-from .action import Action
+from .action import action
 from .parameters import Parameters
-from .values import answered, event_time, interval_of, keywords
+from .values import answered, called, event_time, interval_of
 
-_LIST_NAMES: Final = (
-    *("Namespace", "Qualifier", "InvokeType", "Status", "Order", "Orderby", "Offset", "Limit", "InvokeRequestId"),
+
+@action(
+    "ListAsyncEvents",
+    "FunctionName! Namespace Qualifier InvokeType=[String] Status=[String] StartTimeInterval=TimeInterval "
+    "EndTimeInterval=TimeInterval Order Orderby Offset=Integer Limit=Integer InvokeRequestId",
 )
-"""The parameters of ListAsyncEvents that go on as they are."""
-
-
 def _list_async_events(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     zone = runtime.settings.time_zone
-    page = runtime.list_async_events(
-        sent["FunctionName"],
+    page = called(
+        runtime.list_async_events,
+        sent,
         start_time_interval=interval_of(sent.get("StartTimeInterval"), "StartTimeInterval", zone),
         end_time_interval=interval_of(sent.get("EndTimeInterval"), "EndTimeInterval", zone),
-        **keywords(sent, *_LIST_NAMES),
     )
     return {
         "TotalCount": page.total_count,
@@ -29,22 +29,12 @@ def _list_async_events(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     }
 
 
+@action("GetAsyncEventStatus", "InvokeRequestId!")
 def _get_async_event_status(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     status = runtime.get_async_event_status(sent["InvokeRequestId"])
     return {"Result": answered(status, runtime.settings.time_zone)}
 
 
+@action("TerminateAsyncEvent", "FunctionName! InvokeRequestId! Namespace GraceShutdown=Boolean", takes_time=True)
 def _terminate_async_event(runtime: ScfRuntime, sent: Parameters) -> None:
-    runtime.terminate_async_event(
-        sent["FunctionName"],
-        sent["InvokeRequestId"],
-        namespace=sent.get("Namespace", "default"),
-        grace_shutdown=sent.get("GraceShutdown", False),
-    )
-
-
-ASYNC_EVENT_ACTIONS: Final = (
-    Action("ListAsyncEvents", _list_async_events),
-    Action("GetAsyncEventStatus", _get_async_event_status),
-    Action("TerminateAsyncEvent", _terminate_async_event, takes_time=True),
-)
+    called(runtime.terminate_async_event, sent, request_id=sent["InvokeRequestId"])

@@ -33,7 +33,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from werkzeug.routing import Map, Rule
@@ -43,42 +43,27 @@ from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, Scf
 from ..protocol.shortening import shortened_line
 from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
-from .parameters import Parameters, read, structs_of
+from .parameters import Parameters, Struct, Structs, read
 
-_BODIES: Final = structs_of("""
-nothing:
-advance: seconds!=Float
-move_to: when!
-wait_for_log: text pattern count=Integer
-fail: action! code! message *how_often
-delay: action! seconds!=Float *how_often
-drop: action! what! *how_often
-duplicate: action! *how_often
-how_often: when=Object times=Integer always=Boolean
-""")
-"""What the body of a request has to be; ``nothing`` where none is named."""
+_HOW_OFTEN: Final = Structs("how_often: when=Object times=Integer always=Boolean")
+"""Which requests a fault happens to, and how often."""
+_ROUTES: Final = Map(strict_slashes=False)
+"""Which method of `Control` answers what: the endpoint of a rule has its name."""
+_BODIES: Final[dict[str, Struct]] = {}
+"""What the body of a request has to be, by the same."""
 
-_ROUTES: Final = Map(
-    [
-        Rule("/_scf/clock", endpoint="clock", methods=["GET"]),
-        Rule("/_scf/clock/advance", endpoint="advance", methods=["POST"]),
-        Rule("/_scf/clock/move_to", endpoint="move_to", methods=["POST"]),
-        Rule("/_scf/events", endpoint="events", methods=["GET"]),
-        Rule("/_scf/events/<request_id>", endpoint="event", methods=["GET"]),
-        Rule("/_scf/events/<request_id>/wait", endpoint="wait", methods=["POST"]),
-        Rule("/_scf/events/<request_id>/settle", endpoint="settle", methods=["POST"]),
-        Rule("/_scf/events/<request_id>/wait_for_log", endpoint="wait_for_log", methods=["POST"]),
-        Rule("/_scf/faults", endpoint="faults", methods=["GET"]),
-        Rule("/_scf/faults/fail", endpoint="fail", methods=["POST"]),
-        Rule("/_scf/faults/delay", endpoint="delay", methods=["POST"]),
-        Rule("/_scf/faults/drop", endpoint="drop", methods=["POST"]),
-        Rule("/_scf/faults/duplicate", endpoint="duplicate", methods=["POST"]),
-        Rule("/_scf/calls", endpoint="calls", methods=["GET"]),
-        Rule("/_scf/reset", endpoint="reset", methods=["POST"]),
-    ],
-    strict_slashes=False,
-)
-"""Which method of `Control` answers what."""
+_Method = TypeVar("_Method", bound=Callable[..., Any])
+
+
+def _at(method: str, path: str, body: str = "") -> Callable[[_Method], _Method]:
+    """Have a method of `Control` answer requests to *path*, whose *body* is written as in `Structs`."""
+
+    def decorate(answer: _Method) -> _Method:
+        _ROUTES.add(Rule(f"/_scf/{path}", endpoint=answer.__name__, methods=[method]))
+        _BODIES[answer.__name__] = _HOW_OFTEN.make(path, body)
+        return answer
+
+    return decorate
 
 
 class _Refused(Exception):
@@ -101,8 +86,8 @@ class Control:
         """Answer one request."""
         try:
             name, arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
-            sent = read(_body_of(http), _BODIES.get(name, _BODIES["nothing"]), typed=True)
-            found = getattr(self, f"_{name}")(sent, **arguments)
+            sent = read(_body_of(http), _BODIES[name], typed=True)
+            found = getattr(self, name)(sent, **arguments)
         except HTTPException as error:
             return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {_reason_of(error)}")
         except _Refused as error:
@@ -114,13 +99,16 @@ class Control:
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
+    @_at("GET", "clock")
     def _clock(self, _: Parameters) -> dict[str, Any]:
         return {"now": self._runtime.clock.now.isoformat()}
 
+    @_at("POST", "clock/advance", "seconds!=Float")
     def _advance(self, sent: Parameters) -> dict[str, Any]:
         self._runtime.clock.advance(sent["seconds"])
         return self._clock(sent)
 
+    @_at("POST", "clock/move_to", "when!")
     def _move_to(self, sent: Parameters) -> dict[str, Any]:
         text = sent["when"]
         try:  # Python 3.10 knows no Z
@@ -132,18 +120,23 @@ class Control:
 
     # -- events ------------------------------------------------------------------------------------------------------
 
+    @_at("GET", "events")
     def _events(self, _: Parameters) -> dict[str, Any]:
         return {"events": [_summary(event) for event in self._runtime.events]}
 
+    @_at("GET", "events/<request_id>")
     def _event(self, _: Parameters, request_id: str) -> dict[str, Any]:
         return _shown(self._known(request_id))
 
+    @_at("POST", "events/<request_id>/wait")
     def _wait(self, _: Parameters, request_id: str) -> dict[str, Any]:
         return _shown(self._known(request_id).wait())
 
+    @_at("POST", "events/<request_id>/settle")
     def _settle(self, _: Parameters, request_id: str) -> dict[str, Any]:
         return _shown(self._known(request_id).settle())
 
+    @_at("POST", "events/<request_id>/wait_for_log", "text pattern count=Integer")
     def _wait_for_log(self, sent: Parameters, request_id: str) -> dict[str, Any]:
         event = self._known(request_id)
         text, pattern = sent.get("text"), sent.get("pattern")
@@ -165,34 +158,34 @@ class Control:
 
     # -- the API -----------------------------------------------------------------------------------------------------
 
+    @_at("POST", "faults/fail", "action! code! message *how_often")
     def _fail(self, sent: Parameters) -> None:
-        message = sent.get("message")
-        self._endpoint.faults.fail(sent["action"], code=sent["code"], message=message, **_how_often(sent))
+        self._endpoint.faults.fail(**_declared(sent))
 
+    @_at("POST", "faults/delay", "action! seconds!=Float *how_often")
     def _delay(self, sent: Parameters) -> None:
-        self._endpoint.faults.delay(sent["action"], sent["seconds"], **_how_often(sent))
+        self._endpoint.faults.delay(**_declared(sent))
 
+    @_at("POST", "faults/drop", "action! what! *how_often")
     def _drop(self, sent: Parameters) -> None:
-        self._endpoint.faults.drop(sent["action"], sent["what"], **_how_often(sent))
+        self._endpoint.faults.drop(**_declared(sent))
 
+    @_at("POST", "faults/duplicate", "action! *how_often")
     def _duplicate(self, sent: Parameters) -> None:
-        self._endpoint.faults.duplicate(sent["action"], **_how_often(sent))
+        self._endpoint.faults.duplicate(**_declared(sent))
 
+    @_at("GET", "faults")
     def _faults(self, _: Parameters) -> dict[str, Any]:
         return {"never_happened": self._endpoint.faults.never_happened()}
 
+    @_at("GET", "calls")
     def _calls(self, _: Parameters) -> dict[str, Any]:
         return {
             "calls": [
                 {
-                    "action": call.action,
+                    **{name: value for name, value in vars(call).items() if name != "secret_id"},
                     "parameters": dict(call.parameters),
                     "at": call.at.isoformat(),
-                    "request_id": call.request_id,
-                    "error": call.error,
-                    "region": call.region,
-                    "client": call.client,
-                    "dropped": call.dropped,
                 }
                 for call in list(self._endpoint.calls)
             ]
@@ -200,6 +193,7 @@ class Control:
 
     # -- all of it ---------------------------------------------------------------------------------------------------
 
+    @_at("POST", "reset")
     def _reset(self, _: Parameters) -> None:
         if self._begin_anew is None:
             raise _Refused(409, "reset: this runtime belongs to a test in Python, and the next test has a fresh one")
@@ -217,9 +211,10 @@ def _body_of(http: HttpRequest) -> dict[str, Any]:
     return found
 
 
-def _how_often(sent: Parameters) -> dict[str, Any]:
-    """Which requests a fault happens to, and how often."""
-    return {"when": sent.get("when"), "times": None if sent.get("always") else sent.get("times", 1)}
+def _declared(sent: Parameters) -> dict[str, Any]:
+    """The keywords with which a fault is declared: ``always`` is that of Python's ``times=None``."""
+    given = {name: value for name, value in sent.items() if name != "always"}
+    return {**given, "times": None} if sent.get("always") else given
 
 
 def _reason_of(error: HTTPException) -> str:

@@ -108,12 +108,6 @@ class Endpoint:
         """Let the answers that wait on simulated time wait no more."""
         self.closing = True
 
-    def refuse_unreadable(self, reason: str) -> HttpAnswer:
-        """The answer to what is no HTTP request, for that *reason*."""
-        answer = self._answer(_Unreadable(self, reason))
-        assert answer is not None
-        return answer
-
     def _answer(self, call: _Call) -> HttpAnswer | None:
         try:
             body: Mapping[str, Any] | None = call.perform()
@@ -180,7 +174,7 @@ class _Call:
         def perform() -> dict[str, Any]:
             sent = read(request.parameters, action.request, typed=request.typed)
             with nullcontext() if action.takes_time else endpoint.runtime._lockstep.locked():
-                return action.perform(endpoint.runtime, sent) or {}
+                return action.perform(endpoint.runtime, sent)
 
         answered = endpoint.faults.performed(action.name, request.parameters, perform)
         request_id = answered.pop("RequestId", None)
@@ -220,14 +214,3 @@ class _Call:
             client="" if request is None else request.client,
             dropped=self.dropped,
         )
-
-
-class _Unreadable(_Call):
-    """What is no HTTP request."""
-
-    def __init__(self, endpoint: Endpoint, reason: str) -> None:
-        super().__init__(endpoint, HttpRequest("", "", "", {}, b""))
-        self._reason = reason
-
-    def perform(self) -> Mapping[str, Any]:
-        raise api_error("InvalidRequest", reason=self._reason)

@@ -8,7 +8,7 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from typing import Final, TypeAlias
-from urllib.parse import unquote_to_bytes
+from urllib.parse import parse_qsl
 
 from ..errors import hidden_from_users
 from .operations.error_texts import api_error
@@ -37,18 +37,15 @@ def form_fields(form: bytes, where: str) -> dict[str, str]:
         raise api_error("InvalidParameter", name=where, valid="a form in which each '%' has two hexadecimal digits")
     fields: dict[str, str] = {}
     try:
-        for field in form.replace(b"+", b" ").split(b"&"):
-            if field:
-                escaped_name, _, escaped_value = field.partition(b"=")
-                name = unquote_to_bytes(escaped_name).decode()
-                if name in fields:
-                    raise api_error("InvalidParameter", name=name[:100], valid=f"there once in {where}")
-                fields[name] = unquote_to_bytes(escaped_value).decode()
+        pairs = parse_qsl(form.decode(), keep_blank_values=True, errors="strict")
     except UnicodeDecodeError:
         raise api_error("InvalidParameter", name=where, valid="a form in UTF-8") from None
-    for name, value in fields.items():
+    for name, value in pairs:
+        if name in fields:
+            raise api_error("InvalidParameter", name=name[:100], valid=f"there once in {where}")
         if "\0" in name or "\0" in value:
             raise api_error("InvalidParameter", name=name[:100].replace("\0", "\\0"), valid="text without NUL")
+        fields[name] = value
     return fields
 
 

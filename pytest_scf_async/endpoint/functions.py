@@ -6,15 +6,15 @@ Documents 18586, 18584, 18582, 18581, 18580, 18585, 34415, 36153 and 89728.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any
 
 from ..function import Function
 from ..runtime import ScfRuntime
-from .action import Action
+from .action import action
 from .operations.error_texts import api_error
 from .operations.functions import FunctionDetails, switch
 from .parameters import Parameters
-from .values import answered, keywords
+from .values import answered, called
 
 # -- what there is ---------------------------------------------------------------------------------------------------
 
@@ -47,44 +47,47 @@ def _refuse_layers(sent: Parameters) -> None:
 
 # -- actions ---------------------------------------------------------------------------------------------------------
 
-_CONFIGURATION: Final = ("Description", "MemorySize", "Timeout", "InitTimeout", "TraceEnable", "Namespace")
 
-
+@action(
+    "CreateFunction",
+    "FunctionName! Code=Code Handler Description Runtime Namespace Type CodeSource AsyncRunEnable TraceEnable "
+    "AutoDeployClsTopicIndex AutoCreateClsTopic ProtocolType MemorySize=Integer Timeout=Integer "
+    "InitTimeout=Integer Environment=Environment Tags=[Tag] Layers=[LayerVersionSimple] *AlsoTaken",
+)
 def _create_function(runtime: ScfRuntime, sent: Parameters) -> None:
     _refuse_layers(sent)
-    runtime.create_function(
-        sent["FunctionName"],
-        _zip_file(sent.get("Code", {})),
-        environment=_environment(sent),
-        **keywords(sent, "Handler", "Runtime", "AsyncRunEnable", *_CONFIGURATION, Type="function_type"),
-    )
+    zip_file = _zip_file(sent.get("Code", {}))
+    called(runtime.create_function, sent, zip_file=zip_file, environment=_environment(sent))
 
 
+@action(
+    "UpdateFunctionCode",
+    "FunctionName! Handler CosBucketName CosObjectName ZipFile Namespace CosBucketRegion InstallDependency "
+    "EnvId Publish CodeSource Code=Code",
+)
 def _update_function_code(runtime: ScfRuntime, sent: Parameters) -> None:
     at_top = {name: sent[name] for name in ("ZipFile", "CosBucketName", "CosObjectName") if name in sent}
-    runtime.update_function_code(
-        sent["FunctionName"],
-        _zip_file(sent.get("Code", at_top)),
-        **keywords(sent, "Handler", "Namespace", "Publish"),
-    )
+    called(runtime.update_function_code, sent, zip_file=_zip_file(sent.get("Code", at_top)))
 
 
+@action(
+    "UpdateFunctionConfiguration",
+    "FunctionName! Description Runtime Namespace Publish L5Enable TraceEnable MemorySize=Integer "
+    "Timeout=Integer InitTimeout=Integer IgnoreSysLog=Boolean Environment=Environment "
+    "Layers=[LayerVersionSimple] *AlsoTaken",
+)
 def _update_function_configuration(runtime: ScfRuntime, sent: Parameters) -> None:
     _refuse_layers(sent)
     function = known_function(runtime, sent)
     if sent.get("Runtime", function.configuration.runtime) != function.configuration.runtime:
         valid = f"the runtime of a function cannot be changed, and it is {function.configuration.runtime}"
         raise api_error("InvalidParameterValue.Runtime", value=sent["Runtime"], valid=valid)
-    runtime.update_function_configuration(
-        sent["FunctionName"],
-        environment=_environment(sent),
-        **keywords(sent, "Publish", *_CONFIGURATION),
-    )
+    called(runtime.update_function_configuration, sent, environment=_environment(sent))
 
 
+@action("GetFunction", "FunctionName! Qualifier Namespace ShowCode")
 def _get_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    details = runtime.get_function(sent["FunctionName"], **keywords(sent, "Namespace", "Qualifier"))
-    return _details(details, runtime)
+    return _details(called(runtime.get_function, sent), runtime)
 
 
 def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
@@ -118,10 +121,10 @@ def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
     }
 
 
+@action("ListFunctions", "Order Orderby SearchKey Namespace Description Offset=Integer Limit=Integer Filters=[Filter]")
 def _list_functions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    names = ("Namespace", "Order", "Orderby", "Offset", "Limit", "SearchKey", "Description")
     filters = {each["Name"]: each.get("Values", []) for each in sent.get("Filters", [])}
-    page = runtime.list_functions(filters=filters, **keywords(sent, *names))
+    page = called(runtime.list_functions, sent, filters=filters)
     return {
         "TotalCount": page.total_count,
         "Functions": [
@@ -131,39 +134,30 @@ def _list_functions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     }
 
 
+@action("DeleteFunction", "FunctionName! Namespace Qualifier")
 def _delete_function(runtime: ScfRuntime, sent: Parameters) -> None:
-    known_function(runtime, sent).delete(sent.get("Qualifier"))
+    called(known_function(runtime, sent).delete, sent)
 
 
+@action("PublishVersion", "FunctionName! Description Namespace")
 def _publish_version(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     function = known_function(runtime, sent)
-    version = function.publish_version(sent.get("Description", ""))
+    version = called(function.publish_version, sent)
     details = _details(runtime.get_function(function.name, namespace=function.namespace, qualifier=version), runtime)
     names = ("FunctionVersion", "CodeSize", "MemorySize", "Description", "Handler", "Timeout", "Runtime", "Namespace")
     return {name: details[name] for name in names}
 
 
+@action("ListVersionByFunction", "FunctionName! Namespace Order OrderBy Offset=Integer Limit=Integer")
 def _list_versions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    page = known_function(runtime, sent).list_versions(**keywords(sent, "Offset", "Limit", "Order", "OrderBy"))
+    page = called(known_function(runtime, sent).list_versions, sent)
     return {
         "FunctionVersion": [row.version for row in page.versions],
         **answered(page, runtime.settings.time_zone),
     }
 
 
+@action("ListTriggers", "FunctionName! Namespace OrderBy Order Offset=Integer Limit=Integer Filters=[Filter]")
 def _list_triggers(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     known_function(runtime, sent)
     return {"TotalCount": 0, "Triggers": []}
-
-
-FUNCTION_ACTIONS: Final = (
-    Action("CreateFunction", _create_function),
-    Action("UpdateFunctionCode", _update_function_code),
-    Action("UpdateFunctionConfiguration", _update_function_configuration),
-    Action("GetFunction", _get_function),
-    Action("ListFunctions", _list_functions),
-    Action("DeleteFunction", _delete_function),
-    Action("PublishVersion", _publish_version),
-    Action("ListVersionByFunction", _list_versions),
-    Action("ListTriggers", _list_triggers),
-)

@@ -19,6 +19,8 @@ class HttpRequest:
     headers: Mapping[str, str]
     """By name in lower case; values as received, without the white space around them."""
     body: bytes
+    unreadable: str = ""
+    """Why it is no HTTP request; then it has nothing else."""
 
 
 @dataclass(frozen=True, slots=True)

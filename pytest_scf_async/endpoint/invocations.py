@@ -2,24 +2,33 @@
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any
 
 from ..runtime import ScfRuntime
-from .action import Action
-from .operations.invocations import InvocationResult
+from .action import action
+from .operations.invocations import InvocationResult, RequestStatusPage
 from .parameters import Parameters
-from .values import answered, keywords, time_of
-
-_INVOKE: Final = ("Namespace", "Qualifier", "InvocationType", "ClientContext", "Event", "LogType", "RoutingKey")
-"""The parameters of both actions that invoke."""
+from .values import answered, called, time_of
 
 
+@action(
+    "Invoke",
+    "FunctionName! InvocationType Qualifier ClientContext LogType Namespace RoutingKey",
+    requests_per_second=100,
+    takes_time=True,
+)
 def _invoke(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _invoked(runtime, runtime.invoke(sent["FunctionName"], **keywords(sent, *_INVOKE)))
+    return _invoked(runtime, called(runtime.invoke, sent))
 
 
+@action(
+    "InvokeFunction",
+    "FunctionName! Qualifier Event LogType Namespace RoutingKey",
+    requests_per_second=10_000,
+    takes_time=True,
+)
 def _invoke_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _invoked(runtime, runtime.invoke_function(sent["FunctionName"], **keywords(sent, *_INVOKE)))
+    return _invoked(runtime, called(runtime.invoke_function, sent))
 
 
 def _invoked(runtime: ScfRuntime, result: InvocationResult) -> dict[str, Any]:
@@ -36,33 +45,25 @@ def _window(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     return {python: time_of(sent[name], name, zone) for name, python in names.items() if name in sent}
 
 
-def _get_request_status(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    page = runtime.request_status(
-        sent["FunctionName"],
-        sent["FunctionRequestId"],
-        **keywords(sent, "Namespace"),
-        **_window(runtime, sent),
-    )
-    return answered(page, runtime.settings.time_zone)
+@action("GetRequestStatus", "FunctionName! FunctionRequestId! Namespace StartTime EndTime")
+def _get_request_status(runtime: ScfRuntime, sent: Parameters) -> RequestStatusPage:
+    return called(runtime.request_status, sent, request_id=sent["FunctionRequestId"], **_window(runtime, sent))
 
 
+@action(
+    "GetFunctionLogs",
+    "FunctionName! Offset=Integer Limit=Integer Order OrderBy Namespace Qualifier FunctionRequestId StartTime "
+    "EndTime Filter=LogFilter SearchContext=LogSearchContext",
+    requests_per_second=5,
+)
 def _get_function_logs(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    names = ("Namespace", "Qualifier", "Order", "OrderBy", "Offset", "Limit")
-    page = runtime.function_logs(
-        sent["FunctionName"],
-        **keywords(sent, *names, FunctionRequestId="request_id"),
-        **keywords(sent.get("Filter", {}), "RetCode"),
+    page = called(
+        runtime.function_logs,
+        {**sent, **sent.get("Filter", {})},
+        request_id=sent.get("FunctionRequestId"),
         **_window(runtime, sent),
     )
     return {
         **answered(page, runtime.settings.time_zone),
         "SearchContext": {"Offset": "", "Limit": 0, "Keyword": "", "Type": ""},
     }
-
-
-INVOCATION_ACTIONS: Final = (
-    Action("Invoke", _invoke, requests_per_second=100, takes_time=True),
-    Action("InvokeFunction", _invoke_function, requests_per_second=10_000, takes_time=True),
-    Action("GetRequestStatus", _get_request_status),
-    Action("GetFunctionLogs", _get_function_logs, requests_per_second=5),
-)

@@ -8,41 +8,38 @@ from __future__ import annotations
 from typing import Any, Final
 
 from ..runtime import ScfRuntime
-from .action import Action
+from .action import action
 from .functions import known_function
 from .operations.error_texts import api_error
+from .operations.namespaces import NamespacePage
 from .parameters import Parameters
-from .values import answered, keywords
+from .values import called
 
 # -- namespaces ------------------------------------------------------------------------------------------------------
 
 
+@action("CreateNamespace", "Namespace! Description ResourceEnv=NamespaceResourceEnv")
 def _create_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     if sent.get("ResourceEnv"):
         raise api_error("UnsupportedOperation", what="A namespace with a ResourceEnv, which is a cluster, here")
-    runtime.create_namespace(sent["Namespace"], sent.get("Description", ""))
+    called(runtime.create_namespace, sent, name=sent["Namespace"])
 
 
+@action("UpdateNamespace", "Namespace! Description!")
 def _update_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     runtime.update_namespace(sent["Namespace"], sent["Description"])
 
 
+@action("DeleteNamespace", "Namespace!")
 def _delete_namespace(runtime: ScfRuntime, sent: Parameters) -> None:
     runtime.delete_namespace(sent["Namespace"])
 
 
-def _list_namespaces(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
+@action("ListNamespaces", "Limit=Integer Offset=Integer Orderby Order SearchKey=[SearchKey]")
+def _list_namespaces(runtime: ScfRuntime, sent: Parameters) -> NamespacePage:
     keys = {each["Key"]: each["Value"] for each in sent.get("SearchKey", [])}
-    page = runtime.list_namespaces(search_key=keys, **keywords(sent, "Limit", "Offset", "Orderby", "Order"))
-    return answered(page, runtime.settings.time_zone)
+    return called(runtime.list_namespaces, sent, search_key=keys)
 
-
-NAMESPACE_ACTIONS: Final = (
-    Action("CreateNamespace", _create_namespace),
-    Action("UpdateNamespace", _update_namespace),
-    Action("DeleteNamespace", _delete_namespace),
-    Action("ListNamespaces", _list_namespaces),
-)
 
 # -- how often invocations are tried again -----------------------------------------------------------------------------
 
@@ -50,6 +47,7 @@ RETRY_INTERVAL: Final = 60
 """Seconds between two attempts (document 41138)."""
 
 
+@action("GetFunctionEventInvokeConfig", "FunctionName! Namespace Qualifier")
 def _get_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     function = known_function(runtime, sent)
     if "Qualifier" in sent:
@@ -66,6 +64,7 @@ def _get_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> dict[str,
     }
 
 
+@action("UpdateFunctionEventInvokeConfig", "AsyncTriggerConfig!=AsyncTriggerConfig FunctionName! Namespace")
 def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> None:
     config = sent["AsyncTriggerConfig"]
     retries = config.get("RetryConfig", [])
@@ -75,9 +74,3 @@ def _update_event_invoke_config(runtime: ScfRuntime, sent: Parameters) -> None:
     known_function(runtime, sent).update_event_invoke_config(
         retry_num=retries[0]["RetryNum"] if retries else None, msg_ttl=config.get("MsgTTL")
     )
-
-
-EVENT_INVOKE_ACTIONS: Final = (
-    Action("GetFunctionEventInvokeConfig", _get_event_invoke_config),
-    Action("UpdateFunctionEventInvokeConfig", _update_event_invoke_config),
-)

@@ -100,35 +100,43 @@ class Struct:
         return f"<Struct {self.name}>"
 
 
-def structs_of(table: str) -> Mapping[str, Struct]:
+class Structs:
     """The structs of *table* by their names: a line has the name of one, a colon, and its fields.
 
     ``Name`` is a string that a request may have, and ``Name!`` one that it has to have; ``Name=Type`` is of another
     type, the name of a struct of the table or of a scalar, and ``[Type]`` a list of such values. ``*Name`` stands for
     the fields of another struct. A line that begins with a space continues the one before.
     """
-    rows = {}
-    for row in re.split(r"\n(?=\S)", table.strip()):
-        name, _, fields = row.partition(":")
-        rows[name] = fields.split()
-    kinds: dict[str, Scalar | Struct] = {each.name: each for each in (STRING, INTEGER, FLOAT, BOOLEAN, OBJECT)}
 
-    def kind_of(name: str) -> Scalar | Struct:
-        if name not in kinds:
-            kinds[name] = Struct(name, *fields_of(name))
-        return kinds[name]
+    def __init__(self, table: str) -> None:
+        rows = (row.partition(":") for row in re.split(r"\n(?=\S)", table.strip()))
+        self._rows = {name: fields for name, _, fields in rows}
+        self._kinds: dict[str, Scalar | Struct] = {
+            each.name: each for each in (STRING, INTEGER, FLOAT, BOOLEAN, OBJECT)
+        }
 
-    def fields_of(struct: str) -> Iterator[Field]:
-        for word in rows[struct]:
+    def make(self, name: str, fields: str) -> Struct:
+        """A struct of that *name* with *fields*, which are written as in the table."""
+        return Struct(name, *self._fields(fields))
+
+    def __getitem__(self, name: str) -> Struct:
+        return self.make(name, self._rows[name])
+
+    def _fields(self, fields: str) -> Iterator[Field]:
+        for word in fields.split():
             name, _, kind = word.partition("=")
+            required, name = name.endswith("!"), name.removesuffix("!")
             if name.startswith("*"):
-                yield from fields_of(name[1:])
+                yield from self._fields(self._rows[name[1:]])
             elif kind.startswith("["):
-                yield Field(name.removesuffix("!"), ListOf(kind_of(kind[1:-1])), required=name.endswith("!"))
+                yield Field(name, ListOf(self._kind(kind[1:-1])), required)
             else:
-                yield Field(name.removesuffix("!"), kind_of(kind or STRING.name), required=name.endswith("!"))
+                yield Field(name, self._kind(kind or STRING.name), required)
 
-    return {name: Struct(name, *fields_of(name)) for name in rows}
+    def _kind(self, name: str) -> Scalar | Struct:
+        if name not in self._kinds:
+            self._kinds[name] = self[name]
+        return self._kinds[name]
 
 
 def read(sent: Mapping[str, Any], struct: Struct, *, typed: bool) -> Parameters:

@@ -69,10 +69,13 @@ def read_request(http: HttpRequest) -> ApiRequest:
     """What *http* asks for.
 
     Raises ``ScfApiError`` and nothing else: ``UnsupportedProtocol`` for a method or a content type that the platform
-    does not take, ``InvalidRequest`` for multipart, ``RequestSizeLimitExceeded`` (``AuthFailure.SignatureFailure`` for
-    a form over 1 MB, as the platform), ``MissingParameter`` for a common parameter that is not there,
-    ``InvalidParameterValue`` for one that is none, and ``InvalidParameter`` for a body or a query that cannot be read.
+    does not take, ``InvalidRequest`` for multipart and for what is no HTTP, ``RequestSizeLimitExceeded``
+    (``AuthFailure.SignatureFailure`` for a form over 1 MB, as the platform), ``MissingParameter`` for a common
+    parameter that is not there, ``InvalidParameterValue`` for one that is none, and ``InvalidParameter`` for a body or
+    a query that cannot be read.
     """
+    if http.unreadable:
+        raise api_error("InvalidRequest", reason=http.unreadable)
     _check_size(http)
     if has_common_headers(http):
         common = {name: http.headers.get(f"x-tc-{name.lower()}", "") for name in _COMMON}

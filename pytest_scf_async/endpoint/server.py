@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
 
 from ..errors import HarnessError
-from .http_request import HttpAnswer, HttpRequest
+from .http_request import HttpRequest
 from .site import Site
 
 if TYPE_CHECKING:
@@ -161,7 +161,8 @@ class _Handler(WSGIRequestHandler):
         """Answer what is no HTTP with an envelope, too."""
         server = self.server
         assert isinstance(server, _Server)
-        answer = server.site.refuse_unreadable(message or http.HTTPStatus(code).phrase)
+        answer = server.site.answer(_unreadable(message or http.HTTPStatus(code).phrase))
+        assert answer is not None  # no fault is declared for it
         self.close_connection = True
         self.protocol_version = "HTTP/1.1"
         self.requestline = getattr(self, "requestline", "")
@@ -184,9 +185,8 @@ def _application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Itera
         try:
             request = _request_of(environ)
         except _Unreadable as error:
-            answer: HttpAnswer | None = site.refuse_unreadable(str(error))
-        else:
-            answer = site.answer(request, environ["werkzeug.socket"])
+            request = _unreadable(str(error))
+        answer = site.answer(request, environ["werkzeug.socket"])
         if answer is None:
             _shut(environ["werkzeug.socket"])
             raise ConnectionAbortedError  # Werkzeug writes nothing then
@@ -195,6 +195,10 @@ def _application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Itera
         return [answer.body]
 
     return application
+
+
+def _unreadable(reason: str) -> HttpRequest:
+    return HttpRequest("", "", "", {}, b"", unreadable=reason)
 
 
 def _request_of(environ: WSGIEnvironment) -> HttpRequest:
@@ -215,7 +219,8 @@ def _body_of(environ: WSGIEnvironment) -> bytes:
     stream = environ["wsgi.input"]
     if environ.get("wsgi.input_terminated"):  # it came in chunks
         try:
-            return _read(stream, LARGEST_BODY)
+            chunks: bytes = stream.read(LARGEST_BODY)  # Werkzeug's stream reads until there is no more
+            return chunks
         except ConnectionError:
             raise  # the client is gone
         except OSError as error:
@@ -224,18 +229,7 @@ def _body_of(environ: WSGIEnvironment) -> bytes:
     if not _LENGTH.fullmatch(length):
         raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is not a number of bytes")
     size = min(int(length), LARGEST_BODY)
-    body = _read(stream, size)
+    body: bytes = stream.read(size)
     if len(body) < size:
         raise _Unreadable(f"its body ends after {len(body)} of {int(length)} bytes")
     return body
-
-
-def _read(stream: Any, size: int) -> bytes:
-    parts: list[bytes] = []
-    while size > 0:
-        part = stream.read(size)
-        if not part:
-            break
-        parts.append(part)
-        size -= len(part)
-    return b"".join(parts)

@@ -32,7 +32,3 @@ class Site:
         if http.path.startswith(CONTROL):
             return self.control.answer(http)
         return self.endpoint.answer(http, connection)
-
-    def refuse_unreadable(self, reason: str) -> HttpAnswer:
-        """The answer to what is no HTTP request."""
-        return self.endpoint.refuse_unreadable(reason)

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import inspect
 import re
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import fields, is_dataclass
 from datetime import datetime, tzinfo
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
+from .operations.deployments import platform_name
 from .operations.error_texts import api_error
 from .operations.functions import switch
+
+T = TypeVar("T")
 
 WRITTEN = "%Y-%m-%d %H:%M:%S"
 """How times are written in requests and in most answers."""
@@ -22,6 +26,7 @@ _OTHER_NAMES: Final = {
     "trace": "TraceEnable",
 }
 """What the platform calls fields whose names differ in more than their form."""
+_PYTHON_NAMES: Final = {"Type": "function_type"}
 _WORD: Final = re.compile(r"(?<=[a-z])(?=[A-Z])")
 
 
@@ -52,13 +57,14 @@ def interval_of(sent: dict[str, str] | None, name: str, zone: tzinfo) -> tuple[d
     return time_of(sent["Start"], f"{name}.Start", zone), time_of(sent["End"], f"{name}.End", zone)
 
 
-def keywords(sent: Mapping[str, Any], *names: str, **others: str) -> dict[str, Any]:
-    """The parameters of these *names* that were sent, by what Python calls them: ``MemorySize`` is ``memory_size``.
+def called(call: Callable[..., T], sent: Mapping[str, Any], **others: Any) -> T:
+    """What *call* gives for the parameters that were *sent*: ``MemorySize`` is its keyword ``memory_size``.
 
-    *others* are those that are called differently.
+    Parameters for which it has no keyword change nothing. *others* are keywords that are called or read differently.
     """
-    python = {name: _WORD.sub("_", name).lower() for name in names} | others
-    return {python[name]: sent[name] for name in python if name in sent}
+    python = {_PYTHON_NAMES.get(name) or _WORD.sub("_", name).lower(): value for name, value in sent.items()}
+    taken = inspect.signature(call).parameters
+    return call(**{name: value for name, value in python.items() if name in taken} | others)
 
 
 def answered(
@@ -82,6 +88,6 @@ def answered(
 
     found = {}
     for name in (field.name for field in fields(row) if field.name not in besides):
-        platform = _OTHER_NAMES.get(name) or "".join(map(str.capitalize, name.split("_")))
+        platform = _OTHER_NAMES.get(name) or platform_name(name)
         found[platform] = value_of(getattr(row, name))
     return found

@@ -11,9 +11,8 @@ import binascii
 import io
 import tempfile
 import zipfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from contextlib import contextmanager
-from types import MappingProxyType
 from typing import Final
 
 from ...errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
@@ -30,20 +29,8 @@ LARGEST_ZIP: Final = 50 * 1024 * 1024
 
 _SWITCHES: Final = ("AsyncRunEnable", "TraceEnable")
 """Those for which there is a code of their own."""
-NAMES: Final[Mapping[str, str]] = MappingProxyType(
-    {
-        "name": "FunctionName",
-        "namespace": "Namespace",
-        "handler": "Handler",
-        "runtime": "Runtime",
-        "description": "Description",
-        "memory": "MemorySize",
-        "timeout": "Timeout",
-        "init_timeout": "InitTimeout",
-        "environment": "Environment",
-    }
-)
-"""What the platform calls the options of ``deploy``."""
+_OTHER_NAMES: Final = {"name": "FunctionName", "memory": "MemorySize"}
+"""What the platform calls options of ``deploy`` whose names differ in more than their form."""
 
 
 @contextmanager
@@ -59,8 +46,13 @@ def refusals(failed: str, function_name: str) -> Iterator[None]:
         if refusal is None or not refusal.code:
             reason = " ".join(str(error).splitlines())  # what a compiler says has several lines
             raise api_error(failed, function_name=function_name, reason=reason) from error
-        name = NAMES.get(refusal.name, refusal.name)
+        name = _OTHER_NAMES.get(refusal.name) or platform_name(refusal.name)
         raise api_error(refusal.code, name=name, value=refusal.value, valid=refusal.valid) from error
+
+
+def platform_name(name: str) -> str:
+    """What the platform calls what is *name* in Python: ``init_timeout`` is ``InitTimeout``."""
+    return "".join(map(str.capitalize, name.split("_")))
 
 
 def is_on(name: str, value: object) -> bool:

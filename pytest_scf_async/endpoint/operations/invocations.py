@@ -420,22 +420,6 @@ def _refuse_constant(constant: str) -> None:
 # -- records ---------------------------------------------------------------------------------------------------------
 
 
-def _checked_window(start_us: int | None, end_us: int | None, now_us: int, default_us: int) -> tuple[int, int]:
-    """The seconds that a query is about, its ends included: without a start the last *default_us*, until *end_us*.
-
-    Raises ScfApiError ``InvalidParameterValue.StartTimeOrEndTime`` for a start without an end, or that is not before
-    it.
-    """
-    if start_us is None:
-        start_us = now_us - default_us
-        end_us = now_us if end_us is None else end_us
-    elif end_us is None:
-        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is missing")
-    if start_us >= end_us:
-        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is not after StartTime")
-    return _whole_second(start_us), _whole_second(end_us)
-
-
 def _attempts(events: Iterable[Event], window: tuple[int, int]) -> list[tuple[Event, Attempt]]:
     """Those that began in *window*, in the order in which they began."""
     first, last = window
@@ -487,9 +471,19 @@ def _whole_second(us: int) -> int:
 
 
 def _window(platform: Platform, start: datetime | None, end: datetime | None, default_us: int) -> tuple[int, int]:
-    first = None if start is None else to_us(start, "start")
-    last = None if end is None else to_us(end, "end")
-    return _checked_window(first, last, platform.clock.now_us, default_us)
+    """The seconds that a query is about, its ends included: without a start the last *default_us*, until *end*.
+
+    Raises ScfApiError ``InvalidParameterValue.StartTimeOrEndTime`` for a start without an end, or that is not before
+    it.
+    """
+    now_us = platform.clock.now_us
+    first_us = now_us - default_us if start is None else to_us(start, "start")
+    if start is not None and end is None:
+        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is missing")
+    last_us = now_us if end is None else to_us(end, "end")
+    if first_us >= last_us:
+        raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="EndTime is not after StartTime")
+    return _whole_second(first_us), _whole_second(last_us)
 
 
 def _answered(platform: Platform, rows: Sequence[RequestStatus | FunctionLog]) -> None:
