@@ -5,11 +5,10 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import timedelta
 from typing import Any, Final, Literal, Protocol
 
 from .async_event import AsyncEvent, Json
-from .clock import to_datetime
 from .deployment import UNCHANGED, Mounts, Unchanged
 from .errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users, keywords_named
 from .instances.function_version import FunctionVersion
@@ -100,11 +99,6 @@ class Function(FunctionCalls):
         return self._function_id
 
     @property
-    def description(self) -> str:
-        """The description that GetFunction returns."""
-        return self._version.configuration.description
-
-    @property
     def status(self) -> str:
         """``Active``: it can be invoked and changed (document 115197).
 
@@ -114,16 +108,6 @@ class Function(FunctionCalls):
         """
         state, until_us = self._state
         return state if self._platform._now_us() < until_us else "Active"
-
-    @property
-    def added_at(self) -> datetime:
-        """The time at which it was deployed: an aware ``datetime`` of simulated time."""
-        return to_datetime(self._version.added_us)
-
-    @property
-    def modified_at(self) -> datetime:
-        """The time at which it was deployed, or last updated."""
-        return to_datetime(self._version.modified_us)
 
     # -- events ------------------------------------------------------------------------------------------------------
 

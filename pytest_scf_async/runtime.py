@@ -351,11 +351,6 @@ class ScfRuntime(RuntimeCalls):
         return name
 
     @property
-    def namespaces(self) -> list[str]:
-        """The names of the namespaces in the order in which they were made; ``default`` is always there."""
-        return list(self._namespaces)
-
-    @property
     def functions(self) -> dict[str, Function]:
         """The functions by name; those of another namespace than ``default`` as ``namespace/name``."""
         return {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
 
@@ -46,6 +47,21 @@ class FunctionOperations:
         """Made when an operation needs them: until then there is ``$DEFAULT`` alone."""
         versions = self._versions
         return Aliases(versions, versions.latest.added_us, self._platform._random_of_routes.random)
+
+    @property
+    def description(self: Versioned) -> str:
+        """The description that GetFunction returns."""
+        return self._versions.latest.configuration.description
+
+    @property
+    def added_at(self: Versioned) -> datetime:
+        """The time at which it was deployed: an aware ``datetime`` of simulated time."""
+        return to_datetime(self._versions.latest.added_us)
+
+    @property
+    def modified_at(self: Versioned) -> datetime:
+        """The time at which it was deployed, or last updated."""
+        return to_datetime(self._versions.latest.modified_us)
 
     @property
     def versions(self: Versioned) -> list[str]:

@@ -60,6 +60,11 @@ class OperationsOnNamespaces:
         """The description of each namespace that an operation has made or changed, and when it did that last."""
         return {}
 
+    @property
+    def namespaces(self: Platform) -> list[str]:
+        """The names of the namespaces in the order in which they were made; ``default`` is always there."""
+        return list(self._namespaces)
+
     def create_namespace(self: Platform, name: str, description: str = "") -> None:
         """CreateNamespace (document 34413): a namespace without functions; `deploy` makes the one that it names, too.
 
