@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import cached_property
 from typing import Any, Protocol
 
 from ...async_event import AsyncEvent
@@ -23,7 +24,7 @@ class Platform(Protocol):
     _functions: dict[tuple[str, str], Function]
     _events: dict[str, AsyncEvent]
 
-    @property
+    @cached_property
     def _described(self) -> dict[str, tuple[str, int]]: ...
     @property
     def seed(self) -> str: ...
