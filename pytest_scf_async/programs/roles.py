@@ -10,7 +10,7 @@ from ..python import root_logger
 from ..python.patches import c_code
 from ..python.role import Role, guard_writes, initialised, may_begin, next_event, variables
 from ..python.scheduler.scheduler import scheduler
-from ..side import loopback
+from . import loopback
 from .clients import job
 
 

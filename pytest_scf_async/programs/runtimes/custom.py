@@ -9,9 +9,8 @@ from functools import cache
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...instances.ports import ClaimedPort
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
 from .program import FreeRunning, Program, Supervised, function_of

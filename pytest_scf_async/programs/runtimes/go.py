@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ...instances.layers import check_readable
-from ...instances.ports import ClaimedPort, claim_any
 from ...instances.process_ends import ends_within
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
+from .ports import claim_any
 from .program import FreeRunning, Program, Supervised, function_of
 
 __tracebackhide__ = hidden_from_users

@@ -11,9 +11,8 @@ from ...errors import ScfUsageError, hidden_from_users
 from ...instances import coverage
 from ...instances.code import Code
 from ...instances.environment import interpreter_environment, of_code_package
-from ...instances.ports import ClaimedPort
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from ...model.before_init import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
