@@ -376,13 +376,8 @@ def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_un
     path = _program(words[0], where, shown)
     option = option_named("in_process")
     in_process = option.check(option.given(given["in_process"], source))
-    if is_job and not in_process:
-        launch = Launch(command=[path, *words[1:]], directory=where)
-        code = Code(where, path, "", "", _stem(words, None, None, where))
-        why = why_untraced()
-        runtime = FreeRunningJob(launch, is_image=True) if why else Job(launch, is_image=True)
-        return Deployed(code, runtime, IMAGE_RUNTIME, _warnings(why))
-    python = _as_python(path, words, where, shown)
+    # Any program may be a job, and what one is given need not be there yet.
+    python = _as_python(path, words, where, shown) if in_process or not is_job else ""
     is_python = not isinstance(python, str)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
     code = Code(where, script or path, "", "", _stem(words, script, module, where))
@@ -397,7 +392,8 @@ def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_un
         launch = replace(launch, command=argv, script=script, module=module)
         return Deployed(code, kind(launch, is_image=True), IMAGE_RUNTIME)
     why = why_untraced()
-    program = (FreeRunning if why else Supervised)(launch, is_image=True, in_process_instead=is_python)
+    runtimes: Runtimes = (Job, FreeRunningJob) if is_job else (Supervised, FreeRunning)
+    program = runtimes[bool(why)](launch, is_image=True, in_process_instead=is_python)
     instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
     warnings = _warnings(why, instead)
     if is_python and coverage.is_measured():
