@@ -65,7 +65,7 @@ def custom_runtime(package: Package) -> Deployed:
 
     Raises ``ScfUsageError`` that says what is wrong with it, and what to do.
     """
-    code_path, _ = package.directory
+    code_path, _ = package.directory()
     directory = os.path.realpath(code_path)
     path = os.path.join(directory, BOOTSTRAP)
     what = f"code is {code_path if package.code is None else package.code!r}, the code of a custom runtime"

@@ -73,7 +73,7 @@ class FreeRunningGoFunction(_SpeaksGob, FreeRunning):
 def go_function(package: Package) -> Deployed:
     """The function of *package*, a Go package or a binary."""
     scratch = package.builder.session_scratch
-    program = go_program(package.directory[0], package.named_handler, scratch, package.code)
+    program = go_program(package.directory()[0], package.named_handler, scratch, package.code)
     return function_of(package, Launch([program.binary], program.directory), (GoFunction, FreeRunningGoFunction))
 
 

@@ -350,7 +350,7 @@ Runtimes = tuple[type[Program], type[Program]]
 def function_of(package: Package, launch: Launch, runtimes: Runtimes) -> Deployed:
     """A function of *package*, which is launched so: of one of *runtimes*."""
     why = "" if launch.in_process else package.builder.why_untraced()
-    directory, stem = package.directory
+    directory, stem = package.directory()
     handler = package.named_handler
     code = Code(directory, launch.command[0], "", handler, stem)
     return Deployed(code, runtimes[bool(why)](launch), handler, _warnings(why))

@@ -87,7 +87,8 @@ def function_with_children(package: Package) -> Deployed:
     command = [os.path.abspath(sys.executable), "-c", _PROGRAM, os.path.dirname(OWN_CODE.rstrip(os.sep))]
     runtime = HandlerWithChildren(Launch(command, "/"))
     warning = f"coverage cannot measure {runtime.name}: leave it out where lines are counted"
-    return Deployed(package.python, runtime, package.python.handler, (warning,) if coverage.is_measured() else ())
+    code = package.python()
+    return Deployed(code, runtime, code.handler, (warning,) if coverage.is_measured() else ())
 
 
 def refuse_children(package: Package) -> NoReturn:
