@@ -12,7 +12,7 @@ from pathlib import Path
 from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
-from pytest_scf_async.instances import cpus, instance, interrupts, packages, ports, process_tree, state, writers, zygote
+from pytest_scf_async.instances import cpus, instance, interrupts, packages, process_tree, state, writers, zygote
 from pytest_scf_async.instances.at_rest import Rest
 from pytest_scf_async.instances.code import Code
 from pytest_scf_async.instances.function_version import FunctionVersion
@@ -20,7 +20,6 @@ from pytest_scf_async.instances.instance import Instance
 from pytest_scf_async.instances.output import Output
 from pytest_scf_async.instances.poller import Poller
 from pytest_scf_async.instances.pool import Pool
-from pytest_scf_async.instances.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.instances.prefork import _preforked, take_preforked
 from pytest_scf_async.instances.runtimes.choice import Deployed
 from pytest_scf_async.instances.runtimes.python import PythonHandler
@@ -76,12 +75,13 @@ from pytest_scf_async.programs.clients.go_client import GoClient
 from pytest_scf_async.programs.clients.program_client import Broken, is_moving, tcp_info
 from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
 from pytest_scf_async.programs.runtimes import binary as binary_files
-from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, program
+from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, ports, program
 from pytest_scf_async.programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
 from pytest_scf_async.programs.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
 from pytest_scf_async.programs.runtimes.launched import SPOKEN, runtimes_of
 from pytest_scf_async.programs.runtimes.launcher import Launch
 from pytest_scf_async.programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
+from pytest_scf_async.programs.runtimes.ports import ClaimedPort, PortInUseError, claim, claim_any
 from pytest_scf_async.programs.runtimes.program import FreeRunning, Program, PythonProgram, Supervised, image
 from pytest_scf_async.programs.supervisor import filter as supervisor_filter
 from pytest_scf_async.programs.supervisor import proc_reads, system_calls

@@ -120,14 +120,10 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
 # kind of instance it will be: one that speaks for a program, or becomes a supervisor, imports what that needs then, and
 # no other instance does. The zygote imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
-    f"{PACKAGE}.python.instance": frozenset(
-        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image", "clients.job")}
-        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "container", "recorder")}
-    ),
-    f"{PACKAGE}.zygote.zygote": frozenset(
-        {f"{PACKAGE}.programs.{name}" for name in ("agent", "image")}
-        | {f"{PACKAGE}.programs.clients.{name}" for name in ("event_invoke", "go_client", "job", "runtime_api")}
-        | {f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "probe", "recorder")}
+    f"{PACKAGE}.python.instance": frozenset({f"{PACKAGE}.programs.roles"}),
+    f"{PACKAGE}.zygote.zygote": frozenset({f"{PACKAGE}.programs.roles"}),
+    f"{PACKAGE}.programs.roles": frozenset(
+        f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "container", "recorder", "probe")
     ),
 }
 

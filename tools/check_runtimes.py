@@ -19,9 +19,9 @@ KNOWS_RUNTIMES = ("instances/runtimes/", "programs/runtimes/", "model/")
 """Where any test may stand: `model` knows the names of the platform's runtimes, and the rules for them."""
 
 DECIDES: dict[str, frozenset[str]] = {
-    "python/instance.py": frozenset({"role_of"}),
+    "python/instance.py": frozenset({"_role_of"}),
     "zygote/zygote.py": frozenset({"_expect"}),
-    "programs/program_process.py": frozenset({"client_of"}),
+    "programs/roles.py": frozenset({"role_of"}),
 }
 """Functions inside an instance that decide what it becomes, by the message that it gets."""
 

@@ -34,7 +34,8 @@ KNOWN: dict[str, str] = {
     "endpoint/server.py:setup:self.request.settimeout(None)": "a client's connection, with which its thread ends",
     "async_event.py:stop:self.wait()": A_CALL,
     "function.py:run:event.wait()": A_CALL,
-    "instances/port_forwarder.py:close:self._thread.join()": "our own thread was woken, and waits for nothing else",
+    "programs/runtimes/port_forwarder.py:close:self._thread.join()": "our own thread was woken, and waits for"
+    " nothing else",
     "programs/runtimes/container.py:ask:process.wait()": KILLED,
     "programs/runtimes/container.py:close:self._process.wait()": KILLED,
     "programs/runtimes/go.py:_run:process.wait()": "the reaper of the compilers, which ends by SIGTERM",

@@ -29,7 +29,7 @@ PUBLIC = ("ScfUsageError", "CannotEndError", "GateNotReachedError", "HandlerErro
 """The errors that a user sees; what else is raised in the package is caught in it."""
 GROUPS = {
     "settings": ("options.py", "errors.py", "model/configuration.py"),
-    "images": ("programs/runtimes/program.py", "programs/runtimes/container.py", "instances/ports.py"),
+    "images": ("programs/runtimes/program.py", "programs/runtimes/container.py", "programs/runtimes/ports.py"),
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
     "code": (
         "function.py", "instances/code.py", "instances/layers.py", "instances/packages.py", "instances/zygote.py",

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sys
 from collections.abc import Mapping
 
 from ..model.configuration import HOME, FunctionConfiguration
@@ -21,7 +20,7 @@ _KEPT = (
     "HOME",
 )
 """What the interpreter needs to find the same packages as the test's own; instances do not see it."""
-_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def interpreter_environment() -> dict[str, str]:
@@ -48,7 +47,7 @@ def of_code_package(
         "LOGNAME": "qcloud",
         "LANG": "en_US.UTF8",
         "LC_ALL": "en_US.UTF8",
-        "PATH": _PATH,
+        "PATH": PATH,
         "SHELL": "/bin/bash",
         "SHLVL": "3",
         "LD_LIBRARY_PATH": "/var/runtime/java8:/var/user:/opt",
@@ -56,20 +55,6 @@ def of_code_package(
         "SCF_NAMESPACE": configuration.namespace,
         "TENCENTCLOUD_TZ": "UTC",
         **of_sandbox,
-        **configuration.environment,
-    }
-
-
-def of_image(
-    configuration: FunctionConfiguration, version: str, settings: ScfSettings, of_sandbox: Mapping[str, str]
-) -> dict[str, str]:
-    """What an image's program finds: beside what containers have, what the image itself would set."""
-    return {
-        **of_container(configuration, version, settings, of_sandbox),
-        "PATH": f"{os.path.dirname(sys.executable)}:{_PATH}",
-        "HOME": of_sandbox.get("TMPDIR", "/tmp"),
-        "LANG": "C.UTF-8",
-        **{name: value for name, value in of_sandbox.items() if name == "TMPDIR"},
         **configuration.environment,
     }
 

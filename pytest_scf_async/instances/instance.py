@@ -24,9 +24,8 @@ from ..protocol import messages, shared_page
 from ..protocol.real_time import REAL
 from ..protocol.shared_page import ControlPage
 from .output import PIPE_BYTES, READ_BYTES, WHOLE_BYTES, Output
-from .ports import ClaimedPort
 from .process_tree import Children, send
-from .runtimes.strategy import Runtime
+from .runtimes.strategy import ClaimedPort, Runtime
 from .sandbox import Sandbox
 from .state import Doing, InstanceState, Life, start
 from .user_process import Companion, UserProcess

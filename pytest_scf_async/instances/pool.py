@@ -23,9 +23,8 @@ from .environment import with_endpoint
 from .function_version import FunctionVersion
 from .instance import Instance, Owner, not_started
 from .poller import Poller
-from .port_forwarder import PortForwarder
 from .prefork import prefork, take_preforked
-from .runtimes.strategy import Site
+from .runtimes.strategy import PortForwarder, Site
 from .sandbox import Sandboxes
 from .zygote import Zygote
 
@@ -302,7 +301,7 @@ class Pool(Generic[Run]):
         fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
         given: list[int] = []
         if runtime.relayed_ports(site):
-            self.port_forwarder = self.port_forwarder or PortForwarder()
+            self.port_forwarder = self.port_forwarder or runtime.port_forwarder()
             given.append(self.port_forwarder.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)

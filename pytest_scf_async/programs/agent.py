@@ -18,6 +18,7 @@ from ..python.scheduler.scheduler import scheduler
 from ..side.originals import real_poll
 from . import program_process
 from .clients.program_client import Answer, Broken, ProgramClient
+from .clients.spoken import client_of
 from .shim_connection import ShimConnection
 
 READY_CHECK_MS = 5
@@ -238,11 +239,12 @@ class ContainerAgent(Agent):
         return self._shim.status()
 
 
-def serve(environment: dict[str, str], program: messages.ProgramConfig) -> NoReturn:
-    """Be the agent of *program*, which gets *environment* in addition to its own variables."""
-    Agent(environment, program, program_process.client_of(program, clock.genuine.time_ns)).serve()
+def serve(environment: dict[str, str], program: messages.ProgramConfig, shim: int) -> NoReturn:
+    """Be the agent of *program*, which gets *environment* in addition to its own variables.
 
-
-def serve_container(environment: dict[str, str], program: messages.ProgramConfig, shim: int) -> NoReturn:
-    """Be the agent of *program*, which runs in a container that the *shim* starts."""
-    ContainerAgent(environment, program, program_process.client_of(program, clock.genuine.time_ns), shim).serve()
+    With a descriptor *shim* the program runs in a container, which the process at the other end starts.
+    """
+    client = client_of(program, clock.genuine.time_ns)
+    if shim >= 0:
+        ContainerAgent(environment, program, client, shim).serve()
+    Agent(environment, program, client).serve()

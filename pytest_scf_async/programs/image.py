@@ -22,6 +22,7 @@ from ..protocol.own_code import OWN_CODE
 from ..python import clock, loading, process_ends
 from ..python.patches import children, connections, registry, signals, socket_waits, sockets
 from ..python.patches.c_code import is_of_standard_library
+from ..python.role import used_memory
 from ..python.scheduler.scheduler import scheduler
 from .clients.event_invoke import CLIENT, CLIENT_PORT, LOCALHOST, EventInvokeClient, only_localhost
 from .clients.program_client import Broken
@@ -95,7 +96,7 @@ class Gateway:
 
     def _answer(self, answer: messages.Result) -> None:
         scheduler.end_event()
-        scheduler.send_locked(messages.pack(answer._replace(rss=peak_rss(), used_ns=clock.processor_ns())))
+        scheduler.send_locked(messages.pack(answer._replace(rss=used_memory(), used_ns=clock.processor_ns())))
 
     def _is_listening(self, invocation: messages.Invoke) -> bool:
         ready = self._talk.is_ready()
@@ -108,7 +109,7 @@ class Gateway:
             fact, why = "PORT_NOT_BOUND", only_localhost(only, self._talk.shown_port)
             scheduler.end_event()
         scheduler.initialised()
-        scheduler.send_marked_locked(messages.pack(messages.InitDone(fact, why, peak_rss())))
+        scheduler.send_marked_locked(messages.pack(messages.InitDone(fact, why, used_memory())))
         if only:
             return False
         self._talk.ask(invocation)
@@ -144,14 +145,6 @@ class Gateway:
             self._talk.await_what_was_said(self._end)
         elif not self._talk.await_what_was_said(None):
             self._end = None  # another process has it as well
-
-
-def peak_rss() -> int:
-    """The peak of this process's memory in bytes, above what it had at its fork."""
-    import resource  # noqa: PLC0415
-
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
-    return int(max(peak - scheduler.control.memory_at_fork, 0))
 
 
 # -- the program's port ----------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from typing import NamedTuple, NoReturn
 from ..linux import linux
 from ..protocol import messages
 from ..zygote import bind_filter
-from .clients.program_client import ProgramClient
 
 
 class Started(NamedTuple):
@@ -107,31 +106,6 @@ def _enter(directory: str) -> None:
         os.chdir(directory)
     except OSError as error:
         raise RuntimeError(f"its directory {directory!r} cannot be entered: {error.strerror}") from None
-
-
-def client_of(program: messages.ProgramConfig, now_ns: Callable[[], int]) -> ProgramClient:
-    """What speaks with *program* in the way that it does; *now_ns* is the time that the program sees, in ns."""
-    if program.speaks == "job":
-        from .clients.job import Job  # noqa: PLC0415
-
-        return Job()
-    if program.speaks == "runtime-api":
-        from .clients.runtime_api import RuntimeApi  # noqa: PLC0415
-
-        return RuntimeApi(own_network=program.own_network, waits_for_program=program.supervised)
-    if program.speaks == "gob":
-        from .clients.go_client import GoClient  # noqa: PLC0415
-
-        return GoClient(program.port, now_ns)
-    from .clients.event_invoke import CLIENT_PORT, EventInvokeClient  # noqa: PLC0415  (it imports http.client)
-
-    is_forwarded = bool(program.container_port) and not program.own_network
-    return EventInvokeClient(
-        program.port,
-        CLIENT_PORT if program.own_network else 0,
-        shares_network=not program.own_network,
-        is_forwarded=is_forwarded,
-    )
 
 
 def end_as(status: int) -> NoReturn:

@@ -215,9 +215,9 @@ class Zygote:
         """Fork a process that reports whether it can trace a program."""
 
         def report() -> None:
-            from ..programs.supervisor import probe  # noqa: PLC0415  (only sessions with programs need it)
+            from ..programs import roles  # noqa: PLC0415  (only sessions with programs need it)
 
-            self.connection.sendmsg([messages.pack(messages.Probed(probe.why_not()))])
+            self.connection.sendmsg([messages.pack(messages.Probed(roles.why_untraced()))])
 
         self._fork(number, partial(self._serve_as, report))
 
@@ -225,10 +225,10 @@ class Zygote:
         """Fork a recorder."""
 
         def record() -> None:
-            from ..programs.supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
+            from ..programs import roles  # noqa: PLC0415  (only a sweep needs it)
 
             self._close_all()
-            recorder.serve(fds[0])
+            roles.record(fds[0])
 
         self._fork(number, partial(self._serve_as, record))
         for fd in fds:
@@ -319,11 +319,9 @@ class Zygote:
 def _import_what_programs_need(*, sweeps: bool) -> None:
     """Import our modules for programs once for all instances."""
     with c_code.ours_alone():
-        from ..programs import agent, image  # noqa: F401, PLC0415
-        from ..programs.clients import event_invoke, go_client, job, runtime_api  # noqa: F401, PLC0415
-        from ..programs.supervisor import supervisor  # noqa: PLC0415
-    if sweeps:
-        supervisor.warm_up_for_sweeps()
+        from ..programs import roles  # noqa: PLC0415
+
+        roles.import_ahead(sweeps=sweeps)
 
 
 def _import_what_sweeps_need(part: str) -> None:
@@ -331,7 +329,9 @@ def _import_what_sweeps_need(part: str) -> None:
     wing_part.import_ahead(part)
     with c_code.ours_alone():
         gates.import_all()
-        from ..programs.supervisor import recorder  # noqa: F401, PLC0415
+        from ..programs import roles  # noqa: PLC0415
+
+        roles.import_recorder()
 
 
 def _import_all(modules: list[str]) -> str:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from functools import cached_property
 from typing import Any, Final
 
 from ...errors import Given, Refusal, ScfUsageError, hidden_from_users
@@ -37,7 +36,7 @@ class Deployed:
     """What is worth saying of how it runs, each once in a process."""
 
 
-@dataclass(frozen=True)
+@dataclass
 class Package:
     """A code package, of which a kind of runtime makes a function."""
 
@@ -53,8 +52,8 @@ class Package:
     """What its child processes are: ``"real"`` or ``"simulated"``."""
     before: Code | None = None
     """The code of the function that is updated."""
+    _found: tuple[str, str] | None = None
 
-    @cached_property
     def python(self) -> Code:
         """Its code in Python. Raises ``ScfUsageError``."""
         lookup, scratch = self.builder.lookup, self.builder.scratch
@@ -64,11 +63,12 @@ class Package:
             return self.before
         return resolve_again(self.before, self.code, self.handler, lookup, scratch)
 
-    @cached_property
     def directory(self) -> tuple[str, str]:
         """The directory of its code in another language, and what a function of it is called. Raises the same."""
-        code = self.before.directory if self.code is None and self.before is not None else self.code
-        return code_directory(code, self.builder.lookup, self.builder.scratch, self.runtime)
+        if self._found is None:  # a zip is unpacked once, however many kinds look at it
+            code = self.before.directory if self.code is None and self.before is not None else self.code
+            self._found = code_directory(code, self.builder.lookup, self.builder.scratch, self.runtime)
+        return self._found
 
     @property
     def named_handler(self) -> str:
@@ -93,7 +93,8 @@ class Kind:
 
 
 def _python(package: Package) -> Deployed:
-    return Deployed(package.python, PythonHandler(), package.python.handler)
+    code = package.python()
+    return Deployed(code, PythonHandler(), code.handler)
 
 
 @dataclass(frozen=True)

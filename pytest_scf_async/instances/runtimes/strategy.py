@@ -24,7 +24,6 @@ from ...protocol import messages
 from ...protocol.shared_page import ControlPage
 from ...scripted import Script
 from ..code import Code
-from ..ports import ClaimedPort
 from ..process_tree import Child
 from ..user_process import Companion, Process, UserProcess
 
@@ -54,6 +53,26 @@ class Site:
     def trusted(self) -> str:
         """The directory of the file with the authorities that are trusted, where there is an endpoint."""
         return "" if self.endpoint is None else os.path.dirname(self.endpoint.bundle)
+
+
+class ClaimedPort(Protocol):
+    """A port of the machine that an instance has to itself."""
+
+    @property
+    def number(self) -> int: ...
+    def release(self) -> None: ...
+
+
+class PortForwarder(Protocol):
+    """What gives the instances of one test's runtime ports of the machine in their own networks."""
+
+    def open(self, number: int) -> int:
+        """A descriptor for instance *number*, which sends listening sockets there."""
+
+    def origin(self, port: int) -> tuple[int, int] | None:
+        """Where a connection comes from that has *port* here: the number of the instance, and the port there."""
+
+    def close(self) -> None: ...
 
 
 class Children(Protocol):
@@ -230,6 +249,10 @@ class Runtime(ABC):
     def relayed_ports(self, site: Site) -> Sequence[int]:
         """Ports of the machine's loopback that an instance finds in its own network."""
         return ()
+
+    def port_forwarder(self) -> PortForwarder:
+        """A new one, which relays such ports."""
+        raise NotImplementedError
 
     def program(self, site: Site, claimed: ClaimedPort | None) -> messages.ProgramConfig | None:
         """The program that an instance starts, or is, as it is sent to it; None: it calls a handler."""

@@ -26,16 +26,16 @@ from typing import Any, Final, NamedTuple
 from ...errors import HarnessError, ScfUsageError, hidden_from_users
 from ...instances.code import Code
 from ...instances.environment import of_container
-from ...instances.ports import ClaimedPort, claim_any
 from ...instances.process_ends import ends_within
 from ...instances.runtimes.choice import Deployed
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from ...instances.user_process import Companion, Process, UserProcess
 from ...linux import procfs
 from ...model.before_init import BeforeInit
 from ...model.configuration import IMAGE_PORT, IMAGE_RUNTIME, JOB_PORT
 from ...protocol import messages
 from .launcher import Launch
+from .ports import claim_any
 from .processes import ContainerProcess, TracedContainer
 from .program import (
     REAL_TIME_MEANS,

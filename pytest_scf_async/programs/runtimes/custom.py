@@ -9,9 +9,8 @@ from functools import cache
 from typing import Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...instances.ports import ClaimedPort
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
 from .program import FreeRunning, Program, Supervised, function_of
@@ -62,20 +61,14 @@ def _has_locale(name: str) -> bool:
 
 
 def custom_runtime(package: Package) -> Deployed:
-    """The function of *package*, whose code has a ``bootstrap``."""
-    directory, _ = package.directory
-    launch = custom_launch(directory, directory if package.code is None else package.code)
-    return function_of(package, launch, (CustomRuntime, FreeRunningCustomRuntime))
-
-
-def custom_launch(code_path: str, given: object) -> Launch:
-    """How the ``bootstrap`` in the code directory *code_path* is launched; *given* is how the user named the code.
+    """The function of *package*, whose code has a ``bootstrap``.
 
     Raises ``ScfUsageError`` that says what is wrong with it, and what to do.
     """
+    code_path, _ = package.directory()
     directory = os.path.realpath(code_path)
     path = os.path.join(directory, BOOTSTRAP)
-    what = f"code is {given!r}, the code of a custom runtime"
+    what = f"code is {code_path if package.code is None else package.code!r}, the code of a custom runtime"
     if not os.path.exists(path):
         raise ScfUsageError(
             f"{what}, and there is no {path}: the platform starts the executable file {BOOTSTRAP!r} that lies at the "
@@ -92,4 +85,4 @@ def custom_launch(code_path: str, given: object) -> Launch:
                 f"{what}, and {path} {why}; it must be a program for this machine, or a script whose first line names "
                 "its interpreter, as in #!/bin/bash"
             )
-    return Launch([path], directory)
+    return function_of(package, Launch([path], directory), (CustomRuntime, FreeRunningCustomRuntime))

@@ -13,12 +13,12 @@ from typing import NamedTuple
 
 from ...errors import HarnessError, ScfUsageError, did_you_mean, hidden_from_users
 from ...instances.layers import check_readable
-from ...instances.ports import ClaimedPort, claim_any
 from ...instances.process_ends import ends_within
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from .binary import beginning, why_foreign
 from .launcher import Launch
+from .ports import claim_any
 from .program import FreeRunning, Program, Supervised, function_of
 
 __tracebackhide__ = hidden_from_users
@@ -73,7 +73,7 @@ class FreeRunningGoFunction(_SpeaksGob, FreeRunning):
 def go_function(package: Package) -> Deployed:
     """The function of *package*, a Go package or a binary."""
     scratch = package.builder.session_scratch
-    program = go_program(package.directory[0], package.named_handler, scratch, package.code)
+    program = go_program(package.directory()[0], package.named_handler, scratch, package.code)
     return function_of(package, Launch([program.binary], program.directory), (GoFunction, FreeRunningGoFunction))
 
 

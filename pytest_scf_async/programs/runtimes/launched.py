@@ -29,7 +29,7 @@ def launched(package: Package) -> Deployed | None:
     kind, launcher = package.runtime, package.builder.launcher
     if launcher is None:
         return None
-    directory, _ = package.directory
+    directory, _ = package.directory()
     found = launcher(CodePackage(kind, package.named_handler, directory))
     if isinstance(found, Launch):
         return function_of(package, found, runtimes_of(found))

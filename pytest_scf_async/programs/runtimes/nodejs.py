@@ -52,5 +52,5 @@ def node_function(package: Package) -> Deployed:
         raise ScfUsageError(
             f"runtime={package.runtime!r} ({source}) needs Node.js, and there is no 'node' on the PATH: {INSTALL}"
         )
-    launch = Launch([os.path.abspath(node), RUNTIME], package.directory[0])
+    launch = Launch([os.path.abspath(node), RUNTIME], package.directory()[0])
     return function_of(package, launch, (NodeFunction, FreeRunningNodeFunction))

@@ -21,22 +21,23 @@ from ...errors import ScfUsageError, hidden_from_users
 from ...instances import coverage
 from ...instances.code import Code
 from ...instances.cpus import next_cpus
-from ...instances.environment import of_code_package, of_image
+from ...instances.environment import PATH, of_code_package, of_container
 from ...instances.layers import absolute, existing
-from ...instances.ports import ClaimedPort, PortInUseError, claim
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import RUN_PATH, Running, Runtime, Site, Started
+from ...instances.runtimes.strategy import RUN_PATH, ClaimedPort, Running, Runtime, Site, Started
 from ...instances.user_process import Process, UserProcess
 from ...linux.executables import language_of
 from ...linux.procfs import signal_state
 from ...model.before_init import BeforeInit
-from ...model.configuration import IMAGE_PORT, IMAGE_RUNTIME, JOB_PORT
+from ...model.configuration import IMAGE_PORT, IMAGE_RUNTIME, JOB_PORT, FunctionConfiguration
 from ...model.timeline import Disposition
-from ...options import PORT_FORM, option_named
+from ...options import PORT_FORM, ScfSettings, option_named
 from ...protocol import messages
 from ...protocol.real_time import REAL
 from .launcher import Launch
 from .listening import BY_IN_PROCESS, AskedBy, by_launch, served_in_real_time
+from .port_forwarder import PortForwarder
+from .ports import PortInUseError, claim
 from .processes import StartedProcess, TracedProcesses
 
 __tracebackhide__ = hidden_from_users
@@ -103,8 +104,11 @@ class Program(Runtime, ABC):
         return not self.is_image
 
     def environment(self, site: Site, of_sandbox: Mapping[str, str]) -> dict[str, str]:
-        environment = of_image if self.is_image else of_code_package
+        environment = _of_image if self.is_image else of_code_package
         return environment(site.configuration, site.version, site.settings, of_sandbox)
+
+    def port_forwarder(self) -> PortForwarder:
+        return PortForwarder()
 
     @property
     def own_port(self) -> int | None:
@@ -148,6 +152,20 @@ class Program(Runtime, ABC):
     def _listens(self, claimed: ClaimedPort | None) -> tuple[int, Mapping[str, str]]:  # noqa: ARG002
         """The port on which it has to listen, and the variables that name it."""
         return self.launch.port, {}
+
+
+def _of_image(
+    configuration: FunctionConfiguration, version: str, settings: ScfSettings, of_sandbox: Mapping[str, str]
+) -> dict[str, str]:
+    """What an image's program finds: beside what containers have, what the image itself would set."""
+    return {
+        **of_container(configuration, version, settings, of_sandbox),
+        "PATH": f"{os.path.dirname(sys.executable)}:{PATH}",
+        "HOME": of_sandbox.get("TMPDIR", "/tmp"),
+        "LANG": "C.UTF-8",
+        **{name: value for name, value in of_sandbox.items() if name == "TMPDIR"},
+        **configuration.environment,
+    }
 
 
 class PythonProgram(Program):
@@ -332,7 +350,7 @@ Runtimes = tuple[type[Program], type[Program]]
 def function_of(package: Package, launch: Launch, runtimes: Runtimes) -> Deployed:
     """A function of *package*, which is launched so: of one of *runtimes*."""
     why = "" if launch.in_process else package.builder.why_untraced()
-    directory, stem = package.directory
+    directory, stem = package.directory()
     handler = package.named_handler
     code = Code(directory, launch.command[0], "", handler, stem)
     return Deployed(code, runtimes[bool(why)](launch), handler, _warnings(why))
@@ -358,13 +376,8 @@ def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_un
     path = _program(words[0], where, shown)
     option = option_named("in_process")
     in_process = option.check(option.given(given["in_process"], source))
-    if is_job and not in_process:
-        launch = Launch(command=[path, *words[1:]], directory=where)
-        code = Code(where, path, "", "", _stem(words, None, None, where))
-        why = why_untraced()
-        runtime = FreeRunningJob(launch, is_image=True) if why else Job(launch, is_image=True)
-        return Deployed(code, runtime, IMAGE_RUNTIME, _warnings(why))
-    python = _as_python(path, words, where, shown)
+    # Any program may be a job, and what one is given need not be there yet.
+    python = _as_python(path, words, where, shown) if in_process or not is_job else ""
     is_python = not isinstance(python, str)
     script, module, argv = (None, None, words) if isinstance(python, str) else python
     code = Code(where, script or path, "", "", _stem(words, script, module, where))
@@ -379,7 +392,8 @@ def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_un
         launch = replace(launch, command=argv, script=script, module=module)
         return Deployed(code, kind(launch, is_image=True), IMAGE_RUNTIME)
     why = why_untraced()
-    program = (FreeRunning if why else Supervised)(launch, is_image=True, in_process_instead=is_python)
+    runtimes: Runtimes = (Job, FreeRunningJob) if is_job else (Supervised, FreeRunning)
+    program = runtimes[bool(why)](launch, is_image=True, in_process_instead=is_python)
     instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
     warnings = _warnings(why, instead)
     if is_python and coverage.is_measured():

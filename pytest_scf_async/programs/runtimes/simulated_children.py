@@ -11,9 +11,8 @@ from ...errors import ScfUsageError, hidden_from_users
 from ...instances import coverage
 from ...instances.code import Code
 from ...instances.environment import interpreter_environment, of_code_package
-from ...instances.ports import ClaimedPort
 from ...instances.runtimes.choice import Deployed, Package
-from ...instances.runtimes.strategy import Site
+from ...instances.runtimes.strategy import ClaimedPort, Site
 from ...model.before_init import BeforeInit
 from ...protocol import messages
 from ...protocol.own_code import OWN_CODE
@@ -88,7 +87,8 @@ def function_with_children(package: Package) -> Deployed:
     command = [os.path.abspath(sys.executable), "-c", _PROGRAM, os.path.dirname(OWN_CODE.rstrip(os.sep))]
     runtime = HandlerWithChildren(Launch(command, "/"))
     warning = f"coverage cannot measure {runtime.name}: leave it out where lines are counted"
-    return Deployed(package.python, runtime, package.python.handler, (warning,) if coverage.is_measured() else ())
+    code = package.python()
+    return Deployed(code, runtime, code.handler, (warning,) if coverage.is_measured() else ())
 
 
 def refuse_children(package: Package) -> NoReturn:

@@ -30,6 +30,7 @@ from ...python.scheduler.scheduler import scheduler
 from ...side.originals import real_poll
 from .. import handler_program, program_process
 from ..clients.program_client import Answer, Broken, ProgramClient, is_moving, is_readable
+from ..clients.spoken import client_of
 from . import filter as seccomp
 from . import signals
 from .diagnosis import threads_of
@@ -883,7 +884,7 @@ def serve(
     made = make(
         _environment(config, program),
         program,
-        program_process.client_of(program, lambda: page.now_us * 1000),
+        client_of(program, lambda: page.now_us * 1000),
         page,
         reads_before_wait=config.clock_reads_before_wait,
         idle_ok=config.idle_ok,

@@ -73,7 +73,7 @@ def test_a_test_on_the_runtime_is_caught(check: Check, name: str, text: str, wha
     [
         ("instances/runtimes/choice", "if launch.free_running: ..."),
         ("model/configuration", "if value == IMAGE_RUNTIME: ..."),
-        ("python/instance", "def role_of(config):\n    return None if config['program'] is None else 1"),
+        ("programs/roles", "def role_of(config):\n    return None if config['program'] is None else 1"),
         ("lockstep/scheduler", "if instance.runtime.in_lockstep and not instance.gone: ..."),
         ("lockstep/scheduler", "x = function.launch.moved(a, b)"),
         ("plugin/plugin", "base = config.inipath.parent if config.inipath is not None else config.rootpath"),

@@ -7,9 +7,9 @@ import select
 import socket
 from collections.abc import Iterator
 
-from ..linux import procfs
-from ..protocol.real_time import REAL
-from ..protocol.shortening import real_seconds
+from ...linux import procfs
+from ...protocol.real_time import REAL
+from ...protocol.shortening import real_seconds
 
 _CHOSEN = range(20_000, 32_768)
 """Where a port is looked for that may be any: below those that Linux gives to connections."""

@@ -11,8 +11,8 @@ import selectors
 import socket
 import threading
 
-from ..linux.linux import receive_descriptors
-from ..protocol import messages
+from ...linux.linux import receive_descriptors
+from ...protocol import messages
 
 CHUNK = 1 << 16
 _real_selector = selectors.DefaultSelector

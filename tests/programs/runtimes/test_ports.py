@@ -15,7 +15,7 @@ from internals import PortInUseError, claim, claim_any, ports, procfs
 
 HOLD = """
 import sys
-from pytest_scf_async.instances.ports import claim
+from pytest_scf_async.programs.runtimes.ports import claim
 claimed = claim(int(sys.argv[1]), 0)
 print("claimed", flush=True)
 sys.stdin.readline()
