@@ -107,17 +107,12 @@ def emulate(tid: int) -> None:
         _call(_EMULATE, tid, 0, 0)
 
 
-def single_step(tid: int) -> None:
-    """Let a stopped thread go on for one instruction."""
-    _call(_SINGLE_STEP, tid, 0, 0)
-
-
 def step_once(tid: int, deferred: list[int]) -> int | None:
     """Let a stopped thread execute one instruction, and wait for that; if it has ended instead, return its wait status.
 
     Signals that arrive meanwhile are added to *deferred*.
     """
-    single_step(tid)
+    _call(_SINGLE_STEP, tid, 0, 0)
     while True:
         status: int = real_waitpid(tid, WALL)[1]
         if not os.WIFSTOPPED(status):
@@ -127,7 +122,7 @@ def step_once(tid: int, deferred: list[int]) -> int | None:
             return None
         if event == 0:
             deferred.append(signum)
-        single_step(tid)
+        _call(_SINGLE_STEP, tid, 0, 0)
 
 
 def interrupt(tid: int) -> None:
