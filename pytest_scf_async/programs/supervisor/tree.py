@@ -459,7 +459,7 @@ class Tree:
         registers.read(tid)
         place = (registers.stack - _BELOW_FILTER) & ~15
         tracee.write_memory(tid, place, seccomp.in_memory(seccomp.STANDARD, place))
-        injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
+        injector = exec_stop.injector_of(tid, self._step_once)
         try:
             injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
             injector.call("seccomp", exec_stop.SET_MODE_FILTER, 0, place)
