@@ -147,15 +147,8 @@ def copy_of_socket(pid: int, fd: int) -> socket.socket | None:
         return None
 
 
-def is_same_file(one: int, another: int) -> bool:
-    """Whether two descriptors of this process are of one open file (``kcmp``)."""
-    pid = os.getpid()
-    order: int = _libc.syscall(_KCMP[os.uname().machine], pid, pid, 0, one, another)
-    return order == 0
-
-
 def refers_to(pid: int, fd: int, copy: int) -> bool:
-    """Whether the descriptor *fd* of the process *pid* is of the same open file as *copy* of this process."""
+    """Whether the descriptor *fd* of the process *pid* is of the same open file as *copy* of this one (``kcmp``)."""
     order: int = _libc.syscall(_KCMP[os.uname().machine], pid, os.getpid(), 0, fd, copy)
     return order == 0
 

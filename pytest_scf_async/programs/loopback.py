@@ -8,21 +8,19 @@ relayed ports, and hands them to the harness, which is outside of the namespace.
 from __future__ import annotations
 
 import _socket
-import ctypes
 import fcntl
-import os
 import socket
 import struct
 from collections.abc import Sequence
 
 from ..linux import linux
+from ..linux.mount_namespaces import libc, require
 from ..protocol import messages
 
 CLONE_NEWNET = 0x40000000
 SIOCGIFFLAGS, SIOCSIFFLAGS = 0x8913, 0x8914
 IFF_UP = 1
 BACKLOG = 128
-_libc = ctypes.CDLL(None, use_errno=True)
 
 
 def enter() -> None:
@@ -30,9 +28,7 @@ def enter() -> None:
 
     Raises an OSError that says what the kernel refused.
     """
-    if _libc.unshare(CLONE_NEWNET) != 0:
-        number = ctypes.get_errno()
-        raise OSError(number, f"unshare of the network namespace: {os.strerror(number)}")
+    require(libc.unshare(CLONE_NEWNET), "unshare of the network namespace")
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as any_socket:
         request = struct.pack("16sh14x", b"lo", 0)
         (flags,) = struct.unpack_from("h", fcntl.ioctl(any_socket.fileno(), SIOCGIFFLAGS, request), 16)

@@ -140,13 +140,10 @@ def role_of(config: messages.Assign) -> Role:
     return (JobRole if program.speaks == "job" else ProgramRole)(config, program)
 
 
-def import_ahead(*, sweeps: bool) -> None:
-    """In the zygote: import once what instances with programs need, and those of sweeps."""
+def import_ahead() -> None:
+    """In the zygote: import once what instances with programs need."""
     from . import agent, image  # noqa: F401, PLC0415
     from .supervisor import container, supervisor  # noqa: F401, PLC0415
-
-    if sweeps:
-        supervisor.warm_up_for_sweeps()
 
 
 def import_recorder() -> None:

@@ -173,7 +173,7 @@ class Zygote:
         if hint.debugger:
             debugger.install(has_terminal=True)
         if hint.program:
-            _import_what_programs_need(sweeps=hint.wing_part is not None)
+            _import_what_programs_need()
         if hint.wing_part is not None:
             _import_what_sweeps_need(hint.wing_part)
             self.is_worth_it = True
@@ -316,12 +316,12 @@ class Zygote:
             self.end()
 
 
-def _import_what_programs_need(*, sweeps: bool) -> None:
+def _import_what_programs_need() -> None:
     """Import our modules for programs once for all instances."""
     with c_code.ours_alone():
         from ..programs import roles  # noqa: PLC0415
 
-        roles.import_ahead(sweeps=sweeps)
+        roles.import_ahead()
 
 
 def _import_what_sweeps_need(part: str) -> None:

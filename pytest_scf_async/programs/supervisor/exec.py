@@ -263,9 +263,9 @@ def add_filter(tid: int, registers: Registers, step: Callable[[int], None], inst
         injector.restore()
 
 
-def injector_of(tid: int, stack: int, step: Callable[[int], None]) -> Injector:
-    """One for the thread *tid* that stands at the first instruction of a program, with that *stack*."""
-    _, vdso_at = _auxiliary_at(tid, stack).get(_AT_VDSO, (0, 0))
+def injector_of(tid: int, step: Callable[[int], None]) -> Injector:
+    """One for the thread *tid* that stands at the first instruction of a program."""
+    vdso_at = _auxiliary(tid)[1].get(_AT_VDSO, 0)
     if not vdso_at:
         raise LookupError("the program has no vDSO")
     return Injector(tid, step, vdso_at + _image(tid, vdso_at).index(HERE.trap))
@@ -276,13 +276,14 @@ def give_clock(tid: int, pid: int, stack: int, step: Callable[[int], None]) -> P
 
     None: each of its reads will be a system call.
     """
-    auxiliary = _auxiliary_at(pid, stack)
-    kind_at, vdso_at = auxiliary.get(_AT_VDSO, (0, 0))
-    if not kind_at:
+    vector, auxiliary = _auxiliary(pid)
+    if _AT_VDSO not in auxiliary:
         return None
     try:
-        return _patch(tid, pid, vdso_at, step)
+        return _patch(tid, pid, auxiliary[_AT_VDSO], step)
     except (OSError, LookupError):
+        before_strings = read_memory(pid, stack, auxiliary[_AT_RANDOM] - stack)
+        kind_at = stack + before_strings.rindex(vector) + 16 * list(auxiliary).index(_AT_VDSO)
         write_memory(pid, kind_at, struct.pack("<Q", _AT_IGNORE))
         return None
 
@@ -324,8 +325,7 @@ def draw_by_calls(pid: int, random: bytes = b"") -> None:
 
     Raises ``OSError`` or another exception for what is no program of this processor.
     """
-    with open(f"/proc/{pid}/auxv", "rb") as file:
-        auxiliary = dict(struct.iter_unpack("<QQ", file.read()))
+    _, auxiliary = _auxiliary(pid)
     if random:
         write_memory(pid, auxiliary[_AT_RANDOM], random)
     vdso_at = auxiliary.get(_AT_VDSO, 0)
@@ -393,30 +393,11 @@ def _write(pid: int, address: int, data: bytes) -> None:
     write_code(pid, address - before, read_memory(pid, address - before, before) + data if before else data)
 
 
-def _auxiliary_at(pid: int, stack: int) -> dict[int, tuple[int, int]]:
-    """The auxiliary vector above *stack*: of each kind, where it stands, and its value."""
-    (count,) = struct.unpack("<Q", read_memory(pid, stack, 8))
-    at = stack + 8 * (count + 2)
-    found: dict[int, tuple[int, int]] = {}
-    words = _words(pid, at)
-    for value in words:  # the environment
-        at += 8
-        if value == 0:
-            break
-    while True:
-        kind, value = next(words), next(words)
-        if kind == 0:
-            return found
-        found[kind] = (at, value)
-        at += 16
-
-
-def _words(pid: int, at: int) -> Iterator[int]:
-    """The words of its memory from *at* on, read page by page."""
-    while True:
-        size = _PAGE_BYTES - at % _PAGE_BYTES
-        yield from struct.unpack(f"<{size // 8}Q", read_memory(pid, at, size))
-        at += size
+def _auxiliary(pid: int) -> tuple[bytes, dict[int, int]]:
+    """The auxiliary vector of a process: as it is in memory, and by kind."""
+    with open(f"/proc/{pid}/auxv", "rb") as file:
+        vector = file.read()
+    return vector, dict(struct.iter_unpack("<QQ", vector))
 
 
 def _image(pid: int, at: int) -> bytes:

@@ -15,6 +15,7 @@ from typing import Final
 
 from ...linux import linux
 from .system_calls import ALWAYS, CALLS, CLONES, IOCTLS, NUMBERS, Above, Condition, Conditions, OneOf, Pointer
+from .timeouts import after_milliseconds
 from .tracee import HERE, Registers
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -93,9 +94,10 @@ def hold(conditions: Conditions, arguments: Sequence[int]) -> bool:
 
 def is_unseen_poll(name: str, registers: Registers) -> bool:
     """Whether that call is a wait of no length at which the filter does not stop a thread."""
-    if name not in ("poll", "epoll_wait", "epoll_pwait"):
+    timed = CALLS[name].timed if name in CALLS else None
+    if timed is None or timed.due is not after_milliseconds:
         return name == "sched_yield"
-    return not registers.argument(2 if name == "poll" else 3) & 0xFFFFFFFF
+    return not registers.argument(timed.timeout) & 0xFFFFFFFF
 
 
 def _holds(condition: Condition, value: int) -> bool:

@@ -27,10 +27,9 @@ from ...side.originals import real_waitpid
 from . import exec as exec_stop
 from . import filter as seccomp
 from . import tracee
-from .system_calls import NUMBERS
+from .system_calls import NAMES
 from .tracee import Registers, read_memory, write_memory
 
-_NUMBERS: Final = {NUMBERS[name]: name for name in (*seccomp.DRAWS, *seccomp.RANDOM_FILES) if name in NUMBERS}
 _FILES: Final = (b"/dev/urandom\0", b"/dev/random\0")
 _DEVICES: Final = (os.makedev(1, 9), os.makedev(1, 8))
 _LONGEST: Final = len(_FILES[0])
@@ -56,7 +55,7 @@ def _of_any_kind() -> contextlib.suppress:
 class RandomNumbers:
     """Those that traced processes draw."""
 
-    CALLS: Final = frozenset(_NUMBERS.values())
+    CALLS: Final = frozenset((*seccomp.DRAWS, *seccomp.RANDOM_FILES))
     """By which they do."""
 
     def __init__(self, control: ControlPage) -> None:
@@ -113,8 +112,8 @@ class RandomNumbers:
         *registers* are those of the thread, *pid* is its process; 0: to be found out. *step* lets it execute one
         instruction.
         """
-        name = _NUMBERS.get(registers.number(tid))
-        if name is None or not self._control.drawn_from:
+        name = NAMES.get(registers.number(tid), "")
+        if name not in self.CALLS or not self._control.drawn_from:
             return
         with contextlib.suppress(OSError):  # an address of nothing, or no such descriptor: the kernel says so
             if name == "getrandom":

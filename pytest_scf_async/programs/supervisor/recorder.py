@@ -18,7 +18,6 @@ import marshal
 import math
 import mmap
 import os
-import signal
 import socket
 import stat
 import struct
@@ -76,7 +75,6 @@ _LONGEST_FILTER: Final = 8 * seccomp.MOST
 """Bytes: a filter comes in one piece, as it is shorter than the buffer of a socket."""
 _MOST_LINKS: Final = 40
 _MOST_PARTS: Final = 1024
-_STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _STARTS: Final = (tracee.EVENT_CLONE, tracee.EVENT_FORK, tracee.EVENT_VFORK)
 _PART: Final = struct.Struct("<QQ")
 
@@ -821,7 +819,7 @@ class _Tracer:
     def _stopped(self, tid: int, signum: int, event: int) -> None:
         if event == tracee.EVENT_SECCOMP and self._effects is not None:
             self._effects.at_call(tid)
-        if event == tracee.EVENT_STOP and signum in _STOPS:
+        if event == tracee.EVENT_STOP and signum in tracee.STOPS:
             self._rests(tid)
             tracee.listen(tid)
             return

@@ -862,11 +862,6 @@ def _environment(config: messages.Assign, program: messages.ProgramConfig) -> di
     return {**config.environment, **program.environment}
 
 
-def warm_up_for_sweeps() -> None:
-    """Make the filter of most programs of a sweep once, where their instances are forked from."""
-    seccomp.of_program(recorded=False, syncs=False, draws=True)
-
-
 def serve(
     config: messages.Assign,
     program: messages.ProgramConfig,

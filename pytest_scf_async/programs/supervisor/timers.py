@@ -230,7 +230,7 @@ class Timers:
         if clock is None or clock not in REALTIME_CLOCKS | MONOTONIC_CLOCKS:
             os.close(copy)
             return None
-        timer = next((each for each in self._descriptors if linux.is_same_file(each.descriptor, copy)), None)
+        timer = next((each for each in self._descriptors if linux.refers_to(pid, fd, each.descriptor)), None)
         if timer is not None:
             os.close(copy)
         elif name == "timerfd_gettime":
@@ -349,11 +349,4 @@ def _arm(descriptor: int, ns: int) -> None:
 
 def _is_held(timer: Timer) -> bool:
     """Whether its process has it still, under the same number."""
-    try:
-        copy = linux.copy_of_descriptor(timer.pid, timer.fd)
-    except OSError:
-        return False
-    try:
-        return linux.is_same_file(timer.descriptor, copy)
-    finally:
-        os.close(copy)
+    return linux.refers_to(timer.pid, timer.fd, timer.descriptor)

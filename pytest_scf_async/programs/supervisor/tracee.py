@@ -31,6 +31,8 @@ _SEIZE, _INTERRUPT, _LISTEN, _PEEK_SIGNALS = 0x4206, 0x4207, 0x4208, 0x4209
 _GENERAL, _SYSTEM_CALL = 1, 0x404
 """Sets of registers: NT_PRSTATUS; NT_ARM_SYSTEM_CALL."""
 
+STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
+"""Signals that stop a process."""
 EVENT_FORK, EVENT_VFORK, EVENT_CLONE, EVENT_EXEC, EVENT_SECCOMP, EVENT_STOP = 1, 2, 3, 4, 7, 128
 _GOOD_SYSCALL = 1
 _EXIT_KILL = 1 << 20
@@ -107,17 +109,12 @@ def emulate(tid: int) -> None:
         _call(_EMULATE, tid, 0, 0)
 
 
-def single_step(tid: int) -> None:
-    """Let a stopped thread go on for one instruction."""
-    _call(_SINGLE_STEP, tid, 0, 0)
-
-
 def step_once(tid: int, deferred: list[int]) -> int | None:
     """Let a stopped thread execute one instruction, and wait for that; if it has ended instead, return its wait status.
 
     Signals that arrive meanwhile are added to *deferred*.
     """
-    single_step(tid)
+    _call(_SINGLE_STEP, tid, 0, 0)
     while True:
         status: int = real_waitpid(tid, WALL)[1]
         if not os.WIFSTOPPED(status):
@@ -127,7 +124,7 @@ def step_once(tid: int, deferred: list[int]) -> int | None:
             return None
         if event == 0:
             deferred.append(signum)
-        single_step(tid)
+        _call(_SINGLE_STEP, tid, 0, 0)
 
 
 def interrupt(tid: int) -> None:

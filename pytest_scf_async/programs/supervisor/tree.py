@@ -89,7 +89,6 @@ _BELOW_FILTER: Final = 65_536
 _QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
 """Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
 that has WNOHANG."""
-_STOPS: Final = frozenset({signal.SIGSTOP, signal.SIGTSTP, signal.SIGTTIN, signal.SIGTTOU})
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
 _MOST_INT: Final = 0x7FFFFFFF
@@ -98,10 +97,7 @@ _OTHER_DESCRIPTORS: Final = 100
 _LONGEST_STACK: Final = 1 << 23
 _SIGINFO_PID: Final = 16
 """Where a ``siginfo_t`` has the process."""
-_HARMLESS: Final = frozenset(
-    getattr(signal, name)
-    for name in ("SIGCHLD", "SIGCONT", "SIGURG", "SIGWINCH", "SIGSTOP", "SIGTSTP", "SIGTTIN", "SIGTTOU")
-)
+_HARMLESS: Final = tracee.STOPS | {signal.SIGCHLD, signal.SIGCONT, signal.SIGURG, signal.SIGWINCH}
 """Signals whose default action does not end the process."""
 
 
@@ -376,8 +372,6 @@ class Tree:
         """Threads that have stopped before the stop of the parent that announces them."""
         self._ended_early: set[int] = set()
         """Threads that have ended before the stop of the parent that announces them."""
-        self._announced: set[int] = set()
-        """Threads that their parents have announced, and that have not stopped yet."""
         self._registers = Registers()
         self._recorder: Effects | None = None
         """Records what the program changes in a directory."""
@@ -459,7 +453,7 @@ class Tree:
         registers.read(tid)
         place = (registers.stack - _BELOW_FILTER) & ~15
         tracee.write_memory(tid, place, seccomp.in_memory(seccomp.STANDARD, place))
-        injector = exec_stop.injector_of(tid, registers.stack, self._step_once)
+        injector = exec_stop.injector_of(tid, self._step_once)
         try:
             injector.call("prctl", _NO_NEW_PRIVILEGES, 1, 0, 0, 0)
             injector.call("seccomp", exec_stop.SET_MODE_FILTER, 0, place)
@@ -563,10 +557,7 @@ class Tree:
             self._at_signal(thread, signum)
 
     def _new_thread(self, tid: int) -> Thread:
-        if tid in self._announced:
-            self._announced.remove(tid)
-        else:
-            self._unannounced.add(tid)
+        self._unannounced.add(tid)
         return self._add(tid, self._process_of(tid, None))
 
     def _process_of(self, tid: int, parent: Process | None) -> Process:
@@ -585,7 +576,6 @@ class Tree:
         if tid in self._ended_early:
             self._ended_early.discard(tid)
         elif tid not in self.threads:
-            self._announced.add(tid)
             self._add(tid, self._process_of(tid, parent.process))
         if waits_for_it and tid in self.processes and not self.processes[tid].executes:
             parent.vfork_child = tid
@@ -619,7 +609,6 @@ class Tree:
             self._recorder.ended(tid)
         if self._random is not None:
             self._random.ended(tid)
-        self._announced.discard(tid)
         self._deferred.pop(tid, None)
         thread = self.threads.pop(tid, None)
         if thread is None or tid in self._unannounced:
@@ -652,7 +641,6 @@ class Tree:
         process, before = thread.process, tracee.event_message(thread.tid)
         for other in [each for each in self.threads.values() if each.process is process and each is not thread]:
             del self.threads[other.tid]
-            self._announced.discard(other.tid)
             other.close()
             if other.tid == before:
                 thread.serial = other.serial
@@ -1383,10 +1371,11 @@ class Tree:
         if signum == signal.SIGSYS and tracee.makes_foreign_call(thread.tid):
             self._refuse(thread.process, "makes system calls of another architecture, which cannot be simulated")
             return
-        is_caught = self._is_caught(thread, signum)
+        state = procfs.signal_state(thread.process.pid, signum)
+        is_caught = state is not None and state.caught
         if is_caught:
             thread.interrupted = thread.receipt = None
-        elif signum not in _STOPS:
+        elif signum not in tracee.STOPS:
             self._restart_call(thread)
         if signum == signal.SIGTERM and thread.process.pid == self._first:
             self._is_of_others = False
@@ -1394,13 +1383,8 @@ class Tree:
         if is_followed or (is_caught and (thread.gated or thread.handlers)):
             self._registers.read(thread.tid)
             thread.handlers.append(Handler(self._registers.stack, is_followed))
-        self._go_on(thread, signum, leaves=thread.gated and self._ends(thread, signum))
-
-    @staticmethod
-    def _ends(thread: Thread, signum: int) -> bool:
-        """Whether the signal ends the process, which neither catches nor ignores it."""
-        state = procfs.signal_state(thread.process.pid, signum)
-        return state is not None and not (state.caught or state.ignored) and signum not in _HARMLESS
+        ends = state is not None and not (state.caught or state.ignored) and signum not in _HARMLESS
+        self._go_on(thread, signum, leaves=thread.gated and ends)
 
     def _at_entry(self, thread: Thread) -> None:
         """Handle a thread that stops at each system call and is about to make one, which may leave a signal handler.
@@ -1419,11 +1403,6 @@ class Tree:
     def _left(self, thread: Thread) -> None:
         if thread.handlers.pop().is_followed:
             self.hooks.handled(thread)
-
-    @staticmethod
-    def _is_caught(thread: Thread, signum: int) -> bool:
-        state = procfs.signal_state(thread.process.pid, signum)
-        return state is not None and state.caught
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
