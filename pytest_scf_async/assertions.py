@@ -40,27 +40,6 @@ from .report.limits import limits
 from .report.timeline import seconds_text
 from .runtime import ScfRuntime
 
-__all__ = [
-    "assert_expired",
-    "assert_failed",
-    "assert_finished",
-    "assert_log_order",
-    "assert_logged",
-    "assert_no_signal",
-    "assert_nothing_lost",
-    "assert_reclaimed",
-    "assert_reused",
-    "assert_signal_handled",
-    "assert_signal_received",
-    "assert_signal_reception_failed",
-    "assert_status",
-    "assert_stopped_within",
-    "assert_terminated",
-    "assert_timed_out",
-    "assert_transitions",
-    "assert_user_exit",
-]
-
 __tracebackhide__ = hidden_from_users
 
 SHOWN_CHARACTERS = 200

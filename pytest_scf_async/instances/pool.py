@@ -18,7 +18,6 @@ from ..options import ScfSettings
 from ..protocol import messages
 from . import coverage as measured
 from . import terminal
-from .cpus import next_cpus
 from .environment import with_endpoint
 from .function_version import FunctionVersion
 from .instance import Instance, Owner, not_started
@@ -49,6 +48,9 @@ class Tracer(Protocol):
     def at_effect(self) -> messages.AtEffect: ...
     @property
     def syncs(self) -> bool: ...
+    def core(self) -> int | None:
+        """The number of the core on which the instance is to run; None: where the kernel wants."""
+
     def begin(self, zygote: Zygote, clock_file: int, control_file: int, *, by_itself: bool) -> list[int]:
         """Have an instance of *zygote* traced, unless it does that *by_itself*; the descriptors for that.
 
@@ -305,8 +307,7 @@ class Pool(Generic[Run]):
             given.append(self.port_forwarder.open(instance.number))
         if instance.companion is not None:
             given.append(instance.companion.descriptor)
-        recording, self._recording = self._recording, None
-        tracer = recording
+        tracer, self._recording = self._recording, None
         if tracer is None and self._drawing and runtime.can_be_recorded and not runtime.traces_user_code:
             tracer = self._drawing()
         if tracer is not None:
@@ -347,8 +348,8 @@ class Pool(Generic[Run]):
                 wing_part=self._wing_part,
             ),
         )
-        if recording is not None:
-            instance.use_core(next_cpus(1)[0])
+        if tracer is not None:
+            instance.use_core(tracer.core())
         for fd in given:
             os.close(fd)
         instance.children.exempt(configuration.background)

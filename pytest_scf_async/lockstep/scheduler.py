@@ -321,15 +321,11 @@ class Lockstep:
         with shielded(), self._condition:
             yield
 
-    def pump(self) -> None:
-        """Receive what has come, without waiting; the caller has the lock."""
+    def pump(self) -> bool:
+        """Receive what has come, without waiting; whether there was anything. The caller has the lock."""
         if self._closed:
-            return
-        self.receive(0)
-
-    def receive(self, timeout: float) -> bool:
-        """Receive what comes within *timeout* real seconds; whether there was anything."""
-        received = self.pool.poller.poll(timeout)
+            return False
+        received = self.pool.poller.poll(0)
         self._dispatch(received)
         return bool(received)
 
@@ -853,7 +849,7 @@ class Lockstep:
         late = any(each.state.preempted or each.children.possible for each in stirring)
         if self._check_held(call, stirring):
             return False
-        if self._ask_first(call, stirring) or (late and not call.past_held and self.receive(0)):
+        if self._ask_first(call, stirring) or (late and not call.past_held and self.pump()):
             return True
         flow = call.flow or self.flow_of(stirring)
         gated = self._gated_among(stirring) if stirring or self.features else []

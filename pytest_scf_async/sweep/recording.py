@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 from ..errors import HarnessError
+from ..instances.cpus import next_cpus
 from ..instances.zygote import Zygote
 from ..linux import linux
 from ..protocol import disk_record, messages
@@ -166,6 +167,10 @@ class Drawing:
             self._recorder = recorder
         return [theirs.detach()]
 
+    def core(self) -> int | None:
+        """Any core will do."""
+        return None
+
     def _files(self, clock_file: int) -> list[int]:  # noqa: ARG002
         """What it needs to record effects."""
         return []
@@ -196,6 +201,10 @@ class Recording(Drawing):
         if by_itself:
             return [os.dup(self._root), os.dup(self._file)]
         return super().begin(zygote, clock_file, control_file, by_itself=by_itself)
+
+    def core(self) -> int | None:
+        """One of its own, which it shares with its recorder: each of the two waits while the other one runs."""
+        return next_cpus(1)[0]
 
     def _files(self, clock_file: int) -> list[int]:
         return [self._file, self._root, clock_file]

@@ -775,7 +775,7 @@ def test_a_child_that_user_code_forks_passes_without_standing(deploy):
     assert event.wait().result == 7
 
 
-def test_nothing_is_loaded_or_set_in_an_instance_that_has_no_such_gate(deploy):
+def test_nothing_is_loaded_or_set_in_an_instance_that_has_no_such_gate(deploy, make_runtime):
     source = """
         import sys, threading
         def main_handler(event, context):
@@ -785,7 +785,8 @@ def test_nothing_is_loaded_or_set_in_an_instance_that_has_no_such_gate(deploy):
             loaded = [name for name in sys.modules if name.endswith(ours)]
             return [sys.gettrace() is None, tools, loaded, repr(sys.settrace), threading.settrace.__module__]
     """
-    event = deploy(source).invoke_async().wait_for_log("here")
+    runtime = make_runtime(preload="json")  # with a zygote of its own: one in whose session there was a sweep has them
+    event = deploy(source, to=runtime).invoke_async().wait_for_log("here")
 
     trace, tools, loaded, settrace, module = event.wait().result
 
