@@ -27,9 +27,10 @@ REPEATED_EXAMPLES = frozenset(
 )
 """Examples that ``make repeat`` runs as well, as ``file.py::test_name``: a user's tests carry no mark of ours."""
 SAME_IN_ALL_SANDBOXES = frozenset(
-    {"test_all_waits.py", "test_endpoint_go.py", "test_endpoint_jest.py", "test_image_container.py"}
+    {"test_all_waits.py", "test_endpoint_go.py", "test_endpoint_jest.py", "test_image_container.py", "test_train.py"}
 )
-"""Files of examples that do not depend on the sandbox; the others are marked `sandbox`."""
+"""Files of examples that do not depend on the sandbox, or have a shorter test that is marked `sandbox`, as a sweep of a
+program has; the others are marked so."""
 ON_THE_OLDEST = {
     "calls most modules: what the standard library of an old Python lacks, or writes in another way": (
         "tests/conformance/test_conformance_cases.py",

@@ -38,7 +38,6 @@ find_python_of_user() { # prints an interpreter that the user can run: the one o
 make_place() { # the copy of the tree, and the user's environment in it; sets user_python
     local group venv="$PWD/.venv-$main"
     group=$(id -gn "$USER_NAME")
-    chmod 711 "$SCRATCH"
     mkdir -p "$PLACE/tree" "$PLACE/home" "$PLACE/tmp"
     tar --exclude=./.git --exclude='./.venv*' --exclude='__pycache__' --exclude='./.*_cache' -cf - . |
         tar -xf - -C "$PLACE/tree"

@@ -18,7 +18,7 @@ from plugin_support import PLAIN_OPTIONS
 import pytest_scf_async
 from pytest_scf_async.plugin.plugin import _configured as configured
 
-INSTALLED = tuple({os.path.dirname(os.__file__), *site.getsitepackages(), os.path.dirname(pytest_scf_async.__file__)})
+INSTALLED = tuple({os.path.dirname(os.__file__), *site.getsitepackages(), *pytest_scf_async.__path__})
 """Directories of modules that are no test's own."""
 
 ECHO = """

@@ -7,7 +7,7 @@ What a test file depends on, as contents and never by time or place:
 - what tests share: all other files below tests/ that are no wing's;
 - each wing that it uses, and what that wing uses: the wing whose tests it is one of, and those whose words (rooms.py)
   or modules stand in it, or in what it takes of helpers and of a conftest.py;
-- all files of the tree, if it reads those, or is one of the examples;
+- all files of the tree, if it reads those, is about the project itself, or is one of the examples;
 - the leg: its selection and arguments, Python, the installed packages, the machine's tools, and who runs it.
 
 One hash of all that is its key. A leg that has passed keeps the keys of its files (`keep`), and its next run leaves out
@@ -40,14 +40,16 @@ import rooms
 
 BUILD = ("pyproject.toml", "Makefile", ".ci/", "tools/", "conftest.py")
 READS_THE_TREE = re.compile(
-    r"^\.parents$|^\.__file__$|^getsource|^walk_packages$|^iter_modules$|^marks_of_items$|^TREE$|^PACKAGE$",
+    r"^\.parents$|^getsource|^walk_packages$|^iter_modules$|^marks_of_items$|^TREE$|^PACKAGE$",
     re.MULTILINE,
 )
 """What a test says, as of a wing, that reads files of the project: it looks for them from above its own folder."""
-PLACES = ("parents", "__file__")
-"""Attributes that are noted as such: an argument of that name is another thing."""
+FILE_OF = "the file of "
+"""Before what a test asks for its ``__file__``, among the names that it says."""
 OWN_MODULES = re.compile(rf"\b{rooms.PACKAGE}\.[\w.]+")
 EXAMPLES = "examples/"
+OF_THE_PROJECT = ("tests/project/", EXAMPLES)
+"""Tests that may read any file."""
 REGISTRIES = frozenset({f"{rooms.PACKAGE}.command_line", f"{rooms.PACKAGE}.wings.commands"})
 """Modules of the kernel that name wings, and load one only when it is asked for: a test that does so has its words."""
 TABLE_OF_WINGS = f"{rooms.PACKAGE}.wings"
@@ -72,6 +74,8 @@ class Part:
     names: set[str] = field(default_factory=set)
     modules: set[str] = field(default_factory=set)
     """The dotted names of what it imports, and the first part of each."""
+    folders: int = 0
+    """How many folders its module is below the tree: that index of its path's ``parents`` is the tree."""
 
     def add(self, other: Part) -> None:
         self.texts |= other.texts
@@ -94,8 +98,12 @@ class Part:
             return
         if isinstance(node, ast.Attribute):
             self.names.add(node.attr)
-            if node.attr in PLACES:
-                self.names.add(f".{node.attr}")
+            if node.attr == "__file__":
+                self.names.add(FILE_OF + ast.unparse(node.value))
+            elif node.attr == "parents":
+                self.names.add(".parents")
+        elif isinstance(node, ast.Subscript) and self._stays_in_tests(node):
+            node = node.value
         elif isinstance(node, (ast.arg, ast.keyword)):
             self.names.add(node.arg or "")
         for name in node._fields:
@@ -112,6 +120,11 @@ class Part:
         self.texts.add(dotted)
         self.names.add(alias.name)
         self.modules |= {dotted, dotted.partition(".")[0]}
+
+    def _stays_in_tests(self, node: ast.Subscript) -> bool:
+        of_parents = isinstance(node.value, ast.Attribute) and node.value.attr == "parents"
+        index = node.slice.value if isinstance(node.slice, ast.Constant) else None
+        return of_parents and isinstance(index, int) and 0 <= index < self.folders
 
     def _read_value(self, value: object) -> None:
         if isinstance(value, (str, bytes)):
@@ -135,7 +148,7 @@ class Module:
     """What runs or holds for whoever imports it: autouse fixtures, calls at its top."""
 
     @classmethod
-    def read(cls, text: str) -> Module:
+    def read(cls, text: str, folders: int) -> Module:
         module = cls({}, Part())
         for node in ast.parse(text).body:
             if isinstance(node, (ast.Import, ast.ImportFrom)):
@@ -144,7 +157,7 @@ class Module:
                     part.read_import(node, alias)
                     module.named.setdefault((alias.asname or alias.name).partition(".")[0], []).append(part)
                 continue
-            part = Part()
+            part = Part(folders=folders)
             part.read(node)
             names = set(_bound(node))
             if not names or (isinstance(node, DEFINITIONS) and "autouse" in part.names):
@@ -197,8 +210,15 @@ class Tree:
 
     def module(self, name: str) -> Module:
         if name not in self._modules:
-            self._modules[name] = Module.read((self.root / name).read_text(encoding="utf-8"))
+            text = (self.root / name).read_text(encoding="utf-8")
+            self._modules[name] = Module.read(text, len(Path(name).parts) - 1)
         return self._modules[name]
+
+    @cached_property
+    def files_elsewhere(self) -> set[str]:
+        """What a test says that asks for the file of a module which is none of the package."""
+        others = {*sys.stdlib_module_names, *self.by_stem} - {Path(name).stem for name in self.package}
+        return {FILE_OF + name for name in others}
 
     @cached_property
     def imports(self) -> dict[str, dict[str, bool]]:
@@ -286,12 +306,13 @@ class Tree:
             dotted = part.modules | {name for text in part.texts for name in OWN_MODULES.findall(text)}
             wings = {self.owners[name] for name in dotted & self.owners.keys()} - {rooms.KERNEL}
             wings |= {name for name, wing in rooms.WINGS.items() if re.search(wing.words, part.text, re.MULTILINE)}
-            self._said[id(part)] = wings, READS_THE_TREE.search(part.text) is not None
+            places = {name for name in part.names if name.startswith(FILE_OF)} - self.files_elsewhere
+            self._said[id(part)] = wings, bool(places) or READS_THE_TREE.search(part.text) is not None
         return self._said[id(part)]
 
     def touched(self, test: str) -> tuple[set[str], bool, set[str]]:
         """The wings that a test file uses, whether it reads the tree, and the test modules from which it imports."""
-        if test.startswith(EXAMPLES):
+        if test.startswith(OF_THE_PROJECT):
             return set(rooms.WINGS), True, set()
         parts, modules = self.parts_of(test)
         said = [self.said_by(part) for part in parts]

@@ -325,7 +325,8 @@ def _meant(given: str, lookup: Iterable[str]) -> str:
     path, colon, function = given.rpartition(":")
     if not colon:
         path, _, function = (given, "", "main_handler") if given.endswith(".py") else given.rpartition(".")
-    file = path.removesuffix(".py").replace(".", os.sep) + ".py"
+    folder, module = os.path.split(path.removesuffix(".py"))
+    file = os.path.join(folder, module.replace(".", os.sep) + ".py")
     if not function.isidentifier() or not any(os.path.isfile(os.path.join(each, file)) for each in lookup):
         return ""
     meant = f"{file}:{function}"

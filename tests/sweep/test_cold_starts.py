@@ -215,6 +215,7 @@ def cold(sweep: Any) -> list[Any]:
 
 
 @pytest.mark.parametrize("place", [IN_A_GLOBAL, IN_TMP], ids=["a global", "/tmp"])
+@pytest.mark.usefixtures("without_second_stops")
 def test_state_that_a_graceful_stop_leaves_in_the_instance_is_lost_on_the_next_cold_start(
     scf_runtime: ScfRuntime, deployed: Deploy, place: str
 ) -> None:
@@ -236,6 +237,7 @@ def test_state_that_a_graceful_stop_leaves_in_the_instance_is_lost_on_the_next_c
     assert not any(run.kinds for run in sweep.runs if not run.cold)
 
 
+@pytest.mark.usefixtures("without_second_stops")
 def test_what_is_kept_where_the_next_instance_finds_it_survives(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     sweep = scf_runtime.sweep(deployed(BEGIN + FIXED), each_run=each_run, how="graceful")
 
@@ -246,6 +248,7 @@ def test_what_is_kept_where_the_next_instance_finds_it_survives(scf_runtime: Scf
 
 
 @pytest.mark.parametrize("kind", RIGHT)
+@pytest.mark.usefixtures("without_second_stops")
 def test_ordinary_right_handlers_are_right_after_a_cold_start_too(
     scf_runtime: ScfRuntime, deployed: Deploy, kind: str
 ) -> None:
@@ -271,6 +274,7 @@ def test_one_that_needs_the_same_instance_is_wrong_after_a_cold_start_alone(
     assert {run.cold for run in sweep.runs if {kind.value for kind in run.kinds} - {"left behind"}} == {True}
 
 
+@pytest.mark.usefixtures("without_second_stops")
 def test_an_end_that_is_the_same_again_is_resumed_by_one_cold_start(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(BEGIN + FIXED)
     sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful")

@@ -235,6 +235,7 @@ def test_the_head_says_what_is_compared_left_out_and_not_tried(scf_runtime: ScfR
     assert len(others) == 2
 
 
+@pytest.mark.usefixtures("without_second_stops")
 def test_the_docs_example_says_what_it_compares(scf_runtime: ScfRuntime) -> None:
     sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 1}, each_run=each_run)
 

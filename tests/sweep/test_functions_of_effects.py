@@ -14,7 +14,7 @@ from sweeping import EXPORT, Deploy, each_run
 from pytest_scf_async import ScfRuntime
 
 # interpreter: what a function is called, and what of a call the interpreter reports, depends on Python
-pytestmark = pytest.mark.interpreter
+# once: where that is shown does not
 
 SAVES = """
     import json, os, pathlib, shutil, sys, tempfile, threading, time
@@ -46,6 +46,7 @@ def functions(
     return sweep
 
 
+@pytest.mark.interpreter
 def test_the_line_is_that_of_the_call_where_a_listener_has_interrupted_it(scf_runtime: ScfRuntime) -> None:
     function = scf_runtime.deploy(f"{EXPORT}:main_handler")
 
@@ -58,6 +59,7 @@ def test_the_line_is_that_of_the_call_where_a_listener_has_interrupted_it(scf_ru
     assert any(point.found.line != 30 for point in points), "a line of the listener is the last one before the call"
 
 
+@pytest.mark.once
 def test_the_report_names_the_method_that_writes(
     scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None
 ) -> None:
@@ -137,6 +139,7 @@ def test_the_report_names_the_method_that_writes(
         ),
     ],
 )
+@pytest.mark.interpreter
 def test_it_is_the_outermost_function_below_the_handler_and_nothing_where_none_is_known(
     functions: Callable[[str], list[str]], save: str, expected: list[str]
 ) -> None:
@@ -145,6 +148,7 @@ def test_it_is_the_outermost_function_below_the_handler_and_nothing_where_none_i
     assert list(dict.fromkeys(found)) == list(dict.fromkeys(expected))
 
 
+@pytest.mark.interpreter
 def test_a_profiler_in_c_counts_on(functions: Callable[[str], list[str]]) -> None:
     save = (
         "import cProfile\nprofile = cProfile.Profile()\nprofile.enable()\nrow.mkdir()\nprofile.disable()\n"
@@ -168,6 +172,7 @@ STOPS = """
 """
 
 
+@pytest.mark.once
 def test_it_is_said_of_a_kill_after_a_sigterm(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     sweep = scf_runtime.sweep(deployed(STOPS), each_run=each_run)
     (found,) = sweep.failures
@@ -176,6 +181,7 @@ def test_it_is_said_of_a_kill_after_a_sigterm(scf_runtime: ScfRuntime, deployed:
 
 
 @pytest.mark.parametrize("key", ["forced@effect#2", "graceful>forced@wait#1>effect#3"])
+@pytest.mark.once
 def test_a_run_that_is_repeated_says_it_too(pytester: pytest.Pytester, key: str) -> None:
     source = STOPS if ">" in key else SAVES.replace("SAVE", "pass")
     pytester.makepyfile(job=textwrap.dedent(source))
@@ -194,6 +200,7 @@ def test_a_run_that_is_repeated_says_it_too(pytester: pytest.Pytester, key: str)
     repeated.stdout.fnmatch_lines([r"E * killed * job.py:*begun*", f"E *Replay: *'{key}'"])
 
 
+@pytest.mark.once
 def test_nothing_is_looked_up_where_no_finding_is_at_an_effect(
     scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None
 ) -> None:

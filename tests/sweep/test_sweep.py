@@ -24,6 +24,7 @@ pytestmark = pytest.mark.once
 # -- what it finds -----------------------------------------------------------------------------------------------------
 
 
+@pytest.mark.usefixtures("without_second_stops")
 def test_a_lost_row_is_found_at_its_lines_and_reported_with_all_that_is_needed(scf_runtime: ScfRuntime) -> None:
     sweep = scf_runtime.sweep(scf_runtime.deploy(f"{EXPORT}:main_handler"), {"rows": 3}, each_run=each_run)
 
@@ -79,6 +80,7 @@ def test_a_handler_that_loses_nothing_survives_and_the_report_says_what_was_trie
 
 
 @pytest.mark.parametrize("how", ["forced", "graceful"])
+@pytest.mark.usefixtures("without_second_stops")
 def test_where_cpython_checks_for_signals_is_said_where_a_sigterm_was_tried(tmp_path: Path, how: str) -> None:
     """A replay makes one run: that of a kill has no SIGTERM."""
     with ScfRuntime(base_temp=tmp_path / "all") as runtime:
@@ -661,7 +663,7 @@ def test_a_process_that_a_run_leaves_is_killed_before_the_next_run(scf_runtime: 
 
         def main_handler(event, context):
             signal.signal(signal.SIGTERM, on_sigterm)
-            for _ in range(10):
+            for _ in range(4):
                 len("x")
             return os.path.exists(left)
         """

@@ -71,6 +71,7 @@ def keys(runs: Any) -> list[str]:
     return [run.key for run in runs]
 
 
+@pytest.mark.sandbox
 def test_a_script_that_saves_in_place_is_killed_between_open_and_write(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     sweep = scf_runtime.sweep(job(scf_runtime, tmp_path, LOOP, IN_PLACE), each_run=each_run, how="forced")
     (failure,) = sweep.failures

@@ -221,6 +221,7 @@ def test_runs_are_made_by_several_processes_at_one_path(
 @pytest.mark.parametrize(
     "guide", [{"shard": (2, 3)}, {"first": ("graceful@wait#2", "forced@wait#1")}, {"replay": "graceful@wait#2"}]
 )
+@pytest.mark.usefixtures("without_second_stops")
 def test_a_part_of_the_runs(tmp_path: Path, guide: dict[str, Any]) -> None:
     path = tmp_path / "job.py"
     path.write_text(textwrap.dedent(SAVES))

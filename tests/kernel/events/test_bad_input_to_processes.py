@@ -61,13 +61,14 @@ def test_a_path_without_a_function_says_so(runtime, tmp_path):
     "given", ["shop.jobs:main_handler", "shop.jobs.main_handler", "shop/jobs:main_handler", "shop/jobs.py"]
 )
 def test_a_module_in_place_of_a_file_is_told_the_file(runtime, tmp_path, given):
-    (tmp_path / "shop").mkdir()
-    (tmp_path / "shop" / "jobs.py").write_text(WORKS)
+    project = tmp_path / "release-1.2"
+    (project / "shop").mkdir(parents=True)
+    (project / "shop" / "jobs.py").write_text(WORKS)
 
-    text = refusal_of(runtime.deploy, f"{tmp_path}/{given}")
+    text = refusal_of(runtime.deploy, f"{project}/{given}")
     meant = text.partition("did you mean '")[2].partition("'?)")[0]
 
-    assert meant == f"{tmp_path}/shop/jobs.py:main_handler"
+    assert meant == f"{project}/shop/jobs.py:main_handler"
     assert runtime.deploy(meant).run(3) == 3
 
 

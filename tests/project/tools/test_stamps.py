@@ -56,6 +56,9 @@ FILES = {
     "tests/process/test_go.py": "x = 1",
     "tests/process/test_swept.py": "def test_it(runtime):\n    runtime.sweep()\n",
     "tests/process/test_page.py": "PAGE = Path(__file__).parents[2] / 'docs'\n",
+    "tests/process/test_package.py": "import pytest_scf_async as package\nHERE = package.__file__\n",
+    "tests/process/test_below.py": "import os, model\nHERE = Path(model.__file__).parents[1], os.__file__\n",
+    "tests/project/test_marks.py": "x = 1",
     "tests/sweep/handlers/index.py": "x = 1",
     "tests/sweep/test_points.py": "x = 1",
     "tests/trace/test_trace.py": "x = 1",
@@ -63,7 +66,7 @@ FILES = {
 }
 PROCESS = "tests/process/test_"
 ALL = {name for name in FILES if TOOL.is_test(name)}
-ALWAYS = {f"{PROCESS}page.py", "examples/demo/test_demo.py"}
+ALWAYS = {f"{PROCESS}page.py", f"{PROCESS}package.py", "tests/project/test_marks.py", "examples/demo/test_demo.py"}
 SWEEPS = {f"{PROCESS}swept.py", "tests/sweep/test_points.py", "tests/trace/test_trace.py"}
 PROGRAMS = {f"{PROCESS}{name}.py" for name in ("fixture", "by_name", "tree", "text", "go")}
 CHANGES = {

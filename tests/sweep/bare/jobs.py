@@ -1,6 +1,7 @@
 """Jobs that go on from what they have left, each in a right and in a wrong form: the wrong one has a window of 30 ms.
 
-Each is given the directory to write to as its only argument, and has done its work when it exits with 0.
+Each is given the directory to write to as its only argument, and has done its work when it exits with 0. It has two
+rounds: the second one goes on from what the first has left, and a third would be the same again.
 """
 
 from __future__ import annotations
@@ -43,7 +44,7 @@ def load():
     return int(position.read_text()) if position.exists() else 0
 """
 _LOOP = """
-for number in range(load(), 3):
+for number in range(load(), 2):
     time.sleep(0.01)
     (out / f"row-{number}").write_text(f"row {number}\\n")
     save(number + 1)
@@ -86,7 +87,7 @@ def load():
         return 0
 """
 _SAVED_FIRST = """
-for number in range(load(), 3):
+for number in range(load(), 2):
     save(number + 1)
     time.sleep(0.03)
     (out / f"row-{number}").write_text(f"row {number}\\n")
@@ -97,7 +98,7 @@ from pathlib import Path
 out = Path(sys.argv[1])
 saved = out / "rows.pickle"
 rows = pickle.loads(saved.read_bytes()) if saved.exists() else []
-while len(rows) < 3:
+while len(rows) < 2:
     time.sleep(0.01)
     rows.append(f"row {len(rows)}")
 """
@@ -127,7 +128,7 @@ database.execute("CREATE TABLE IF NOT EXISTS position (number INTEGER)")
 """
     loop = """
 (first,) = database.execute("SELECT coalesce(max(number), 0) FROM position").fetchone()
-for number in range(first, 3):
+for number in range(first, 2):
     time.sleep(0.01)
     {begin}
     database.execute("INSERT INTO position VALUES (?)", (number + 1,))
@@ -142,7 +143,7 @@ for number in range(first, 3):
 _BASH = """
 out=$1
 page=$(cat "$out/page" 2> /dev/null || echo 0)
-while [ "$page" -lt 3 ]; do
+while [ "$page" -lt 2 ]; do
     sleep 0.01
     echo "row $page" > "$out/row-$page"
     page=$((page + 1))
@@ -154,7 +155,7 @@ const fs = require("fs");
 const out = process.argv[2];
 const wait = (ms) => Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, ms);
 const position = out + "/position";
-for (let n = fs.existsSync(position) ? JSON.parse(fs.readFileSync(position)).next : 0; n < 3; n++) {
+for (let n = fs.existsSync(position) ? JSON.parse(fs.readFileSync(position)).next : 0; n < 2; n++) {
     wait(10);
     fs.writeFileSync(`${out}/row-${n}`, `row ${n}\\n`);
     SAVE
@@ -184,7 +185,7 @@ func main() {
 		next, err = strconv.Atoi(string(text))
 		check(err)
 	}
-	for ; next < 3; next++ {
+	for ; next < 2; next++ {
 		time.Sleep(10 * time.Millisecond)
 		check(os.WriteFile(fmt.Sprintf("%s/row-%d", os.Args[1], next), []byte("row\\n"), 0o644))
 		name := NAME
@@ -215,7 +216,7 @@ int main(int argc, char **argv)
             return 3;
         fclose(file);
     }
-    for (; next < 3; next++) {
+    for (; next < 2; next++) {
         char name[20];
         usleep(10000);
         snprintf(name, sizeof name, "row-%d", next);
@@ -233,13 +234,13 @@ int main(int argc, char **argv)
 """
 _PIPELINE = """
 out=$1
-produce() { for number in 0 1 2; do echo "row $number"; sleep 0.02; done; }
+produce() { for number in 0 1; do echo "row $number"; sleep 0.02; done; }
 [ -e "$out/rows" ] || produce | sed -u "s/row/line/" > "$out/{name}" || exit 1
 {then}
 """
 _CHILDREN = """
 out=$1
-for number in 0 1 2; do
+for number in 0 1; do
     [ -e "$out/done-$number" ] && continue
     sh -c 'sleep 0.03; echo row > "$1"' child "$out/row-$number" {and}
     : > "$out/done-$number"
@@ -257,7 +258,7 @@ PROGRAMS: dict[str, Program] = {
         f"""{_APPENDS}
 with open(rows, "ab") as file:
     file.truncate(sum(len(line) + 1 for line in lines[:-1]))
-    for number in range(len(lines) - 1, 3):
+    for number in range(len(lines) - 1, 2):
         file.write(f"row {{number}}".encode())
         file.flush()
         time.sleep(0.01)
@@ -266,7 +267,7 @@ with open(rows, "ab") as file:
 """,
         f"""{_APPENDS}
 with open(rows, "ab") as file:
-    for number in range(len(lines) - 1, 3):
+    for number in range(len(lines) - 1, 2):
         file.write(f"row {{number}}".encode())
         file.flush()
         time.sleep(0.03)
@@ -277,7 +278,7 @@ with open(rows, "ab") as file:
     "zip": Program(
         "py",
         f"""{_ZIPS}
-while len(names) < 3:
+while len(names) < 2:
     time.sleep(0.01)
     names.append(f"row-{{len(names)}}")
     with zipfile.ZipFile(out / "new.zip", "w") as file:
@@ -286,7 +287,7 @@ while len(names) < 3:
     os.replace(out / "new.zip", archive)
 """,
         f"""{_ZIPS}
-for number in range(len(names), 3):
+for number in range(len(names), 2):
     with zipfile.ZipFile(archive, "a") as file:
         file.writestr(zipfile.ZipInfo(f"row-{{number}}"), "row")
         time.sleep(0.03)
