@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,7 +23,7 @@ from ..report.cause import likely_cause
 from ..report.failure import cause_lines, why_lines
 from ..report.limits import Shown
 from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
-from .sources import Sources
+from .sources import Source, Sources
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -199,20 +199,18 @@ class _Tables:
 
     def place(self, directory: str, file: str, line: int) -> int:
         """The place at *line* of the *file* below *directory* that is known by its base name."""
-        key = directory, file, line
-        number = self._places.get(key)
-        if number is None:
-            number = self._places[key] = len(self.place_rows)
-            self.place_rows.append([file, line, *self.sources.find(directory, file, line)])
-        return number
+        return self._place((directory, file, line), lambda: self.sources.find(directory, file, line))
 
     def place_at(self, path: str, line: int) -> int:
         """The place at *line* of the file at *path*."""
-        key = "", path, line
+        return self._place(("", path, line), lambda: self.sources.of_path(path, line))
+
+    def _place(self, key: tuple[str, str, int], source: Callable[[], Source]) -> int:
         number = self._places.get(key)
         if number is None:
             number = self._places[key] = len(self.place_rows)
-            self.place_rows.append([os.path.basename(path), line, *self.sources.of_path(path, line)])
+            _, file, line = key
+            self.place_rows.append([os.path.basename(file), line, *source()])
         return number
 
     def file_of(self, place: int) -> int | None:
