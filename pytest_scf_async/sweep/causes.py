@@ -17,10 +17,9 @@ from .effects import EffectKind
 from .findings import FAILURES, missing_pattern
 from .neighbours import Around
 from .surroundings import NearEffect, Surroundings
+from .titles import MAKES, WRITES
 
 _HARM: Final = FAILURES | {Kind.DOUBLED}
-_WRITES: Final = frozenset({"write", "sendfile", "copy_file_range", "splice"})
-_MAKES: Final = frozenset({"open", "creat", "rename", "link", "symlink", "mkdir"})
 _DATABASE: Final = ("-journal", "-wal", "-shm")
 
 
@@ -153,7 +152,7 @@ class _Causes:
             written = next(
                 (each for each in (near.missed or of_file) if (each.number > near.begun and each.path == path)), None
             )
-            if opened is None or written is None or opened.call != "open" or written.call not in _WRITES:
+            if opened is None or written is None or opened.call != "open" or written.call not in WRITES:
                 continue
             between = [each for each in near.effects if opened.number < each.number <= near.begun and each.paths]
             if between and not any(each.said for each in between):
@@ -197,7 +196,7 @@ class _Causes:
         if near is None or near.resumes or near.next is None or self._run.point.missing or self._around.by.failure:
             return None
         before = near.numbered(near.begun)
-        if before is None or not before.empties or before.path != near.next.path or near.next.call not in _WRITES:
+        if before is None or not before.empties or before.path != near.next.path or near.next.call not in WRITES:
             return None
         return Cause(self._emptying(before, near.next))
 
@@ -222,7 +221,7 @@ class _Causes:
     def _of_removed(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
         """A file, which counts, is gone before another one takes its place."""
         compared = {*self._around.swept.compared.files, *self._names}
-        made = {each.path for each in todo if each.call in _MAKES}
+        made = {each.path for each in todo if each.call in MAKES}
         for each in done:
             path = each.paths[0] if each.paths else ""
             if each.call in ("unlink", "rename") and path in compared and path in made:
@@ -269,20 +268,20 @@ class _Causes:
         if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
             return None
         emptied = next((each for each in done if each.empties), None)
-        if emptied is not None and following.call in _WRITES:
+        if emptied is not None and following.call in WRITES:
             explanation = self._emptying(emptied, following)
             if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
                 explanation = f"{path} is filled piece by piece, and not all of it is there by then"
             return Cause(explanation, f"write {path}.new, then {self._replaced}")
         last, before = todo[-1].after, following.before
-        if following.call not in _WRITES or last is None or before is None or last.size <= before.size:
+        if following.call not in WRITES or last is None or before is None or last.size <= before.size:
             return None
         if last.ends_line and (self._run.point.cut or not before.ends_line):
             return Cause(
                 f"{path} ends in the middle of a line by then",
                 f"at the start cut {path} off behind its last whole line",
             )
-        pieces = done and done[-1].call in _WRITES and done[-1].place == following.place
+        pieces = done and done[-1].call in WRITES and done[-1].place == following.place
         if pieces and following.function and self._around.is_in_middle:
             return Cause(
                 f"{following.function} appends to {path} in more than one write",
