@@ -10,10 +10,10 @@ from types import MappingProxyType
 from ..model.statuses import Status
 from ..protocol.shortening import shortened_line, shortened_list
 from .compared import Compared
-from .difference_texts import run_difference_lines
+from .difference_texts import all_difference_lines
 from .differences import Kind
 from .effects import RESULT
-from .explanation import Explained, ended_text, explained
+from .explanation import Explained, ended_text
 from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .repro import repro_call
@@ -159,7 +159,7 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     for first, again in swept.unlike:
         yield f"{first.key} came to something else when it was made again:"
         for run in (first, again):
-            wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
+            wrong = "; ".join(all_difference_lines(run.differences)) or "nothing lost"
             ended = ", then ".join(ended_text(each) for each in run.outcome.attempts)
             yield shortened_line(f"  {wrong}; {ended}", 2 * WIDTH)
         if swept.several_writers:
@@ -240,7 +240,7 @@ def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
 def _class_lines(
     swept: Swept, alike: FailureClass, *, whole: bool, command: bool = False, repro: str = ""
 ) -> Iterator[str]:
-    facts = explained(swept, alike, repro=repro)
+    facts = Explained(swept, alike, repro=repro)
     yield facts.title
     yield from _indented(alike, facts, whole=whole)
     yield from _labels(swept, alike, facts, command=command)
@@ -287,8 +287,7 @@ def _difference_lines(run: SweepRun) -> Iterator[str]:
     finished = [each for each in run.outcome.attempts[1:] if each.status == Status.FINISHED]
     said = not finished and (len(run.outcome.attempts) > 1 or bool(run.outcome.stuck))
     shown = [each for each in run.differences if not (said and each.kind is Kind.NEVER_FINISHES)]
-    for difference in shown[:DIFFERENCES]:
-        yield from run_difference_lines(difference)
+    yield from all_difference_lines(shown[:DIFFERENCES])
     if len(shown) > DIFFERENCES:
         yield f"and {_number(shown[DIFFERENCES:], 'more difference')}"
 
