@@ -7,6 +7,7 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
@@ -252,8 +253,6 @@ class Swept:
     """All facts about one sweep."""
 
     function: str
-    points: tuple[Point, ...]
-    """The points that were tried, in the order in which the handler comes to them."""
     reached: int
     """The number of points, tried or not."""
     runs: tuple[SweepRun, ...]
@@ -262,8 +261,6 @@ class Swept:
     ignored: tuple[str, ...] = ()
     """The things that differ between two undisturbed runs and so are not compared."""
     hows: tuple[str, ...] = ()
-    forced_only: int = 0
-    """The number of points at which this Python does not check for signals."""
     seconds: float = 0.0
     """Real seconds."""
     not_reached: tuple[str, ...] = ()
@@ -294,3 +291,13 @@ class Swept:
     """The test that has made it, as the command ``pytest`` takes it; empty: none has."""
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     """What repros are made of, where there are findings."""
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """The points that were tried, in the order in which the handler comes to them."""
+        return tuple(dict.fromkeys(run.point for run in self.runs))
+
+    @property
+    def forced_only(self) -> int:
+        """The number of points at which this Python does not check for signals."""
+        return sum(point.forced and not point.graceful and point.kind != "effect" for point in self.points)
