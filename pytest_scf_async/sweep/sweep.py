@@ -7,12 +7,11 @@ import itertools
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
-from functools import partial
 from typing import TYPE_CHECKING
 
 from ..errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users
 from ..protocol.real_time import REAL
-from .agenda import Agenda, Job, Made, Number
+from .agenda import Agenda, Here, Job, Made, Number
 from .compared import Compared
 from .differences import Kind
 from .findings import FAILURES, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
@@ -136,8 +135,8 @@ def sweep(request: Request, bench: Bench) -> Sweep:
 class _Sweeper:
     """Plans the runs of one sweep, has them made in their order, and sums up what they have come to."""
 
-    _workers: Workers | None = None
-    """Make the runs, while there are some."""
+    _workers: Workers | Here
+    """Make the runs."""
     _failed = 0
     """How many runs have failed."""
     _beyond_limit = 0
@@ -167,6 +166,7 @@ class _Sweeper:
         """What kills leave that are known by now."""
         judge = Judge(request, undisturbed.outcome.effects, undisturbed.ignored)
         self._maker = Maker(request, runner, self._records, judge, left=self._left, untold=self._about_effects)
+        self._workers = Here(self._maker.make)
         self._states: dict[str, Path] = {}
         """Copies of directories, by the keys of runs."""
 
@@ -261,7 +261,7 @@ class _Sweeper:
             try:
                 yield
             finally:
-                self._workers = None
+                self._workers = Here(self._maker.make)
 
     def _say_how_long(self, mine: Sequence[tuple[Number, Plan]]) -> str:
         """Say how long *mine* take, before they begin, where that is long; what they are."""
@@ -327,7 +327,7 @@ class _Sweeper:
                 agenda.add([self._job(number, plan, collects=number in collecting)])
             else:
                 job, worker, made = known
-                agenda.add_made(replace(job, number=number), worker, partial(_itself, made))
+                agenda.add_made(replace(job, number=number), worker, made)
         ended = self._make_all(agenda, runs)
         if ended is None:
             agenda.add(self._cold_jobs(runs))
@@ -373,20 +373,12 @@ class _Sweeper:
 
     def _made(self, agenda: Agenda) -> Iterator[tuple[Job, Made] | None]:
         """Make what is on the *agenda*, here or by workers; it is given as it comes, and None where nothing has."""
-        if self._workers is None:
-            while (job := agenda.next_for(0)) is not None:
-                made = self._maker.make(job)
-                agenda.came(job, 0, partial(_itself, made))
-                yield job, made
-            return
         for found in self._workers.make(agenda.next_for):
             if found is None:
                 yield None
                 continue
-            worker, job, answer = found
-            run = None if answer.made is None else answer.made.run
-            at_any_time = run is None or run.outcome.is_timeless
-            agenda.came(job, worker, answer.counted, at_any_time=at_any_time, failed=answer.error is not None)
+            _, job, answer = found
+            agenda.came(*found)
             yield None if answer.made is None else (job, answer.made)
 
     def _take(self, job: Job, made: Made, runs: dict[Number, SweepRun]) -> str | None:
@@ -403,8 +395,7 @@ class _Sweeper:
 
     def _count_all(self, agenda: Agenda, runs: dict[Number, SweepRun]) -> str | None:
         """What follows from those whose turn it is to count; why no other run is to be made, as above."""
-        for job, worker, answer in agenda.counted():
-            made = answer()
+        for job, worker, made in agenda.counted():
             if job.number not in runs:
                 ended = self._take(job, made, runs)
                 if ended is not None:
@@ -490,8 +481,7 @@ class _Sweeper:
             for at, point in enumerate(first_turns(listened, stops))
         )
         for _ in self._made(agenda):
-            for job, worker, answer in agenda.counted():
-                made = answer()
+            for job, worker, made in agenda.counted():
                 if made.run is None:
                     continue
                 (step,), outcome = job.plan.steps, made.run.outcome
@@ -629,10 +619,6 @@ class _Sweeper:
         )
         guide = Guide(seconds_left=self._guide.seconds_left)
         return _Sweeper(request, replace(self._bench, guide=guide)).sweep()
-
-
-def _itself(made: Made) -> Made:
-    return made
 
 
 def _earliest(runs: Sequence[SweepRun], *several: frozenset[Kind]) -> list[SweepRun]:

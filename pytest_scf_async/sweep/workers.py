@@ -18,7 +18,6 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from types import FrameType
 from typing import NoReturn
@@ -31,7 +30,7 @@ from ..linux import procfs
 from ..linux.linux import die_with_parent
 from ..linux.mount_namespaces import find_at
 from ..protocol.real_time import REAL
-from .agenda import Job, Made, no_workers
+from .agenda import Answer, Job, Made, no_workers
 
 __tracebackhide__ = hidden_from_users
 
@@ -44,35 +43,6 @@ END_LIMIT = 10.0
 
 class _Ended(BaseException):
     """The parent ends this worker; no ``except Exception`` of the test takes it."""
-
-
-class _InWorker(Exception):
-    """The traceback of an exception in a worker, which is that one's cause here."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
-
-
-@dataclass(frozen=True)
-class Answer:
-    """The result of a job in a worker."""
-
-    made: Made | None
-    error: BaseException | None = None
-    """The exception that was raised instead."""
-    trace: str = ""
-    """Its traceback, unless the error says all itself."""
-    printed: tuple[str, str] = ("", "")
-    """The output of user callables on ``sys.stdout`` and ``sys.stderr`` meanwhile."""
-
-    def counted(self) -> Made:
-        """What was made, or else raise what was raised; to be called in the order of a single process: it prints."""
-        sys.stdout.write(self.printed[0])
-        sys.stderr.write(self.printed[1])
-        if self.error is not None:
-            raise self.error from (_InWorker(self.trace) if self.trace else None)
-        assert self.made is not None
-        return self.made
 
 
 class _Worker:

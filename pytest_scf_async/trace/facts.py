@@ -171,7 +171,7 @@ class _Tables:
     """The tables of a trace while it is made: what rows name by number."""
 
     def __init__(self, origin: int, root: str, events: Sequence[Event]) -> None:
-        self._origin = origin
+        self.origin = origin
         self.real_origin = min((min(event.recorded_at.values()) for event in events if event.recorded_at), default=0.0)
         """The real time of the first thing that happened, as ``REAL.monotonic`` has it."""
         self.sources = Sources(root)
@@ -261,12 +261,12 @@ class _Tables:
             )
         for entry in event.timeline:
             if isinstance(entry, entries.Reclaimed):
-                self.instance_rows[number]["end"] = entry.time_us - self._origin
+                self.instance_rows[number]["end"] = entry.time_us - self.origin
         return number
 
     def _begin(self, event: Event) -> int:
         times = [entry.time_us for entry in event.timeline if isinstance(entry, entries.Started)]
-        return (times[-1] if times else event.invoked_us) - self._origin
+        return (times[-1] if times else event.invoked_us) - self.origin
 
     # -- one event -----------------------------------------------------------------------------------------------------
 
@@ -283,8 +283,8 @@ class _Tables:
             "invoke_type": record.invoke_type,
             "status": event.shown_status,
             "code": record.status_code,
-            "begin": event.invoked_us - self._origin,
-            "end": None if end is None else end - self._origin,
+            "begin": event.invoked_us - self.origin,
+            "end": None if end is None else end - self.origin,
             "ended_by_harness": event.ended_by_close,
             "checked": event.checked or event.looked_at,
             "instance": instance,
@@ -312,10 +312,6 @@ class _Tables:
             found = "…"
         self._text_left -= len(found)
         return found
-
-    @property
-    def origin(self) -> int:
-        return self._origin
 
 
 def _lane_key(kind: str, name: str, parent: int | None, instance: int | None, of_event: int) -> tuple[object, ...]:
