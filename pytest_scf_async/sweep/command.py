@@ -28,7 +28,7 @@ from ..options import ScfSettings
 from ..runtime import ScfRuntime
 from .data import swept_json
 from .differences import Kind
-from .findings import FAILURES, STOPPED, FailureClass, Swept, classes
+from .findings import FAILURES, HARMFUL, STOPPED, FailureClass, Swept, classes
 from .guide import Guide, nothing
 from .interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .points import WHICH
@@ -36,7 +36,6 @@ from .progress import Progress
 from .report import (
     CLASSES,
     class_text,
-    command_text,
     failure_text,
     head_text,
     mutants_lines,
@@ -235,7 +234,7 @@ class _Command:
             )
         if given.start is not None and not Path(given.start).is_dir():
             raise ScfUsageError(f"--from {given.start}: there is no directory {Path(given.start).absolute()}")
-        self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
+        self._kinds = HARMFUL if given.exactly_once else FAILURES
         self._found: list[Swept] = []
         self._repros: dict[str, str] = {}
         """The scripts that were written, by the keys of their classes."""
@@ -343,7 +342,7 @@ class _Command:
         found = classes(swept.runs, self._kinds)
         whole = self._given.report or self._given.replay
         if whole:
-            _say(command_text(swept, classes(swept.runs, frozenset(Kind)), self._repros))
+            _say(sweep_text(swept, command=True, repros=self._repros))
         elif found:
             _say("\n".join([head_text(swept, found), *not_reached_lines(swept)]))
             _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")

@@ -54,20 +54,29 @@ def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
         )
+    wrong = swept.incomplete or swept.unlike or any(run.fails(kinds) for run in swept.runs)
+    return sweep_text(swept, kinds) if wrong else ""
+
+
+def sweep_text(
+    swept: Swept,
+    kinds: frozenset[Kind] = frozenset(Kind),
+    *,
+    command: bool = False,
+    repros: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The whole report about what is wrong in one of *kinds*.
+
+    With *command* it is for the command line; *repros* are scripts that were written, by the keys of classes.
+    """
     found = classes(swept.runs, kinds)
-    if not found and not swept.incomplete and not swept.unlike:
-        return ""
-    return "\n".join(_lines(swept, found, kinds))
-
-
-def sweep_text(swept: Swept) -> str:
-    """The whole report."""
-    return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
-
-
-def text_about(swept: Swept, kinds: frozenset[Kind]) -> str:
-    """The whole report about what is wrong in one of *kinds*: why it fails on them, or that it does not."""
-    return failure_text(swept, kinds) or "\n".join(_lines(swept, [], kinds))
+    lines = [*_head(swept, found)]
+    for number, alike in enumerate(found[:CLASSES]):
+        repro = repros.get(alike.earliest.key, "")
+        lines += ["", *_class_lines(swept, alike, whole=number == 0, command=command, repro=repro)]
+    if len(found) > CLASSES:
+        lines.append(f"and {_number(found[CLASSES:], 'more reason')}")
+    return "\n".join([*lines, *_end(swept, kinds)])
 
 
 def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
@@ -110,29 +119,6 @@ def not_reached_lines(swept: Swept) -> list[str]:
 def mutants_lines(swept: Swept) -> list[str]:
     """The notes of a sweep, and which mutants it noticed."""
     return [*_notes(swept), *_mutants(swept)]
-
-
-def command_text(swept: Swept, found: Sequence[FailureClass], repros: Mapping[str, str]) -> str:
-    """The whole report for the command line; *repros* are scripts that were written, by the keys of classes."""
-    return "\n".join(_lines(swept, found, frozenset(Kind), command=True, repros=repros))
-
-
-def _lines(
-    swept: Swept,
-    found: Sequence[FailureClass],
-    kinds: frozenset[Kind],
-    *,
-    command: bool = False,
-    repros: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[str]:
-    yield from _head(swept, found)
-    for number, alike in enumerate(found[:CLASSES]):
-        yield ""
-        repro = repros.get(alike.earliest.key, "")
-        yield from _class_lines(swept, alike, whole=number == 0, command=command, repro=repro)
-    if len(found) > CLASSES:
-        yield f"and {_number(found[CLASSES:], 'more reason')}"
-    yield from _end(swept, kinds)
 
 
 # -- the head ----------------------------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from .difference_texts import all_difference_lines
 from .differences import Kind
 from .explanation import EffectLine, Explained, ended_text
 from .findings import FailureClass, SweepRun, Swept, classes
-from .report import text_about, verdict_text
+from .report import failure_text, sweep_text, verdict_text
 from .repro import repro_call, written_repro
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def sweep_facts(
         "compared": _compared(swept),
         "ignored": list(swept.ignored),
         "not_tried": [*([swept.incomplete] if swept.incomplete else []), *swept.about_effects],
-        "report": text_about(swept, kinds),
+        "report": failure_text(swept, kinds) or sweep_text(swept, kinds),
         "points": len(swept.points),
         "runs": len(swept.runs),
         "failed": failed,
