@@ -61,7 +61,7 @@ LONG_FUNCTIONS: dict[str, str] = {
     "programs/runtimes/calls.py:ImageCalls.deploy_image": "its signature and docstring, which `make options` writes",
     "endpoint/operations/functions.py:OperationsOnFunctions.create_function": ""
     "its signature, its docstring and a table of what is given; nine lines are code",
-    "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; twenty-five lines are code",
+    "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; forty lines are code",
     "runtime.py:ScfRuntime._accept": "to be cut: it checks an invocation, routes it and makes its event",
     "programs/supervisor/supervisor.py:Supervisor.__init__": "one attribute a line, each with what it means",
     "sweep/command.py:add_sweep": "a table in argparse's form: one call an option",

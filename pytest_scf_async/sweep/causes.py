@@ -14,12 +14,11 @@ from ..model.statuses import Status
 from ..protocol.shortening import shortened_list
 from .differences import Kind
 from .effects import EffectKind
-from .findings import FAILURES, missing_pattern
+from .findings import HARMFUL, missing_pattern
 from .neighbours import Around
 from .surroundings import NearEffect, Surroundings
 from .titles import MAKES, WRITES
 
-_HARM: Final = FAILURES | {Kind.DOUBLED}
 _DATABASE: Final = ("-journal", "-wal", "-shm")
 
 
@@ -77,7 +76,7 @@ class _Causes:
             return None
         what = missing_pattern(self._run.point)
         proven = near is not None and any(
-            not each.fails(_HARM)
+            not each.fails(HARMFUL)
             and each.how.startswith(("forced", "power"))
             and self._around.begun(each.point) == near.begun
             for each in self._around.swept.runs
@@ -115,7 +114,7 @@ class _Causes:
         if not run.outcome.plan.is_graceful or (run.outcome.end is None and not run.cold):
             return None
         twin = self._around.twin
-        if twin is None or twin.fails(_HARM):
+        if twin is None or twin.fails(HARMFUL):
             return None
         if run.cold:
             return Cause(
@@ -134,7 +133,9 @@ class _Causes:
         runs = (each for each in self._around.swept.runs if each.outcome.plan.is_graceful)
         heard = [each for each in runs if each.outcome.listened]
         is_early = not any(each.outcome.listened for each in self._around.alike.runs)
-        if not (self._run.outcome.plan.is_graceful and is_early and heard) or any(each.fails(_HARM) for each in heard):
+        if not (self._run.outcome.plan.is_graceful and is_early and heard):
+            return None
+        if any(each.fails(HARMFUL) for each in heard):
             return None
         return Cause(
             "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",

@@ -21,20 +21,12 @@ from .interruptions import Interruption
 from .neighbours import Around
 from .run import Attempt
 from .surroundings import NearEffect
-from .titles import class_title, wrong_kinds
+from .titles import class_title, happened, wrong_kinds
 
 _SIDE = 4
 """Effects that are shown on each side of an interruption at most."""
 _NAMED = 3
 """Other interruptions of a class that a sentence names."""
-_HERE: Final = {
-    "forced": "killed here",
-    "graceful": "SIGTERM here",
-    "timeout": "timed out here",
-    "power": "power lost here",
-}
-
-
 _HARM: Final = {
     Kind.LOST: "loses data",
     Kind.DIVERGED: "changes what comes out",
@@ -166,7 +158,7 @@ def _interruption_text(around: Around) -> str:
     if around.by.failure is not None:
         return f"fails here ({around.by.failure.upper()})"
     cut = around.run.point.cut
-    return _HERE[around.by.kind] + (f", at byte {cut:,} of the file" if cut else "")
+    return f"{happened(around.by)} here" + (f", at byte {cut:,} of the file" if cut else "")
 
 
 def _source(around: Around) -> Source | None:

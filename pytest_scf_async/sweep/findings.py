@@ -14,7 +14,7 @@ from typing import TypeAlias
 
 from ..errors import ScfUsageError, keywords_named
 from ..instances.runtimes.choice import Deployed
-from .compared import Compared
+from .compared import Beginning, Compared
 from .differences import Difference, Kind
 from .effects import EffectKind, Effects
 from .ignored import Ignored
@@ -28,9 +28,9 @@ STOPPED = "Ctrl-C or SIGTERM arrived"
 _VARIES = re.compile(r"(?<=tmp)[a-z0-9_]{8}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+")
 """The random part of a name from ``tempfile``, a number in base 16, and any other one."""
 FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
+"""What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 HARMFUL = FAILURES | {Kind.DOUBLED}
 """What counts as wrong with a run where no assertion says what does."""
-"""What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 
 
 @dataclass(frozen=True)
@@ -224,15 +224,13 @@ class Evidence:
     """What repros of a sweep's findings are made of."""
 
     question: Question
-    environment: Mapping[str, str]
-    """What ``each_run`` gave to the undisturbed run."""
+    began: Beginning
+    """The state in which the undisturbed run began."""
+    start: Path | None
+    """A copy of its directory then; None: it was empty."""
+    expected: Effects
     path: str
     """The directory of each run."""
-    start: Path | None
-    """A copy of it in the beginning; None: it was empty."""
-    context: Mapping[str, object]
-    """What the handler got as its context."""
-    expected: Effects
     ignored: Ignored
     stages: Stages
     job_of: JobOf

@@ -29,7 +29,7 @@ from .comparison import compare
 from .difference_texts import all_difference_lines, difference_text, run_difference_lines
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
-from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept, classes
+from .findings import FAILURES, HARMFUL, Evidence, FailureClass, SweepRun, Swept, classes
 from .interruptions import Interruption
 from .normal_forms import ANY
 from .run import copy_tree, exit_code
@@ -240,7 +240,7 @@ def _has_path(evidence: Evidence, state: Path | None) -> bool:
 
 def _shown_by(differences: Iterable[Difference]) -> set[tuple[str, str, str]]:
     """What of *differences* a start on the directory shows."""
-    kinds = FAILURES | {Kind.DOUBLED}
+    kinds = HARMFUL
     found = [each for each in differences if each.kind in kinds and each.effect in _OF_FILES]
     return {(each.kind.value, each.effect.value, each.name) for each in found}
 
@@ -294,7 +294,7 @@ class _Repro:
             "module": self._code.module,
             "function": self._code.function,
             "event": self._question.payload,
-            "context": self._evidence.context,
+            "context": self._evidence.began.context,
             "path": OWN_DIRECTORY,
             "compared": expected.has_result and not ignored.has(*result) and result not in ignored.values,
             "result": expected.result,
@@ -351,7 +351,7 @@ class _Repro:
 
     def _started(self) -> str:
         """The command with its variables, for a shell."""
-        given = {**self._question.function.configuration.environment, **self._evidence.environment}
+        given = {**self._question.function.configuration.environment, **(self._evidence.began.environment or {})}
         if self._command and self._question.payload is not None:
             given["SCF_CUSTOM_CONTAINER_EVENT"] = json.dumps(self._question.payload)
         own = self._evidence.path

@@ -385,12 +385,12 @@ class Runner:
         with self._stages(start, seed, self.path, self._draws) as stage, entered(question.each_run, run) as given:
             stored = None if plan.steps else files_and_rows(self.path)
             kept = self._copied() if plan.keeps and not plan.steps and os.listdir(self.path) else None
-            function = stage.run_of(question.function, given.environment)
+            function = stage.run_of(question.function, given.environment or {})
             if recording is not None:
                 stage.record(recording)
             event = function.invoke_async(question.payload)
             run.events.append(event)
-            began = None if stored is None else Beginning(given.variables, stored, event._event.context())
+            began = None if stored is None else Beginning(given.environment, stored, event._event.context())
             if plan.collects and not plan.steps:
                 self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
@@ -456,8 +456,10 @@ class Runner:
         they were when the points were collected.
         """
         if plan.steps and plan.steps[0].by.failure is not None:
+            point, by = plan.steps[0].point, plan.steps[0].by
             if not plan.at_effect.error:
-                stops.fail_at(event, *_fault_of(plan.steps[0]))
+                kind, error = FAULTS[plan.steps[0].by.failure]
+                stops.fail_at(event, point.label, kind, point.found.number, error, by.lasting)
             if plan.collects:
                 self._collect(event, plan)
             return 0
@@ -676,12 +678,6 @@ def _failures_in(recording: Recording, point: Point) -> tuple[tuple[str, ...], t
     return _shown(written), tuple(failed)
 
 
-def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
-    assert step.by.failure is not None
-    kind, error = FAULTS[step.by.failure]
-    return step.point.label, kind, step.point.found.number, error, step.by.lasting
-
-
 def copy_tree(source: Path, target: Path) -> None:
     """Copy what is in a directory to another one that exists: links, modes and times stay. Raises ``OSError``."""
     copies: dict[int, str] = {}
@@ -770,12 +766,8 @@ class entered(AbstractContextManager["entered"]):
         self._each_run = each_run
         self._run = run
         self._generator: Generator[Environment, None, None] | None = None
-        self.environment: Mapping[str, str] = {}
-
-    @property
-    def variables(self) -> Environment:
-        """The environment that it has given; None where there is no ``each_run``."""
-        return None if self._each_run is None else self.environment
+        self.environment: Environment = None
+        """What it has given; None where there is no ``each_run``."""
 
     def __enter__(self) -> entered:
         if self._each_run is None:

@@ -14,7 +14,7 @@ from ..protocol.real_time import REAL
 from .agenda import Agenda, Here, Job, Made, Number
 from .compared import Compared
 from .differences import Kind
-from .findings import FAILURES, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from .findings import FAILURES, HARMFUL, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
 from .judge import Judge
 from .kills import LeftBy
@@ -96,7 +96,7 @@ class Sweep:
     def assert_exactly_once(self) -> None:
         """The same, and also fail if some run did something twice."""
         __tracebackhide__ = True
-        self._require(FAILURES | {Kind.DOUBLED})
+        self._require(HARMFUL)
 
     def _require(self, kinds: frozenset[Kind]) -> None:
         __tracebackhide__ = True
@@ -192,7 +192,7 @@ class _Sweeper:
         swept, stopped = self._looked_around(self._summed_up(runs, reached, incomplete), stopped=incomplete == STOPPED)
         if request.choice.include and not candidates:
             swept = replace(swept, available=available(points, request.choice.include))
-        if any(run.fails(FAILURES | {Kind.DOUBLED}) for run in swept.runs):
+        if any(run.fails(HARMFUL) for run in swept.runs):
             swept = replace(swept, evidence=self._evidence())
         if request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
@@ -538,7 +538,7 @@ class _Sweeper:
         if self._guide.replay:
             self._states.update((run.key, run.outcome.kept) for run in made if run.outcome.kept is not None)
             return
-        for run in _earliest(made, FAILURES, FAILURES | {Kind.DOUBLED}):
+        for run in _earliest(made, FAILURES, HARMFUL):
             again = None if self._is_late() else self._run(replace(run.outcome.plan, keeps=True), anew=True)
             if again is not None and again.came_to != run.came_to:
                 yield run, again
@@ -550,7 +550,7 @@ class _Sweeper:
         if self._request.until is not None or not self._request.function.runtime.can_be_recorded:
             return tuple(made)
         nearby = Nearby(self._runner, self._bench, self._records, self._is_late)
-        return nearby.added(made, _earliest(made, FAILURES, FAILURES | {Kind.DOUBLED}, frozenset(Kind)))
+        return nearby.added(made, _earliest(made, FAILURES, HARMFUL, frozenset(Kind)))
 
     def _evidence(self) -> Evidence:
         """What repros of the findings are made of."""
@@ -559,11 +559,10 @@ class _Sweeper:
         assert outcome.began is not None
         return Evidence(
             self._request.question,
-            outcome.began.environment or {},
-            os.fspath(self._runner.path),
+            outcome.began,
             outcome.kept,
-            outcome.began.context,
             outcome.effects,
+            os.fspath(self._runner.path),
             undisturbed.ignored,
             bench.stages,
             bench.job_of,

@@ -67,7 +67,7 @@ def _happened(around: Around) -> str:
     """How and where it was interrupted, as a clause: ``killed while train.py:11 was writing ckpt.json``."""
     run = around.run
     *before, last = run.outcome.plan.steps
-    text = f"{_verb_of(last.by)} {_where(around)}"
+    text = f"{happened(last.by)} {_where(around)}"
     for step in before:
         text += f", after SIGTERM at {_short_place(step.point)}"
     if last.by.again_us is not None:
@@ -77,7 +77,8 @@ def _happened(around: Around) -> str:
     return f"{text}, then a new instance" if run.cold else text
 
 
-def _verb_of(by: Interruption) -> str:
+def happened(by: Interruption) -> str:
+    """What an interruption is called in a heading."""
     if by.failure is not None:
         return _FAILS[by.failure]
     return _INTERRUPTED[by.kind]
@@ -88,7 +89,6 @@ _INTERRUPTED: Final = {
     "graceful": "SIGTERM",
     "timeout": "timed out",
     "power": "power lost",
-    "fault": "failed",
 }
 _FAILS: Final = {"enospc": "disk full", "eio": "I/O error", "reset": "connection reset"}
 
