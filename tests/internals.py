@@ -120,13 +120,14 @@ from pytest_scf_async.sweep.calls import IN_INSTANCE
 from pytest_scf_async.sweep.cold_starts import cold_start_texts
 from pytest_scf_async.sweep.difference_texts import difference_text
 from pytest_scf_async.sweep.effects import files_and_rows
-from pytest_scf_async.sweep.explanation import Explained, explained
+from pytest_scf_async.sweep.explanation import Explained
 from pytest_scf_async.sweep.findings import FAILURES, Swept, classes, missing_pattern
 from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
+from pytest_scf_async.sweep.run import NotReachedError
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned
@@ -276,4 +277,4 @@ def explained_of(sweep: Sweep, *, exactly_once: bool = False) -> list[Explained]
     """What is known of each class of a sweep: of its failures, and with *exactly_once* of what is done twice, too."""
     swept = sweep._swept
     doubled = {sweep_differences.Kind.DOUBLED} if exactly_once else set()
-    return [explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]
+    return [Explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]

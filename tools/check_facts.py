@@ -76,7 +76,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         '<script type="application/json" id="trace">': "a file, which may be of another version, or none of ours",
         "pytest-scf-async trace": "the same",
     },
-    "sweep/sweep.py": {"\\[Errno 30\\] ": "Python, of an OSError"},
+    "sweep/undisturbed.py": {"\\[Errno 30\\] ": "Python, of an OSError"},
 }
 """By file: how the sentences begin that are looked for there, and who else writes them."""
 

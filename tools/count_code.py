@@ -25,7 +25,7 @@ METHODS = 40
 LINES = 60
 """How many a function may have without a sentence, its docstring and its comments included."""
 
-ENTRIES = 26
+ENTRIES = 23
 """How many LONG_CLASSES and LONG_FUNCTIONS may have together; this, too, only falls."""
 SLACK = 100
 """How far the kernel may be below LIMIT before that has to come down."""
@@ -44,7 +44,6 @@ LONG_CLASSES: dict[str, str] = {
     " are concepts of their own",
     "programs/supervisor/tree.py:Tree": "to be cut: what each system call means is in the class that follows the"
     " processes",
-    "sweep/sweep.py:_Sweeper": "to be cut: it plans the runs, makes them and compares what they leave",
 }
 """By ``file:class``: what is to be done about it, or why it stays as it is."""
 LONG_FUNCTIONS: dict[str, str] = {
@@ -62,11 +61,9 @@ LONG_FUNCTIONS: dict[str, str] = {
     "programs/runtimes/calls.py:ImageCalls.deploy_image": "its signature and docstring, which `make options` writes",
     "endpoint/operations/functions.py:OperationsOnFunctions.create_function": ""
     "its signature, its docstring and a table of what is given; nine lines are code",
-    "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; twenty-five lines are code",
+    "sweep/calls.py:SweepCalls.sweep": "its signature and docstring; forty lines are code",
     "runtime.py:ScfRuntime._accept": "to be cut: it checks an invocation, routes it and makes its event",
     "programs/supervisor/supervisor.py:Supervisor.__init__": "one attribute a line, each with what it means",
-    "sweep/sweep.py:_Sweeper.__init__": "to be cut: it also checks the arguments of the sweep",
-    "sweep/sweep.py:_Sweeper.sweep": "to be cut: it plans, runs and sums up",
     "sweep/command.py:add_sweep": "a table in argparse's form: one call an option",
 }
 """By ``file:function``: the same."""

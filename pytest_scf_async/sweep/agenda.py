@@ -6,6 +6,7 @@ out. Workers come to results in another order, which is undone here: a result wa
 
 from __future__ import annotations
 
+import sys
 from collections import deque
 from collections.abc import Callable, Hashable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
@@ -55,8 +56,45 @@ class Made(NamedTuple):
     real_seconds: float = 0.0
 
 
-Answer: TypeAlias = "Callable[[], Made]"
-"""Returns the result of a job, or raises the exception that it ended with."""
+class _InWorker(Exception):
+    """The traceback of an exception in a worker, which is that one's cause here."""
+
+    def __str__(self) -> str:
+        return f"\n{self.args[0]}"
+
+
+@dataclass(frozen=True)
+class Answer:
+    """The result of a job in a worker."""
+
+    made: Made | None
+    error: BaseException | None = None
+    """The exception that was raised instead."""
+    trace: str = ""
+    """Its traceback, unless the error says all itself."""
+    printed: tuple[str, str] = ("", "")
+    """The output of user callables on ``sys.stdout`` and ``sys.stderr`` meanwhile."""
+
+    def counted(self) -> Made:
+        """What was made, or else raise what was raised; to be called in the order of a single process: it prints."""
+        sys.stdout.write(self.printed[0])
+        sys.stderr.write(self.printed[1])
+        if self.error is not None:
+            raise self.error from (_InWorker(self.trace) if self.trace else None)
+        assert self.made is not None
+        return self.made
+
+
+class Here:
+    """Makes jobs in this process, as the one worker of a sweep that has no others."""
+
+    def __init__(self, make: Callable[[Job], Made]) -> None:
+        self._make = make
+
+    def make(self, next_for: Callable[[int], Job | None]) -> Iterator[tuple[int, Job, Answer]]:
+        """Make jobs until there is none."""
+        while (job := next_for(0)) is not None:
+            yield 0, job, Answer(self._make(job))
 
 
 class Agenda:
@@ -83,10 +121,10 @@ class Agenda:
             self._to_give.append(job)
             self._to_count.append(job)
 
-    def add_made(self, job: Job, worker: int, answer: Answer) -> None:
+    def add_made(self, job: Job, worker: int, made: Made) -> None:
         """Queue a job, which *worker* has made already, behind all others."""
         self._to_count.append(job)
-        self._answers[job.name] = worker, answer
+        self._answers[job.name] = worker, Answer(made)
 
     def add_next(self, jobs: Sequence[Job]) -> None:
         """Queue *jobs* before all others, in the order of making and of counting."""
@@ -111,22 +149,26 @@ class Agenda:
         closed = (lane for lane in job.lanes if lane not in self._open)
         return job.at in (None, worker) and all(self._owners.get(lane, worker) == worker for lane in closed)
 
-    def came(self, job: Job, worker: int, answer: Answer, *, at_any_time: bool = True, failed: bool = False) -> None:
-        """*worker* has made *job*, which says the same *at_any_time*; after one that has *failed* nothing counts."""
+    def came(self, worker: int, job: Job, answer: Answer) -> None:
+        """*worker* has made *job*; after one that has failed nothing counts."""
         self._answers[job.name] = worker, answer
-        if job.lanes and not at_any_time:
+        run = None if answer.made is None else answer.made.run
+        if job.lanes and run is not None and not run.outcome.is_timeless:
             self._open.add(job.lanes[0])
-        if failed:
+        if answer.error is not None:
             names = [each.name for each in self._to_count]
             before = set(names[: names.index(job.name)])
             self._to_give = [each for each in self._to_give if each.name in before]
 
-    def counted(self) -> Iterator[tuple[Job, int, Answer]]:
-        """The jobs whose turn it is to count, with their workers and results; more may be added meanwhile."""
+    def counted(self) -> Iterator[tuple[Job, int, Made]]:
+        """The jobs whose turn it is to count, with their workers and results; more may be added meanwhile.
+
+        Raises what the next one of them has raised.
+        """
         while self._to_count and self._to_count[0].name in self._answers:
             job = self._to_count.popleft()
             worker, answer = self._answers.pop(job.name)
-            yield job, worker, answer
+            yield job, worker, answer.counted()
 
 
 def no_workers(count: int, why: str) -> str:

@@ -90,9 +90,13 @@ class SweepCalls:
         """
         from ..stage import Stages  # noqa: PLC0415
         from .guide import Guide  # noqa: PLC0415
+        from .ignored import ignored_by_user  # noqa: PLC0415
+        from .interruptions import interruptions  # noqa: PLC0415
+        from .points import choice  # noqa: PLC0415
         from .recording import Drawing  # noqa: PLC0415
+        from .request import Bench, requested, roots_of, scratch_of  # noqa: PLC0415
         from .run import Question, done_codes  # noqa: PLC0415
-        from .sweep import Bench, Request, roots_of, scratch_of, sweep  # noqa: PLC0415
+        from .sweep import sweep  # noqa: PLC0415
 
         given: object = function
         this: object = self
@@ -105,9 +109,6 @@ class SweepCalls:
             *(self.clock.now, self.seed, roots_of(version), guide.effects_of, self.settings.real_limit),
             done_codes(done, version),
         )
-        request = Request(
-            question, how, within, points, include, exclude, limit, ignore, mutate, compares_nothing, workers
-        )
 
         def job_of(command: Sequence[str], directory: str) -> Deployed:
             given = {"image": None, "command": command, "cwd": directory, "port": JOB_PORT, "in_process": False}
@@ -118,6 +119,17 @@ class SweepCalls:
         try:
             stage = Stages(self, IN_INSTANCE, Drawing).stage
             bench = Bench(stage, directory, scratch, guide, sandboxes.why_no_namespaces, job_of)
+            request = requested(
+                question,
+                bench,
+                interruptions(how),
+                choice(points, include, exclude, limit),
+                ignored_by_user(ignore),
+                within=within,
+                mutate=mutate,
+                compares_nothing=compares_nothing,
+                workers=workers,
+            )
             return sweep(request, bench)
         finally:
             remove_tree(os.fspath(directory))

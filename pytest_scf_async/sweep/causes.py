@@ -14,13 +14,11 @@ from ..model.statuses import Status
 from ..protocol.shortening import shortened_list
 from .differences import Kind
 from .effects import EffectKind
-from .findings import FAILURES, missing_pattern
+from .findings import HARMFUL, missing_pattern
 from .neighbours import Around
 from .surroundings import NearEffect, Surroundings
+from .titles import MAKES, WRITES
 
-_HARM: Final = FAILURES | {Kind.DOUBLED}
-_WRITES: Final = frozenset({"write", "sendfile", "copy_file_range", "splice"})
-_MAKES: Final = frozenset({"open", "creat", "rename", "link", "symlink", "mkdir"})
 _DATABASE: Final = ("-journal", "-wal", "-shm")
 
 
@@ -78,7 +76,7 @@ class _Causes:
             return None
         what = missing_pattern(self._run.point)
         proven = near is not None and any(
-            not each.fails(_HARM)
+            not each.fails(HARMFUL)
             and each.how.startswith(("forced", "power"))
             and self._around.begun(each.point) == near.begun
             for each in self._around.swept.runs
@@ -116,7 +114,7 @@ class _Causes:
         if not run.outcome.plan.is_graceful or (run.outcome.end is None and not run.cold):
             return None
         twin = self._around.twin
-        if twin is None or twin.fails(_HARM):
+        if twin is None or twin.fails(HARMFUL):
             return None
         if run.cold:
             return Cause(
@@ -135,7 +133,9 @@ class _Causes:
         runs = (each for each in self._around.swept.runs if each.outcome.plan.is_graceful)
         heard = [each for each in runs if each.outcome.listened]
         is_early = not any(each.outcome.listened for each in self._around.alike.runs)
-        if not (self._run.outcome.plan.is_graceful and is_early and heard) or any(each.fails(_HARM) for each in heard):
+        if not (self._run.outcome.plan.is_graceful and is_early and heard):
+            return None
+        if any(each.fails(HARMFUL) for each in heard):
             return None
         return Cause(
             "No SIGTERM handler had been installed by then, so SIGTERM ended the process at once",
@@ -153,7 +153,7 @@ class _Causes:
             written = next(
                 (each for each in (near.missed or of_file) if (each.number > near.begun and each.path == path)), None
             )
-            if opened is None or written is None or opened.call != "open" or written.call not in _WRITES:
+            if opened is None or written is None or opened.call != "open" or written.call not in WRITES:
                 continue
             between = [each for each in near.effects if opened.number < each.number <= near.begun and each.paths]
             if between and not any(each.said for each in between):
@@ -197,7 +197,7 @@ class _Causes:
         if near is None or near.resumes or near.next is None or self._run.point.missing or self._around.by.failure:
             return None
         before = near.numbered(near.begun)
-        if before is None or not before.empties or before.path != near.next.path or near.next.call not in _WRITES:
+        if before is None or not before.empties or before.path != near.next.path or near.next.call not in WRITES:
             return None
         return Cause(self._emptying(before, near.next))
 
@@ -222,7 +222,7 @@ class _Causes:
     def _of_removed(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
         """A file, which counts, is gone before another one takes its place."""
         compared = {*self._around.swept.compared.files, *self._names}
-        made = {each.path for each in todo if each.call in _MAKES}
+        made = {each.path for each in todo if each.call in MAKES}
         for each in done:
             path = each.paths[0] if each.paths else ""
             if each.call in ("unlink", "rename") and path in compared and path in made:
@@ -269,20 +269,20 @@ class _Causes:
         if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
             return None
         emptied = next((each for each in done if each.empties), None)
-        if emptied is not None and following.call in _WRITES:
+        if emptied is not None and following.call in WRITES:
             explanation = self._emptying(emptied, following)
             if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
                 explanation = f"{path} is filled piece by piece, and not all of it is there by then"
             return Cause(explanation, f"write {path}.new, then {self._replaced}")
         last, before = todo[-1].after, following.before
-        if following.call not in _WRITES or last is None or before is None or last.size <= before.size:
+        if following.call not in WRITES or last is None or before is None or last.size <= before.size:
             return None
         if last.ends_line and (self._run.point.cut or not before.ends_line):
             return Cause(
                 f"{path} ends in the middle of a line by then",
                 f"at the start cut {path} off behind its last whole line",
             )
-        pieces = done and done[-1].call in _WRITES and done[-1].place == following.place
+        pieces = done and done[-1].call in WRITES and done[-1].place == following.place
         if pieces and following.function and self._around.is_in_middle:
             return Cause(
                 f"{following.function} appends to {path} in more than one write",

@@ -28,15 +28,14 @@ from ..options import ScfSettings
 from ..runtime import ScfRuntime
 from .data import swept_json
 from .differences import Kind
-from .findings import FAILURES, STOPPED, FailureClass, Swept, classes
-from .guide import Guide
+from .findings import FAILURES, HARMFUL, STOPPED, FailureClass, Swept, classes
+from .guide import Guide, nothing
 from .interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .points import WHICH
 from .progress import Progress
 from .report import (
     CLASSES,
     class_text,
-    command_text,
     failure_text,
     head_text,
     mutants_lines,
@@ -79,6 +78,11 @@ def add_sweep(commands: Any) -> None:
         epilog="Exit code: 0 if nothing was lost, 1 if something was, 2 if nothing could be tried. After Ctrl-C (130) "
         "and SIGTERM (143) it reports what is known by then.",
     )
+
+    def several(name: str, metavar: str, what: str, **more: Any) -> None:
+        """An option that may be there several times."""
+        parser.add_argument(name, action="append", metavar=metavar, help=what, **more)
+
     parser.add_argument(
         "code",
         nargs="?",
@@ -90,11 +94,10 @@ def add_sweep(commands: Any) -> None:
     parser.add_argument(
         "--payload", metavar="JSON", default="null", help="the data of the event, as JSON (default: null)"
     )
-    parser.add_argument(
+    several(
         "--how",
-        action="append",
-        metavar="HOW",
-        help=f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
+        "HOW",
+        f"{', '.join(KINDS)}, and graceful,again=5 (a second SIGTERM 5 simulated seconds later) or "
         "graceful,forced=5 (a kill then); fault,enospc, fault,eio and fault,reset, each also with ,lasting; "
         "power,posix, power,ext4 and power,nfs; several times for several (default: graceful and forced)",
     )
@@ -109,16 +112,15 @@ def add_sweep(commands: Any) -> None:
         "--within", type=float, metavar="SECONDS", help="report graceful stops that take longer as late"
     )
     parser.add_argument("--points", choices=WHICH, default="lines", help="where to interrupt it (default: lines)")
-    parser.add_argument("--include", action="append", metavar="PATTERN", help="try only points of these files or lines")
-    parser.add_argument("--exclude", action="append", metavar="PATTERN", help="try no points of these files or lines")
+    several("--include", "PATTERN", "try only points of these files or lines")
+    several("--exclude", "PATTERN", "try no points of these files or lines")
     parser.add_argument(
         "--limit", type=int, default=1000, help="how many runs and resumes to make at most (default: 1000)"
     )
-    parser.add_argument(
+    several(
         "--ignore",
-        action="append",
-        metavar="PATTERN",
-        help="do not compare these files (*.log), records, tables (orders.db:orders) or columns "
+        "PATTERN",
+        "do not compare these files (*.log), records, tables (orders.db:orders) or columns "
         "(orders.db:orders.created_at); several times for several",
     )
     parser.add_argument(
@@ -139,11 +141,10 @@ def add_sweep(commands: Any) -> None:
         action="store_true",
         help="the handler only reads: look for events that never finish or are late, and for other results",
     )
-    parser.add_argument(
+    several(
         "--env",
-        action="append",
-        metavar="NAME=VALUE",
-        help=f"a variable of the handler or program; {RUN_PATH} in it is the directory of a run, whose files are "
+        "NAME=VALUE",
+        f"a variable of the handler or program; {RUN_PATH} in it is the directory of a run, whose files are "
         f"compared (default for a handler: OUT={RUN_PATH})",
     )
     parser.add_argument(
@@ -152,11 +153,10 @@ def add_sweep(commands: Any) -> None:
         metavar="DIRECTORY",
         help=f"copy what is in this directory into {RUN_PATH} before each run: the files with which the work begins",
     )
-    parser.add_argument(
+    several(
         "--layer",
-        action="append",
-        metavar="PATH",
-        help="a directory or a zip that a handler finds at /opt, as layers= of deploy; several times for several",
+        "PATH",
+        "a directory or a zip that a handler finds at /opt, as layers= of deploy; several times for several",
     )
     parser.add_argument(
         "--traced",
@@ -170,11 +170,10 @@ def add_sweep(commands: Any) -> None:
         metavar="N",
         help="how many processes make the runs (default: one per core if the runs take more than about 10 s)",
     )
-    parser.add_argument(
+    several(
         "--preload",
-        action="append",
-        metavar="MODULE",
-        help="an installed module to import once instead of in each run; several times for several",
+        "MODULE",
+        "an installed module to import once instead of in each run; several times for several",
     )
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="the timeout of the function, in simulated seconds"
@@ -235,7 +234,7 @@ class _Command:
             )
         if given.start is not None and not Path(given.start).is_dir():
             raise ScfUsageError(f"--from {given.start}: there is no directory {Path(given.start).absolute()}")
-        self._kinds = FAILURES | {Kind.DOUBLED} if given.exactly_once else FAILURES
+        self._kinds = HARMFUL if given.exactly_once else FAILURES
         self._found: list[Swept] = []
         self._repros: dict[str, str] = {}
         """The scripts that were written, by the keys of their classes."""
@@ -277,11 +276,13 @@ class _Command:
 
     def _sweep(self) -> None:
         given = self._given
-        progress = Progress(_Line().show) if sys.stderr.isatty() else None
+        progress = Progress(_Line().show if sys.stderr.isatty() else nothing)
+
+        def finished(swept: Swept) -> None:
+            self._found.append(swept)
+            progress.end()
 
         def guide() -> Guide:
-            if progress is None:
-                return Guide(replay=given.replay, finished=finished, sets=_sets)
             return Guide(
                 replay=given.replay,
                 begins=progress.begin,
@@ -289,11 +290,6 @@ class _Command:
                 finished=finished,
                 sets=_sets,
             )
-
-        def finished(swept: Swept) -> None:
-            self._found.append(swept)
-            if progress is not None:
-                progress.end()
 
         settings = ScfSettings(preload=tuple(given.preload or ()))
         with ScfRuntime(settings, seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
@@ -346,7 +342,7 @@ class _Command:
         found = classes(swept.runs, self._kinds)
         whole = self._given.report or self._given.replay
         if whole:
-            _say(command_text(swept, classes(swept.runs, frozenset(Kind)), self._repros))
+            _say(sweep_text(swept, command=True, repros=self._repros))
         elif found:
             _say("\n".join([head_text(swept, found), *not_reached_lines(swept)]))
             _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")

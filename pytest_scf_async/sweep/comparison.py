@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import json
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
 from . import contents
-from .differences import Difference, Kind, Part, Parts, bag_of
+from .differences import Difference, Kind, Part, Parts, Unit, bag_of
 from .effects import EffectKind, Effects, FileContent, Json, Key, canonical
 from .ignored import NOTHING, FileRule, Ignored
 from .normal_forms import JsonRule, RepeatedKey, Tokens
@@ -27,7 +27,7 @@ def compare(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Diff
     ]
 
 
-def _files(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
+def _files(undisturbed: Effects, found: Effects, ignored: Ignored) -> Iterator[Difference]:
     ours, theirs = _by_name(undisturbed, ignored), _by_name(found, ignored)
     differences: list[Difference] = []
     alone: list[Difference] = []
@@ -47,7 +47,8 @@ def _files(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Diffe
             kind = Kind.DOUBLED if again(other) else Kind.LEFT_BEHIND
             extra = Part(other.kind, "", "", len(files), len(others))
             alone.append(Difference(kind, EffectKind.FILE, name, extra=(extra,)))
-    return [*_without_parents(alone), *differences]
+    yield from _without_parents(alone)
+    yield from differences
 
 
 def _by_name(effects: Effects, ignored: Ignored) -> dict[str, list[FileContent]]:
@@ -148,7 +149,7 @@ def _other_content(parts: Parts, name: str, ours: bytes, theirs: bytes, rule: Fi
 
 def _bytes(parts: Parts, ours: bytes, theirs: bytes) -> None:
     if ours.startswith(theirs):
-        parts.lost(Part("bytes", "", "", len(ours), len(theirs)))
+        parts.lost.append(Part("bytes", "", "", len(ours), len(theirs)))
     else:
         parts.changed("bytes", "", f"{len(ours)}", f"{len(theirs)}")
 
@@ -183,32 +184,32 @@ def _json_dicts(parts: Parts, where: str, ours: dict[str, Json], theirs: dict[st
         if name in theirs:
             _json(parts, place, value, theirs[name])
         else:
-            parts.lost(Part("key", place, canonical(value)))
+            parts.lost.append(Part("key", place, canonical(value)))
     for name, value in theirs.items():
         if name not in ours:
             part = Part("key", f"{where}[{name!r}]", canonical(value), 0, 1)
             again = isinstance(name, RepeatedKey) and name.of in ours and canonical(ours[name.of]) == part.value
-            (parts.doubled if again else parts.unknown)(part)
+            (parts.doubled if again else parts.unknown).append(part)
 
 
-def _rows(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
+def _rows(undisturbed: Effects, found: Effects, ignored: Ignored) -> Iterator[Difference]:
     ours, theirs = contents.tables_of(undisturbed, ignored), contents.tables_of(found, ignored)
     only_one = _only_in_one(undisturbed, found, ignored)
-    differences: list[Difference] = []
     for name in sorted(ours.keys() | theirs.keys()):
         if name.startswith(only_one):  # a file is lost or left behind, and its rows with it
             continue
         table, other = ours.get(name), theirs.get(name)
         if table is None or other is None:
-            parts = Parts(EffectKind.ROW, name)
-            if table is not None:
-                parts.lost(Part("table", "", "", 1, 0))
-            else:
-                parts.unknown(Part("table", "", "", 0, 1))
-            differences += parts.differences()
+            yield from _in_one(Parts(EffectKind.ROW, name), "table", "", in_undisturbed=other is None)
         elif table.rows != other.rows:
-            differences += _rows_of_table(name, table, other, ignored)
-    return differences
+            yield from _rows_of_table(name, table, other, ignored)
+
+
+def _in_one(parts: Parts, unit: Unit, value: str, *, in_undisturbed: bool) -> list[Difference]:
+    """What only one of the runs has."""
+    of = parts.lost if in_undisturbed else parts.unknown
+    of.append(Part(unit, "", value, int(in_undisturbed), int(not in_undisturbed)))
+    return parts.differences()
 
 
 def _only_in_one(undisturbed: Effects, found: Effects, ignored: Ignored) -> tuple[str, ...]:
@@ -265,12 +266,12 @@ def _rows_of_table(name: str, undisturbed: contents.Table, found: contents.Table
         _changed_row(parts, one, other)
     for row in dict.fromkeys(missing):
         counts = (1, 0) if key.columns else (before[row.values], after[row.values])
-        parts.lost(Part("row", row.key or row.text, row.text, *counts))
+        parts.lost.append(Part("row", row.key or row.text, row.text, *counts))
     for row in dict.fromkeys(extra):
         again = before[row.values] > 0
         what = row.values if again else row.key or row.text
         part = Part("row", what, row.text, before[row.values], after[row.values])
-        (parts.doubled if again else parts.unknown)(part)
+        (parts.doubled if again else parts.unknown).append(part)
     return parts.differences()
 
 
@@ -300,32 +301,27 @@ def _changed_row(parts: Parts, one: _Row, other: _Row) -> None:
     parts.changed("columns", one.key or one.text, json.dumps(before), json.dumps(after))
 
 
-def _records(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
+def _records(undisturbed: Effects, found: Effects, ignored: Ignored) -> Iterator[Difference]:
     ours, theirs = contents.records_of(undisturbed, ignored), contents.records_of(found, ignored)
-    differences: list[Difference] = []
     for name in dict.fromkeys((*ours, *theirs)):
         rule = ignored.values.get((EffectKind.RECORD, name), JsonRule())
         texts, others = ([canonical(rule.normal(fields)) for fields in each.get(name, [])] for each in (ours, theirs))
         parts = Parts(EffectKind.RECORD, name)
         parts.bag(bag_of(texts, others, in_place=False), "record")
-        differences += parts.differences()
-    return differences
+        yield from parts.differences()
 
 
-def _values(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:
+def _values(undisturbed: Effects, found: Effects, ignored: Ignored) -> Iterator[Difference]:
     ours, theirs = contents.values_of(undisturbed, ignored), contents.values_of(found, ignored)
-    differences: list[Difference] = []
     for key in sorted(dict.fromkeys((*ours, *theirs)), key=lambda each: each[0] is EffectKind.RESULT):  # which is last
-        rule = ignored.values.get(key, JsonRule())
-        parts = Parts(*key)
+        parts, rule = Parts(*key), ignored.values.get(key, JsonRule())
         if key in ours and key in theirs:
             _json(parts, "", rule.normal(ours[key]), rule.normal(theirs[key]))
-        elif key in ours:
-            parts.lost(Part("value", "", canonical(ours[key]), 1, 0))
+            yield from parts.differences()
         else:
-            parts.unknown(Part("value", "", canonical(theirs[key]), 0, 1))
-        differences += parts.differences()
-    return differences
+            in_undisturbed = key in ours
+            value = canonical((ours if in_undisturbed else theirs)[key])
+            yield from _in_one(parts, "value", value, in_undisturbed=in_undisturbed)
 
 
 def _tmp(undisturbed: Effects, found: Effects, ignored: Ignored) -> list[Difference]:

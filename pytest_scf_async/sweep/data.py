@@ -20,27 +20,14 @@ def swept_json(swept: Swept) -> str:
 
 def swept_facts(swept: Swept) -> _Facts:
     """*swept* as JSON has it; docs/reference.md describes each key."""
+    plain = {field.name: getattr(swept, field.name) for field in dataclasses.fields(swept) if field.name != "evidence"}
     return {
-        "function": swept.function,
-        "test": swept.test,
+        **{name: list(value) if isinstance(value, tuple) else value for name, value in plain.items()},
         "seconds": round(swept.seconds, 3),
-        "hows": list(swept.hows),
-        "incomplete": swept.incomplete,
-        "planned": swept.planned,
-        "reached": swept.reached,
-        "left_out": swept.left_out,
-        "about_effects": list(swept.about_effects),
-        "several_writers": swept.several_writers,
-        "is_job": swept.is_job,
-        "available": list(swept.available),
         "forced_only": swept.forced_only,
         "compared": dataclasses.asdict(swept.compared),
-        "ignored": list(swept.ignored),
-        "not_reached": list(swept.not_reached),
-        "collected": swept.collected,
         "mutants": [_mutant(outcome) for outcome in swept.mutants],
         "unlike": [{"first": _run(first), "again": _run(again)} for first, again in swept.unlike],
-        "notes": list(swept.notes),
         "undisturbed": {"attempts": [dataclasses.asdict(attempt) for attempt in swept.undisturbed.attempts]},
         "points": [_point(point) for point in swept.points],
         "runs": [_run(run) for run in swept.runs],

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 
 from ..protocol.shortening import shortened_line
 from .differences import Difference, Part
@@ -15,6 +15,11 @@ LONGEST = 300
 """Characters of the whole text."""
 CHECK = 8
 """Lines of what ``check=`` says: pytest explains an assertion in several."""
+
+
+def all_difference_lines(differences: Iterable[Difference]) -> list[str]:
+    """Several differences of a run, in their order."""
+    return [line for each in differences for line in run_difference_lines(each)]
 
 
 def run_difference_lines(difference: Difference) -> list[str]:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from enum import Enum
 from typing import Literal, NamedTuple, TypeAlias
 
@@ -87,31 +87,22 @@ def bag_of(undisturbed: Sequence[str], found: Sequence[str], *, in_place: bool) 
     return Bag(missing, doubled, unknown, [])
 
 
+@dataclass
 class Parts:
     """The parts of one effect that differ, by kind."""
 
-    def __init__(self, effect: EffectKind, name: str) -> None:
-        self._effect = effect
-        self._name = name
-        self._lost: list[Part] = []
-        self._doubled: list[Part] = []
-        self._before: list[Part] = []
-        self._after: list[Part] = []
-        self._unknown: list[Part] = []
+    effect: EffectKind
+    name: str
+    lost: list[Part] = field(default_factory=list)
+    doubled: list[Part] = field(default_factory=list)
+    unknown: list[Part] = field(default_factory=list)
+    _before: list[Part] = field(default_factory=list)
+    _after: list[Part] = field(default_factory=list)
 
     def bag(self, bag: Bag, unit: Unit, where: str = "") -> None:
-        self._lost += [Part(unit, where, *each) for each in bag.missing]
-        self._doubled += [Part(unit, where, *each) for each in bag.doubled]
-        self._unknown += [Part(unit, where, *each) for each in bag.unknown]
-
-    def lost(self, part: Part) -> None:
-        self._lost.append(part)
-
-    def doubled(self, part: Part) -> None:
-        self._doubled.append(part)
-
-    def unknown(self, part: Part) -> None:
-        self._unknown.append(part)
+        self.lost += [Part(unit, where, *each) for each in bag.missing]
+        self.doubled += [Part(unit, where, *each) for each in bag.doubled]
+        self.unknown += [Part(unit, where, *each) for each in bag.unknown]
 
     def changed(self, unit: Unit, where: str, before: str, after: str) -> None:
         self._before.append(Part(unit, where, before, 1, 0))
@@ -119,13 +110,13 @@ class Parts:
 
     def differences(self) -> list[Difference]:
         found = []
-        if self._lost:
-            found.append(Difference(Kind.LOST, self._effect, self._name, missing=tuple(self._lost)))
-        if self._doubled:
-            found.append(Difference(Kind.DOUBLED, self._effect, self._name, extra=tuple(self._doubled)))
+        if self.lost:
+            found.append(Difference(Kind.LOST, self.effect, self.name, missing=tuple(self.lost)))
+        if self.doubled:
+            found.append(Difference(Kind.DOUBLED, self.effect, self.name, extra=tuple(self.doubled)))
         if self._before:
             parts = tuple(self._before), tuple(self._after)
-            found.append(Difference(Kind.DIVERGED, self._effect, self._name, *parts))
-        if self._unknown:
-            found.append(Difference(Kind.DIVERGED, self._effect, self._name, extra=tuple(self._unknown)))
+            found.append(Difference(Kind.DIVERGED, self.effect, self.name, *parts))
+        if self.unknown:
+            found.append(Difference(Kind.DIVERGED, self.effect, self.name, extra=tuple(self.unknown)))
         return found

@@ -181,11 +181,9 @@ def gathered(
     own = _OwnPath(str(directory) if own_path is None else own_path)
     stored = files_and_rows(directory, own_path)
     return Effects(
-        result=own.out_of_json(result),
-        has_result=has_result,
-        files=stored.files,
-        rows=stored.rows,
-        keys=stored.keys,
+        own.out_of_json(result),
+        has_result,
+        *stored,
         records=[(name, {each: own.out_of_json(value) for each, value in fields.items()}) for name, fields in records],
         observed={name: own.out_of_json(as_json(value)) for name, value in (observed or {}).items()},
         tmp=tuple(sorted(tmp)),

@@ -14,27 +14,19 @@ from typing import Final
 from ..model.statuses import Status
 from ..protocol.shortening import shortened_list
 from .causes import cause_of
-from .difference_texts import run_difference_lines
+from .difference_texts import all_difference_lines, run_difference_lines
 from .differences import Kind
 from .findings import FailureClass, SweepRun, Swept, what_is_wrong
 from .interruptions import Interruption
 from .neighbours import Around
 from .run import Attempt
 from .surroundings import NearEffect
-from .titles import class_title, wrong_kinds
+from .titles import class_title, happened, wrong_kinds
 
 _SIDE = 4
 """Effects that are shown on each side of an interruption at most."""
 _NAMED = 3
 """Other interruptions of a class that a sentence names."""
-_HERE: Final = {
-    "forced": "killed here",
-    "graceful": "SIGTERM here",
-    "timeout": "timed out here",
-    "power": "power lost here",
-}
-
-
 _HARM: Final = {
     Kind.LOST: "loses data",
     Kind.DIVERGED: "changes what comes out",
@@ -73,82 +65,52 @@ class Source:
     text: str
 
 
-@dataclass(frozen=True)
 class Explained:
     """One class of findings. An empty text or tuple means that there is nothing of the kind."""
 
-    title: str
-    """``NEVER FINISHES: killed while train.py:11 was writing ckpt.json``."""
-    kinds: tuple[str, ...]
-    how: str
-    runs: int
-    key: str
-    """Of the earliest run: what ``--scf-async-replay`` takes."""
-    explanation: str
-    """Why it fails, where the facts say so: ``Path.write_text empties the file before filling it``."""
-    differences: tuple[str, ...]
-    """The differences in the end, a line each."""
-    effects: tuple[EffectLine, ...]
-    interrupted_after: int | None
-    """The number of *effects* before the interruption; None: there are no effects."""
-    interruption: str
-    """``killed here``."""
-    source: Source | None
-    attempts: tuple[Attempt, ...]
-    """The interrupted event and those that followed."""
-    restarts: str
-    """The ends of these, in a sentence."""
-    errors: tuple[str, ...]
-    """Their exceptions, each once: ``train.py:8  JSONDecodeError: Expecting value``."""
-    survival: str
-    """The nearest points at which the same interruption does no harm, in a sentence."""
-    alike: str
-    """The other interruptions that fail in the same way, in a sentence."""
-    fix: str
-    replay: str
-    """The command that repeats it in a test."""
-    repro: str
-    """The path of a script that shows it without this package, where one was written."""
-    files: tuple[str, ...]
-    """The files in the directory at the interruption, with their sizes."""
-    failed: tuple[str, ...]
-    """The calls that a fault of the disk made fail."""
-    timeline: str
-    """The timeline of the interrupted event."""
-    others: tuple[str, ...]
-    """The keys of the other runs."""
-
-
-def explained(swept: Swept, alike: FailureClass, *, repro: str = "") -> Explained:
-    """What is known of one of the classes of *swept*; *repro* is a script that was written of it."""
-    around, run = Around(swept, alike), alike.earliest
-    cause = cause_of(around)
-    effects, at = _effect_lines(around)
-    return Explained(
-        title=class_title(around),
-        kinds=tuple(kind.value for kind in Kind if kind in alike.kinds),
-        how=run.how,
-        runs=len(alike.runs),
-        key=run.key,
-        explanation=cause.explanation,
-        differences=tuple(line for each in run.differences for line in run_difference_lines(each)),
-        effects=effects,
-        interrupted_after=at if effects else None,
-        interruption=_interruption_text(around),
-        source=_source(around),
-        attempts=run.outcome.attempts,
-        restarts=_restarts(run),
-        errors=tuple(_errors(run.outcome.attempts, swept)),
-        survival=_survival(around),
-        alike=_alike_text(around),
-        fix=cause.fix,
-        replay=" ".join(["pytest", *([swept.test] if swept.test else []), f"--scf-async-replay='{run.key}'"]),
-        repro=repro,
-        files=run.outcome.written,
-        failed=run.outcome.failed,
-        timeline=run.outcome.timeline,
-        others=tuple(each.key for each in alike.runs[1:]),
-    )
+    def __init__(self, swept: Swept, alike: FailureClass, *, repro: str = "") -> None:
+        """Of one of the classes of *swept*; *repro* is a script that was written of it."""
+        around, run = Around(swept, alike), alike.earliest
+        self.title = class_title(around)
+        """``NEVER FINISHES: killed while train.py:11 was writing ckpt.json``."""
+        self.kinds = tuple(kind.value for kind in Kind if kind in alike.kinds)
+        self.how = run.how
+        self.runs = len(alike.runs)
+        self.key = run.key
+        """Of the earliest run: what ``--scf-async-replay`` takes."""
+        self.explanation, self.fix = cause_of(around)
+        """Why it fails, where the facts say so: ``Path.write_text empties the file before filling it``; and what
+        repairs it."""
+        self.differences = tuple(all_difference_lines(run.differences))
+        """The differences in the end, a line each."""
+        self.effects, at = _effect_lines(around)
+        self.interrupted_after = at if self.effects else None
+        """The number of *effects* before the interruption; None: there are no effects."""
+        self.interruption = _interruption_text(around)
+        """``killed here``."""
+        self.source = _source(around)
+        self.attempts = run.outcome.attempts
+        """The interrupted event and those that followed."""
+        self.restarts = _restarts(run)
+        """The ends of these, in a sentence."""
+        self.errors = tuple(_errors(run.outcome.attempts, swept))
+        """Their exceptions, each once: ``train.py:8  JSONDecodeError: Expecting value``."""
+        self.survival = _survival(around)
+        """The nearest points at which the same interruption does no harm, in a sentence."""
+        self.alike = _alike_text(around)
+        """The other interruptions that fail in the same way, in a sentence."""
+        self.replay = " ".join(["pytest", *([swept.test] if swept.test else []), f"--scf-async-replay='{run.key}'"])
+        """The command that repeats it in a test."""
+        self.repro = repro
+        """The path of a script that shows it without this package, where one was written."""
+        self.files = run.outcome.written
+        """The files in the directory at the interruption, with their sizes."""
+        self.failed = run.outcome.failed
+        """The calls that a fault of the disk made fail."""
+        self.timeline = run.outcome.timeline
+        """The timeline of the interrupted event."""
+        self.others = tuple(each.key for each in alike.runs[1:])
+        """The keys of the other runs."""
 
 
 # -- the effects -------------------------------------------------------------------------------------------------------
@@ -196,7 +158,7 @@ def _interruption_text(around: Around) -> str:
     if around.by.failure is not None:
         return f"fails here ({around.by.failure.upper()})"
     cut = around.run.point.cut
-    return _HERE[around.by.kind] + (f", at byte {cut:,} of the file" if cut else "")
+    return f"{happened(around.by)} here" + (f", at byte {cut:,} of the file" if cut else "")
 
 
 def _source(around: Around) -> Source | None:

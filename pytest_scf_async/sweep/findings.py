@@ -7,13 +7,14 @@ import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property
 from itertools import chain
 from pathlib import Path
 from typing import TypeAlias
 
 from ..errors import ScfUsageError, keywords_named
 from ..instances.runtimes.choice import Deployed
-from .compared import Compared
+from .compared import Beginning, Compared
 from .differences import Difference, Kind
 from .effects import EffectKind, Effects
 from .ignored import Ignored
@@ -27,9 +28,9 @@ STOPPED = "Ctrl-C or SIGTERM arrived"
 _VARIES = re.compile(r"(?<=tmp)[a-z0-9_]{8}|\b(?=[a-f]*\d)[0-9a-f]{8,}\b|\d+")
 """The random part of a name from ``tempfile``, a number in base 16, and any other one."""
 FAILURES = frozenset({Kind.LOST, Kind.DIVERGED, Kind.LATE, Kind.NEVER_FINISHES, Kind.FAILED_CHECK})
+"""What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 HARMFUL = FAILURES | {Kind.DOUBLED}
 """What counts as wrong with a run where no assertion says what does."""
-"""What no handler survives that is to lose nothing: code that does a thing at least once may do it twice."""
 
 
 @dataclass(frozen=True)
@@ -223,15 +224,13 @@ class Evidence:
     """What repros of a sweep's findings are made of."""
 
     question: Question
-    environment: Mapping[str, str]
-    """What ``each_run`` gave to the undisturbed run."""
+    began: Beginning
+    """The state in which the undisturbed run began."""
+    start: Path | None
+    """A copy of its directory then; None: it was empty."""
+    expected: Effects
     path: str
     """The directory of each run."""
-    start: Path | None
-    """A copy of it in the beginning; None: it was empty."""
-    context: Mapping[str, object]
-    """What the handler got as its context."""
-    expected: Effects
     ignored: Ignored
     stages: Stages
     job_of: JobOf
@@ -252,8 +251,6 @@ class Swept:
     """All facts about one sweep."""
 
     function: str
-    points: tuple[Point, ...]
-    """The points that were tried, in the order in which the handler comes to them."""
     reached: int
     """The number of points, tried or not."""
     runs: tuple[SweepRun, ...]
@@ -262,8 +259,6 @@ class Swept:
     ignored: tuple[str, ...] = ()
     """The things that differ between two undisturbed runs and so are not compared."""
     hows: tuple[str, ...] = ()
-    forced_only: int = 0
-    """The number of points at which this Python does not check for signals."""
     seconds: float = 0.0
     """Real seconds."""
     not_reached: tuple[str, ...] = ()
@@ -294,3 +289,13 @@ class Swept:
     """The test that has made it, as the command ``pytest`` takes it; empty: none has."""
     evidence: Evidence | None = field(default=None, repr=False, compare=False)
     """What repros are made of, where there are findings."""
+
+    @cached_property
+    def points(self) -> tuple[Point, ...]:
+        """The points that were tried, in the order in which the handler comes to them."""
+        return tuple(dict.fromkeys(run.point for run in self.runs))
+
+    @property
+    def forced_only(self) -> int:
+        """The number of points at which this Python does not check for signals."""
+        return sum(point.forced and not point.graceful and point.kind != "effect" for point in self.points)

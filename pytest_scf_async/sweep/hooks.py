@@ -19,10 +19,8 @@ if TYPE_CHECKING:
 
 _SWEEPS: Final[pytest.StashKey[SweepsOfTest | None]] = pytest.StashKey()
 """The sweeps of the test that runs."""
-_REPLAYED: Final = pytest.StashKey[bool]()
-"""Whether a sweep of the session had the run of ``--scf-async-replay``."""
-_NOT_REPLAYED: Final = pytest.StashKey[list[str]]()
-"""What sweeps said that had it not."""
+_REPLAY: Final = pytest.StashKey[tuple[bool, list[str]]]()
+"""Whether a sweep of the session had the run of ``--scf-async-replay``, and what sweeps said that had it not."""
 _REPLAY_OF_WORKER: Final = "scf_async_replay"
 """The name under which a worker of xdist reports what became of ``--scf-async-replay``."""
 
@@ -95,25 +93,23 @@ class SweepHooks(WingHooks):
 
     def test_ended(self, config: pytest.Config) -> None:
         """Keep what ``--scf-async-replay`` asks of the session."""
-        stash, sweeps = config.stash, sweeps_of(config)
+        sweeps = sweeps_of(config)
         if sweeps is not None:
-            stash[_SWEEPS] = None
-            stash[_REPLAYED] = stash.get(_REPLAYED, False) or sweeps.replayed
-            stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *sweeps.not_replayed]
+            config.stash[_SWEEPS] = None
+            _keep(config, replayed=sweeps.replayed, not_replayed=sweeps.not_replayed)
 
     def session_ended(self, session: pytest.Session, output: dict[str, Any] | None) -> None:
         config = session.config
         if config.option.scf_async_replay is not None:
+            replay = config.stash.get(_REPLAY, (False, []))
             if output is not None:
-                output[_REPLAY_OF_WORKER] = (config.stash.get(_REPLAYED, False), config.stash.get(_NOT_REPLAYED, []))
-            elif not config.stash.get(_REPLAYED, False):
+                output[_REPLAY_OF_WORKER] = replay
+            elif not replay[0]:
                 session.exitstatus = pytest.ExitCode.USAGE_ERROR
 
     def worker_ended(self, config: pytest.Config, output: Mapping[str, Any]) -> None:
-        stash = config.stash
         replayed, not_replayed = output.get(_REPLAY_OF_WORKER, (False, []))
-        stash[_REPLAYED] = stash.get(_REPLAYED, False) or replayed
-        stash[_NOT_REPLAYED] = [*stash.get(_NOT_REPLAYED, []), *not_replayed]
+        _keep(config, replayed=replayed, not_replayed=not_replayed)
 
     def summary(self, terminalreporter: Any, config: pytest.Config) -> None:
         sweeps = sweeps_of(config)
@@ -121,10 +117,15 @@ class SweepHooks(WingHooks):
             for text in sweeps.reports():
                 terminalreporter.section("scf async: what the sweep has found so far")
                 terminalreporter.write_line(text)
-        if config.option.scf_async_replay is not None and not config.stash.get(_REPLAYED, False):
-            key = config.option.scf_async_replay
+        key, (replayed, not_replayed) = config.option.scf_async_replay, config.stash.get(_REPLAY, (False, []))
+        if key is not None and not replayed:
             terminalreporter.write_line(
                 f"ERROR: no sweep in this session has the run --scf-async-replay={key!r}", red=True
             )
-            for line in config.stash.get(_NOT_REPLAYED, []):
+            for line in not_replayed:
                 terminalreporter.write_line(line)
+
+
+def _keep(config: pytest.Config, *, replayed: bool, not_replayed: Sequence[str]) -> None:
+    before, others = config.stash.get(_REPLAY, (False, []))
+    config.stash[_REPLAY] = before or replayed, [*others, *not_replayed]

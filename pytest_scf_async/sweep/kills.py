@@ -217,22 +217,20 @@ class Kills:
             return place.key, place.at.lines, step.by.name
         return place.key, 0, "timeout" if step.by.kind == "timeout" else ""
 
-    def lanes(self, question: Question, step: Step) -> tuple[object, object]:
+    def lanes(self, question: Question, step: Step) -> tuple[_Key, _Key]:
         """What the outcome of a kill may be shared by: the state without its time, and the state at that time."""
         (left, _, records), lines, how = key = self.key(question, step)
-        return (left, _ANY_TIME, records, lines, how), key
+        return ((left, _ANY_TIME, records), lines, how), key
 
     def outcome(
         self, runner: Runner, plan: Plan, is_done: Callable[[AsyncEvent], bool], *, anew: bool = False
     ) -> Outcome:
         """What comes of a kill at the one point of *plan*; *anew*: even if that is known."""
-        place, key = self._places[plan.steps[-1].point], self.key(runner.question, plan.steps[-1])
+        place, (at_any_time, key) = self._places[plan.steps[-1].point], self.lanes(runner.question, plan.steps[-1])
         is_made = plan.collects or anew
         known = None if is_made else self._outcomes.get((key, plan.how))
         if known is None:
             killed = Killed(self._lived, place.at, lambda path: self._put(place, path))
-            (left, _, records), lines, how = key
-            at_any_time = (left, _ANY_TIME, records), lines, how
             resumed = None if is_made else self._resumed.get(key) or self._resumed.get(at_any_time)
             if resumed is None:
                 made = runner.run(plan, is_done, killed)

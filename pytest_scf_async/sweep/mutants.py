@@ -117,7 +117,7 @@ class _Text:
         start, end = self.span(last)
         if isinstance(last, (ast.Return, ast.Raise)):
             return _Edit(start, start, f"{text}; ")
-        if not _bodies(last) and not isinstance(last, _SCOPES):
+        if not _parts(last) and not isinstance(last, _SCOPES):
             return _Edit(end, end, f"; {text}")
         assert last.end_lineno is not None
         indent = self._lines[last.lineno - 1][: last.col_offset].decode()
@@ -436,29 +436,24 @@ def _shown(node: ast.stmt | ast.expr) -> str:
     return ast.unparse(node).partition("\n")[0]
 
 
-def _bodies(node: ast.AST) -> list[list[ast.stmt]]:
-    """The blocks of a compound statement, those of its ``except`` and ``case`` included; not those of definitions."""
-    if isinstance(node, _SCOPES):
-        return []
-    found = _blocks(node)
-    for part in (*getattr(node, "handlers", ()), *getattr(node, "cases", ())):
-        found += _blocks(part)
-    return found
-
-
 def _blocks(node: ast.AST) -> list[list[ast.stmt]]:
     blocks = [getattr(node, name, None) for name in ("body", "orelse", "finalbody")]
     return [block for block in blocks if isinstance(block, list) and block]
 
 
-def _simple(block: Iterable[ast.stmt]) -> Iterator[ast.stmt]:
-    """The simple statements in *block* and in the blocks in it."""
-    for statement in block:
-        bodies = _bodies(statement)
-        if not bodies and not isinstance(statement, _SCOPES):
-            yield statement
-        for body in bodies:
-            yield from _simple(body)
+def _parts(node: ast.AST) -> list[ast.AST]:
+    """The statements of a compound statement, and its ``except`` and ``case``; none of a definition."""
+    inside = () if isinstance(node, _SCOPES) else ast.iter_child_nodes(node)
+    return [each for each in inside if isinstance(each, (ast.stmt, ast.ExceptHandler, ast.match_case))]
+
+
+def _simple(nodes: Iterable[ast.AST]) -> Iterator[ast.stmt]:
+    """The simple statements among *nodes* and in their blocks."""
+    for node in nodes:
+        parts = _parts(node)
+        if isinstance(node, ast.stmt) and not parts and not isinstance(node, _SCOPES):
+            yield node
+        yield from _simple(parts)
 
 
 def _targets(statement: ast.stmt) -> list[ast.expr]:

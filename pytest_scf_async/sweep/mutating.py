@@ -13,7 +13,7 @@ from ..instances.code import copied
 from ..instances.function_version import FunctionVersion
 from ..linux.linux import remove_tree
 from .differences import Kind
-from .findings import FAILURES, MutantOutcome, SweepRun, Swept
+from .findings import FAILURES, HARMFUL, MutantOutcome, SweepRun, Swept
 from .mutants import Mutant, mutants
 from .points import Point
 from .reached import lines_of
@@ -106,7 +106,7 @@ class Shows:
 
     def __init__(self, swept: Swept, own_run: OwnRun) -> None:
         doubles = any(Kind.DOUBLED in run.kinds for run in swept.runs)
-        self._kinds = FAILURES if doubles else FAILURES | {Kind.DOUBLED}
+        self._kinds = FAILURES if doubles else HARMFUL
         self._own_run = own_run
         self._points = swept.undisturbed.points
         self._known: set[tuple[str, str, str]] = set()

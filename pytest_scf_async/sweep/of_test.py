@@ -109,13 +109,12 @@ class SweepsOfTest:
         made = _Made()
         self._made.append(made)
         failed_before = _FailedBefore(self._item, len(self._made))
-        progress = None if self._replay else _progress_of(self._config)
+        progress = Progress(nothing if self._replay else _line_of(self._config))
         shard: str | None = self._config.option.scf_async_shard
 
         def finished(swept: Swept) -> None:
             made.finish(swept)
-            if progress is not None:
-                progress.end()
+            progress.end()
             failed_before.keep(swept, whole=not (self._replay or shard))
             if self._replay and swept.runs:
                 self.replayed = True
@@ -127,8 +126,8 @@ class SweepsOfTest:
             shard=None if shard is None else shard_of(shard),
             first=failed_before.keys(),
             seconds_left=self._seconds_left,
-            begins=nothing if progress is None else progress.begin,
-            progress=nothing if progress is None else progress.come_to,
+            begins=progress.begin,
+            progress=progress.come_to,
             finished=finished,
             effects_of=self._effects_of,
             no_such_run=self._no_such_run,
@@ -253,13 +252,13 @@ class _FailedBefore:
 # -- the progress ------------------------------------------------------------------------------------------------------
 
 
-def _progress_of(config: pytest.Config) -> Progress | None:
-    """None where nobody looks at a terminal: under xdist, in CI, in a pipe; and with ``-q``."""
+def _line_of(config: pytest.Config) -> Callable[[str], None]:
+    """Shows a line; none where nobody looks at a terminal: under xdist, in CI, in a pipe; and with ``-q``."""
     terminal: Any = config.pluginmanager.get_plugin("terminalreporter")
     if terminal is None or not terminal.isatty or config.get_verbosity() < 0:
-        return None
+        return nothing
     if any(os.environ.get(name) for name in ("CI", "BUILD_NUMBER")):  # as pytest itself finds out
-        return None
+        return nothing
 
     def show(text: str) -> None:
         with _uncaptured(config):
@@ -269,7 +268,7 @@ def _progress_of(config: pytest.Config) -> Progress | None:
                 terminal.rewrite("")
             terminal.flush()
 
-    return Progress(show)
+    return show
 
 
 def _uncaptured(config: pytest.Config) -> contextlib.AbstractContextManager[None]:

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from fnmatch import fnmatchcase
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeGuard
 
 from ..errors import Given, hidden_from_users
 from ..lockstep.places import Place
@@ -14,7 +14,7 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
-from .states import Missing, State
+from .states import Missing, State, alike_at_first
 
 __tracebackhide__ = hidden_from_users
 
@@ -24,6 +24,8 @@ WHICH: Final[tuple[Which, ...]] = ("lines", "waits", "log")
 _WAITS = frozenset({"wait", "waited"})
 _LINES = frozenset({"line", "both", "taken"})
 _TEXT = 60
+NAMED_CALLS = frozenset({"effect", "sync"})
+"""The kinds of points of which a finding names the function that has made the call."""
 
 
 @dataclass(frozen=True)
@@ -202,9 +204,14 @@ def choice(which: object, include: object, exclude: object, limit: object) -> Ch
     """The choice that these keywords of ``sweep`` make. Raises ``ScfUsageError`` for invalid values."""
     if which not in WHICH:
         Given("points", which).has_to_be(" or ".join(map(repr, WHICH)))
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+    if not is_count(limit):
         Given("limit", limit).has_to_be("a whole number of runs and resumes, 1 or more")
     return Choice(which, _patterns("include", include), _patterns("exclude", exclude), limit)
+
+
+def is_count(value: object) -> TypeGuard[int]:
+    """Whether *value* is a whole number, 1 or more."""
+    return isinstance(value, int) and not isinstance(value, bool) and value >= 1
 
 
 def _patterns(name: str, value: object) -> tuple[str, ...]:
@@ -293,19 +300,11 @@ def first_turns(points: Sequence[Point], limit: int) -> list[Point]:
     for point in points:
         by_line.setdefault((point.file, point.line), []).append(point)
     turns = sorted((point for found in by_line.values() for point in found[:2]), key=points.index)
-    return [turns[at] for at in _evenly(len(turns), limit)]
-
-
-def _evenly(of: int, wanted: int) -> Iterator[int]:
-    """*wanted* of the numbers below *of*, at equal distances."""
-    count = min(of, wanted)
-    for number in range(count):
-        yield number * of // count
+    count = min(len(turns), limit)
+    return [turns[number * len(turns) // count] for number in range(count)]
 
 
 def first_difference(one: Sequence[Point], other: Sequence[Point]) -> int | None:
     """The first point at which two runs differ; None: they are the same."""
-    for at, (ours, theirs) in enumerate(zip(one, other, strict=False)):
-        if (ours.label, ours.kind) != (theirs.label, theirs.kind):
-            return at
-    return None if len(one) == len(other) else min(len(one), len(other))
+    names, others = ([(point.label, point.kind) for point in points] for points in (one, other))
+    return None if names == others else alike_at_first(names, others)

@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, Sync
 from .interruptions import FileSystem
-from .states import DiskRecord, Image, Missing, Node, State
+from .states import DiskRecord, Image, Missing, Node, State, ends_and_middle
 
 NEXT = 8
 """A change is missing at so many effects that follow on it, and then once more: when it is synced, or at the end.
@@ -54,7 +54,7 @@ class _Content:
             yield self.last, 0, node.with_content(self.last_pages, self.last_size)
         start, stop = self.span
         cuts = sorted(page for page in self.last_pages if start // PAGE < page <= (stop - 1) // PAGE)
-        for cut in sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ()):
+        for cut in ends_and_middle(cuts):
             beyond = {page: was for page, was in self.last_pages.items() if page >= cut}
             yield self.last, cut * PAGE, node.with_content(beyond, max(self.last_size, cut * PAGE))
 

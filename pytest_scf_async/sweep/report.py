@@ -10,10 +10,10 @@ from types import MappingProxyType
 from ..model.statuses import Status
 from ..protocol.shortening import shortened_line, shortened_list
 from .compared import Compared
-from .difference_texts import run_difference_lines
+from .difference_texts import all_difference_lines
 from .differences import Kind
 from .effects import RESULT
-from .explanation import Explained, ended_text, explained
+from .explanation import Explained, ended_text
 from .findings import FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .repro import repro_call
@@ -54,20 +54,29 @@ def failure_text(swept: Swept, kinds: frozenset[Kind]) -> str:
             f"the sweep of {swept.function} interrupted nothing: the handler has {swept.reached:,} points for "
             f"how={', '.join(swept.hows)}; {'; '.join(why)}"
         )
+    wrong = swept.incomplete or swept.unlike or any(run.fails(kinds) for run in swept.runs)
+    return sweep_text(swept, kinds) if wrong else ""
+
+
+def sweep_text(
+    swept: Swept,
+    kinds: frozenset[Kind] = frozenset(Kind),
+    *,
+    command: bool = False,
+    repros: Mapping[str, str] = MappingProxyType({}),
+) -> str:
+    """The whole report about what is wrong in one of *kinds*.
+
+    With *command* it is for the command line; *repros* are scripts that were written, by the keys of classes.
+    """
     found = classes(swept.runs, kinds)
-    if not found and not swept.incomplete and not swept.unlike:
-        return ""
-    return "\n".join(_lines(swept, found, kinds))
-
-
-def sweep_text(swept: Swept) -> str:
-    """The whole report."""
-    return "\n".join(_lines(swept, classes(swept.runs, frozenset(Kind)), frozenset(Kind)))
-
-
-def text_about(swept: Swept, kinds: frozenset[Kind]) -> str:
-    """The whole report about what is wrong in one of *kinds*: why it fails on them, or that it does not."""
-    return failure_text(swept, kinds) or "\n".join(_lines(swept, [], kinds))
+    lines = [*_head(swept, found)]
+    for number, alike in enumerate(found[:CLASSES]):
+        repro = repros.get(alike.earliest.key, "")
+        lines += ["", *_class_lines(swept, alike, whole=number == 0, command=command, repro=repro)]
+    if len(found) > CLASSES:
+        lines.append(f"and {_number(found[CLASSES:], 'more reason')}")
+    return "\n".join([*lines, *_end(swept, kinds)])
 
 
 def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
@@ -112,29 +121,6 @@ def mutants_lines(swept: Swept) -> list[str]:
     return [*_notes(swept), *_mutants(swept)]
 
 
-def command_text(swept: Swept, found: Sequence[FailureClass], repros: Mapping[str, str]) -> str:
-    """The whole report for the command line; *repros* are scripts that were written, by the keys of classes."""
-    return "\n".join(_lines(swept, found, frozenset(Kind), command=True, repros=repros))
-
-
-def _lines(
-    swept: Swept,
-    found: Sequence[FailureClass],
-    kinds: frozenset[Kind],
-    *,
-    command: bool = False,
-    repros: Mapping[str, str] = MappingProxyType({}),
-) -> Iterator[str]:
-    yield from _head(swept, found)
-    for number, alike in enumerate(found[:CLASSES]):
-        yield ""
-        repro = repros.get(alike.earliest.key, "")
-        yield from _class_lines(swept, alike, whole=number == 0, command=command, repro=repro)
-    if len(found) > CLASSES:
-        yield f"and {_number(found[CLASSES:], 'more reason')}"
-    yield from _end(swept, kinds)
-
-
 # -- the head ----------------------------------------------------------------------------------------------------------
 
 
@@ -159,7 +145,7 @@ def _head(swept: Swept, found: Sequence[FailureClass]) -> Iterator[str]:
     for first, again in swept.unlike:
         yield f"{first.key} came to something else when it was made again:"
         for run in (first, again):
-            wrong = "; ".join(line for each in run.differences for line in run_difference_lines(each)) or "nothing lost"
+            wrong = "; ".join(all_difference_lines(run.differences)) or "nothing lost"
             ended = ", then ".join(ended_text(each) for each in run.outcome.attempts)
             yield shortened_line(f"  {wrong}; {ended}", 2 * WIDTH)
         if swept.several_writers:
@@ -240,7 +226,7 @@ def _number(of: Sequence[object], name: str, plural: str = "s") -> str:
 def _class_lines(
     swept: Swept, alike: FailureClass, *, whole: bool, command: bool = False, repro: str = ""
 ) -> Iterator[str]:
-    facts = explained(swept, alike, repro=repro)
+    facts = Explained(swept, alike, repro=repro)
     yield facts.title
     yield from _indented(alike, facts, whole=whole)
     yield from _labels(swept, alike, facts, command=command)
@@ -287,8 +273,7 @@ def _difference_lines(run: SweepRun) -> Iterator[str]:
     finished = [each for each in run.outcome.attempts[1:] if each.status == Status.FINISHED]
     said = not finished and (len(run.outcome.attempts) > 1 or bool(run.outcome.stuck))
     shown = [each for each in run.differences if not (said and each.kind is Kind.NEVER_FINISHES)]
-    for difference in shown[:DIFFERENCES]:
-        yield from run_difference_lines(difference)
+    yield from all_difference_lines(shown[:DIFFERENCES])
     if len(shown) > DIFFERENCES:
         yield f"and {_number(shown[DIFFERENCES:], 'more difference')}"
 

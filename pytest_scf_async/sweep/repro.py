@@ -26,10 +26,10 @@ from ..instances.layers import OPT, copy_layers
 from ..instances.runtimes.strategy import RUN_PATH
 from ..protocol.shortening import shortened_list
 from .comparison import compare
-from .difference_texts import difference_text, run_difference_lines
+from .difference_texts import all_difference_lines, difference_text, run_difference_lines
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
-from .findings import FAILURES, Evidence, FailureClass, SweepRun, Swept, classes
+from .findings import FAILURES, HARMFUL, Evidence, FailureClass, SweepRun, Swept, classes
 from .interruptions import Interruption
 from .normal_forms import ANY
 from .run import copy_tree, exit_code
@@ -142,8 +142,8 @@ with 0. {project}{ignored} Both have been run before this was written, and ended
 def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.PathLike[str]) -> Path:
     """Write the repro of a class to *directory*, which is made. Raises ``ScfUsageError`` where there can be none."""
     target = Path(directory).absolute()
-    run, why = _chosen(evidence, alike)
-    if why:
+    run = _chosen(evidence, alike)
+    for why in _why_none(evidence, run):
         raise ScfUsageError(f"no repro of {alike.earliest.key}: {why}")
     try:
         target.mkdir(parents=True)
@@ -169,10 +169,9 @@ def with_repros(swept: Swept, found: Sequence[FailureClass]) -> list[FailureClas
     return [replace(alike, writer=writer) for alike in found]
 
 
-def _chosen(evidence: Evidence, alike: FailureClass) -> tuple[SweepRun, str]:
-    """The earliest run of a class of which the directory is kept, or why the class has no repro."""
-    run = next((each for each in alike.runs if each.key in evidence.states), alike.earliest)
-    return run, next(_why_none(evidence, run), "")
+def _chosen(evidence: Evidence, alike: FailureClass) -> SweepRun:
+    """The earliest run of a class of which the directory is kept; of none the earliest."""
+    return next((each for each in alike.runs if each.key in evidence.states), alike.earliest)
 
 
 def repro_call(swept: Swept, alike: FailureClass) -> str:
@@ -180,8 +179,7 @@ def repro_call(swept: Swept, alike: FailureClass) -> str:
     at its files."""
     if swept.evidence is None:
         return ""
-    run = next((each for each in alike.runs if each.key in swept.evidence.states), alike.earliest)
-    if next(_why_never(swept.evidence, run), None) is not None:
+    if next(_why_never(swept.evidence, _chosen(swept.evidence, alike)), None) is not None:
         return ""
     keys = [each.earliest.key for each in classes(swept.runs, FAILURES)]
     key = alike.earliest.key
@@ -242,7 +240,7 @@ def _has_path(evidence: Evidence, state: Path | None) -> bool:
 
 def _shown_by(differences: Iterable[Difference]) -> set[tuple[str, str, str]]:
     """What of *differences* a start on the directory shows."""
-    kinds = FAILURES | {Kind.DOUBLED}
+    kinds = HARMFUL
     found = [each for each in differences if each.kind in kinds and each.effect in _OF_FILES]
     return {(each.kind.value, each.effect.value, each.name) for each in found}
 
@@ -296,7 +294,7 @@ class _Repro:
             "module": self._code.module,
             "function": self._code.function,
             "event": self._question.payload,
-            "context": self._evidence.context,
+            "context": self._evidence.began.context,
             "path": OWN_DIRECTORY,
             "compared": expected.has_result and not ignored.has(*result) and result not in ignored.values,
             "result": expected.result,
@@ -353,7 +351,7 @@ class _Repro:
 
     def _started(self) -> str:
         """The command with its variables, for a shell."""
-        given = {**self._question.function.configuration.environment, **self._evidence.environment}
+        given = {**self._question.function.configuration.environment, **(self._evidence.began.environment or {})}
         if self._command and self._question.payload is not None:
             given["SCF_CUSTOM_CONTAINER_EVENT"] = json.dumps(self._question.payload)
         own = self._evidence.path
@@ -465,7 +463,7 @@ class _Repro:
         run, code = self._run, self._code
         steps = run.outcome.plan.steps
         how = ", and then ".join(_how(step.by) for step in steps)
-        lines = [line for each in run.differences for line in run_difference_lines(each)]
+        lines = all_difference_lines(run.differences)
         source = "\n".join(source_lines(run.point))
         elsewhere = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
         return _ISSUE.format(

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
 from pathlib import Path
-from typing import Any, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 
 from ..async_event import AsyncEvent, Json
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
@@ -42,6 +42,9 @@ from .reliving import Moment, kill
 from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
+if TYPE_CHECKING:
+    from ..stage import Stage
+
 __tracebackhide__ = hidden_from_users
 
 Environment: TypeAlias = "Mapping[str, str] | None"
@@ -58,25 +61,6 @@ LARGEST_KEPT = 256 * 1024 * 1024
 """Bytes of a directory of which a copy may be kept."""
 COLD = " cold"
 """How the key of a run ends whose instance is reclaimed when its interrupted event has ended."""
-
-
-class Stage(Protocol):
-    """The runtime of one run."""
-
-    def run_of(self, function: FunctionVersion, environment: Mapping[str, str]) -> Function:
-        """The same function in it, with more variables."""
-
-    def end_by_timeout(self, event: AsyncEvent) -> None:
-        """Let *event* reach its timeout where it stands."""
-
-    def record(self, recording: Recording) -> None:
-        """Have the effects of the instance that is started next recorded."""
-
-    def reclaim(self, event: AsyncEvent) -> None:
-        """Take the idle instance of *event* back."""
-
-    def advance(self, microseconds: int) -> None:
-        """Let simulated time pass."""
 
 
 Stages: TypeAlias = "Callable[[datetime, str, Path, bool], AbstractContextManager[Stage]]"
@@ -401,12 +385,12 @@ class Runner:
         with self._stages(start, seed, self.path, self._draws) as stage, entered(question.each_run, run) as given:
             stored = None if plan.steps else files_and_rows(self.path)
             kept = self._copied() if plan.keeps and not plan.steps and os.listdir(self.path) else None
-            function = stage.run_of(question.function, given.environment)
+            function = stage.run_of(question.function, given.environment or {})
             if recording is not None:
                 stage.record(recording)
             event = function.invoke_async(question.payload)
             run.events.append(event)
-            began = None if stored is None else Beginning(given.variables, stored, event._event.context())
+            began = None if stored is None else Beginning(given.environment, stored, event._event.context())
             if plan.collects and not plan.steps:
                 self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
@@ -439,9 +423,10 @@ class Runner:
                     raise
                 stuck = str(error).partition("\n")[0]
             given.finish()
-            made = self._outcome(plan, run, is_done, written=written, failed=failed, stuck=stuck, end=end, began=began)
-            timeless, draws = self._is_timeless(made, run), _drew(run.events)
-            return replace(made, effects_before_stop=effects, kept=kept, is_timeless=timeless, draws=draws)
+            done = not stuck and self._is_done(run.events[-1], is_done)
+            made = self._outcome(plan, run, done=done, end=end)
+            noted = replace(made, written=written, check=failed, stuck=stuck, began=began, effects_before_stop=effects)
+            return replace(noted, kept=kept, is_timeless=self._is_timeless(made, run), draws=_drew(run.events))
 
     def _is_timeless(self, made: Outcome, run: Run) -> bool:
         question = self.question
@@ -471,8 +456,10 @@ class Runner:
         they were when the points were collected.
         """
         if plan.steps and plan.steps[0].by.failure is not None:
+            point, by = plan.steps[0].point, plan.steps[0].by
             if not plan.at_effect.error:
-                stops.fail_at(event, *_fault_of(plan.steps[0]))
+                kind, error = FAULTS[plan.steps[0].by.failure]
+                stops.fail_at(event, point.label, kind, point.found.number, error, by.lasting)
             if plan.collects:
                 self._collect(event, plan)
             return 0
@@ -601,20 +588,8 @@ class Runner:
 
     # -- what it has come to -------------------------------------------------------------------------------------------
 
-    def _outcome(
-        self,
-        plan: Plan,
-        run: Run,
-        is_done: Callable[[AsyncEvent], bool],
-        *,
-        written: tuple[str, ...],
-        failed: str,
-        stuck: str,
-        end: str | None,
-        began: Beginning | None,
-    ) -> Outcome:
+    def _outcome(self, plan: Plan, run: Run, *, done: bool, end: str | None) -> Outcome:
         first, last = run.events[0]._event, run.events[-1]._event
-        done = not stuck and self._is_done(run.events[-1], is_done)
         signals = first.signals
         stop_us = None
         if signals and first.record.end_us is not None:
@@ -639,15 +614,11 @@ class Runner:
             effects,
             tuple(_attempt(event, self.question) for event in run.events),
             done,
-            written,
-            tuple(self._points(first)),
-            tuple(point for event in run.events[1:] for point in self._points(event._event)),
-            any(signal.entered_us is not None for signal in signals),
-            stop_us,
-            failed,
-            stuck,
+            points=tuple(self._points(first)),
+            resumed=tuple(point for event in run.events[1:] for point in self._points(event._event)),
+            listened=any(signal.entered_us is not None for signal in signals),
+            stop_us=stop_us,
             end=end,
-            began=began,
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
             slow_lines=() if plan.steps else first.slow_lines,
@@ -705,12 +676,6 @@ def _failures_in(recording: Recording, point: Point) -> tuple[tuple[str, ...], t
     if not failed or without_numbers(failed[0]) != without_numbers(point.found.text):
         raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
     return _shown(written), tuple(failed)
-
-
-def _fault_of(step: Step) -> tuple[str, str, int, int, bool]:
-    assert step.by.failure is not None
-    kind, error = FAULTS[step.by.failure]
-    return step.point.label, kind, step.point.found.number, error, step.by.lasting
 
 
 def copy_tree(source: Path, target: Path) -> None:
@@ -801,12 +766,8 @@ class entered(AbstractContextManager["entered"]):
         self._each_run = each_run
         self._run = run
         self._generator: Generator[Environment, None, None] | None = None
-        self.environment: Mapping[str, str] = {}
-
-    @property
-    def variables(self) -> Environment:
-        """The environment that it has given; None where there is no ``each_run``."""
-        return None if self._each_run is None else self.environment
+        self.environment: Environment = None
+        """What it has given; None where there is no ``each_run``."""
 
     def __enter__(self) -> entered:
         if self._each_run is None:

@@ -188,6 +188,11 @@ def _sequence(effects: Iterable[Effect]) -> list[str]:
     return [without_numbers(effect.text) for effect in effects]
 
 
+def alike_at_first(one: Sequence[object], other: Sequence[object]) -> int:
+    """How many things at the beginning of two sequences are the same."""
+    return sum(1 for _ in itertools.takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
+
+
 class Missing(NamedTuple):
     """A change that was not on the disk when the machine was gone."""
 
@@ -251,6 +256,11 @@ OF_A_DAEMON: Final = (
 )
 
 
+def ends_and_middle(cuts: Sequence[int]) -> list[int]:
+    """The first, a middle and the last one of the pages at which a write may be cut."""
+    return sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ())
+
+
 class DiskRecord:
     """The record of one run."""
 
@@ -273,8 +283,7 @@ class DiskRecord:
         one, two = (_sequence(record.effects) for record in (self, other))
         if one == two or (len({*_writers(self.effects), *_writers(other.effects)}) > 1 and sorted(one) == sorted(two)):
             return None
-        alike = itertools.takewhile(lambda both: both[0] == both[1], zip(one, two, strict=False))
-        return sum(1 for _ in alike)
+        return alike_at_first(one, two)
 
     def function_at(self, kind: str, number: int, text: str) -> tuple[str, str, int]:
         """The library's function that has the effect, or the ``"sync"``, with that *number*, and where it was called.
@@ -338,7 +347,7 @@ class DiskRecord:
             return
         written = self._written(effect, at)
         cuts = sorted(number for number in written if first <= number <= last)  # it may ask for more than there is
-        for number in sorted({cuts[0], cuts[len(cuts) // 2], cuts[-1]} if cuts else ()):
+        for number in ends_and_middle(cuts):
             size = number * PAGE
             pages = {page: written.get(page, b"") for page in range(first - 1, number)}
             image.replace(effect.inode, before.with_content(pages, max(before.entry.size, size)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import linecache
+from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from ..protocol.shortening import shortened_line
@@ -25,28 +26,29 @@ class _Verb(NamedTuple):
     past: str
     doing: str
     passive: str
+    writes: bool = False
+    """It fills a file."""
+    makes: bool = False
+    """Something has a name after it."""
 
 
-_VERBS: Final = {
-    "open": _Verb("opened", "opening", "opened"),
-    "creat": _Verb("opened", "opening", "opened"),
-    "write": _Verb("wrote", "writing", "written"),
-    "sendfile": _Verb("wrote", "writing", "written"),
-    "copy_file_range": _Verb("wrote", "writing", "written"),
-    "splice": _Verb("wrote", "writing", "written"),
-    "truncate": _Verb("truncated", "truncating", "truncated"),
-    "rename": _Verb("renamed", "renaming", "renamed"),
-    "link": _Verb("linked", "linking", "linked"),
-    "symlink": _Verb("linked", "linking", "linked"),
-    "unlink": _Verb("removed", "removing", "removed"),
-    "rmdir": _Verb("removed", "removing", "removed"),
-    "mkdir": _Verb("made", "making", "made"),
-    "mknod": _Verb("made", "making", "made"),
-    "chmod": _Verb("changed the mode of", "changing the mode of", "given another mode"),
-    "chown": _Verb("changed the owner of", "changing the owner of", "given another owner"),
-    "utime": _Verb("set the times of", "setting the times of", "given other times"),
-    "mmap": _Verb("mapped", "mapping", "mapped"),
+_CALLS: Final = {
+    ("open", "creat"): _Verb("opened", "opening", "opened", makes=True),
+    ("write", "sendfile", "copy_file_range", "splice"): _Verb("wrote", "writing", "written", writes=True),
+    ("truncate",): _Verb("truncated", "truncating", "truncated"),
+    ("rename",): _Verb("renamed", "renaming", "renamed", makes=True),
+    ("link", "symlink"): _Verb("linked", "linking", "linked", makes=True),
+    ("unlink", "rmdir"): _Verb("removed", "removing", "removed"),
+    ("mkdir", "mknod"): _Verb("made", "making", "made", makes=True),
+    ("chmod",): _Verb("changed the mode of", "changing the mode of", "given another mode"),
+    ("chown",): _Verb("changed the owner of", "changing the owner of", "given another owner"),
+    ("utime",): _Verb("set the times of", "setting the times of", "given other times"),
+    ("mmap",): _Verb("mapped", "mapping", "mapped"),
 }
+"""By the names of effects: what is said of them, and what follows from them."""
+_VERBS: Final = {call: verb for calls, verb in _CALLS.items() for call in calls}
+WRITES: Final = frozenset(call for call, verb in _VERBS.items() if verb.writes)
+MAKES: Final = frozenset(call for call, verb in _VERBS.items() if verb.makes)
 
 
 def class_title(around: Around) -> str:
@@ -65,7 +67,7 @@ def _happened(around: Around) -> str:
     """How and where it was interrupted, as a clause: ``killed while train.py:11 was writing ckpt.json``."""
     run = around.run
     *before, last = run.outcome.plan.steps
-    text = f"{_verb_of(last.by)} {_where(around)}"
+    text = f"{happened(last.by)} {_where(around)}"
     for step in before:
         text += f", after SIGTERM at {_short_place(step.point)}"
     if last.by.again_us is not None:
@@ -75,7 +77,8 @@ def _happened(around: Around) -> str:
     return f"{text}, then a new instance" if run.cold else text
 
 
-def _verb_of(by: Interruption) -> str:
+def happened(by: Interruption) -> str:
+    """What an interruption is called in a heading."""
     if by.failure is not None:
         return _FAILS[by.failure]
     return _INTERRUPTED[by.kind]
@@ -86,7 +89,6 @@ _INTERRUPTED: Final = {
     "graceful": "SIGTERM",
     "timeout": "timed out",
     "power": "power lost",
-    "fault": "failed",
 }
 _FAILS: Final = {"enospc": "disk full", "eio": "I/O error", "reset": "connection reset"}
 
@@ -163,13 +165,9 @@ def place_text(point: Point) -> str:
     return text
 
 
-def source_lines(point: Point) -> list[str]:
+def source_lines(point: Point) -> Iterator[str]:
     """The lines of the source around it."""
-    if not point.line:
-        return []
-    lines = []
-    for number in range(max(point.line - 2, 1), point.line + 3):
+    for number in range(max(point.line - 2, 1), point.line + 3) if point.line else ():
         text = linecache.getline(point.found.file, number).rstrip()
         if text or number == point.line:
-            lines.append(shortened_line(f"{'>' if number == point.line else ' '} {number:4} {text}", WIDTH - 4))
-    return lines
+            yield shortened_line(f"{'>' if number == point.line else ' '} {number:4} {text}", WIDTH - 4)

@@ -9,11 +9,11 @@ from difflib import SequenceMatcher
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Any, Final
 
-from .difference_texts import run_difference_lines
+from .difference_texts import all_difference_lines
 from .differences import Kind
-from .explanation import EffectLine, Explained, explained
+from .explanation import EffectLine, Explained, ended_text
 from .findings import FailureClass, SweepRun, Swept, classes
-from .report import text_about, verdict_text
+from .report import failure_text, sweep_text, verdict_text
 from .repro import repro_call, written_repro
 
 if TYPE_CHECKING:
@@ -46,7 +46,7 @@ def sweep_facts(
         "compared": _compared(swept),
         "ignored": list(swept.ignored),
         "not_tried": [*([swept.incomplete] if swept.incomplete else []), *swept.about_effects],
-        "report": text_about(swept, kinds),
+        "report": failure_text(swept, kinds) or sweep_text(swept, kinds),
         "points": len(swept.points),
         "runs": len(swept.runs),
         "failed": failed,
@@ -91,7 +91,7 @@ def _place(point: Point, place_at: PlaceAt) -> int | None:
 
 
 def _class(swept: Swept, alike: FailureClass, place_at: PlaceAt, beside: str, before: str = "") -> Facts:
-    known, repro = explained(swept, alike), written_repro(swept, alike)
+    known, repro = Explained(swept, alike), written_repro(swept, alike)
     source = known.source
     return {
         "title": before + known.title,
@@ -127,16 +127,7 @@ def _effect(effect: EffectLine, known: Explained, place_at: PlaceAt) -> list[Any
 def _attempt(number: int, attempt: Attempt) -> list[str]:
     """How an event of a run ended, how it began, and its error."""
     began = "interrupted" if not number else "cold start" if attempt.cold else "warm start"
-    return [_ended(attempt), began, attempt.message]
-
-
-def _ended(attempt: Attempt) -> str:
-    code = "" if attempt.status_code in (0, 200) else f" ({attempt.status_code})"
-    return f"{attempt.status}{code} after {attempt.seconds:g} s"
-
-
-def _differences(run: SweepRun) -> list[str]:
-    return [line for difference in run.differences for line in run_difference_lines(difference)]
+    return [ended_text(attempt), began, attempt.message]
 
 
 def _pair(first: SweepRun, second: SweepRun) -> Facts:
@@ -150,7 +141,11 @@ def _pair(first: SweepRun, second: SweepRun) -> Facts:
 
 
 def _came_to(run: SweepRun) -> list[str]:
-    return [*map(_ended, run.outcome.attempts), *_differences(run), *run.outcome.timeline.splitlines()]
+    return [
+        *map(ended_text, run.outcome.attempts),
+        *all_difference_lines(run.differences),
+        *run.outcome.timeline.splitlines(),
+    ]
 
 
 def aligned(first: Sequence[str], second: Sequence[str]) -> list[list[str | None]]:

@@ -18,10 +18,9 @@ import sys
 import traceback
 import warnings
 from collections.abc import Callable, Iterable, Iterator
-from dataclasses import dataclass
 from multiprocessing.connection import Connection, Pipe
 from types import FrameType
-from typing import Generic, NoReturn, TypeVar
+from typing import NoReturn
 
 from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..instances import coverage
@@ -31,12 +30,10 @@ from ..linux import procfs
 from ..linux.linux import die_with_parent
 from ..linux.mount_namespaces import find_at
 from ..protocol.real_time import REAL
-from .agenda import no_workers
+from .agenda import Answer, Job, Made, no_workers
 
 __tracebackhide__ = hidden_from_users
 
-_Job = TypeVar("_Job")
-_Made = TypeVar("_Made")
 _SIGNALS = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
 LOOK_AGAIN = 0.25
 """Real seconds after which a wait for workers checks its time limit."""
@@ -48,47 +45,18 @@ class _Ended(BaseException):
     """The parent ends this worker; no ``except Exception`` of the test takes it."""
 
 
-class _InWorker(Exception):
-    """The traceback of an exception in a worker, which is that one's cause here."""
-
-    def __str__(self) -> str:
-        return f"\n{self.args[0]}"
-
-
-@dataclass(frozen=True)
-class Answer(Generic[_Made]):
-    """The result of a job in a worker."""
-
-    made: _Made | None
-    error: BaseException | None = None
-    """The exception that was raised instead."""
-    trace: str = ""
-    """Its traceback, unless the error says all itself."""
-    printed: tuple[str, str] = ("", "")
-    """The output of user callables on ``sys.stdout`` and ``sys.stderr`` meanwhile."""
-
-    def counted(self) -> _Made:
-        """What was made, or else raise what was raised; to be called in the order of a single process: it prints."""
-        sys.stdout.write(self.printed[0])
-        sys.stderr.write(self.printed[1])
-        if self.error is not None:
-            raise self.error from (_InWorker(self.trace) if self.trace else None)
-        assert self.made is not None
-        return self.made
-
-
-class _Worker(Generic[_Job]):
+class _Worker:
     """The parent's side of one worker."""
 
     def __init__(self, number: int, pid: int, connection: Connection) -> None:
         self.number, self.pid, self.connection = number, pid, connection
         self.pidfd = os.pidfd_open(pid)
-        self.job: _Job | None = None
+        self.job: Job | None = None
         """What it makes now."""
         self.reapers: list[int] = []
         """A descriptor of each process that cleans up after it."""
 
-    def give(self, job: _Job) -> None:
+    def give(self, job: Job) -> None:
         self.job = job
         with contextlib.suppress(OSError):  # it has died, which its pidfd says
             self.connection.send(job)
@@ -112,7 +80,7 @@ class _Worker(Generic[_Job]):
             os.close(reaper)
 
 
-class Workers(Generic[_Job, _Made]):
+class Workers:
     """The workers of one sweep; also a context manager, at whose end none of them is left."""
 
     def __init__(
@@ -120,16 +88,14 @@ class Workers(Generic[_Job, _Made]):
         count: int,
         path: str,
         why_unmounted: Callable[[], str],
-        make: Callable[[_Job], _Made],
-        shown: Callable[[_Job], str],
+        make: Callable[[Job], Made],
     ) -> None:
         """Fork *count* workers, which *make* jobs; *path* is the directory of all runs.
 
-        *why_unmounted* says in a worker why its instances have no mount namespaces, *shown* names a job.
+        *why_unmounted* says in a worker why its instances have no mount namespaces.
         """
-        self._count, self._path, self._why_unmounted = count, path, why_unmounted
-        self._make, self._shown = make, shown
-        self._all: list[_Worker[_Job]] = []
+        self._count, self._path, self._why_unmounted, self._make = count, path, why_unmounted, make
+        self._all: list[_Worker] = []
         sys.stdout.flush()  # what is buffered here is nothing that a worker has to write
         sys.stderr.flush()
         try:
@@ -207,7 +173,7 @@ class Workers(Generic[_Job, _Made]):
             return error
         return reapers()
 
-    def _answer(self, job: _Job) -> Answer[_Made]:
+    def _answer(self, job: Job) -> Answer:
         made, error, trace = None, None, ""
         out, err = io.StringIO(), io.StringIO()
         with contextlib.redirect_stdout(out), contextlib.redirect_stderr(err):
@@ -223,7 +189,7 @@ class Workers(Generic[_Job, _Made]):
 
     # -- in the parent -------------------------------------------------------------------------------------------------
 
-    def make(self, next_for: Callable[[int], _Job | None]) -> Iterator[tuple[int, _Job, Answer[_Made]] | None]:
+    def make(self, next_for: Callable[[int], Job | None]) -> Iterator[tuple[int, Job, Answer] | None]:
         """Have jobs made until *next_for* has none for any worker, and none is under way.
 
         Gives the number of the worker, the job, and what has come of it, as they come; None where nothing has for a
@@ -247,11 +213,11 @@ class Workers(Generic[_Job, _Made]):
                     worker.go_on()
             yield from answers or [None]
 
-    def _received(self, worker: _Worker[_Job]) -> tuple[int, _Job, Answer[_Made]] | None:
+    def _received(self, worker: _Worker) -> tuple[int, Job, Answer] | None:
         job = worker.job
         assert job is not None
         try:
-            answer: list[int] | ScfAsyncError | Answer[_Made] = worker.connection.recv()
+            answer: list[int] | ScfAsyncError | Answer = worker.connection.recv()
         except (EOFError, OSError):
             raise HarnessError(self._how_died(worker, job)) from None
         if isinstance(answer, ScfAsyncError):
@@ -264,14 +230,14 @@ class Workers(Generic[_Job, _Made]):
         worker.job = None
         return worker.number, job, answer
 
-    def _how_died(self, worker: _Worker[_Job], job: _Job) -> str:
+    def _how_died(self, worker: _Worker, job: Job) -> str:
         how = "has ended"
         if _ends(worker.pidfd, REAL.monotonic() + END_LIMIT):
             with contextlib.suppress(ChildProcessError):
                 code = os.waitstatus_to_exitcode(os.waitpid(worker.pid, os.WNOHANG)[1])
                 how = f"was killed by {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
         return (
-            f"sweep: worker {worker.number + 1} of {self._count} {how} while it made the run {self._shown(job)!r}; if "
+            f"sweep: worker {worker.number + 1} of {self._count} {how} while it made the run {job.plan.key!r}; if "
             "the machine has too little memory for so many, use fewer, or leave workers= out"
         )
 
@@ -286,7 +252,7 @@ class Workers(Generic[_Job, _Made]):
             while self._all:
                 self._all.pop().end(deadline)
 
-    def __enter__(self) -> Workers[_Job, _Made]:
+    def __enter__(self) -> Workers:
         return self
 
     def __exit__(self, *exception: object) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from importlib.metadata import PackageNotFoundError, version
 from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -23,7 +23,7 @@ from ..report.cause import likely_cause
 from ..report.failure import cause_lines, why_lines
 from ..report.limits import Shown
 from ..report.timeline import REAL_SHOWN, distances, entry_kind, entry_text, seconds_text, stretch_text
-from .sources import Sources
+from .sources import Source, Sources
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
@@ -171,7 +171,7 @@ class _Tables:
     """The tables of a trace while it is made: what rows name by number."""
 
     def __init__(self, origin: int, root: str, events: Sequence[Event]) -> None:
-        self._origin = origin
+        self.origin = origin
         self.real_origin = min((min(event.recorded_at.values()) for event in events if event.recorded_at), default=0.0)
         """The real time of the first thing that happened, as ``REAL.monotonic`` has it."""
         self.sources = Sources(root)
@@ -199,20 +199,18 @@ class _Tables:
 
     def place(self, directory: str, file: str, line: int) -> int:
         """The place at *line* of the *file* below *directory* that is known by its base name."""
-        key = directory, file, line
-        number = self._places.get(key)
-        if number is None:
-            number = self._places[key] = len(self.place_rows)
-            self.place_rows.append([file, line, *self.sources.find(directory, file, line)])
-        return number
+        return self._place((directory, file, line), lambda: self.sources.find(directory, file, line))
 
     def place_at(self, path: str, line: int) -> int:
         """The place at *line* of the file at *path*."""
-        key = "", path, line
+        return self._place(("", path, line), lambda: self.sources.of_path(path, line))
+
+    def _place(self, key: tuple[str, str, int], source: Callable[[], Source]) -> int:
         number = self._places.get(key)
         if number is None:
             number = self._places[key] = len(self.place_rows)
-            self.place_rows.append([os.path.basename(path), line, *self.sources.of_path(path, line)])
+            _, file, line = key
+            self.place_rows.append([os.path.basename(file), line, *source()])
         return number
 
     def file_of(self, place: int) -> int | None:
@@ -263,12 +261,12 @@ class _Tables:
             )
         for entry in event.timeline:
             if isinstance(entry, entries.Reclaimed):
-                self.instance_rows[number]["end"] = entry.time_us - self._origin
+                self.instance_rows[number]["end"] = entry.time_us - self.origin
         return number
 
     def _begin(self, event: Event) -> int:
         times = [entry.time_us for entry in event.timeline if isinstance(entry, entries.Started)]
-        return (times[-1] if times else event.invoked_us) - self._origin
+        return (times[-1] if times else event.invoked_us) - self.origin
 
     # -- one event -----------------------------------------------------------------------------------------------------
 
@@ -285,8 +283,8 @@ class _Tables:
             "invoke_type": record.invoke_type,
             "status": event.shown_status,
             "code": record.status_code,
-            "begin": event.invoked_us - self._origin,
-            "end": None if end is None else end - self._origin,
+            "begin": event.invoked_us - self.origin,
+            "end": None if end is None else end - self.origin,
             "ended_by_harness": event.ended_by_close,
             "checked": event.checked or event.looked_at,
             "instance": instance,
@@ -314,10 +312,6 @@ class _Tables:
             found = "…"
         self._text_left -= len(found)
         return found
-
-    @property
-    def origin(self) -> int:
-        return self._origin
 
 
 def _lane_key(kind: str, name: str, parent: int | None, instance: int | None, of_event: int) -> tuple[object, ...]:

@@ -17,11 +17,10 @@ import pytest
 
 from ..report.limits import said_by
 from ..report.test_directory import directory_name
-from .facts import Facts, OfTest, trace_facts
+from .facts import OfTest, trace_facts
 from .page import page
 
 if TYPE_CHECKING:
-    from ..async_event import AsyncEvent
     from ..wing_hooks import Reported, Traced
 
 PROPERTY: Final = "scf_async_trace"
@@ -34,69 +33,41 @@ MOST_ROWS: Final = 100
 
 
 def write_trace(reported: Reported, sweeps: Sequence[Traced]) -> None:
-    """Write the trace of a test that has events or *sweeps*, where there is a directory for it."""
-    directory, error = reported.directory(), reported.call.excinfo
-    if directory is not None:
-        add_trace(
-            reported.item,
-            reported.report,
-            None if error is None else error.value,
-            (reported.events, sweeps),
-            directory=directory,
-            real_seconds=reported.real_seconds,
-            others=reported.others,
-        )
+    """Write the trace of a test that has events or *sweeps*, where there is a directory, and refer to it in its report.
 
-
-def add_trace(
-    item: pytest.Item,
-    report: pytest.TestReport,
-    error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Traced]],
-    *,
-    directory: str,
-    real_seconds: float | None,
-    others: int,
-) -> None:
-    """Write the trace of a test below *directory*, and have its *report* refer to it.
-
-    *error* is what its phase has raised. Nothing is raised for a file that cannot be written, or where this code is
-    wrong: the failure of the test matters more, and the line that names the trace says why there is none.
+    Nothing is raised for a file that cannot be written, or where this code is wrong: the failure of the test matters
+    more, and the line that names the trace says why there is none.
     """
-    path = Path(directory, directory_name(item.nodeid), FILE)
+    directory, report = reported.directory(), reported.report
+    if directory is None:
+        return
+    path = Path(directory, directory_name(reported.item.nodeid), FILE)
     try:
-        facts = _facts_of(item, report, error, found, real_seconds=real_seconds, directory=os.fspath(path.parent))
+        facts = trace_facts(_of_test(reported, os.fspath(path.parent)), reported.events, sweeps)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(page(facts), encoding="utf-8")
     except Exception as problem:  # noqa: BLE001  (a defect in here must not hide the failure of a test)
         why = getattr(problem, "strerror", None) or f"{type(problem).__name__}: {problem}"
         if report.failed:
-            _add_line(report, f"--- trace: not written to {path}: {why} ---", others)
+            _add_line(report, f"--- trace: not written to {path}: {why} ---", reported.others)
         return
     if report.failed:
-        _add_line(report, f"--- trace: {path} ---", others)
-    _refer(item, report, str(path), str(facts["headline"]))
+        _add_line(report, f"--- trace: {path} ---", reported.others)
+    _refer(reported.item, report, str(path), str(facts["headline"]))
 
 
-def _facts_of(
-    item: pytest.Item,
-    report: pytest.TestReport,
-    error: BaseException | None,
-    found: tuple[Sequence[AsyncEvent], Sequence[Traced]],
-    *,
-    real_seconds: float | None,
-    directory: str,
-) -> Facts:
-    events, sweeps = found
+def _of_test(reported: Reported, directory: str) -> OfTest:
+    """What the trace says of the test."""
+    item, report = reported.item, reported.report
+    error = None if reported.call.excinfo is None else reported.call.excinfo.value
     outcome = "error" if report.failed and report.when != "call" else report.outcome
     failure = None if error is None or not report.failed else str(error) or type(error).__name__
-    said = None if error is None else said_by(error)
-    tested = OfTest(item.nodeid, outcome, os.fspath(item.config.rootpath), failure, said, real_seconds, directory)
+    said, root = None if error is None else said_by(error), os.fspath(item.config.rootpath)
+    tested = OfTest(item.nodeid, outcome, root, failure, said, reported.real_seconds, directory)
     if report.when == "teardown":  # what failed first is the answer; the rest of its directory was written anew
-        tested = item.stash.get(_CALL_FAILED, None) or tested
-    else:
-        item.stash[_CALL_FAILED] = tested if report.failed else None
-    return trace_facts(tested, events, sweeps)
+        return item.stash.get(_CALL_FAILED, None) or tested
+    item.stash[_CALL_FAILED] = tested if report.failed else None
+    return tested
 
 
 def _add_line(report: pytest.TestReport, line: str, others: int) -> None:

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, event_of, lockstep_of, points, sweep_of_function, zygote
+from internals import Guide, NotReachedError, event_of, lockstep_of, points, sweep_of_function, zygote
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
@@ -175,7 +175,7 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
 
     def run(runner: Any, plan: Any, is_done: Any) -> Any:
         if len(plan.steps) > 1 and plan.key == left_out:
-            raise sweep_of_function.NotReachedError("it did not")
+            raise NotReachedError("it did not")
         return run_of(runner, plan, is_done)
 
     monkeypatch.setattr(sweep_of_function.Runner, "run", run)

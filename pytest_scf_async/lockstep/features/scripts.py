@@ -117,20 +117,17 @@ class ScriptedEvent(Event):
         self.on_line = None
         if record.transitions:
             status, self._then_us = record.transitions[0]
-            self._note_status_again(status, 0, Fact.ACCEPTED)
+            self._note_status(status, 0, Fact.ACCEPTED)
         if began is not None:
             self._then_us = began
             self._first_line()
             self._write_waits(began)
         if record.end_us is not None and self.ended_by is not None:
             self._then_us = record.end_us
-            self._note_status_again(record.status, record.status_code, self.ended_by)
+            self._note_status(record.status, record.status_code, self.ended_by)
             self._end_lines("Response" if record.status_code == 200 else "ERROR", record.end_us)
         self._then_us, self.on_line = None, on_line
         return log, timeline
-
-    def _note_status_again(self, status: Status, status_code: int, fact: Fact) -> None:
-        super()._note_status(status, status_code, fact)
 
     def _write_waits(self, began_us: int) -> None:
         at_us = began_us
@@ -214,18 +211,14 @@ class ScriptPlayer(Feature):
         if play is None or not isinstance(event, ScriptedEvent):
             return False
         event.signal_sent("scripted")
-        self._stops(event, play)
-        return True
-
-    def _stops(self, event: ScriptedEvent, play: _Play) -> None:
         stops = event.script.stops
-        if stops is None or play.stops_us is not None:
-            return
-        play.stops_us = self._scheduler.clock.now_us + stops.us
-        if stops.us == 0:
-            self._end(event, stops.then)
-        elif play.gate is None:
-            self._schedule(event, play)
+        if stops is not None and play.stops_us is None:
+            play.stops_us = self._scheduler.clock.now_us + stops.us
+            if stops.us == 0:
+                self._end(event, stops.then)
+            elif play.gate is None:
+                self._schedule(event, play)
+        return True
 
     def opens(self, event: Event) -> None:
         play = self._plays.get(event)
@@ -285,9 +278,7 @@ class ScriptPlayer(Feature):
     def _schedule(self, event: ScriptedEvent, play: _Play) -> None:
         if event.timer is not None:
             event.timer.cancel()
-        due = min(
-            NEVER_US if play.due_us is None else play.due_us, NEVER_US if play.stops_us is None else play.stops_us
-        )
+        due = min((us for us in (play.due_us, play.stops_us) if us is not None), default=NEVER_US)
         # At one instant a timeout comes before what would happen then.
         priority, due = (PLATFORM, play.timeout_us) if play.timeout_us <= due else (WAKE_UP, due)
         go_on = partial(self._go_on, event, play)

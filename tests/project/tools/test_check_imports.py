@@ -66,7 +66,7 @@ def check(tool: ModuleType, tmp_path: Path) -> Check:
         ("runtime", "def late():\n    from .sweep.sweep import sweep"),
         ("function", "from .endpoint.operations.functions import AliasPage"),
         ("session", "from typing import TYPE_CHECKING\nif TYPE_CHECKING:\n    from .sweep.guide import Guide"),
-        ("plugin/plugin", "def late():\n    from ..trace.of_test import add_trace"),
+        ("plugin/plugin", "def late():\n    from ..trace.of_test import write_trace"),
         ("command_line", "from .conformance.command import run_conformance"),
         ("instances/pool", "from ..python import clock"),
         ("lockstep/calls", "from pytest_scf_async.python.scheduler.scheduler import Waiter"),

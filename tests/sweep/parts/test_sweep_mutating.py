@@ -40,7 +40,7 @@ class Handler:
         self.asked: list[str] = []
         self._others = others
         undisturbed = Outcome(Plan(), sweep_effects.Effects(), (), done=True)
-        self.shows = Shows(Swept("export", (), 0, tuple(swept), undisturbed, Compared(result=True)), self._own_run)
+        self.shows = Shows(Swept("export", 0, tuple(swept), undisturbed, Compared(result=True)), self._own_run)
 
     def _own_run(self, run: SweepRun, points: Sequence[Point]) -> SweepRun | None:
         self.asked.append(run.key)
