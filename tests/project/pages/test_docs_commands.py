@@ -37,6 +37,8 @@ SOURCES = sorted(
 )  # fmt: skip
 IN_SOURCES = re.compile(r"\b(?:pip install|apt-get install|python -m pytest_scf_async|make ci-leg) [^\n`()\"$;]*")
 """In texts for users; a placeholder of an f-string ends a command."""
+MESSAGES = re.compile(r"<!-- \[messages: .*?<!-- \[end\] -->", re.DOTALL)
+"""Tables of a page with the texts of errors, which may begin as a command does."""
 NAMED = re.compile(r"pip install|apt-get|-m pytest_scf_async|ci-leg")
 """What is in a source with such a text, over however many lines the text goes."""
 RUN_BY = {
@@ -238,13 +240,14 @@ def of_page(page: str) -> Iterator[Command]:
             if (block.language in ("console", "text") and text.startswith("$ ")) or in_shell:
                 yield Command(text.removeprefix("$ "), page, number + 1)
             lines[number] = ""
-    for found in re.finditer(r"`([^`]+)`", "\n".join(lines)):
+    rest = MESSAGES.sub(lambda table: "\n" * table[0].count("\n"), "\n".join(lines))
+    for found in re.finditer(r"`([^`]+)`", rest):
         text = " ".join(found[1].split())
         words = text.split(" ")
         while len(words) > 1 and re.match(r"[A-Z_]+=", words[0]):
             words.pop(0)
         if (len(words) > 1 and words[0] in PROVERS) or words[0].startswith(".ci/"):
-            yield Command(text, page, "\n".join(lines).count("\n", 0, found.start()) + 1)
+            yield Command(text, page, rest.count("\n", 0, found.start()) + 1)
 
 
 def of_source(name: str) -> Iterator[Command]:
