@@ -118,6 +118,13 @@ class EffectCall(NamedTuple):
         return self.shown in ("connect", "send", "receive")
 
 
+class Asks(NamedTuple):
+    """What a call waits for has a row in the timeline where no simulated time passes, too. Such a call has to stop."""
+
+    options: int | None = None
+    """Which argument has WNOHANG, of a call that takes the end of a child; None: it takes a lock."""
+
+
 class Call(NamedTuple):
     """A system call."""
 
@@ -131,6 +138,8 @@ class Call(NamedTuple):
     waits: Waits = Waits.NO
     ended_by_stops: bool = False
     """It returns EINTR after a thread was stopped and continued (signal(7)). The kernel restarts all others."""
+    asks: Asks | None = None
+    """Whether a process asks another one there for something that has a row."""
     effect: EffectCall | None = None
     syncs: Conditions | None = None
     """At which arguments it makes changes of files durable, or a descriptor of such a file comes to be."""
@@ -223,10 +232,10 @@ CALLS: Final[dict[str, Call]] = {
     "gettimeofday": Call(96, 169, ALWAYS),
     "time": Call(201, None, ALWAYS),
     # Waits without a timeout
-    "wait4": Call(61, 260, ALWAYS, waits=Waits.YES),
-    "waitid": Call(247, 95, ALWAYS, waits=Waits.YES),
-    "flock": Call(73, 32, (_LOCKS,), waits=Waits.PATH),
-    "fcntl": Call(72, 25, (OneOf(1, (fcntl.F_SETLKW, fcntl.F_OFD_SETLKW)),), waits=Waits.PATH),
+    "wait4": Call(61, 260, ALWAYS, waits=Waits.YES, asks=Asks(2)),
+    "waitid": Call(247, 95, ALWAYS, waits=Waits.YES, asks=Asks(3)),
+    "flock": Call(73, 32, (_LOCKS,), waits=Waits.PATH, asks=Asks()),
+    "fcntl": Call(72, 25, (OneOf(1, (fcntl.F_SETLKW, fcntl.F_OFD_SETLKW)),), waits=Waits.PATH, asks=Asks()),
     "pause": Call(34, None, waits=Waits.YES),
     "rt_sigsuspend": Call(130, 133, waits=Waits.YES),
     "accept": Call(43, 202, waits=Waits.YES),

@@ -33,7 +33,7 @@ from .random_numbers import RandomNumbers
 from .readiness import IN_MILLISECONDS, Readiness
 from .recorder import AtCall, Effects
 from .sockets import Connections
-from .system_calls import BY_NUMBER, NAMES, NUMBERS
+from .system_calls import BY_NUMBER, CALLS, NAMES, NUMBERS
 from .timeouts import NS, Clocks, timespec
 from .timers import Timer, Timers
 from .tracee import HERE, Registers
@@ -86,9 +86,7 @@ _HAS_A_TRACER: Final = (
 _NO_NEW_PRIVILEGES: Final = 38
 _BELOW_FILTER: Final = 65_536
 """The filter is written into memory so many bytes below the stack of a new program."""
-_QUESTIONS: Final = {"wait4": 2, "waitid": 3, "flock": 0, "fcntl": 0}
-"""Calls in which a thread may wait for another process; of those that take the end of a child the index of the argument
-that has WNOHANG."""
+_QUESTIONS: Final = {name: call.asks for name, call in CALLS.items() if call.asks is not None}
 _AT_A_CALL: Final = tracee.SYSCALL_STOP << 8 | 0x7F
 """The wait status of a thread that has stopped at a system call."""
 _MOST_INT: Final = 0x7FFFFFFF
@@ -845,10 +843,10 @@ class Tree:
 
     def _asks(self, thread: Thread, name: str, registers: Registers) -> None:
         """Handle a thread that asks for the end of a child, or for a lock of a file."""
-        at = _QUESTIONS[name]
-        options = registers.argument(at) if at else 0
+        at = _QUESTIONS[name].options
+        options = 0 if at is None else registers.argument(at)
         if thread.process.pid == self._first and self._has_forked and not options & os.WNOWAIT:
-            thread.question = Question(name, self._now().time_us, "" if at else self._call_of_user(self._first))
+            thread.question = Question(name, self._now().time_us, self._call_of_user(self._first) if at is None else "")
         if options & os.WNOHANG:
             self._looks_for_ended(thread)
         else:
@@ -865,7 +863,7 @@ class Tree:
         registers, tid, now = self._registers, thread.tid, self._now()
         registers.read(tid)
         result = registers.result
-        if not _QUESTIONS[question.name]:
+        if _QUESTIONS[question.name].options is None:
             has_row, call = result == 0 and question.at_us == now.time_us, question.call and f" in {question.call}"
         else:
             if question.name == "waitid":

@@ -35,6 +35,12 @@ def test_each_call_has_its_number() -> None:
         assert len(set(known)) == len(known) >= 100
 
 
+def test_each_call_that_has_a_row_where_no_time_passes_is_stopped_at() -> None:
+    asking = {name: call.stops_when for name, call in system_calls.CALLS.items() if call.asks is not None}
+    assert len(asking) > 3
+    assert [name for name, stops in asking.items() if stops is None] == []
+
+
 def test_a_timed_wait_is_a_wait_for_others_once_it_has_no_timeout() -> None:
     """The supervisor takes its timeout away: who is in it then waits, and time may pass."""
     calls = [name for name, call in supervisor_waits.TIMED.items() if not call.sleeps and name in system_calls.NUMBERS]
