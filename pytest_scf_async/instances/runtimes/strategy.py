@@ -1,7 +1,7 @@
 """What differs by runtime: how an instance of it is spawned, spoken to and ended, and what it can be asked.
 
 A function has the object of its runtime, and so has each instance. The rest of the package asks that object and calls
-it; only the modules beside this one know which runtime it is. A runtime is added as a class here, and in `choice`.
+it; only the runtimes' own modules know which one it is.
 """
 
 # ruff: noqa: ARG002  (a runtime that overrides a method may need what another one does not)
