@@ -892,7 +892,7 @@ class Tree:
             self._go_on(thread)
             return
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
-            registers.return_at_entry(tid, 0)
+            waits.end_at_once(tid, wait, registers)
             self._yields(thread.process)
             self._go_on(thread)
             return
