@@ -22,7 +22,7 @@ from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:
-    from internals import Zygote
+    from internals import Zygote, end_recorders
 
 # Instances import this module with a test file whose functions are handlers: functions import `internals` themselves.
 
@@ -290,7 +290,7 @@ def preforked_pid(zygote: Zygote) -> int:
 
 def end_preforked(zygote: Zygote) -> None:
     """Have the processes end that were forked ahead for the next instance: only what instances leave is there then."""
-    from internals import end_recorders, messages, take_preforked
+    from internals import messages, take_preforked
 
     end_recorders(zygote, LONG)
 

@@ -46,13 +46,13 @@ WINGS: dict[str, Wing] = {
     ),
     "sweep": Wing(
         files=("sweep/",),
-        tests=("tests/sweep/",),
+        tests=("tests/sweep/", "tests/sweep_internals.py"),
         words=r"[sS]weep|effects",
         uses=("programs",),  # a supervisor records what a run changes
     ),
     "endpoint": Wing(
         files=("endpoint/", "operations.py"),
-        tests=("tests/endpoint/",),
+        tests=("tests/endpoint/", "tests/endpoint_internals.py"),
         words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
         r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
     ),
@@ -64,7 +64,7 @@ WINGS: dict[str, Wing] = {
     ),
     "trace": Wing(
         files=("trace/",),
-        tests=("tests/trace/",),
+        tests=("tests/trace/", "tests/trace_internals.py", "tests/trace_format.py"),
         # a test that fails leaves one
         words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
     ),

@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import points, sweep_of_function
+from internals import points
+from sweep_internals import sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime
 

@@ -12,8 +12,8 @@ from typing import Any
 
 import pytest
 from forked_pytest import run_forked
-from internals import MOST_COMPARED, aligned
 from plugin_support import ALONE_AND_WITH_A_WORKER, WITHOUT_HTML, run_with
+from sweep_internals import MOST_COMPARED, aligned
 from sweep_support import LOSES, SURVIVES, SWEEPS, write_handler
 from trace_format import trace_at
 

@@ -1,0 +1,14 @@
+"""What the tests of the endpoint use of what is private in it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from pytest_scf_async import ScfEndpoint, ScfRuntime
+
+
+def allow_reset(
+    endpoint: ScfEndpoint, new_runtime: Callable[[], ScfRuntime], end: Callable[[ScfRuntime], None]
+) -> None:
+    """Let ``/_scf/reset`` replace the runtime of an endpoint, as ``serve`` does."""
+    endpoint._allow_reset(new_runtime, end)
