@@ -22,7 +22,7 @@ from pytest_scf_async.async_event import AsyncEvent
 from pytest_scf_async.runtime import ScfRuntime
 
 if TYPE_CHECKING:
-    from internals import Zygote, end_recorders
+    from internals import Zygote
 
 # Instances import this module with a test file whose functions are handlers: functions import `internals` themselves.
 
@@ -290,10 +290,9 @@ def preforked_pid(zygote: Zygote) -> int:
 
 def end_preforked(zygote: Zygote) -> None:
     """Have the processes end that were forked ahead for the next instance: only what instances leave is there then."""
-    from internals import messages, take_preforked
+    from internals import end_recorders, messages, take_preforked
 
     end_recorders(zygote, LONG)
-
     pid = preforked_pid(zygote)
     other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})
     assert take_preforked(zygote, other) is None
