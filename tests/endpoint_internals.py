@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime
+from pytest_scf_async.endpoint.served_answers import ServedAnswers  # noqa: F401  (tests import it from here)
 
 
 def allow_reset(

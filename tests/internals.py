@@ -48,10 +48,9 @@ from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
 from pytest_scf_async.lockstep.event import Event
-from pytest_scf_async.lockstep.features import debugger, points, real_cost, test_process
+from pytest_scf_async.lockstep.features import debugger, real_cost, test_process
 from pytest_scf_async.lockstep.features.feature import Feature
 from pytest_scf_async.lockstep.features.real_cost import RealCosts
-from pytest_scf_async.lockstep.features.served import ServedAnswers
 from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep

@@ -16,6 +16,7 @@ from pytest_scf_async.sweep import comparison as sweep_comparison
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
 from pytest_scf_async.sweep import ignored as sweep_ignored
+from pytest_scf_async.sweep import kept_points as points
 from pytest_scf_async.sweep import legitimate as sweep_legitimate
 from pytest_scf_async.sweep import recording as recorders
 from pytest_scf_async.sweep import sweep as sweep_of_function

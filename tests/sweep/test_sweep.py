@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import event_of, lockstep_of, points, zygote
-from sweep_internals import Guide, NotReachedError, sweep_of_function
+from internals import event_of, lockstep_of, zygote
+from sweep_internals import Guide, NotReachedError, points, sweep_of_function
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful
