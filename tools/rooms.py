@@ -118,6 +118,7 @@ FEATURES: dict[str, FeatureFiles] = {
         files=("lockstep/features/test_process.py",),
         tests=(
             "tests/kernel/time/test_clock_patched.py",
+            "tests/kernel/events/test_scripted_functions.py::test_a_poll_loop_of_the_test_itself",
             "tests/kernel/time/test_start_under_freeze.py::test_within_patched_a_runtime_starts_at_the_time_that_the_test_sees",
             "tests/kernel/time/test_clock_running.py::test_with_the_test_on_the_clock_its_sleeps_take_their_time",
             *(
