@@ -14,6 +14,7 @@ EXTRA ?= dev
 TAG ?=
 TESTS ?=
 OUT ?=
+PARTS ?=
 LEG ?= --list
 # What mypy is told besides: CI has it check the code as the oldest Python would.
 TYPES_OF ?=
@@ -32,7 +33,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel release-check bench ci-leg clean
+.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -68,8 +69,12 @@ examples: $(STAMP) ## the examples, test by test
 test: $(STAMP) ## tests and examples on all cores, without the long searches (ARGS='-k name'; WORKERS= for one process)
 	@$(BIN)/python -m pytest $(WORKERS) $(ARGS)
 
-test-all: $(STAMP) ## all tests and examples
+test-all: $(STAMP) ## all tests and examples; without ARGS also `make take-apart`, which takes longer than they do
 	@$(BIN)/python -m pytest $(WORKERS) --long $(ARGS)
+	@$(if $(ARGS),,$(BIN)/python tools/take_apart.py --all)
+
+take-apart: $(STAMP) ## takes each wing and each feature out of a copy of the tree, and tests the rest (PARTS='sweep memory' for some)
+	@$(BIN)/python tools/take_apart.py $(or $(PARTS),--all)
 
 check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, owners, patches, facts, the kernel's size, what follows from the table of options, pages in Chinese
 	@$(BIN)/ruff check .

@@ -40,18 +40,16 @@ from .errors import (
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .function import Function, Invocation
 from .instances import coverage
-from .instances.code import Code
 from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
 from .instances.runtimes.choice import Builder, Deployed
-from .instances.runtimes.scripted import Scripted
 from .instances.sandbox import Sandboxes
 from .instances.zygote import discard_dead_zygote, require_linux
 from .linux.linux import remove_tree
 from .lockstep.calls import CLOSED, Call
 from .lockstep.event import Event
-from .lockstep.features.scripts import ScriptedEvent
+from .lockstep.features.registry import FEATURES, TIME_MODES, WITHOUT_CODE
 from .lockstep.invocation_queue import InvocationQueue
 from .lockstep.scheduler import Lockstep
 from .model.codes import api_error
@@ -73,8 +71,8 @@ from .options import OPTIONS, ScfSettings, Where, keywords_of
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
-from .scripted import ByEvent, OnTerminate, Step, scripts_of
 from .termination import terminate
+from .wings.features import FEATURES_OF_WINGS
 from .wings.runtime_calls import RuntimeCalls
 from .wings.runtimes import Launcher, other_kinds
 
@@ -142,7 +140,8 @@ class ScfRuntime(RuntimeCalls):
         self._page.boot_us = self.clock.now_us - UPTIME_US
         self._sandboxes = sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool: Pool[Event] = Pool(self.settings, self.clock, self._page.file, sandboxes)
-        self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order)
+        features = (*FEATURES, *FEATURES_OF_WINGS)
+        self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order, features)
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
         self._lockstep.attach(on_end=self._ended, on_start=self._started, on_retry=self._queue.add)
@@ -247,52 +246,6 @@ class ScfRuntime(RuntimeCalls):
         self._builder.check(kind, self._deploy_source if runtime is not None else self.settings.source("runtime"))
         made = self._builder.build(kind, code, handler, self._deploy_source, children)
         return self._deploy(self._deploy_source, self.settings, made, given)
-
-    @keywords_named("deploy_scripted(...)")
-    def deploy_scripted(
-        self,
-        name: str,
-        script: Sequence[Step],
-        # [options: deploy_scripted] written by `make options`
-        *,
-        on_terminate: OnTerminate = "honour",
-        by_event: ByEvent | None = None,
-        timeout: float | timedelta | None = None,
-        namespace: str | None = None,
-        async_run: bool | None = None,
-        trace: bool | None = None,
-        max_instances: int | None = None,
-        over_quota: Literal["refuse", "queue"] | None = None,
-        # [end]
-    ) -> Function:
-        """Make a function *name* without code: each of its events does what *script* says, a list of steps.
-
-        The steps are functions of ``pytest_scf_async.scripted``: ``running_for(7200)``, ``logged("row 1")``, and as the
-        last one an end: ``finished(result)``, ``failed(status_code)``, ``exited()`` or ``timed_out()``. It is for tests
-        of code that watches a function: to whoever lists, polls or terminates its events they are as those of other
-        functions. No process is started. An event that runs as long as its timeout ends there, with 433. A forced
-        termination ends an event at once, whatever its script says (ABORTED, 499). What is not given comes from the
-        settings. Raises ``ScfUsageError`` with the value, where it came from, and what is valid.
-
-        Args:
-            on_terminate: the effect of a graceful termination: `"honour"`, the event is FINISHED at once, with the
-                result null; `"ignore"`, nothing; `after(60)`, it is FINISHED 60 simulated seconds later; `after(0,
-                exited())`, it ends at once with 439, like code without a SIGTERM handler
-            by_event: other scripts for some events: by their index in `function.events`, as in `{0: [failed()]}`, or a
-                function of the payload that returns a script, or None for `script`
-            timeout: the time that an event may run (433)
-            namespace: its namespace
-            async_run: it is executed asynchronously (document 51519)
-            trace: its status trace is on (document 63967)
-            max_instances: the number of events that may run at once; one more is `LimitExceeded.Quota`
-            over_quota: `"refuse"`, or `"queue"`: one more of `invoke_async` is retried each simulated minute, for 6
-                hours
-        """
-        given, source = keywords_of(Where.SCRIPTED, locals()), "deploy_scripted(...)"
-        scripts = scripts_of(script, given.pop("on_terminate"), given.pop("by_event"), source)
-        given |= {"name": name, "before_init": None, "before_init_args": None}
-        code = Code("", "", "index", "main_handler", "scripted")
-        return self._deploy(source, self.settings, Deployed(code, Scripted(scripts), code.handler), given)
 
     def _deploy(self, source: str, settings: ScfSettings, made: Deployed, given: Mapping[str, Any]) -> Function:
         """Make a function of what was *made* of its code, with what *source* has *given* beside that."""
@@ -619,7 +572,7 @@ class ScfRuntime(RuntimeCalls):
             )
             settings = self.settings
             on_log_line = self._on_log_line
-            event = (Event if script is None else ScriptedEvent)(
+            event = (Event if script is None else WITHOUT_CODE[0])(
                 record=record,
                 function=version,
                 payload=invocation.payload,
@@ -874,9 +827,7 @@ class _TimeModes:
         self._lockstep = lockstep
 
     def patched(self) -> AbstractContextManager[None]:
-        from .lockstep.features.test_process import patched  # noqa: PLC0415
-
-        return patched(self._lockstep)
+        return TIME_MODES["patched"](self._lockstep)
 
     def running(self, rate: float) -> AbstractContextManager[None]:
         from .lockstep.running import running  # noqa: PLC0415

@@ -25,6 +25,8 @@ class Reported:
     call: pytest.CallInfo[None]
     report: pytest.TestReport
     events: Sequence[AsyncEvent]
+    traced: Callable[[], Sequence[Traced]]
+    """Gives what a trace of the test shows beside them."""
     directory: Callable[[], str | None]
     """Gives where files of tests that failed are kept; None: nowhere."""
     real_seconds: float | None

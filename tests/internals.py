@@ -6,10 +6,11 @@ from __future__ import annotations
 
 import os
 import select
-from collections.abc import Callable
+import sys
 from pathlib import Path
+from typing import Any
 
-from pytest_scf_async import AsyncEvent, ScfEndpoint, ScfRuntime
+from pytest_scf_async import AsyncEvent, ScfRuntime
 from pytest_scf_async.clock import DueThing, SimulatedClock, shown_time
 from pytest_scf_async.function import Function
 from pytest_scf_async.instances import cpus, instance, interrupts, packages, process_tree, state, writers, zygote
@@ -47,10 +48,9 @@ from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
 from pytest_scf_async.lockstep.event import Event
-from pytest_scf_async.lockstep.features import debugger, points, real_cost, test_process
+from pytest_scf_async.lockstep.features import debugger, real_cost, test_process
 from pytest_scf_async.lockstep.features.feature import Feature
 from pytest_scf_async.lockstep.features.real_cost import RealCosts
-from pytest_scf_async.lockstep.features.served import ServedAnswers
 from pytest_scf_async.lockstep.places import Place, find
 from pytest_scf_async.lockstep.real_stretches import RealCost
 from pytest_scf_async.lockstep.scheduler import Lockstep
@@ -109,31 +109,6 @@ from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.report.waits import where, who_waits
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
-from pytest_scf_async.sweep import comparison as sweep_comparison
-from pytest_scf_async.sweep import differences as sweep_differences
-from pytest_scf_async.sweep import effects as sweep_effects
-from pytest_scf_async.sweep import ignored as sweep_ignored
-from pytest_scf_async.sweep import legitimate as sweep_legitimate
-from pytest_scf_async.sweep import recording as recorders
-from pytest_scf_async.sweep import sweep as sweep_of_function
-from pytest_scf_async.sweep.calls import IN_INSTANCE
-from pytest_scf_async.sweep.cold_starts import cold_start_texts
-from pytest_scf_async.sweep.difference_texts import difference_text
-from pytest_scf_async.sweep.effects import files_and_rows
-from pytest_scf_async.sweep.explanation import Explained
-from pytest_scf_async.sweep.findings import FAILURES, Swept, classes, missing_pattern
-from pytest_scf_async.sweep.guide import Guide
-from pytest_scf_async.sweep.interruptions import FileSystem
-from pytest_scf_async.sweep.kills import Kills
-from pytest_scf_async.sweep.power import PowerRecord
-from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
-from pytest_scf_async.sweep.run import NotReachedError
-from pytest_scf_async.sweep.states import DiskRecord
-from pytest_scf_async.sweep.sweep import Sweep
-from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned
-from pytest_scf_async.trace import facts as trace_facts_module
-from pytest_scf_async.trace.facts import OfTest, trace_facts
-from pytest_scf_async.trace.page import facts_in, page
 from pytest_scf_async.zygote import bind_filter
 
 
@@ -152,13 +127,6 @@ def remarks_of(event: AsyncEvent, word: str) -> list[str]:
     return [entry.text for entry in event._event.timeline if isinstance(entry, Remark) and word in entry.text]
 
 
-def allow_reset(
-    endpoint: ScfEndpoint, new_runtime: Callable[[], ScfRuntime], end: Callable[[ScfRuntime], None]
-) -> None:
-    """Let ``/_scf/reset`` replace the runtime of an endpoint, as ``serve`` does."""
-    endpoint._allow_reset(new_runtime, end)
-
-
 def has_lines(event: AsyncEvent) -> bool:
     """Whether the log of an event has been made: that of a scripted one is, once it is read."""
     return event._event._log is not None
@@ -174,36 +142,6 @@ def pool_of(runtime: ScfRuntime) -> Pool:
     return runtime._pool
 
 
-def recording_of(runtime: ScfRuntime, directory: Path, *, syncs: bool = False) -> Recording:
-    """Have the effects of the next instance of a runtime recorded, those in *directory*, and with *syncs* these."""
-    recording = Recording(directory, syncs=syncs)
-    runtime._pool.record_next(recording)
-    return recording
-
-
-def record_of(recording: Recording) -> DiskRecord:
-    """What was recorded of an instance that has ended."""
-    record = DiskRecord(recording.items())
-    recording.close()
-    return record
-
-
-def recorded_run(
-    runtime: ScfRuntime, function: Function, directory: Path, *payloads: object, syncs: bool = False
-) -> DiskRecord:
-    """Run a function, with ``OUT``, and close its runtime: the record of what it has changed in *directory*.
-
-    It has an event for each of *payloads*, by default one with ``{}``.
-    """
-    runtime._pool.serve_sweep(IN_INSTANCE)
-    recording = recording_of(runtime, directory, syncs=syncs)
-    function.update(environment={"OUT": str(directory)})
-    for payload in payloads or ({},):
-        function.run(payload)
-    runtime.close()
-    return record_of(recording)
-
-
 def scratch_of(runtime: ScfRuntime) -> str:
     """The directory that a runtime has made for itself; empty where it has made none."""
     return runtime._own_scratch
@@ -214,34 +152,22 @@ def preforked_of(of: Zygote) -> Instance | None:
     return _preforked.get(of)
 
 
+def _recorders_of(of: Zygote) -> list[Any]:
+    """The recorders of sweeps; none where nothing has imported what makes them."""
+    recording = sys.modules.get("pytest_scf_async.sweep.recording")
+    return [] if recording is None else recording._recorders.get(of, [])
+
+
 def recorders_of(of: Zygote) -> int:
     """How many recorders there are, or are being forked."""
-    return sum(each.lives() for each in _recorders.get(of, []))
-
-
-def all_recorders_are_free(of: Zygote) -> bool:
-    """Whether each recorder can take the next instance."""
-    return all(each.lives() and not each.is_busy for each in _recorders.get(of, []))
-
-
-def recorder_that_is_done(of: Drawing, its_zygote: Zygote) -> Recorder:
-    """The recorder that is taken for an instance which ends at once; it has said that it is done."""
-    pages = os.memfd_create("clock and control")
-    try:
-        os.ftruncate(pages, 1 << 20)
-        (fd,) = of.begin(its_zygote, pages, pages, by_itself=False)
-        os.close(fd)
-    finally:
-        os.close(pages)
-    assert of._recorder is not None
-    answered, _, _ = select.select([of._recorder._orders], [], [], 30)
-    assert answered
-    return of._recorder
+    return sum(each.lives() for each in _recorders_of(of))
 
 
 def end_recorders(of: Zygote, limit: float) -> None:
     """Have the recorders end."""
-    for recorder in _recorders.pop(of, []):
+    recorders = _recorders_of(of)
+    while recorders:
+        recorder = recorders.pop()
         recorder.release()
         assert of.receive_until(lambda each=recorder: each.status is not None, limit)
 
@@ -266,15 +192,3 @@ def launch_of(function: Function) -> Launch:
 def heap_of(clock: SimulatedClock) -> list[DueThing]:
     """What is due on a clock, and what was cancelled and has not been removed."""
     return clock._heap
-
-
-def facts_of(sweep: Sweep) -> Swept:
-    """All facts of a sweep."""
-    return sweep._swept
-
-
-def explained_of(sweep: Sweep, *, exactly_once: bool = False) -> list[Explained]:
-    """What is known of each class of a sweep: of its failures, and with *exactly_once* of what is done twice, too."""
-    swept = sweep._swept
-    doubled = {sweep_differences.Kind.DOUBLED} if exactly_once else set()
-    return [Explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]

@@ -293,7 +293,6 @@ def end_preforked(zygote: Zygote) -> None:
     from internals import end_recorders, messages, take_preforked
 
     end_recorders(zygote, LONG)
-
     pid = preforked_pid(zygote)
     other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})
     assert take_preforked(zygote, other) is None

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
-from internals import facts_in
+from trace_internals import facts_in
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "trace.md"
 ROW = re.compile(r"^\| `(\w+)` \| (.+?) \| (.+) \|$")

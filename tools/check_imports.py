@@ -52,6 +52,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "model": frozenset({"errors"}),
     "clock": frozenset({"errors", "protocol"}),
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
+    "scripted_calls": MACHINERY | {"function"},
     "side": frozenset({"protocol", "linux"}),
     "python": frozenset({"protocol", "linux", "side"}),
     "zygote": frozenset({"protocol", "linux", "side", "python"}),
@@ -75,13 +76,11 @@ KNOWS: dict[str, frozenset[str]] = {
     "stage": MACHINERY | {"deployment", "async_event", "function"},
     "runtime": FACADE | {"linux", "event_answers", "termination", "async_event", "function", "session", "wings"},
     "assertions": frozenset({"runtime", "async_event", "report", "clock", "model", "errors", "protocol"}),
-    "endpoint": FACADE | {"linux", "runtime", "endpoint.operations", "async_event", "function"},
+    "endpoint": FACADE | {"linux", "runtime", "endpoint.operations", "async_event", "function", "wing_hooks"},
     "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
     "wing_hooks": frozenset({"async_event"}),
-    "wings": frozenset(
-        {"runtime", "wing_hooks", "endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"}
-        | {"instances", "programs.runtimes"}
-    ),
+    "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
+    | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"},
     "plugin": FACADE
     | {
         "runtime",

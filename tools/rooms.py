@@ -46,13 +46,13 @@ WINGS: dict[str, Wing] = {
     ),
     "sweep": Wing(
         files=("sweep/",),
-        tests=("tests/sweep/",),
+        tests=("tests/sweep/", "tests/sweep_internals.py"),
         words=r"[sS]weep|effects",
         uses=("programs",),  # a supervisor records what a run changes
     ),
     "endpoint": Wing(
         files=("endpoint/", "operations.py"),
-        tests=("tests/endpoint/",),
+        tests=("tests/endpoint/", "tests/endpoint_internals.py"),
         words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
         r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
     ),
@@ -64,9 +64,70 @@ WINGS: dict[str, Wing] = {
     ),
     "trace": Wing(
         files=("trace/",),
-        tests=("tests/trace/",),
+        tests=("tests/trace/", "tests/trace_internals.py", "tests/trace_format.py"),
         # a test that fails leaves one
         words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
+    ),
+}
+
+
+@dataclass(frozen=True)
+class FeatureFiles:
+    """A feature of the scheduler, with what is of it alone."""
+
+    files: tuple[str, ...]
+    """In the package's directory."""
+    tests: tuple[str, ...]
+    """Below the tree; of a file that has others, too, single ones."""
+
+
+_SLEEPS = (
+    "test_each_call_waits_until_it_listens[",
+    *(f"test_the_others_raise[{kind}-" for kind in ("handler", "program")),
+    *(f"test_its_own_timeout_comes_where_the_call_goes_past_that[{kind}-" for kind in ("handler", "program")),
+)
+
+FEATURES: dict[str, FeatureFiles] = {
+    "memory": FeatureFiles(
+        files=("lockstep/features/memory.py",),
+        tests=(
+            "tests/kernel/events/test_memory_limit.py",
+            "tests/plugin/reports/test_catalogue_results.py::test_memory_limit",
+        ),
+    ),
+    "real_cost": FeatureFiles(
+        files=("lockstep/features/real_cost.py",),
+        tests=(
+            "tests/kernel/scheduler/test_real_cost.py",
+            "tests/kernel/scheduler/test_compute_rate.py",
+            "tests/kernel/scheduler/test_features_of_the_scheduler.py::test_each_is_asked_while_it_is_needed",
+            "tests/kernel/events/test_advice_followed.py::test_computing_for_ever_has_time_pass_or_its_timeout",
+            "tests/plugin/test_marker.py::test_a_function_that_computes_for_ever_times_out_by_its_marker",
+        ),
+    ),
+    "real_flow": FeatureFiles(files=("lockstep/features/real_flow.py",), tests=()),
+    "debugger": FeatureFiles(
+        files=("lockstep/features/debugger.py",), tests=("tests/plugin/beside/test_debugging.py",)
+    ),
+    "coverage": FeatureFiles(files=("lockstep/features/coverage.py",), tests=("tests/plugin/beside/test_coverage.py",)),
+    "scripts": FeatureFiles(
+        files=("lockstep/features/scripts.py", "scripted.py", "scripted_calls.py", "instances/runtimes/scripted.py"),
+        tests=("tests/kernel/model/test_scripts.py", "tests/kernel/events/test_scripted_functions.py"),
+    ),
+    "test_process": FeatureFiles(
+        files=("lockstep/features/test_process.py",),
+        tests=(
+            "tests/kernel/time/test_clock_patched.py",
+            "tests/kernel/events/test_scripted_functions.py::test_a_poll_loop_of_the_test_itself",
+            "tests/kernel/time/test_start_under_freeze.py::test_within_patched_a_runtime_starts_at_the_time_that_the_test_sees",
+            "tests/kernel/time/test_clock_running.py::test_with_the_test_on_the_clock_its_sleeps_take_their_time",
+            *(
+                f"tests/kernel/scheduler/test_computing_is_waited_for.py::{name}a sleep of the test]"
+                for name in _SLEEPS
+            ),
+            "tests/plugin/test_patched_option.py",
+            "tests/plugin/test_plugin_cost.py::test_the_tests_process_has_nothing_of_what_runs_in_other_processes",
+        ),
     ),
 }
 

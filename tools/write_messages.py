@@ -61,7 +61,7 @@ HELPERS = {
     ".refuse": "… is not valid: {0}",
     "lockstep/scheduler.py .refuse": "{1}",
     "lockstep/reports.py .refuse": "{1}",
-    "lockstep/features/points.py .refuse": "{1}",
+    "sweep/kept_points.py .refuse": "{1}",
     "model/configuration.py refuse": "{0} is not valid: {1}",
     "model/configuration.py refuse_variable": "the environment variable … is not valid: {1}",
     "model/configuration.py refuse_text": "{2}",

@@ -88,8 +88,10 @@ class Views:
             f"{PACKAGE}/plugin/plugin.py": {"pytest": self.pytest},
             f"{PACKAGE}/runtime.py": {
                 "deploy": lambda: self.parameters(where.DEPLOY),
-                "deploy_scripted": lambda: self.parameters(where.SCRIPTED),
                 "Args: deploy": lambda: self.docstring(where.DEPLOY),
+            },
+            f"{PACKAGE}/scripted_calls.py": {
+                "deploy_scripted": lambda: self.parameters(where.SCRIPTED),
                 "Args: deploy_scripted": lambda: self.docstring(where.SCRIPTED),
             },
             f"{PACKAGE}/programs/runtimes/calls.py": {

@@ -22,7 +22,6 @@ from typing import Any, Final
 
 from ..clock import to_datetime
 from ..errors import CannotEndError, ScfApiError, ScfAsyncWarning, ScfUsageError
-from ..lockstep.features.served import NobodyWaitsError, ServedAnswers
 from ..protocol.real_time import REAL
 from ..runtime import ScfRuntime
 from .action import Action
@@ -35,6 +34,7 @@ from .parameters import read
 from .polls import Polls
 from .rate_limits import RateLimits
 from .request import ApiRequest, language_of, read_request
+from .served_answers import NobodyWaitsError, ServedAnswers
 from .signature import Credential, Credentials, verify
 from .texts import message_of
 

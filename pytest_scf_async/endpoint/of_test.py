@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
@@ -10,6 +10,7 @@ import pytest
 
 from ..errors import ScfUsageError
 from ..runtime import ScfRuntime
+from .hooks import PASSED
 from .scf_endpoint import ScfEndpoint
 
 if TYPE_CHECKING:
@@ -27,12 +28,12 @@ def served(runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
         yield endpoint
 
 
-def endpoint_of(runtime: ScfRuntime, passed: Callable[[], bool]) -> Iterator[ScfEndpoint]:
-    """The endpoint of *runtime*; a test that has *passed* fails for a fault that never happened."""
+def endpoint_of(runtime: ScfRuntime, test: pytest.Item) -> Iterator[ScfEndpoint]:
+    """The endpoint of *runtime*; a *test* that has passed fails for a fault that never happened."""
     with served(runtime) as endpoint:
         yield endpoint
-    unmet = endpoint.faults_that_never_happened()
-    if unmet and passed():
+    unmet, passed = endpoint.faults_that_never_happened(), test.stash.get(PASSED, False)
+    if unmet and passed:
         pytest.fail(
             f"no request has matched what the test declared: {', '.join(unmet)} (scf_endpoint.calls has the requests "
             "that came)",

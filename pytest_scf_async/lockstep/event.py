@@ -75,7 +75,6 @@ from ..model.timeline import (
 from ..model.transitions import Fact, OpenReadings, Transition
 from ..protocol import messages
 from ..protocol.real_time import REAL
-from ..scripted import Script, Step
 from .places import Place
 from .real_stretches import RealCost, RealKind, RealStretch
 
@@ -259,7 +258,7 @@ class Event:
     """What a library is about to log at the level DEBUG, line by line."""
     on_line: Callable[[LogLine], object] | None = None
     """Called with each line of the log as it comes."""
-    script: Script | None = None
+    script: Any = None
     """What it does, where that is declared: no instance runs it."""
 
     def __post_init__(self) -> None:
@@ -379,7 +378,7 @@ class Event:
         headers = {header: credentials[name] for header, name in CREDENTIAL_HEADERS.items()}
         return {**headers, "X-Scf-Trigger-Src": "Timer"} if self.record.invoke_type == TIMER else headers
 
-    def script_step(self) -> Step | None:
+    def script_step(self) -> object | None:
         """The step of its script that ended it."""
         return None
 

@@ -14,7 +14,7 @@ import signal
 import threading
 import weakref
 from collections import Counter, deque
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from functools import partial
 from typing import Final, NoReturn, TypeVar
@@ -39,7 +39,6 @@ from .calls import CLOSED, Call, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
 from .features.feature import Feature, Means
-from .features.registry import FEATURES
 from .gates import Gates
 from .reports import QUIET, Reports
 from .shared_core import SharedCore
@@ -73,7 +72,14 @@ class Lockstep:
     """Real seconds in which a debugger's prompt was open: no call counts them."""
     progress = 0
 
-    def __init__(self, clock: SimulatedClock, pool: Pool[Event], settings: ScfSettings, next_order: NextOrder) -> None:
+    def __init__(
+        self,
+        clock: SimulatedClock,
+        pool: Pool[Event],
+        settings: ScfSettings,
+        next_order: NextOrder,
+        features: Iterable[type[Feature]],
+    ) -> None:
         self.clock = clock
         self.pool = pool
         self.settings = settings
@@ -96,7 +102,7 @@ class Lockstep:
         self.core = SharedCore()
         self.answers = AnswerOrder(pool)
         self.gates = Gates(self)
-        self._known = tuple(each(self) for each in FEATURES)
+        self._known = tuple(each(self) for each in features)
         """All features, in the order in which they are asked."""
         self.features: tuple[Feature, ...] = ()
         """Those in use."""

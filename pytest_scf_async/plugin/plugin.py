@@ -1,7 +1,7 @@
 """pytest's side: options, markers, fixtures and report sections. No emulation here.
 
-Everything of the package beyond this module, `hookspecs` and `session` is imported when a test asks for it, in the
-fixtures.
+Everything of the package beyond this module, `hookspecs`, `session` and `wings.at_start` is imported when a test asks
+for it, in the fixtures.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, Final
 import pytest
 
 from .. import session
+from ..wings import at_start
 
 if TYPE_CHECKING:
     import pluggy
@@ -27,8 +28,7 @@ if TYPE_CHECKING:
     from ..model.log_lines import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
-    from ..wing_hooks import WingHooks
-    from ..wings.hooks import ScfClient, ScfEndpoint
+    from ..wing_hooks import Traced, WingHooks
     from .timeout import TimeLimit
 
 MARKER_SOURCE: Final = "scf_function marker"
@@ -131,13 +131,7 @@ FLAGS: Final = frozenset({"real_timeout", "sandbox", "start"})
 """The settings that have an option of the command line, too: what one changes for one run. pytest's
 ``-o scf_async_leases=false`` is one for each of the others."""
 
-_TRACE: Final = (
-    "for which tests a trace is written, one HTML file that shows what their events did: off, retain-on-failure (those "
-    "that fail; the default) or on (all)"
-)
 _LIVE_LOG: Final = "print log lines of events as they arrive"
-_REPLAY: Final = "make only the run with this key in each sweep, and print its whole report"
-_SHARD: Final = "make only one part of each sweep's runs, as in 2/5: the second of five"
 
 _OF_WORKER: Final = "scf_async_instances"
 """The name under which a worker of xdist reports what instances had."""
@@ -159,8 +153,6 @@ _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 _UNTRACED: Final = "scf-async/untraced"
 """Under which pytest's cache has why programs could not be traced in the last session that had some."""
 
-_OF_WINGS: Final = ("scf_async_trace", "scf_async_replay", "scf_async_shard")
-"""The options of wings."""
 _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
 _GIVE_RUNTIMES: Final = frozenset({"scf_runtime", "scf_runtime_factory"})
@@ -177,18 +169,15 @@ def pytest_addoption(parser: pytest.Parser) -> None:
         parser.addini(f"scf_async_{name}", text, default="")
     group.addoption("--scf-async-artifacts", metavar="DIR", default=None, help=_ARTIFACTS)
     parser.addini("scf_async_artifacts", f"{_ARTIFACTS}; relative to the ini file", default="")
-    group.addoption("--scf-async-trace", metavar="WHEN", default=None, help=_TRACE)
-    parser.addini("scf_async_trace", _TRACE, default="")
     group.addoption("--scf-async-live-log", action="store_true", default=None, help=_LIVE_LOG)
     parser.addini("scf_async_live_log", _LIVE_LOG, type="bool", default=False)
-    group.addoption("--scf-async-replay", metavar="KEY", default=None, help=_REPLAY)
-    group.addoption("--scf-async-shard", metavar="PART/PARTS", default=None, help=_SHARD)
 
 
 def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from .. import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
+    pluginmanager.register(at_start, "scf_async_wings")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -200,7 +189,7 @@ def pytest_configure(config: pytest.Config) -> None:
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
     _resolve_artifacts(config)
-    if any(getattr(config.option, name) is not None for name in _OF_WINGS) or config.getini("scf_async_trace"):
+    if at_start.are_given(config):
         from ..wings.hooks import HOOKS
 
         for wing in HOOKS:
@@ -585,25 +574,6 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
         raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
 
 
-# Fixtures of wings: pytest asks for them when it starts, and imports nothing else.
-
-
-@pytest.fixture
-def scf_endpoint(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Iterator[ScfEndpoint]:
-    """The Cloud API 3.0 of ``scf_runtime`` on a free port of the loopback (extra ``endpoint``): for SDKs and tools."""
-    from ..wings import hooks
-
-    yield from hooks.scf_endpoint(scf_runtime, lambda: request.node.stash.get(_PASSED, False))
-
-
-@pytest.fixture
-def scf_client(request: pytest.FixtureRequest, scf_endpoint: ScfEndpoint) -> ScfClient:
-    """The official SDK's ``ScfClient`` on ``scf_endpoint`` (extra ``sdk``)."""
-    from ..wings import hooks
-
-    return hooks.scf_client(scf_endpoint, request.node.nodeid)
-
-
 # -- reports ---------------------------------------------------------------------------------------------------------
 
 
@@ -725,7 +695,11 @@ def _report_to_wings(
     from ..wing_hooks import Reported
 
     seconds = item.stash.get(_CALL_SECONDS, None)
-    made = Reported(item, call, report, events, partial(_directory_of_files, item.config), seconds, others)
+
+    def traced() -> list[Traced]:
+        return [each for wing in wings for each in wing.traced(item.config)]
+
+    made = Reported(item, call, report, events, traced, partial(_directory_of_files, item.config), seconds, others)
     for wing in wings:
         wing.reported(made)
     if call.when == "teardown":

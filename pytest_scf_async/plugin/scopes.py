@@ -7,6 +7,8 @@ from typing import Final
 
 import pytest
 
+from ..wings.at_start import INSTEAD
+
 _MISMATCH: Final = re.compile(r"ScopeMismatch: You tried to access the function scoped fixture (\w+) with a (\w+) ")
 _LONGER: Final = "a runtime of scf_runtime_factory, which lives as long as you want"
 _INSTEAD: Final = {
@@ -14,9 +16,8 @@ _INSTEAD: Final = {
     "scf_clock": f"use the clock of {_LONGER}: runtime.clock",
     "scf_function": f"deploy it in {_LONGER}: runtime.deploy(...)",
     "async_event": f"invoke it in {_LONGER}: runtime.deploy(...).invoke_async(...)",
-    "scf_endpoint": f"serve {_LONGER}: `with ScfEndpoint(runtime) as endpoint: yield endpoint`",
-    "scf_client": f"serve {_LONGER}, and give a client of your own the endpoint's address",
     "scf_settings": "give them to scf_runtime_factory(ScfSettings(...)), or override scf_settings with that scope",
+    **{name: text.format(_LONGER) for name, text in INSTEAD.items()},
 }
 """For each of our fixtures that lives as long as a test, what one that lives longer can use."""
 

@@ -17,7 +17,8 @@ from endpoint_handlers import (
     signed_by_the_sdk,
     sleeps,
 )
-from internals import ServedAnswers, event_of, lockstep_of
+from endpoint_internals import ServedAnswers
+from internals import event_of, lockstep_of
 from process_support import eventually
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, assert_finished

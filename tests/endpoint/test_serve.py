@@ -19,7 +19,8 @@ from types import FrameType
 from typing import Any
 
 import pytest
-from internals import allow_reset, procfs
+from endpoint_internals import allow_reset
+from internals import procfs
 from process_support import eventually, family_is_gone, mark_of
 from runtimes_table import file_in
 from tencentcloud.common.exception import TencentCloudSDKException

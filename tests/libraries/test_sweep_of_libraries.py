@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import points, sweep_of_function
+from sweep_internals import points, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime
 

@@ -64,23 +64,6 @@ def test_hooks_hear_of_its_events_and_a_failed_test_shows_them(project: pytest.P
     result.stdout.fnmatch_lines(["ended FINISHED", "*scf async event*", "echo: FINISHED*", "*--- in full: *"])
 
 
-def test_the_runs_of_a_sweep_have_no_hooks(project: pytest.Pytester) -> None:
-    project.makeconftest("def pytest_scf_async_event_ended(event):\n    print('ended', event.status)\n")
-    project.makepyfile(
-        """
-        from pytest_scf_async import ScfRuntime
-
-        def test_it(capsys):
-            with ScfRuntime() as runtime:
-                echo = runtime.deploy("handlers/echo.py:main_handler")
-                sweep = runtime.sweep(echo, how="forced", limit=1, compares_nothing=True)
-            sweep.assert_survives()
-            assert capsys.readouterr().out == ""
-        """
-    )
-    project.runpytest().assert_outcomes(passed=1)
-
-
 def test_a_session_within_a_session_gives_its_own(project: pytest.Pytester) -> None:
     project.makepyfile(
         """

@@ -25,8 +25,9 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 LOADED = [
     "pytest_scf_async",
     *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin", "session")),
+    *(f"pytest_scf_async.{name}" for name in ("wings", "wings.at_start")),
 ]
-"""What is imported of the package in each session, ``plugin`` being an empty package."""
+"""What is imported of the package in each session, ``plugin`` and ``wings`` being empty packages."""
 
 
 @pytest.mark.once  # pytest's side; what is imported beside the package is in the test below
@@ -66,14 +67,17 @@ def test_a_session_of_plain_handlers_imports_nothing_that_a_wing_needs(project: 
         """
         import sys
 
+        ROWS = "sweep.calls", "sweep.hooks", "sweep.kept_points"
+
         def test_it(scf_runtime):
             scf_runtime.deploy("handlers/echo.py:main_handler").run()
             loaded = {name.partition(".")[0] for name in sys.modules}
             assert not loaded & {"trustme", "cryptography", "werkzeug"}
             of_endpoint = {name for name in sys.modules if name.startswith("pytest_scf_async.endpoint.")}
-            assert not [name for name in of_endpoint if not name.startswith("pytest_scf_async.endpoint.operations")]
+            others = {name for name in of_endpoint if not name.startswith("pytest_scf_async.endpoint.operations")}
+            assert others <= {f"pytest_scf_async.endpoint.{name}" for name in ("hooks", "served_answers")}  # its rows
             of_sweep = {name for name in sys.modules if name.startswith("pytest_scf_async.") and "sweep" in name}
-            assert of_sweep <= {f"pytest_scf_async.{name}" for name in ("sweep", "sweep.calls", "sweep.hooks")}
+            assert of_sweep <= {f"pytest_scf_async.{name}" for name in ("sweep", *ROWS)}
             of_programs = {name for name in sys.modules if name.startswith("pytest_scf_async.programs.")}
             assert of_programs == {f"pytest_scf_async.programs.{name}" for name in ("runtimes", "runtimes.calls")}
         """

@@ -7,7 +7,6 @@ import re
 import pytest
 from forked_pytest import run_forked
 from plugin_support import LIMIT_BEGINS, WAITS, locked
-from sweep_support import write_sweeps
 
 # once: pytest's side: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -214,31 +213,6 @@ def test_the_rules_at_the_end_of_a_test_do_not_apply(project: pytest.Pytester) -
     """
     )
     project.runpytest("-p", "no:randomly").assert_outcomes(passed=2)
-
-
-def test_a_sweep_is_told_what_the_test_is_told_that_makes_it(project: pytest.Pytester) -> None:
-    write_sweeps(
-        project,
-        test=OF_A_MODULE
-        + """
-    from sweeps import sweep
-
-    def test_before(scf_runtime):
-        pass
-
-    def test_loses(scf_runtime):
-        sweep(scf_runtime, include="loses.py:8").assert_survives()
-
-    def test_after(scf_runtime):
-        assert 1 == 2
-    """,
-    )
-    result = project.runpytest("-p", "no:randomly", "--scf-async-artifacts=kept")
-    result.assert_outcomes(passed=1, failed=2)
-    output = result.stdout.str()
-    assert output.count("scf async: sweep of loses") == 1
-    assert "scf async event" not in output  # neither the sweep's runs, nor anything of another test
-    assert [path.name for path in project.path.joinpath("kept").rglob("sweep*")] == ["sweep-1-loses.json"]
 
 
 @pytest.mark.parametrize(

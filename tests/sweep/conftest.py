@@ -6,7 +6,7 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from internals import sweep_of_function
+from sweep_internals import sweep_of_function
 from sweeping import Deploy
 
 from pytest_scf_async import Function, ScfRuntime

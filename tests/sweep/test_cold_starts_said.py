@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from internals import cold_start_texts
+from sweep_internals import cold_start_texts
 from sweeping import each_run
 
 from pytest_scf_async import ScfRuntime, ScfSettings

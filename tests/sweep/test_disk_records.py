@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from internals import DiskRecord, Writer, disk_record, recorded_run, recorders, recording_of
+from internals import Writer, disk_record
+from sweep_internals import DiskRecord, recorded_run, recorders, recording_of
 from sweeping import Deploy
 
 from pytest_scf_async import HarnessError, ScfRuntime

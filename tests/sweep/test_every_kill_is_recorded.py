@@ -20,7 +20,8 @@ from pathlib import Path
 
 import pytest
 import recorded_programs
-from internals import PAGE, DiskRecord, files_and_rows, record_of, recording_of
+from internals import PAGE
+from sweep_internals import DiskRecord, files_and_rows, record_of, recording_of
 
 from pytest_scf_async import ScfRuntime
 

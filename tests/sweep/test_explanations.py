@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 import seeded_set
-from internals import explained_of
+from sweep_internals import explained_of
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, power

@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from typing import Any
 
 import pytest
-from internals import DiskRecord
+from sweep_internals import DiskRecord
 from sweeping import EXPORT, Deploy, each_run
 
 from pytest_scf_async import ScfRuntime

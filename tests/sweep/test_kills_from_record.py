@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Kills
 from seeded_set import SEEDED, path_of
+from sweep_internals import Kills
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError

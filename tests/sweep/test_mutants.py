@@ -10,7 +10,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import facts_of, scratch_of, sweep_of_function
+from internals import scratch_of
+from sweep_internals import facts_of, sweep_of_function
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, fault
 from pytest_scf_async.sweep import mutating

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from internals import Guide, facts_of
+from sweep_internals import Guide, facts_of
 from sweeping import EXPORT, Deploy, each_run, labels
 
 from pytest_scf_async import Run, ScfRuntime, fault

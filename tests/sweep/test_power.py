@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, PythonHandler, disk_record, recorded_run
+from internals import PythonHandler, disk_record
+from sweep_internals import Guide, recorded_run
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault, power

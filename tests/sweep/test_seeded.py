@@ -5,8 +5,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
-from internals import sweep_of_function
 from seeded_set import ON_EVERY_PYTHON, SEEDED, Seeded, path_of, windows
+from sweep_internals import sweep_of_function
 from sweeping import each_run
 
 from pytest_scf_async import ScfRuntime

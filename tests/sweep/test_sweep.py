@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import Guide, NotReachedError, event_of, lockstep_of, points, sweep_of_function, zygote
+from internals import event_of, lockstep_of, zygote
+from sweep_internals import Guide, NotReachedError, points, sweep_of_function
 from sweeping import EXPORT, WINDOW, Deploy, each_run, labels
 
 from pytest_scf_async import ScfRuntime, ScfUsageError, fault, graceful

@@ -13,8 +13,9 @@ from typing import Any
 
 import coverage
 import pytest
-from internals import Guide, Swept, procfs, sweep_of_function, zygote
+from internals import procfs, zygote
 from process_support import eventually
+from sweep_internals import Guide, Swept, sweep_of_function
 from sweeping import Deploy, each_run
 from test_bugs_at_sockets import running
 

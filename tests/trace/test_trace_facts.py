@@ -10,8 +10,9 @@ from time import perf_counter
 from typing import Any
 
 import pytest
-from internals import OfTest, Waited, event_of, facts_in, page, trace_facts, trace_facts_module
+from internals import Waited, event_of
 from trace_format import dangling, problems
+from trace_internals import OfTest, facts_in, page, trace_facts, trace_facts_module
 
 from pytest_scf_async import AsyncEvent, ScfRuntime, scripted
 

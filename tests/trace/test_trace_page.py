@@ -10,7 +10,7 @@ from html.parser import HTMLParser
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
-from internals import OfTest, facts_in, page, trace_facts
+from trace_internals import OfTest, facts_in, page, trace_facts
 
 # once: texts alone
 pytestmark = pytest.mark.once

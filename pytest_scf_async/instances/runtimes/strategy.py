@@ -22,7 +22,6 @@ from ...model.timeline import Disposition
 from ...options import ScfSettings
 from ...protocol import messages
 from ...protocol.shared_page import ControlPage
-from ...scripted import Script
 from ..code import Code
 from ..process_tree import Child
 from ..user_process import Companion, Process, UserProcess
@@ -271,7 +270,7 @@ class Runtime(ABC):
 
     # -- events ------------------------------------------------------------------------------------------------------
 
-    def script_for(self, payload: str, index: int, function: str) -> Script | None:
+    def script_for(self, payload: str, index: int, function: str) -> object | None:
         """What the event with *payload* does, the one at *index* of those of *function*; None: its code says that.
 
         Raises ``ScfUsageError`` for a script of the test's that is not valid.

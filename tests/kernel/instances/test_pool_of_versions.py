@@ -1,4 +1,4 @@
-"""Versions, aliases and updates of a function: which code and configuration an event finds, and on which instance."""
+"""Versions and updates of a function: which code and configuration an event finds, and on which instance."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def refusal(call) -> str:
     return caught.value.code
 
 
-# -- versions and aliases --------------------------------------------------------------------------------------------
+# -- versions --------------------------------------------------------------------------------------------------------
 
 
 def test_a_published_version_keeps_its_code_and_its_configuration(function, index):
@@ -122,57 +122,6 @@ def test_a_code_directory_that_is_too_large_for_the_platform_is_not_copied(funct
         function.publish_version()
 
     assert function.versions == ["$LATEST"]
-
-
-def test_an_alias_is_the_version_that_it_points_to(function, index, runtime):
-    function.publish_version()
-    index.write_text(reports("second, and longer"))
-    function.update()
-    function.publish_version()
-    function.create_alias("prod", "1")
-
-    first = function.invoke_async(qualifier="prod")
-    function.update_alias("prod", "2")
-    second = function.invoke_async({"seconds": 5}, qualifier="prod")
-    runtime.wait_all()
-
-    assert [event.result["code"] for event in (first, second)] == ["first", "second, and longer"]
-    assert [event.result["version"][0] for event in (first, second)] == ["1", "2"]
-    assert function.aliases == {"$DEFAULT": "$LATEST", "prod": "2"}
-    function.delete_alias("prod")
-    assert refusal(lambda: function.invoke_async(qualifier="prod")) == "ResourceNotFound.Qualifier"
-
-
-def test_the_default_alias_can_be_moved(function, index):
-    function.publish_version()
-    index.write_text(reports("second, and longer"))
-    function.update()
-    assert function.run(qualifier="$DEFAULT")["code"] == "second, and longer"
-
-    function.update_alias("$DEFAULT", "1")
-
-    assert [function.run(qualifier=name)["code"] for name in ("$DEFAULT", "$LATEST", None)] == [
-        "first", "second, and longer", "second, and longer",
-    ]  # fmt: skip
-
-
-def test_the_trace_has_the_version_of_an_event_whatever_it_was_called(function, runtime):
-    function.publish_version()
-    function.create_alias("prod", "1")
-    for qualifier in (None, "$LATEST", "$DEFAULT", "1", "prod"):
-        function.invoke_async(qualifier=qualifier).wait()
-
-    def listed(qualifier: str | None) -> list[str]:
-        page = runtime.list_async_events("export", qualifier=qualifier, order="ASC")
-        return [event.qualifier for event in page.events]
-
-    assert listed(None) == ["$LATEST"] * 3 + ["1"] * 2
-    assert listed("$LATEST") == listed("$DEFAULT") == ["$LATEST"] * 3
-    assert listed("1") == listed("prod") == ["1"] * 2
-    assert [event.qualifier for event in runtime.events] == listed(None)
-    function.update_alias("$DEFAULT", "1")
-    assert listed("$DEFAULT") == ["1"] * 2
-    assert refusal(lambda: listed("2")) == "ResourceNotFound.Version"
 
 
 def test_an_unknown_qualifier_is_refused_without_an_event(function, runtime):
@@ -345,15 +294,6 @@ def test_a_deleted_version_takes_its_events_and_instances_with_it(function, runt
     assert function.publish_version() == "2"
 
 
-def test_what_cannot_be_deleted_has_the_platforms_codes(function):
-    function.publish_version()
-    function.create_alias("prod", "1")
-    assert refusal(lambda: function.delete("1")) == "UnsupportedOperation.AliasBind"
-    assert refusal(lambda: function.delete("prod")) == "ResourceNotFound.Qualifier"
-    assert refusal(lambda: function.delete("$LATEST")) == "InvalidParameterValue.Qualifier"
-    assert function.run(qualifier="prod")["code"] == "first"
-
-
 def test_a_deleted_function_takes_all_its_versions_with_it(function, runtime):
     function.publish_version()
     idle = [function.invoke_async(qualifier=qualifier).wait() for qualifier in ("1", None)]
@@ -376,9 +316,6 @@ def test_a_deleted_function_takes_all_its_versions_with_it(function, runtime):
         function.update,
         function.publish_version,
         function.delete,
-        lambda: function.create_alias("prod", "$LATEST"),
-        lambda: function.update_alias("$DEFAULT", "1"),
-        lambda: function.delete_alias("prod"),
     ):
         assert refusal(call) == "ResourceNotFound.Function"
 

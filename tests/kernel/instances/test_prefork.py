@@ -5,21 +5,13 @@ from __future__ import annotations
 import os
 import shutil
 import signal
-from collections.abc import Callable
-from contextlib import closing
 from pathlib import Path
 
 import pytest
 from internals import (
-    Drawing,
-    Recording,
     Zygote,
-    all_recorders_are_free,
     pool_of,
     preforked_of,
-    procfs,
-    recorded_run,
-    recorder_that_is_done,
     version_of,
 )
 from process_support import end_preforked, eventually, is_gone, preforked_pid
@@ -135,63 +127,3 @@ def test_an_idle_session_with_one_ends_as_any_other(zygote) -> None:
     end_preforked(zygote)
     assert is_gone(ready)
     assert zygote.alive
-
-
-@pytest.fixture
-def recorded(deploy, make_runtime, tmp_path: Path) -> Callable[[], list[str]]:
-    """Records a run, and gives the calls of its effects."""
-    out = tmp_path / "out"
-    out.mkdir()
-
-    def run() -> list[str]:
-        runtime = make_runtime()
-        touch = deploy(
-            """
-            import os
-
-            def main_handler(event, context):
-                open(os.environ["OUT"] + "/a", "x").close()
-            """,
-            to=runtime,
-        )
-        (out / "a").unlink(missing_ok=True)
-        return [effect.call for effect in recorded_run(runtime, touch, out).effects]
-
-    return run
-
-
-def recorders(zygote: Zygote) -> set[int]:
-    return {*procfs.descendants_of(zygote.pid)} - {preforked_pid(zygote)}
-
-
-def test_a_recorder_takes_one_run_after_the_other_and_keeps_nothing_of_them(recorded, zygote) -> None:
-    assert recorded() == ["open"]
-    assert eventually(lambda: len(recorders(zygote)) == 1 and all_recorders_are_free(zygote))
-    (recorder,) = recorders(zygote)
-    seen = []
-    for _ in range(5):
-        assert recorded() == ["open"]
-        assert eventually(lambda: recorders(zygote) == {recorder} and all_recorders_are_free(zygote))
-        mapped = Path(f"/proc/{recorder}/maps").read_text("utf-8").count("memfd:")
-        seen.append((len(os.listdir(f"/proc/{recorder}/fd")), mapped))
-        assert os.sched_getaffinity(recorder) == os.sched_getaffinity(0)
-    assert len(set(seen)) == 1, seen
-
-
-def test_a_recorder_that_was_killed_is_not_used(recorded, zygote) -> None:
-    first = recorded()
-    assert eventually(lambda: len(recorders(zygote)) == 1)
-    recorder = recorders(zygote).pop()
-    os.kill(recorder, signal.SIGKILL)
-    assert eventually(lambda: is_gone(recorder))
-    assert recorded() == first == ["open"]
-
-
-def test_one_whose_record_is_still_to_be_read_takes_no_other_run(zygote, tmp_path: Path) -> None:
-    """An event that resumes the recorded one may need a recorder before that record is read."""
-    with closing(Recording(tmp_path)) as recording:
-        one = recorder_that_is_done(recording, zygote)
-        other = recorder_that_is_done(Drawing(), zygote)
-        assert other is not one
-        assert list(recording.items()), "the directory as it was"
-    assert recorder_that_is_done(Drawing(), zygote) in (one, other)

@@ -8,9 +8,10 @@ from pathlib import Path
 from typing import Any, get_args
 
 import pytest
-from internals import Feature, lockstep_of, lockstep_scheduler, messages, reports, shown_timeline
+from internals import Feature, lockstep_of, messages, reports, shown_timeline
 
 from pytest_scf_async import ScfRuntime, ScfSettings
+from pytest_scf_async import runtime as runtime_module
 from pytest_scf_async.scripted import finished, running_for
 
 # once: the test's side: the same on all Pythons
@@ -110,7 +111,7 @@ def test_a_new_one_changes_no_line_of_the_scheduler(
             return re.sub("MemUsage.*", "", shown_timeline(event)), mine
 
     alone, _ = run()
-    monkeypatch.setattr(lockstep_scheduler, "FEATURES", (*lockstep_scheduler.FEATURES, Slow))
+    monkeypatch.setattr(runtime_module, "FEATURES", (*runtime_module.FEATURES, Slow))
     beside, (slow,) = run()
 
     assert beside == alone

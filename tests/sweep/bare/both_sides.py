@@ -11,8 +11,8 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from bare_processes import Listing, Place, asked, keep, listing, run_bare
-from internals import facts_of
 from random_handlers import Handler, random_handler
+from sweep_internals import facts_of
 
 from pytest_scf_async import ScfRuntime
 

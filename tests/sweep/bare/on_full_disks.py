@@ -12,7 +12,7 @@ from typing import Any
 
 from bare_processes import listing
 from full_disk import BLOCK, run_on_full_disks, run_with_error
-from internals import DiskRecord, recorded_run
+from sweep_internals import DiskRecord, recorded_run
 
 from pytest_scf_async import Function, Run, ScfRuntime, fault
 

@@ -23,8 +23,8 @@ from pathlib import Path
 
 import pytest
 from both_sides import Sides, are_alike
-from internals import Kills
 from random_handlers import random_handler
+from sweep_internals import Kills
 
 from pytest_scf_async import ScfRuntime
 

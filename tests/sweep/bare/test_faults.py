@@ -9,8 +9,9 @@ import textwrap
 from pathlib import Path
 
 import pytest
-from internals import Guide, PythonHandler
+from internals import PythonHandler
 from on_full_disks import compared, compared_with_strace, of_handler, of_program
+from sweep_internals import Guide
 from sweeping import Deploy, each_run, labels
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault

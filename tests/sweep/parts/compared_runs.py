@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 
 from hypothesis import strategies as st
-from internals import difference_text, sweep_comparison, sweep_effects, sweep_ignored
+from sweep_internals import difference_text, sweep_comparison, sweep_effects, sweep_ignored
 
 Effects = sweep_effects.Effects
 FileContent = sweep_effects.FileContent

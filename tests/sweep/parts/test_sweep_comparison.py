@@ -24,7 +24,7 @@ from compared_runs import (
     texts,
 )
 from hypothesis import given, settings
-from internals import (
+from sweep_internals import (
     difference_text,
     sweep_comparison,
     sweep_differences,

@@ -12,7 +12,7 @@ from contextlib import closing
 from pathlib import Path
 
 import pytest
-from internals import sweep_effects
+from sweep_internals import sweep_effects
 
 Effects = sweep_effects.Effects
 FileContent = sweep_effects.FileContent

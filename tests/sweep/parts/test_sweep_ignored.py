@@ -6,7 +6,7 @@ import re
 
 import pytest
 from compared_runs import DATABASE, file, texts
-from internals import sweep_effects, sweep_ignored, sweep_legitimate
+from sweep_internals import sweep_effects, sweep_ignored, sweep_legitimate
 
 from pytest_scf_async.errors import ScfUsageError
 

@@ -22,7 +22,7 @@ from compared_runs import (
 )
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from internals import sweep_effects, sweep_legitimate
+from sweep_internals import sweep_effects, sweep_legitimate
 
 Effects = sweep_effects.Effects
 Key = sweep_effects.Key

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import pytest
-from internals import messages, sweep_differences, sweep_effects
+from internals import messages
+from sweep_internals import sweep_differences, sweep_effects
 
 from pytest_scf_async.sweep.compared import Compared
 from pytest_scf_async.sweep.findings import SweepRun, Swept

@@ -7,8 +7,9 @@ from pathlib import Path
 from random import Random
 
 import pytest
-from internals import PAGE, DiskRecord, PowerRecord, disk_record, messages, missing_pattern
-from internals import FileSystem as Kind
+from internals import PAGE, disk_record, messages
+from sweep_internals import DiskRecord, PowerRecord, missing_pattern
+from sweep_internals import FileSystem as Kind
 
 from pytest_scf_async import Point
 

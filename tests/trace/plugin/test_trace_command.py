@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import OfTest, facts_in, page, trace_facts
 from trace_format import dangling, problems
+from trace_internals import OfTest, facts_in, page, trace_facts
 from trace_samples import sweep
 
 from pytest_scf_async.command_line import main

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 import trace_samples as samples
-from internals import page as page_of
+from trace_internals import page as page_of
 
 # once: JavaScript in a browser
 pytestmark = [pytest.mark.once, pytest.mark.chromium]

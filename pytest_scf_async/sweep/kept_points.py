@@ -6,12 +6,12 @@ from collections.abc import Mapping
 from functools import partial
 from typing import Final
 
-from ...errors import CannotEndError, hidden_from_users
-from ...instances.instance import FollowUp, Instance
-from ...model.transitions import Fact
-from ...protocol import messages
-from ..event import Event
-from .feature import Feature, Means
+from ..errors import CannotEndError, hidden_from_users
+from ..instances.instance import FollowUp, Instance
+from ..lockstep.event import Event
+from ..lockstep.features.feature import Feature, Means
+from ..model.transitions import Fact
+from ..protocol import messages
 
 __tracebackhide__ = hidden_from_users
 

@@ -18,14 +18,14 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import Protocol
 
-from ...errors import ScfUsageError, hidden_from_users
-from ...instances.instance import Instance
-from ...instances.state import InstanceFact
-from ...protocol import messages
-from ..calls import CLOSED, Call
-from ..event import Event
-from ..watchdog import LOOK_EVERY
-from .feature import Feature, Scheduler
+from ..errors import ScfUsageError, hidden_from_users
+from ..instances.instance import Instance
+from ..instances.state import InstanceFact
+from ..lockstep.calls import CLOSED, Call
+from ..lockstep.event import Event
+from ..lockstep.features.feature import Feature, Scheduler
+from ..lockstep.watchdog import LOOK_EVERY
+from ..protocol import messages
 
 __all__ = ["Client", "NobodyWaitsError", "OwedAnswer", "ServedAnswers"]
 
