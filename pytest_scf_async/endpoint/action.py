@@ -42,7 +42,7 @@ ACTIONS: Final[dict[str, Action]] = {}
 def action(
     name: str, parameters: str, *, requests_per_second: int = 20, takes_time: bool = False
 ) -> Callable[[Call], Call]:
-    """Have a function be the action *name*, whose *parameters* are written as ``FunctionName! Code=Code``: see `parameters.Structs`.
+    """Have a function be the action *name*; *parameters* are as in ``FunctionName! Code=Code`` (`parameters.Structs`).
 
     The function gives what the answer has: a dict, a dataclass that `answered` writes, or None.
     """
