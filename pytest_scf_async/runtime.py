@@ -587,7 +587,7 @@ class ScfRuntime(RuntimeCalls):
                 retries_left=retries,
                 by_operation=invocation.by_operation,
                 script=script,
-                resolve=route,
+                resolve=route if over_quota or retries else None,
                 on_line=None if on_log_line is None else lambda line: on_log_line(facade, line),
             )
             facade = AsyncEvent(self._lockstep, event)
