@@ -30,7 +30,6 @@ from pytest_scf_async.instances.state import Doing
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.linux import linux, procfs, sock_diag
-from pytest_scf_async.linux.executables import Language, language_of
 from pytest_scf_async.linux.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
 from pytest_scf_async.linux.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.linux.procfs import SignalState
@@ -69,26 +68,6 @@ from pytest_scf_async.model.timeline import (
 )
 from pytest_scf_async.model.versions import Versions
 from pytest_scf_async.options import OPTIONS, Where, options_of
-from pytest_scf_async.programs.clients import go_client, gob
-from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
-from pytest_scf_async.programs.clients.go_client import GoClient
-from pytest_scf_async.programs.clients.program_client import Broken, is_moving, tcp_info
-from pytest_scf_async.programs.clients.runtime_api import RuntimeApi
-from pytest_scf_async.programs.runtimes import binary as binary_files
-from pytest_scf_async.programs.runtimes import container, go, listening, nodejs, ports, program
-from pytest_scf_async.programs.runtimes.custom import CustomRuntime, FreeRunningCustomRuntime
-from pytest_scf_async.programs.runtimes.go import FreeRunningGoFunction, GoFunction, go_program
-from pytest_scf_async.programs.runtimes.launched import SPOKEN, runtimes_of
-from pytest_scf_async.programs.runtimes.launcher import Launch
-from pytest_scf_async.programs.runtimes.nodejs import FreeRunningNodeFunction, NodeFunction
-from pytest_scf_async.programs.runtimes.ports import ClaimedPort, PortInUseError, claim, claim_any
-from pytest_scf_async.programs.runtimes.program import FreeRunning, Program, PythonProgram, Supervised, image
-from pytest_scf_async.programs.supervisor import filter as supervisor_filter
-from pytest_scf_async.programs.supervisor import proc_reads, system_calls
-from pytest_scf_async.programs.supervisor import waits as supervisor_waits
-from pytest_scf_async.programs.supervisor.recorder import Writer
-from pytest_scf_async.programs.supervisor.system_calls import NUMBERS
-from pytest_scf_async.programs.supervisor.tracee import MACHINE
 from pytest_scf_async.protocol import disk_record, freezegun_classes, messages, shared_page, wait_texts
 from pytest_scf_async.protocol.disk_record import PAGE
 from pytest_scf_async.protocol.limits import RESULT_LIMIT
@@ -109,7 +88,6 @@ from pytest_scf_async.report.limits import limits
 from pytest_scf_async.report.timeline import _LISTENERS, _MET, entry_text, timeline_text
 from pytest_scf_async.report.waits import where, who_waits
 from pytest_scf_async.runtime import EVENTS_KEPT, accepted_since, begin_test, end_test
-from pytest_scf_async.zygote import bind_filter
 
 
 def event_of(event: AsyncEvent) -> Event:
@@ -180,13 +158,6 @@ def version_of(function: Function) -> FunctionVersion:
 def versions_of(function: Function) -> Versions[FunctionVersion]:
     """All versions of a function."""
     return function._versions
-
-
-def launch_of(function: Function) -> Launch:
-    """The program of a function that has one."""
-    runtime = versions_of(function).latest.runtime
-    assert isinstance(runtime, Program)
-    return runtime.launch
 
 
 def heap_of(clock: SimulatedClock) -> list[DueThing]:

@@ -6,7 +6,8 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from internals import Writer, disk_record
+from internals import disk_record
+from program_internals import Writer
 from sweep_internals import DiskRecord, recorded_run, recorders, recording_of
 from sweeping import Deploy
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from internals import NUMBERS
+from program_internals import NUMBERS
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import Function, ScfRuntime

@@ -6,7 +6,8 @@ import signal
 from pathlib import Path
 
 import pytest
-from internals import Code, Launch, Raised, ResultExcess, Supervised
+from internals import Code, Raised, ResultExcess
+from program_internals import Launch, Supervised
 from test_assertions import FAULT, TRACE, Story, failure
 
 from pytest_scf_async.assertions import (

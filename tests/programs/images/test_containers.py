@@ -13,7 +13,7 @@ from datetime import timedelta
 from pathlib import Path
 
 import pytest
-from internals import Zygote, container
+from internals import Zygote
 from process_support import (
     RECEIVED,
     assert_kept,
@@ -22,6 +22,7 @@ from process_support import (
     state_of,
     user_lines,
 )
+from program_internals import container
 
 from pytest_scf_async import (
     assert_finished,

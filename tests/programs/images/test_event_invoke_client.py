@@ -6,7 +6,8 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from internals import CLIENT_PORT, OUTSIDE, EventInvokeClient, messages
+from internals import messages
+from program_internals import CLIENT_PORT, OUTSIDE, EventInvokeClient
 
 # once: the kernel's sockets are the same on all Pythons
 pytestmark = pytest.mark.once

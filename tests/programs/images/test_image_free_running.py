@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 from free_ports import free_port
 from image_support import program
-from internals import Zygote, launch_of
+from internals import Zygote
 from process_support import (
     LONG,
     START,
@@ -26,6 +26,7 @@ from process_support import (
     state_of,
     user_lines,
 )
+from program_internals import launch_of
 
 from pytest_scf_async.errors import CannotEndError, GateNotReachedError, ScfAsyncWarning, ScfUsageError
 

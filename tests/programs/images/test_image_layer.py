@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from internals import launch_of
+from program_internals import launch_of
 
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime

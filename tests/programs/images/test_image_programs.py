@@ -7,7 +7,8 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import Deployed, image
+from internals import Deployed
+from program_internals import image
 
 from pytest_scf_async.errors import ScfUsageError
 

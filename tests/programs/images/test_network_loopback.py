@@ -16,7 +16,8 @@ from pathlib import Path
 import pytest
 from free_ports import free_port
 from image_support import program
-from internals import Watchdog, Zygote, bind_filter, event_of, pool_of, waits_for_reaper
+from internals import Watchdog, Zygote, event_of, pool_of, waits_for_reaper
+from program_internals import bind_filter
 
 # once: the kernel's side, and the test's: the same on all Pythons
 pytestmark = [pytest.mark.sandbox, pytest.mark.once]

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import binary_files
+from program_internals import binary_files
 
 from pytest_scf_async import ScfRuntime, ScfUsageError
 

@@ -7,7 +7,7 @@ import sys
 from pathlib import Path
 
 import pytest
-from internals import Language, language_of
+from program_internals import Language, language_of
 
 # once: reads files
 pytestmark = pytest.mark.once

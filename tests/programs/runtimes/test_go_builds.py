@@ -8,8 +8,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from internals import go
 from process_support import eventually
+from program_internals import go
 
 from pytest_scf_async.errors import HarnessError, ScfUsageError
 

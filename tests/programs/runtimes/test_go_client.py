@@ -15,7 +15,8 @@ from contextlib import ExitStack
 from pathlib import Path
 
 import pytest
-from internals import Broken, GoClient, go_client, go_program, messages
+from internals import messages
+from program_internals import Broken, GoClient, go_client, go_program
 
 pytestmark = pytest.mark.go
 

@@ -13,7 +13,7 @@ from functools import partial
 from pathlib import Path
 
 import pytest
-from internals import OWNER_MARK, Instance, event_of, launch_of
+from internals import OWNER_MARK, Instance, event_of
 from process_support import (
     NOT_RECEIVED,
     RECEIVED,
@@ -28,6 +28,7 @@ from process_support import (
     state_of,
     user_lines,
 )
+from program_internals import launch_of
 
 from pytest_scf_async import (
     GateNotReachedError,

@@ -7,7 +7,7 @@ import struct
 from pathlib import Path
 
 import pytest
-from internals import binary_files, go
+from program_internals import binary_files, go
 
 from pytest_scf_async.errors import ScfUsageError
 

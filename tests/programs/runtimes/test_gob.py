@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from internals import gob
+from program_internals import gob
 
 Point = gob.Struct("Point", {"X": gob.INT, "Y": gob.INT})
 """The example of Go's documentation: ``type Point struct { X, Y int }``."""

@@ -11,7 +11,8 @@ from contextlib import contextmanager
 
 import pytest
 from free_ports import free_port
-from internals import PortInUseError, claim, claim_any, ports, procfs
+from internals import procfs
+from program_internals import PortInUseError, claim, claim_any, ports
 
 HOLD = """
 import sys

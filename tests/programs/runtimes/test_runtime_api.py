@@ -9,7 +9,8 @@ from contextlib import ExitStack
 from typing import Any
 
 import pytest
-from internals import RESULT_LIMIT, RuntimeApi, messages, tcp_info
+from internals import RESULT_LIMIT, messages
+from program_internals import RuntimeApi, tcp_info
 
 CONTEXT: Any = {"request_id": "one", "memory_limit_in_mb": 128, "time_limit_in_ms": 3000, "namespace": "default"}
 EVENT = messages.Invoke('{"rows": "ä"}', CONTEXT, {"TRIGGER_SRC": None}, {}, None)

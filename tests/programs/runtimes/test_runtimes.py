@@ -15,10 +15,9 @@ from typing import Any
 
 import pytest
 from free_ports import free_port
-from internals import (
-    OWNER_MARK,
+from internals import OWNER_MARK, Code, PythonHandler, Runtime, SignalState, Site, UserProcess, messages
+from program_internals import (
     ClaimedPort,
-    Code,
     CustomRuntime,
     FreeRunning,
     FreeRunningCustomRuntime,
@@ -28,14 +27,8 @@ from internals import (
     Launch,
     NodeFunction,
     Program,
-    PythonHandler,
     PythonProgram,
-    Runtime,
-    SignalState,
-    Site,
     Supervised,
-    UserProcess,
-    messages,
     program,
     runtimes_of,
 )

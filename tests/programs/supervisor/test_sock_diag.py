@@ -8,8 +8,9 @@ import socket
 from collections.abc import Iterator
 
 import pytest
-from internals import SockDiag, TcpEnd, is_moving, sock_diag
+from internals import SockDiag, TcpEnd, sock_diag
 from process_support import eventually
+from program_internals import is_moving
 
 # once: what the kernel answers is the same, whatever Python queries it
 pytestmark = pytest.mark.once

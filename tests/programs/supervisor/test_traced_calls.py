@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from internals import proc_reads, supervisor_filter, supervisor_waits, system_calls
+from program_internals import proc_reads, supervisor_filter, supervisor_waits, system_calls
 
 # once: compares two tables: the same on all Pythons
 pytestmark = pytest.mark.once

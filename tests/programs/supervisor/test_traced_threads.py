@@ -8,7 +8,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from internals import proc_reads
+from program_internals import proc_reads
 from traced_programs import NUMBERS, S, needs, python, run, said, said_untraced, trace
 
 # once: what the kernel does with a traced program is the same, whatever Python traces it

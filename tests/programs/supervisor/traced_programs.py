@@ -13,10 +13,10 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-import internals
+import program_internals
 import pytest
-from internals import MACHINE
 from process_support import LONG
+from program_internals import MACHINE
 
 import pytest_scf_async
 
@@ -35,7 +35,7 @@ _ONLY_X86_64 = {"arch_prctl": 158} if MACHINE == "x86_64" else {}
 NUMBERS = {
     **_ONLY_X86_64,
     **{name: numbers[MACHINE != "x86_64"] for name, numbers in _OTHERS.items()},
-    **internals.NUMBERS,
+    **program_internals.NUMBERS,
 }
 """Of system calls, on this processor."""
 

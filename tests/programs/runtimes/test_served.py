@@ -5,7 +5,7 @@ from __future__ import annotations
 from types import SimpleNamespace
 
 import pytest
-from internals import listening
+from program_internals import listening
 
 
 @pytest.mark.parametrize("ends", [True, False], ids=["a loop that ends", "a loop that serves"])
