@@ -74,7 +74,7 @@ from .protocol.shared_page import SharedClockPage
 from .termination import terminate
 from .wings.features import FEATURES_OF_WINGS
 from .wings.runtime_calls import RuntimeCalls
-from .wings.runtimes import Launcher, other_kinds
+from .wings.runtimes import OTHER_KINDS
 
 __tracebackhide__ = hidden_from_users
 
@@ -111,7 +111,7 @@ class ScfRuntime(RuntimeCalls):
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
-        launcher: Launcher | None = None,
+        launcher: Callable[[Any], object] | None = None,
         sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         require_linux()
@@ -163,7 +163,7 @@ class ScfRuntime(RuntimeCalls):
         self._on_instance_started = on_instance_started or defaults.on_instance_started
         self._on_log_line = on_log_line or defaults.on_log_line
         self._builder = Builder(
-            self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced, other_kinds
+            self._lookup, self._scratch, self._session_scratch, launcher, sandboxes.why_untraced, OTHER_KINDS
         )
 
     # -- functions ---------------------------------------------------------------------------------------------------

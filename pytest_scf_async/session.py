@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     import os
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from .async_event import AsyncEvent, InstanceView
     from .model.log_lines import LogLine
     from .options import ScfSettings
-    from .wings.runtimes import Launcher
 
 
 class Defaults:
@@ -34,7 +33,7 @@ class Defaults:
         on_instance_started: Callable[[InstanceView], object] | None = None,
         on_event_ended: Callable[[AsyncEvent], object] | None = None,
         on_log_line: Callable[[AsyncEvent, LogLine], object] | None = None,
-        launcher: Launcher | None = None,
+        launcher: Callable[[Any], object] | None = None,
         sweep_guide: Callable[[], object] | None = None,
     ) -> None:
         self.settings = settings

@@ -8,7 +8,7 @@ from internals import versions_of
 
 from pytest_scf_async.function import Function
 from pytest_scf_async.linux.executables import Language, language_of
-from pytest_scf_async.zygote import bind_filter
+from pytest_scf_async.programs import bind_filter
 from pytest_scf_async.programs.clients import go_client, gob
 from pytest_scf_async.programs.clients.event_invoke import CLIENT_PORT, OUTSIDE, EventInvokeClient
 from pytest_scf_async.programs.clients.go_client import GoClient

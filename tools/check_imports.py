@@ -34,6 +34,7 @@ WINGS = frozenset(
 )
 NAMES_WINGS: dict[str, str] = {
     "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
+    "wings.in_zygote": "the same of the zygote and of instances",
     "root": "the public names, which type checkers read there",
     "operations": "public names, too",
 }
@@ -54,8 +55,9 @@ KNOWS: dict[str, frozenset[str]] = {
     "scripted": frozenset({"errors", "model", "clock", "protocol"}),
     "scripted_calls": MACHINERY | {"function"},
     "side": frozenset({"protocol", "linux"}),
-    "python": frozenset({"protocol", "linux", "side"}),
-    "zygote": frozenset({"protocol", "linux", "side", "python"}),
+    "wings.in_zygote": frozenset({"programs"}),
+    "python": frozenset({"protocol", "linux", "side", "wings.in_zygote"}),
+    "zygote": frozenset({"protocol", "linux", "side", "python", "wings.in_zygote"}),
     "programs": frozenset({"protocol", "linux", "side", "python", "zygote"}),
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
     "programs.runtimes": MACHINERY | {"linux", "deployment", "async_event", "function"},
@@ -110,20 +112,20 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "side": frozenset(),
     "python": frozenset({"freezegun", "coverage"}),
     "zygote": frozenset({"coverage"}),
+    "wings.in_zygote": frozenset(),
     "programs": frozenset(),
     "programs.supervisor": frozenset(),
     "sweep.in_instance": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
-# kind of instance it will be: one that speaks for a program, or becomes a supervisor, imports what that needs then, and
-# no other instance does. The zygote imports it for all of them, where there are such instances.
+# kind of instance it will be: one that becomes a supervisor imports what that needs then, and no other instance does.
+# The zygote imports it for all of them, where there are such instances.
 BECOMES: dict[str, frozenset[str]] = {
-    f"{PACKAGE}.python.instance": frozenset({f"{PACKAGE}.programs.roles"}),
-    f"{PACKAGE}.zygote.zygote": frozenset({f"{PACKAGE}.programs.roles"}),
-    f"{PACKAGE}.programs.roles": frozenset(
+    f"{PACKAGE}.programs.{module}": frozenset(
         f"{PACKAGE}.programs.supervisor.{name}" for name in ("supervisor", "container", "recorder", "probe")
-    ),
+    )
+    for module in ("in_zygote", "roles")
 }
 
 # Rooms that the test's process never has: their patches replace functions of the standard library, and their state is
@@ -132,6 +134,7 @@ OTHER_PROCESSES: dict[str, str] = {
     "side": "the zygote and in instances",
     "python": "the zygote and in instances",
     "zygote": "the zygote and in its reaper",
+    "wings.in_zygote": "the zygote and in instances",
     "programs": "instances and beside them",
     "programs.supervisor": "the supervisor of a program",
     "sweep.in_instance": "the instances of a sweep",
@@ -155,7 +158,7 @@ COMPUTED_IMPORTS: dict[str, str] = {PACKAGE: "a home of a public name, each of w
 _HERE = [room for room in KNOWS if room not in OTHER_PROCESSES and room.split(".")[0] in OTHER_PROCESSES]
 """Rooms of the test's process within these."""
 _OTHERS = "|".join(map(re.escape, sorted(OTHER_PROCESSES, key=len, reverse=True)))
-_ONE = f"(?!(?:{'|'.join(map(re.escape, _HERE))})\\b)({_OTHERS})"
+_ONE = f"(?!(?:{'|'.join(map(re.escape, _HERE)) or '(?!)'})\\b)({_OTHERS})"
 _NAMES_A_MODULE = re.compile(rf"^{_ONE}\.[a-zA-Z_]|(?:^\.|\.\.|{PACKAGE}\.){_ONE}\b")
 
 # `model` does no I/O, starts nothing and knows neither the real time nor pytest.

@@ -19,8 +19,8 @@ KNOWS_RUNTIMES = ("instances/runtimes/", "programs/runtimes/", "model/")
 """Where any test may stand: `model` knows the names of the platform's runtimes, and the rules for them."""
 
 DECIDES: dict[str, frozenset[str]] = {
-    "python/instance.py": frozenset({"_role_of"}),
     "zygote/zygote.py": frozenset({"_expect"}),
+    "programs/in_zygote.py": frozenset({"import_ahead", "role_of"}),
     "programs/roles.py": frozenset({"role_of"}),
 }
 """Functions inside an instance that decide what it becomes, by the message that it gets."""

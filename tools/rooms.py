@@ -29,18 +29,18 @@ class Wing:
     """A pattern: what stands in a name or a text of a test that uses the wing; better too much than too little."""
     uses: tuple[str, ...] = ()
     """Other wings without which it does not do what it does, and which it does not import."""
+    shared: tuple[str, ...] = ()
+    """Files that wings which use it import, too: they stay while one of these is there."""
 
 
 WINGS: dict[str, Wing] = {
     "programs": Wing(
         files=(
             "programs/",
-            "protocol/disk_record.py",
-            "zygote/bind_filter.py",
-            "instances/cpus.py",
             "linux/executables.py",
         ),
-        tests=("tests/programs/",),
+        shared=("protocol/disk_record.py", "instances/cpus.py"),
+        tests=("tests/programs/", "tests/program_internals.py"),
         words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",
     ),
@@ -139,7 +139,7 @@ def is_of(name: str, entries: tuple[str, ...]) -> bool:
 
 def wing_of(inner: str) -> str:
     """Whose a file of the package is, by its path in the package's directory."""
-    return next((name for name, wing in WINGS.items() if is_of(inner, wing.files)), KERNEL)
+    return next((name for name, wing in WINGS.items() if is_of(inner, wing.files + wing.shared)), KERNEL)
 
 
 def wing_of_test(name: str) -> str:
@@ -154,7 +154,7 @@ def unused() -> list[str]:
     return [
         f"rooms.py has {entry} for {name}, and there is no such file: take it out."
         for name, wing in WINGS.items()
-        for entries, names in ((wing.files, files), (wing.tests, tests))
+        for entries, names in ((wing.files + wing.shared, files), (wing.tests, tests))
         for entry in entries
         if not any(is_of(each, (entry,)) for each in names)
     ]

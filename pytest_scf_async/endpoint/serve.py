@@ -218,7 +218,7 @@ def _parsed(text: bytes, path: str) -> dict[str, Any]:
     return found
 
 
-def _deploy(runtime: ScfRuntime, name: str, keywords: Mapping[str, Any]) -> Function:
+def _deploy(runtime: Any, name: str, keywords: Mapping[str, Any]) -> Function:
     """Deploy the function *name* with the *keywords* of ``deploy``, or of ``deploy_image`` where it has a command."""
     is_image = "command" in keywords or "image" in keywords
     if not is_image and "code" not in keywords:
@@ -226,8 +226,7 @@ def _deploy(runtime: ScfRuntime, name: str, keywords: Mapping[str, Any]) -> Func
             f'functions.{name} has no code (as in code = "export.py:main_handler"), and no command or image'
         )
     try:
-        if is_image:
-            return runtime.deploy_image(**{"name": name, **keywords})
-        return runtime.deploy(**{"name": name, **keywords})
+        function: Function = (runtime.deploy_image if is_image else runtime.deploy)(**{"name": name, **keywords})
+        return function
     except ScfUsageError as error:
         raise ScfUsageError(f"functions.{name}: {error}") from None

@@ -38,12 +38,13 @@ except ImportError:
 connection, owner, scratch, in_memory, place, nonce, clock, *preload = sys.argv[2:]
 import socket
 from pytest_scf_async.zygote.reaper import supervise
-binds = socket.socketpair()
+from pytest_scf_async.wings.in_zygote import PARTS
+binds = next(((part.bind_filter, *socket.socketpair()) for part in PARTS), None)
 supervise(int(owner), scratch, in_memory, connection=int(connection), binds=binds)
 from pytest_scf_async.python import clock as clocks
 clocks.wants_page = clock == "page"
 from pytest_scf_async.zygote.zygote import main
-main(int(connection), nonce, preload, place, binds[1])
+main(int(connection), nonce, preload, place, binds)
 """
 
 ClockSource = Literal["page", "freezegun"]

@@ -14,7 +14,7 @@ from typing import NamedTuple, NoReturn
 
 from ..linux import linux
 from ..protocol import messages
-from ..zygote import bind_filter
+from . import bind_filter
 
 
 class Started(NamedTuple):

@@ -138,28 +138,3 @@ def role_of(config: messages.Assign) -> Role:
     if program.container_port or program.free_running:
         return AgentRole(config, program)
     return (JobRole if program.speaks == "job" else ProgramRole)(config, program)
-
-
-def import_ahead() -> None:
-    """In the zygote: import once what instances with programs need."""
-    from . import agent, image  # noqa: F401, PLC0415
-    from .supervisor import container, supervisor  # noqa: F401, PLC0415
-
-
-def import_recorder() -> None:
-    """The same of what recorded instances and recorders need."""
-    from .supervisor import recorder  # noqa: F401, PLC0415
-
-
-def why_untraced() -> str:
-    """Try to trace a program: why that cannot be; empty: it can."""
-    from .supervisor import probe  # noqa: PLC0415
-
-    return probe.why_not()
-
-
-def record(orders: int) -> None:
-    """Be a recorder, which takes its order from the descriptor *orders*."""
-    from .supervisor import recorder  # noqa: PLC0415
-
-    recorder.serve(orders)

@@ -17,6 +17,7 @@ from ..protocol import messages, official_hosts, shared_page
 from ..protocol.shared_page import ControlPage
 from ..side import mounts
 from ..side.channel import Channel
+from ..wings.in_zygote import PARTS
 from . import clock, debugger, handler, loading, thread_table, wing_part
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
@@ -114,7 +115,9 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
             mounts.change_hosts(official_hosts.hosts_file)
         if config.endpoint is not None and config.endpoint.certifi:
             mounts.replace_file(config.endpoint.certifi, config.endpoint.bundle)
-    role = _role_of(config)
+    role = Role(config)
+    for part in PARTS:
+        role = part.role_of(config) or role
     role.enter_network(others)
     mounts.drop_capabilities()
     clock_page = clock.map_page(clock_file) if role.on_simulated_time else None
@@ -148,14 +151,6 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
         (sink,) = others
         coverage.start(config.coverage, sink)
     return role
-
-
-def _role_of(config: messages.Assign) -> Role:
-    if config.program is None and not config.recorded:
-        return Role(config)
-    from ..programs import roles  # noqa: PLC0415  (only what runs beside a program, or is recorded, needs it)
-
-    return roles.role_of(config)
 
 
 def main(nonce: str, fds: Sequence[int], zygote: int) -> NoReturn:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from datetime import timedelta
 from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 
@@ -30,7 +30,6 @@ if TYPE_CHECKING:
         @property
         def seed(self) -> str: ...
         def _scratch(self) -> str: ...
-        def _image_of(self, given: Mapping[str, Any], lookup: tuple[str, ...], source: str) -> Deployed: ...
 
 
 __tracebackhide__ = hidden_from_users
@@ -112,7 +111,8 @@ class SweepCalls:
 
         def job_of(command: Sequence[str], directory: str) -> Deployed:
             given = {"image": None, "command": command, "cwd": directory, "port": JOB_PORT, "in_process": False}
-            return self._image_of(given, (), "write_repro")
+            deployed: Deployed = cast("Any", self)._image_of(given, (), "write_repro")  # another wing's call
+            return deployed
 
         scratch, sandboxes = self._scratch(), self._sandboxes
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)

@@ -317,12 +317,15 @@ class _Command:
             if number > (CLASSES if self._given.report or self._given.replay else 1):
                 self._about_repros.append(f"Without this plugin, {alike.earliest.key}:  sh {script}")
 
-    def _deployed(self, runtime: ScfRuntime) -> Function:
+    def _deployed(self, runtime: Any) -> Function:
+        """Deploy what is swept; *runtime* has the calls for jobs from another wing."""
         timeout = self._given.timeout
         if not self._job:
-            return runtime.deploy(self._given.code, timeout=timeout, layers=self._given.layer or ())
+            handler: Function = runtime.deploy(self._given.code, timeout=timeout, layers=self._given.layer or ())
+            return handler
         self._in_process = not self._given.traced and runtime._may_be_in_process(self._job, os.getcwd(), "sweep")
-        return runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
+        job: Function = runtime.deploy_image(self._job, port=JOB_PORT, timeout=timeout, in_process=self._in_process)
+        return job
 
     def _each_run(self, run: Run) -> Generator[Mapping[str, str], None, None]:
         if self._given.start is not None:

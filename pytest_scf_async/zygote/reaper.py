@@ -18,11 +18,13 @@ import select
 import signal
 import socket
 from collections.abc import Callable, Container
-from typing import NoReturn
+from types import ModuleType
+from typing import NoReturn, TypeAlias
 
 from ..linux import linux, procfs
-from . import bind_filter
 
+Binds: TypeAlias = "tuple[ModuleType, socket.socket, socket.socket]"
+"""A filter of binds, and the ends that the reaper and its child have of the connection on which it serves that."""
 TRACKERS_LIMIT_MS = 2_000
 """The real time within which resource trackers have to end by themselves."""
 
@@ -103,7 +105,7 @@ def supervise(
     *,
     connection: int | None = None,
     at_end: Callable[[], object] | None = None,
-    binds: tuple[socket.socket, socket.socket] | None = None,
+    binds: Binds | None = None,
 ) -> None:
     """Fork, and return in the child. The parent becomes the reaper, and does not return.
 
@@ -111,9 +113,9 @@ def supervise(
     *scratch* is a directory. It is created here, when the reaper already exists, so that it is always removed in the
     end; with it *in_memory*, which others may make. *connection* is a descriptor that only the child keeps, so that its
     other side sees the child's end. *at_end* is called after the child has exited with 0, before *scratch* is removed.
-    If it raises an ``OSError``, the error is written to stderr and the exit code is 1. *binds* are the reaper's and the
-    child's end of a connection with which the child may call `bind_filter.install`; from then on the reaper answers the
-    calls that are filtered. The reaper's exit code is that of its child, or 128 plus the signal.
+    If it raises an ``OSError``, the error is written to stderr and the exit code is 1. The child may install the filter
+    of *binds*; from then on the reaper answers the calls that are filtered. The exit code of the reaper is that of its
+    child, or 128 plus the signal.
     """
     linux.adopt_orphans()
     reaper = os.getpid()
@@ -128,7 +130,7 @@ def supervise(
         signal.pthread_sigmask(signal.SIG_SETMASK, mask)
         os.close(owner)
         if binds is not None:
-            binds[0].close()
+            binds[1].close()
         return
 
     def finish(*_: object) -> NoReturn:
@@ -159,7 +161,7 @@ def supervise(
     finish()
 
 
-def _watch(owner: int, child: int, binds: tuple[socket.socket, socket.socket] | None) -> None:
+def _watch(owner: int, child: int, binds: Binds | None) -> None:
     """Return once the *owner* or the *child* has ended; meanwhile answer the calls that are filtered."""
     ended = os.pidfd_open(child)
     poller = select.poll()
@@ -167,7 +169,7 @@ def _watch(owner: int, child: int, binds: tuple[socket.socket, socket.socket] | 
         poller.register(fd, select.POLLIN)
     connection = None
     if binds is not None:
-        connection, of_child = binds
+        bind_filter, connection, of_child = binds
         of_child.close()
         bind_filter.offer(child, connection)
         poller.register(connection, select.POLLIN)

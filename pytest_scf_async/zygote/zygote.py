@@ -58,7 +58,8 @@ from ..python.patches import (  # noqa: E402
 from ..python.scheduler.scheduler import scheduler  # noqa: E402
 from ..side import mounts  # noqa: E402
 from ..side.originals import real_epoll  # noqa: E402
-from . import bind_filter, immortal, reaper  # noqa: E402
+from ..wings.in_zygote import PARTS  # noqa: E402
+from . import immortal, reaper  # noqa: E402
 
 PACKET = 1 << 18
 DESCRIPTORS = 4
@@ -172,11 +173,14 @@ class Zygote:
                 ahead.load(loading.first_imports(entry))
         if hint.debugger:
             debugger.install(has_terminal=True)
-        if hint.program:
-            _import_what_programs_need()
         if hint.wing_part is not None:
-            _import_what_sweeps_need(hint.wing_part)
+            wing_part.import_ahead(hint.wing_part)
             self.is_worth_it = True
+        with c_code.ours_alone():
+            if hint.wing_part is not None:
+                gates.import_all()  # each instance of a sweep has a gate at lines
+            for part in PARTS:
+                part.import_ahead(hint)
         if hint.coverage:
             import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
         self.immortals.append(immortal.make_immortal(gc.get_objects()))
@@ -215,9 +219,8 @@ class Zygote:
         """Fork a process that reports whether it can trace a program."""
 
         def report() -> None:
-            from ..programs import roles  # noqa: PLC0415  (only sessions with programs need it)
-
-            self.connection.sendmsg([messages.pack(messages.Probed(roles.why_untraced()))])
+            for part in PARTS:
+                self.connection.sendmsg([messages.pack(messages.Probed(part.why_untraced()))])
 
         self._fork(number, partial(self._serve_as, report))
 
@@ -225,10 +228,9 @@ class Zygote:
         """Fork a recorder."""
 
         def record() -> None:
-            from ..programs import roles  # noqa: PLC0415  (only a sweep needs it)
-
             self._close_all()
-            roles.record(fds[0])
+            for part in PARTS:
+                part.record(fds[0])
 
         self._fork(number, partial(self._serve_as, record))
         for fd in fds:
@@ -316,24 +318,6 @@ class Zygote:
             self.end()
 
 
-def _import_what_programs_need() -> None:
-    """Import our modules for programs once for all instances."""
-    with c_code.ours_alone():
-        from ..programs import roles  # noqa: PLC0415
-
-        roles.import_ahead()
-
-
-def _import_what_sweeps_need(part: str) -> None:
-    """Import our modules for gates at lines, and for recorders, once: each instance of a sweep has such a gate."""
-    wing_part.import_ahead(part)
-    with c_code.ours_alone():
-        gates.import_all()
-        from ..programs import roles  # noqa: PLC0415
-
-        roles.import_recorder()
-
-
 def _import_all(modules: list[str]) -> str:
     """Import *modules* for all instances; returns an empty text, or why one of them cannot be preloaded."""
     for name in modules:
@@ -359,11 +343,11 @@ def _text_of(error: OSError) -> str:
     return f"{error.strerror or error}" + (f" ({error.filename})" if error.filename else "")
 
 
-def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper: socket.socket) -> NoReturn:
+def main(connection: int, nonce: str, preload: list[str], place: str, binds: reaper.Binds | None) -> NoReturn:
     """Serve the harness at the other end of the socket *connection*.
 
     If *place* is not empty, instances have mount namespaces, and their tree is built on that directory. Programs can
-    listen on the loopback only, if the reaper at the other end of *to_reaper* can serve the filter of binds.
+    listen on the loopback only, if there is a filter of *binds* that the reaper can serve.
     """
     signals.reset()
     signals.install()
@@ -407,4 +391,5 @@ def main(connection: int, nonce: str, preload: list[str], place: str, to_reaper:
             zygote.trees = mounts.Trees(place)
         except OSError as error:
             zygote.refuse(messages.NoNamespaces(_text_of(error)))
-    zygote.run(bind_filter.install(to_reaper))  # in its namespaces an ordinary user may do that, as root may
+    # In its namespaces an ordinary user may filter calls, as root may.
+    zygote.run("" if binds is None else binds[0].install(binds[2]))

@@ -110,12 +110,13 @@ class Builder:
     """What users add runtimes with."""
     why_untraced: Callable[[], str]
     """Why programs cannot be traced; an empty text where they can be."""
-    others: Callable[[], Iterable[Kind]]
-    """Gives the kinds of runtimes beside functions in Python, in the order in which they are asked."""
+    others: Iterable[Callable[[], Iterable[Kind]]]
+    """Each gives kinds of runtimes beside functions in Python, in the order in which they are asked."""
 
     def kinds(self) -> Iterator[Kind]:
         yield Kind(PYTHON_RUNTIMES, _python)
-        yield from self.others()
+        for others in self.others:
+            yield from others()
 
     def build(
         self, runtime: str, code: object, handler: str | None, source: str, children: object = "real"

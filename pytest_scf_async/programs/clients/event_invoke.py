@@ -19,7 +19,7 @@ from ...protocol import messages
 from ...protocol.limits import RESULT_LIMIT
 from ...protocol.shortening import shortened
 from ...side.originals import real_poll
-from ...zygote import bind_filter
+from .. import bind_filter
 from .program_client import (
     ESTABLISHED,
     LOOPBACK_MS,
