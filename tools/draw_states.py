@@ -138,14 +138,7 @@ def of_programs() -> Picture:
     )
 
 
-def pictures() -> Iterable[Picture]:
-    """Those of the tables that are there."""
-    return [draw() for draw, room in ((of_instances, "instances"), (of_programs, "programs")) if has(room)]
-
-
-def has(room: str) -> bool:
-    """Whether the package has that folder."""
-    return (ROOT / "pytest_scf_async" / room).is_dir()
+PICTURES = (of_instances, of_programs)
 
 
 def main(arguments: list[str]) -> int:
@@ -153,7 +146,7 @@ def main(arguments: list[str]) -> int:
     paths = [Path(argument) for argument in arguments if argument != "--check"]
     page = paths[0] if paths else PAGE
     text = drawn = page.read_text(encoding="utf-8")
-    for picture in pictures():
+    for picture in (draw() for draw in PICTURES):
         before, begin, rest = drawn.partition(picture.begin)
         _, end, behind = rest.partition(END)
         if not (begin and end):

@@ -24,7 +24,7 @@ class Wing:
     files: tuple[str, ...]
     """In the package's directory."""
     tests: tuple[str, ...]
-    """Below the tree: test files, and what they import or run."""
+    """Below the tree: test files, and what they import or run; of a file that has others, too, single ones."""
     words: str
     """A pattern: what stands in a name or a text of a test that uses the wing; better too much than too little."""
     uses: tuple[str, ...] = ()
@@ -33,14 +33,43 @@ class Wing:
     """Files that wings which use it import, too: they stay while one of these is there."""
 
 
+_WRITTEN_FROM_OPTIONS = (
+    "tests/kernel/model/test_options.py::test_what_is_written_from_the_table_is_what_there_is",
+    "tests/kernel/model/test_options.py::test_a_file_that_is_behind_is_found_and_written",
+)
+"""They need all files that `make options` writes."""
+_TESTS_OF_PROGRAMS = (
+    "tests/kernel/events/test_advice_followed.py::test_of_a_program_that_says_so_in_any_language",
+    "tests/kernel/events/test_advice_followed.py::test_a_pool_of_simulated_processes_is_left_without_its_tasks",
+    "tests/kernel/events/test_ends_tracebacks.py::test_a_handler_whose_children_are_simulated_prints_no_frame_of_ours",
+    "tests/kernel/events/test_logging_of_handlers.py::test_what_libraries_log_at_debug_is_left_out_whichever_handler_writes_it",
+    "tests/kernel/events/test_logging_of_handlers.py::test_the_program_of_an_image_has_pythons_own_defaults",
+    "tests/kernel/instances/test_preload.py::test_what_images_need_is_in_no_handlers_way",
+    "tests/kernel/instances/test_preload.py::test_no_instance_looks_through_what_images_need_for_garbage",
+    "tests/kernel/model/test_deployment.py::test_a_zip_of_another_runtime_gives_the_function_its_own_name",
+    *_WRITTEN_FROM_OPTIONS,
+    "tests/kernel/sandbox/test_where_it_runs.py::test_a_row[each instance has a port 9000]",
+    "tests/kernel/sandbox/test_where_it_runs.py::test_the_rows_are_those_of_the_page",
+    "tests/kernel/scheduler/test_lockstep_of_instances.py::test_what_began_to_wait_at_one_instant_goes_in_order_of_events_whoever_was_answered_first[simulated",
+    "tests/kernel/scheduler/test_lockstep_of_instances.py::test_programs_that_wait_for_answers_at_one_instant_say_that_they_go_on_in_real_time",
+    "tests/kernel/signals/test_stop.py::test_an_image_that_exits",
+    "tests/kernel/signals/test_stop.py::test_of_an_image_only_its_end_counts",
+    "tests/kernel/signals/test_stop.py::test_a_go_program_that",
+    "tests/kernel/time/test_identity_of_patches.py::test_each_patch_of_an_images_program_is_what_it_replaces",
+    "tests/kernel/waits/test_leases.py::test_the_trace_of_an_image",
+    "tests/kernel/waits/test_leases.py::test_an_instance_without_code_in_c_of_the_users_does_not_look_at_its_output_in_each_wait",
+    "tests/kernel/waits/test_real_time_reported.py::test_with_simulated_children_a_wait_of_code_in_c_takes_simulated_time",
+    "tests/plugin/reports/test_catalogue_signals.py::test_sigterm_in_a_free_running_image",
+    "tests/plugin/reports/test_catalogue_signals.py::test_image_",
+    "tests/plugin/reports/test_report_artifacts.py::test_a_result_that_is_no_text_is_kept_in_base64",
+)
+"""Where handlers and programs are the cases of one table, or one story has both."""
+
 WINGS: dict[str, Wing] = {
     "programs": Wing(
-        files=(
-            "programs/",
-            "linux/executables.py",
-        ),
+        files=("programs/", "linux/executables.py"),
         shared=("protocol/disk_record.py", "instances/cpus.py"),
-        tests=("tests/programs/", "tests/program_internals.py"),
+        tests=("tests/programs/", "tests/program_internals.py", *_TESTS_OF_PROGRAMS),
         words=r"image|[gG]o1|[nN]ode_?js|CustomRuntime|\bcustom|[lL]auncher|simulated\"|children=|^children$|supervis|[pP]rogram"
         r"|podman|docker|gunicorn|free.running|container|ptrace|trace(?:d|r|e)\b",
     ),
@@ -112,7 +141,11 @@ FEATURES: dict[str, FeatureFiles] = {
     "coverage": FeatureFiles(files=("lockstep/features/coverage.py",), tests=("tests/plugin/beside/test_coverage.py",)),
     "scripts": FeatureFiles(
         files=("lockstep/features/scripts.py", "scripted.py", "scripted_calls.py", "instances/runtimes/scripted.py"),
-        tests=("tests/kernel/model/test_scripts.py", "tests/kernel/events/test_scripted_functions.py"),
+        tests=(
+            "tests/kernel/model/test_scripts.py",
+            "tests/kernel/events/test_scripted_functions.py",
+            *_WRITTEN_FROM_OPTIONS,
+        ),
     ),
     "test_process": FeatureFiles(
         files=("lockstep/features/test_process.py",),
@@ -156,5 +189,5 @@ def unused() -> list[str]:
         for name, wing in WINGS.items()
         for entries, names in ((wing.files + wing.shared, files), (wing.tests, tests))
         for entry in entries
-        if not any(is_of(each, (entry,)) for each in names)
+        if not any(is_of(each, (entry.partition("::")[0],)) for each in names)
     ]

@@ -22,11 +22,16 @@ from pytest_scf_async.plugin.settings import settings_of
 
 PROJECT = Path(__file__).resolve().parents[3]
 CALLS = {
-    Where.DEPLOY: ScfRuntime.deploy,
-    Where.IMAGE: ScfRuntime.deploy_image,
-    Where.UPDATE: Function.update,
-    Where.SCRIPTED: ScfRuntime.deploy_scripted,
+    where: getattr(owner, name)
+    for where, owner, name in (
+        (Where.DEPLOY, ScfRuntime, "deploy"),
+        (Where.IMAGE, ScfRuntime, "deploy_image"),
+        (Where.UPDATE, Function, "update"),
+        (Where.SCRIPTED, ScfRuntime, "deploy_scripted"),
+    )
+    if hasattr(owner, name)
 }
+"""Those of wings are there where these are."""
 IN_A_TEXT = {
     "timeout": ("1.5", 1.5),
     "init_timeout": ("90", 90.0),
