@@ -280,6 +280,7 @@ def is_whole_without(part: Part, tree: Path, commands: Sequence[Sequence[str]]) 
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"without-{part.name}-") as directory:
         rest = Path(directory).resolve()
+        rest.chmod(0o755)  # some tests are run as an ordinary user
         copy(tree, rest)
         cache = Path(os.environ.get("MYPY_CACHE_DIR") or tree / ".mypy_cache")
         if cache.is_dir():
