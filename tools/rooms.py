@@ -81,7 +81,15 @@ WINGS: dict[str, Wing] = {
     ),
     "endpoint": Wing(
         files=("endpoint/", "operations.py"),
-        tests=("tests/endpoint/", "tests/endpoint_internals.py"),
+        tests=(
+            "tests/endpoint/",
+            "tests/endpoint_internals.py",
+            "tests/kernel/events/test_before_init.py::test_a_published_version_and_an_updated_function_keep_it",
+            "tests/kernel/events/test_retries_of_sync_functions.py::test_how_many_attempts_follow_can_be_configured",
+            "tests/kernel/events/test_retries_of_sync_functions.py::test_an_update_is_for_later_invocations",
+            "tests/kernel/events/test_retries_of_sync_functions.py::test_what_cannot_be_configured",
+            "tests/kernel/events/test_scripted_functions.py::test_versions_and_updates",
+        ),
         words=r"[eE]ndpoint|[oO]perations|[sS]erve\b|\b[aA][pP][iI]\b|tencentcloud"
         r"|(?:create|copy|delete|get|invoke|list|publish|update)_(?:alias|function|namespace|trigger|version)",
     ),
