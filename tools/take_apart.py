@@ -27,6 +27,9 @@ REGISTRIES = ("__init__.py", "operations.py", "wings/*.py", "lockstep/features/r
 CHECKS = ("imports", "runtimes", "slots", "ownership", "properties", "flags", "waits", "patches", "facts")
 """tools/check_*.py. The others of `make check` hold what is written about the whole: pages, counts and formats."""
 OF_THE_WHOLE = {
+    "tests/kernel/model/test_options.py::test_what_is_written_from_the_table_is_what_there_is": (
+        "`write_options.py --check`, which asks what is written about the whole"
+    ),
     "tests/plugin/test_help.py::test_few_options_are_on_the_command_line": "it lists those of wings, too",
     "tests/plugin/test_typed_project.py": "it type-checks a project, and the examples, that use all there is",
     "tests/plugin/beside/test_without_other_plugins.py::test_without_all_of_them_at_once_and_with_our_options": (
