@@ -24,12 +24,11 @@ import rooms
 
 REGISTRIES = ("__init__.py", "operations.py", "wings/*.py", "lockstep/features/registry.py")
 """The files of the package that may name what is taken out."""
+OF_OPTIONS = "tools/write_options.py"
+"""The only tool in whose tables a part's name is something else: an option, as `memory` and `trace` are."""
 CHECKS = ("imports", "runtimes", "slots", "ownership", "properties", "flags", "waits", "patches", "facts")
 """tools/check_*.py. The others of `make check` hold what is written about the whole: pages, counts and formats."""
 OF_THE_WHOLE = {
-    "tests/kernel/model/test_options.py::test_what_is_written_from_the_table_is_what_there_is": (
-        "`write_options.py --check`, which asks what is written about the whole"
-    ),
     "tests/plugin/test_help.py::test_few_options_are_on_the_command_line": "it lists those of wings, too",
     "tests/plugin/test_typed_project.py": "it type-checks a project, and the examples, that use all there is",
     "tests/plugin/beside/test_without_other_plugins.py::test_without_all_of_them_at_once_and_with_our_options": (
@@ -84,8 +83,8 @@ def take_out(part: Part, tree: Path) -> set[str]:
     for path in (*(package / name for name in gone), *(tree / name for name in tests)):
         path.unlink()
     modules = {_module(f"{rooms.PACKAGE}/{name}") for name in gone if name.endswith(".py")}
-    files = {name for pattern in REGISTRIES for name in package.glob(pattern)} | {*(tree / "tools").glob("*.py")}
-    files |= {*(tree / "tests").glob("*internals.py")}
+    files = {name for pattern in REGISTRIES for name in package.glob(pattern)}
+    files |= {*(tree / "tools").glob("*.py"), *(tree / "tests").glob("*internals.py")} - {tree / OF_OPTIONS}
     names: set[str] = set()
     for path in sorted(files):
         names |= _cut(path, part, modules, tree)
