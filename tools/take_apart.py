@@ -24,8 +24,10 @@ import rooms
 
 REGISTRIES = ("__init__.py", "operations.py", "wings/*.py", "lockstep/features/registry.py")
 """The files of the package that may name what is taken out."""
-OF_OPTIONS = "tools/write_options.py"
-"""The only tool in whose tables a part's name is something else: an option, as `memory` and `trace` are."""
+FEATURES_BY_NAME = ("rooms.py", "take_apart.py")
+"""The tools in whose tables the name of a feature alone stands for it: elsewhere `coverage` is a library."""
+OF_OPTIONS = "write_options.py"
+"""Where the name of a part stands for an option: `memory`, `trace`."""
 CHECKS = ("imports", "runtimes", "slots", "ownership", "properties", "flags", "waits", "patches", "facts")
 """tools/check_*.py. The others of `make check` hold what is written about the whole: pages, counts and formats."""
 OF_THE_WHOLE = {
@@ -84,7 +86,7 @@ def take_out(part: Part, tree: Path) -> set[str]:
         path.unlink()
     modules = {_module(f"{rooms.PACKAGE}/{name}") for name in gone if name.endswith(".py")}
     files = {name for pattern in REGISTRIES for name in package.glob(pattern)}
-    files |= {*(tree / "tools").glob("*.py"), *(tree / "tests").glob("*internals.py")} - {tree / OF_OPTIONS}
+    files |= {*(tree / "tools").glob("*.py"), *(tree / "tests").glob("*internals.py")}
     names: set[str] = set()
     for path in sorted(files):
         names |= _cut(path, part, modules, tree)
@@ -111,6 +113,8 @@ def _cut(path: Path, part: Part, modules: set[str], tree: Path) -> set[str]:
     inner = path.relative_to(tree).as_posix()
     module = ast.parse(path.read_bytes())
     cutter = _Cutter(part, modules, _module(inner).split("."), is_package=path.name == "__init__.py")
+    if path.name == OF_OPTIONS or (part.name not in rooms.WINGS and path.name not in FEATURES_BY_NAME):
+        cutter.alone = None
     cut = cutter.visit(module)
     if cutter.has_cut:
         path.write_text(ast.unparse(ast.fix_missing_locations(cut)), encoding="utf-8")
@@ -122,6 +126,8 @@ class _Cutter(ast.NodeTransformer):
 
     def __init__(self, part: Part, modules: set[str], inside: Sequence[str], *, is_package: bool) -> None:
         self._part = part
+        self.alone: str | None = part.name
+        """A text that is this and no more names the part; None: no text does."""
         self._modules = modules
         self._inside = inside if is_package else inside[:-1]
         self.names: set[str] = set()
@@ -136,7 +142,7 @@ class _Cutter(ast.NodeTransformer):
         path, dotted = text.partition(":")[0], text.removeprefix(f"{rooms.PACKAGE}.")
         return (
             text in self.names
-            or text == self._part.name
+            or text == self.alone
             or self._is_gone(f"{rooms.PACKAGE}.{dotted}")
             or rooms.is_of(path, self._part.files)
             or rooms.is_of(path, self._part.tests)
