@@ -26,8 +26,8 @@ REGISTRIES = ("__init__.py", "operations.py", "wings/*.py", "lockstep/features/r
 """The files of the package that may name what is taken out."""
 FEATURES_BY_NAME = ("rooms.py", "take_apart.py")
 """The tools in whose tables the name of a feature alone stands for it: elsewhere `coverage` is a library."""
-OF_OPTIONS = "write_options.py"
-"""Where the name of a part stands for an option: `memory`, `trace`."""
+OF_OPTIONS = "tools/write_options.py"
+"""Its tables name options, as `memory` and `trace` are, and no parts."""
 CHECKS = ("imports", "runtimes", "slots", "ownership", "properties", "flags", "waits", "patches", "facts")
 """tools/check_*.py. The others of `make check` hold what is written about the whole: pages, counts and formats."""
 OF_THE_WHOLE = {
@@ -86,7 +86,7 @@ def take_out(part: Part, tree: Path) -> set[str]:
         path.unlink()
     modules = {_module(f"{rooms.PACKAGE}/{name}") for name in gone if name.endswith(".py")}
     files = {name for pattern in REGISTRIES for name in package.glob(pattern)}
-    files |= {*(tree / "tools").glob("*.py"), *(tree / "tests").glob("*internals.py")}
+    files |= {*(tree / "tools").glob("*.py"), *(tree / "tests").glob("*internals.py")} - {tree / OF_OPTIONS}
     names: set[str] = set()
     for path in sorted(files):
         names |= _cut(path, part, modules, tree)
@@ -113,7 +113,7 @@ def _cut(path: Path, part: Part, modules: set[str], tree: Path) -> set[str]:
     inner = path.relative_to(tree).as_posix()
     module = ast.parse(path.read_bytes())
     cutter = _Cutter(part, modules, _module(inner).split("."), is_package=path.name == "__init__.py")
-    if path.name == OF_OPTIONS or (part.name not in rooms.WINGS and path.name not in FEATURES_BY_NAME):
+    if part.name not in rooms.WINGS and path.name not in FEATURES_BY_NAME:
         cutter.alone = None
     cut = cutter.visit(module)
     if cutter.has_cut:

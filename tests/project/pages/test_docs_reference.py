@@ -23,6 +23,7 @@ from pytest_scf_async import (
     scripted,
 )
 from pytest_scf_async.plugin import plugin
+from pytest_scf_async.wings import at_start
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "reference.md").read_text(encoding="utf-8")
@@ -66,7 +67,8 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
     shown = {row[0].strip("`").partition("=")[0] for row in rows("Settings") if row[0].startswith("`--")}
     shown |= {f"--scf-async-{name.replace('_', '-')}" for name in plugin.FLAGS}
     parser = pytest.Parser(_ispytest=True)
-    plugin.pytest_addoption(parser)
+    for each in (plugin, at_start):
+        each.pytest_addoption(parser)
     (group,) = (group for group in parser._groups if group.name == "scf-async")
     assert {name for option in group.options for name in option.names()} == shown
     in_file = {row[1].strip("`") for row in rows("Settings") if row[0].startswith("`--")} - {"none"}
@@ -74,7 +76,8 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
 
 
 def test_the_fixtures() -> None:
-    found = {name: fixture for name, fixture in vars(plugin).items() if type(fixture).__name__.startswith("Fixture")}
+    known = {**vars(plugin), **vars(at_start)}
+    found = {name: fixture for name, fixture in known.items() if type(fixture).__name__.startswith("Fixture")}
     assert sorted(names("Fixtures")) == sorted(found)
     for row in rows("Fixtures"):
         marked = found[row[0].strip("`")]
