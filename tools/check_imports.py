@@ -35,6 +35,7 @@ WINGS = frozenset(
 NAMES_WINGS: dict[str, str] = {
     "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
     "wings.in_zygote": "the same of the zygote and of instances",
+    "wings_at_start": "the same of pytest's start: options and fixtures",
     "root": "the public names, which type checkers read there",
     "operations": "public names, too",
 }
@@ -81,6 +82,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "endpoint": FACADE | {"linux", "runtime", "endpoint.operations", "async_event", "function", "wing_hooks"},
     "endpoint.operations": MACHINERY | {"deployment", "async_event", "function"},
     "wing_hooks": frozenset({"async_event"}),
+    "wings_at_start": frozenset({"runtime", "endpoint"}),
     "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
     | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"},
     "plugin": FACADE
@@ -89,6 +91,7 @@ KNOWS: dict[str, frozenset[str]] = {
         "session",
         "wing_hooks",
         "wings",
+        "wings_at_start",
         "async_event",
         "function",
         "assertions",

@@ -5,10 +5,13 @@ from __future__ import annotations
 import base64
 import dataclasses
 import json
+import os
 import shutil
 from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+import pytest
 
 from ..clock import to_datetime
 from ..report.cause import function_traceback
@@ -17,6 +20,20 @@ from ..report.test_directory import directory_name
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..lockstep.event import SignalDelivery
+
+
+def resolve(config: pytest.Config) -> None:
+    """Make the directory that is given absolute, workers of xdist get it so; ``pytest.UsageError`` for what is none."""
+    given, source, base = config.option.scf_async_artifacts, "command line", config.invocation_params.dir
+    if given is None:
+        given, source = config.getini("scf_async_artifacts"), "ini"
+        base = config.inipath.parent if config.inipath is not None else config.rootpath
+    path = os.path.normpath(os.path.join(base, os.path.expanduser(given)))
+    if not given or (os.path.exists(path) and not os.path.isdir(path)):
+        raise pytest.UsageError(
+            f"scf_async_artifacts={given!r} ({source}) is not valid: it must be the path of a directory"
+        )
+    config.option.scf_async_artifacts = path
 
 
 def keep(directory: str, nodeid: str, events: Sequence[AsyncEvent]) -> dict[str, str]:

@@ -3,14 +3,20 @@
 from __future__ import annotations
 
 import difflib
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from ..errors import did_you_mean
+from ..errors import ScfUsageError, did_you_mean, refusal_of
 from ..options import Where, options_of
 
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+    from ..function import Function
+    from ..runtime import ScfRuntime
+
 MARKER: Final = "scf_function"
+MARKER_SOURCE: Final = "scf_function marker"
 MARKER_FORM: Final = '@pytest.mark.scf_function("handlers/export.py:main_handler", payload={"rows": 3}, timeout=60)'
 
 
@@ -72,3 +78,29 @@ def refuse_direct_parametrize(metafunc: pytest.Metafunc) -> None:
                 f"{node.nodeid}: the values that parametrize has for async_event are payloads only with "
                 f"indirect={form}: parametrize({given!r}, [...], indirect={form})"
             )
+
+
+def deploy_marked(request: pytest.FixtureRequest, runtime: ScfRuntime) -> Function:
+    """Deploy the function of the test's marker."""
+    keywords = marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
+    keywords.pop("payload", None)
+    try:
+        with runtime._deploys_for(MARKER_SOURCE):
+            return runtime.deploy(keywords.pop("code"), **keywords)
+    except ScfUsageError as error:
+        names_source = refusal_of(error) is not None
+        by = "" if names_source else "its scf_function marker: "
+        raise pytest.UsageError(f"{request.node.nodeid}: {by}{error}") from None
+
+
+def invoke_marked(request: pytest.FixtureRequest, function: Function) -> AsyncEvent:
+    """Invoke *function* with the payload of the test's marker, or of ``parametrize``."""
+    payload, source = None, MARKER_SOURCE
+    if hasattr(request, "param"):
+        payload, source = request.param, "parametrize of async_event"
+    elif request.node.get_closest_marker(MARKER) is not None:
+        payload = marked(request.node, "async_event").get("payload")
+    try:
+        return function.invoke_async(payload)
+    except ScfUsageError as error:
+        raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None

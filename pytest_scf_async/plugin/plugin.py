@@ -1,14 +1,13 @@
 """pytest's side: options, markers, fixtures and report sections. No emulation here.
 
-Everything of the package beyond this module, `hookspecs`, `session` and `wings.at_start` is imported when a test asks
-for it, in the fixtures.
+Everything of the package beyond this module, `hookspecs`, `session` and `wings_at_start` is imported when a test asks
+for it, in the fixtures; so is what is long here, as each start of pytest reads this file.
 """
 
 from __future__ import annotations
 
-import os
 import sys
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import closing, nullcontext
 from functools import partial
 from types import ModuleType
@@ -16,8 +15,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import pytest
 
-from .. import session
-from ..wings import at_start
+from .. import session, wings_at_start
 
 if TYPE_CHECKING:
     import pluggy
@@ -25,13 +23,11 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..clock import SimulatedClock
     from ..function import Function
-    from ..model.log_lines import LogLine
     from ..options import ScfSettings
     from ..runtime import ScfRuntime, ScfRuntimeFactory
-    from ..wing_hooks import Traced, WingHooks
+    from ..wing_hooks import WingHooks
     from .timeout import TimeLimit
 
-MARKER_SOURCE: Final = "scf_function marker"
 UNLIMITED: Final = 2
 """The verbosity (``-vv``) from which on the report of a failed test leaves nothing out."""
 
@@ -140,7 +136,7 @@ _TEST: Final[pytest.StashKey[pytest.Item]] = pytest.StashKey()
 """The test that runs, or ran last."""
 _BEGAN: Final = pytest.StashKey[int]()
 """The number by which runtimes know what has happened since the test began."""
-_SHOWN: Final = pytest.StashKey["tuple[AsyncEvent, ...]"]()
+_SHOWN: Final[pytest.StashKey[tuple[AsyncEvent, ...]]] = pytest.StashKey()
 _PASSED: Final = pytest.StashKey[bool]()
 _CALL_SECONDS: Final = pytest.StashKey[float]()
 """How long the call of the test has taken."""
@@ -153,8 +149,6 @@ _REPORTED_BY_WORKER: Final = pytest.StashKey[list[str]]()
 _UNTRACED: Final = "scf-async/untraced"
 """Under which pytest's cache has why programs could not be traced in the last session that had some."""
 
-_HERE: Final = os.path.dirname(__file__)
-_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
 _GIVE_RUNTIMES: Final = frozenset({"scf_runtime", "scf_runtime_factory"})
 
 
@@ -177,7 +171,7 @@ def pytest_addhooks(pluginmanager: pytest.PytestPluginManager) -> None:
     from .. import hookspecs
 
     pluginmanager.add_hookspecs(hookspecs)
-    pluginmanager.register(at_start, "scf_async_wings")
+    pluginmanager.register(wings_at_start, "scf_async_wings")
 
 
 def pytest_configure(config: pytest.Config) -> None:
@@ -188,8 +182,11 @@ def pytest_configure(config: pytest.Config) -> None:
         "ScfRuntime.deploy, the closest marker wins, and keywords of farther ones are kept.",
     )
     config.stash[_OUTER_ZYGOTE] = _zygote_of_this_process()
-    _resolve_artifacts(config)
-    if at_start.are_given(config):
+    if config.option.scf_async_artifacts is not None or config.getini("scf_async_artifacts"):
+        from .artifacts import resolve
+
+        resolve(config)
+    if wings_at_start.are_given(config):
         from ..wings.hooks import HOOKS
 
         for wing in HOOKS:
@@ -302,33 +299,9 @@ def _of_instances(config: pytest.Config) -> list[str]:
     settings = _configured(config)
     if config.get_verbosity() < 0:
         return []
-    from ..errors import ScfAsyncError
-    from ..instances.sandbox import zygote_of
-    from ..instances.zygote import namespaces_refused
+    from .instances import lacking
 
-    try:
-        zygote = zygote_of(settings)
-        zygote.is_ready()
-    except (ScfAsyncError, OSError):
-        return []  # the first test that needs an instance says why
-    lines: list[str] = []
-    if settings.sandbox != "auto":
-        pass  # the header has it
-    elif not zygote.namespaces:
-        own = "each has a TMPDIR of its own, and a literal /tmp/… is the machine's"
-        lines.append(f"scf-async: instances have no mount namespace ({namespaces_refused()}): {own}")
-    elif config.get_verbosity() > 0:
-        lines.append("scf-async: each instance has a mount namespace")
-    if zygote.not_filtered:
-        may = "programs that share the machine's network may listen on all of its addresses"
-        lines.append(f"scf-async: {may} ({zygote.not_filtered})")
-    if zygote.no_clock_page:
-        why = (
-            f"clock='freezegun', {settings.source('clock')}" if settings.clock == "freezegun" else zygote.no_clock_page
-        )
-        broken = "pandas, pyarrow, orjson and other code in C may refuse these or crash"
-        lines.append(f"scf-async: instances have freezegun's classes for datetime and date ({why}): {broken}")
-    return lines
+    return lacking(settings, says_all=config.get_verbosity() > 0)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -409,30 +382,6 @@ def _given(config: pytest.Config) -> dict[str, tuple[str, str]]:
     return found
 
 
-def _resolve_artifacts(config: pytest.Config) -> None:
-    """Make the directory of artifacts absolute, workers of xdist get it so; ``pytest.UsageError`` for what is none."""
-    given, source, base = config.option.scf_async_artifacts, "command line", config.invocation_params.dir
-    if given is None:
-        given, source = config.getini("scf_async_artifacts") or None, "ini"
-        base = config.inipath.parent if config.inipath is not None else config.rootpath
-    if given is None:
-        return
-    path = os.path.normpath(os.path.join(base, os.path.expanduser(given)))
-    if not given or (os.path.exists(path) and not os.path.isdir(path)):
-        raise pytest.UsageError(
-            f"scf_async_artifacts={given!r} ({source}) is not valid: it must be the path of a directory"
-        )
-    config.option.scf_async_artifacts = path
-
-
-def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
-    if not (config.option.scf_async_live_log or config.getini("scf_async_live_log")):
-        return None
-    from .live_log import LiveLog
-
-    return LiveLog(config)
-
-
 def _configured(config: pytest.Config) -> ScfSettings:
     """The settings of the command line and the ini file; ``pytest.UsageError`` for a value that is not valid."""
     from .settings import settings_of
@@ -449,38 +398,16 @@ def _seconds_left(test: pytest.Item) -> float | None:
     return None if limit is None else limit.seconds_left()
 
 
-def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
-    """What calls *hook* with its one argument; None where nobody implements it."""
-    return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
-
-
 def _defaults(config: pytest.Config) -> session.Defaults:
     """What a runtime takes that is made now: code is looked up beside the file of the test that runs."""
-    if "coverage" in sys.modules:
-        from . import coverage
+    from .defaults import defaults_of
 
-        coverage.prepare(config)
-    if config.getoption("capture", "no") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
-        from . import debugger
-
-        debugger.prepare(config)
-    hook, test = config.hook, config.stash.get(_TEST, None)
-    temporary = _temporary_paths(config)
+    test = config.stash.get(_TEST, None)
     of_wings: dict[str, Any] = {}
     if test is not None:
         for wing in _wings(needed=True):
             of_wings |= wing.of_runtimes(config, lambda: config.stash[_TEST], _seconds_left)
-    return session.Defaults(
-        settings=_configured(config),
-        lookup=(config.rootpath,) if test is None else (test.path.parent, config.rootpath),
-        base_temp=None if temporary is None else temporary.getbasetemp(),
-        root=config.rootpath,
-        on_instance_started=_caller(hook.pytest_scf_async_instance_started, "instance"),
-        on_event_ended=_caller(hook.pytest_scf_async_event_ended, "event"),
-        on_log_line=_live_log(config),
-        launcher=_caller(hook.pytest_scf_async_launcher, "function"),
-        **of_wings,
-    )
+    return defaults_of(config, _configured(config), test, of_wings)
 
 
 def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, fixture: str) -> ScfRuntime:
@@ -514,7 +441,12 @@ def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> It
     with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
-        _judge_events(runtime, node)
+        from .teardown import judge_test
+
+        unasked = [text for wing in _wings() if (text := wing.unasked(node.config))]
+        node.stash[_SHOWN], failures = judge_test(runtime, node, unasked)
+        if failures:
+            pytest.fail("\n".join(failures), pytrace=False)
 
 
 @pytest.fixture(scope="session")
@@ -540,18 +472,9 @@ def scf_clock(scf_runtime: ScfRuntime) -> SimulatedClock:
 @pytest.fixture
 def scf_function(request: pytest.FixtureRequest, scf_runtime: ScfRuntime) -> Function:
     """The function that the test's ``scf_function`` marker declares, deployed."""
-    from ..errors import ScfUsageError, refusal_of
-    from .markers import marked
+    from .markers import deploy_marked
 
-    keywords = marked(request.node, "async_event" if "async_event" in request.fixturenames else "scf_function")
-    keywords.pop("payload", None)
-    try:
-        with scf_runtime._deploys_for(MARKER_SOURCE):
-            return scf_runtime.deploy(keywords.pop("code"), **keywords)
-    except ScfUsageError as error:
-        names_source = refusal_of(error) is not None
-        by = "" if names_source else "its scf_function marker: "
-        raise pytest.UsageError(f"{request.node.nodeid}: {by}{error}") from None
+    return deploy_marked(request, scf_runtime)
 
 
 @pytest.fixture
@@ -560,18 +483,9 @@ def async_event(request: pytest.FixtureRequest, scf_function: Function) -> Async
 
     Its payload is the marker's, or that of ``parametrize("async_event", [...], indirect=True)``.
     """
-    from ..errors import ScfUsageError
-    from .markers import MARKER, marked
+    from .markers import invoke_marked
 
-    payload, source = None, MARKER_SOURCE
-    if hasattr(request, "param"):
-        payload, source = request.param, "parametrize of async_event"
-    elif request.node.get_closest_marker(MARKER) is not None:
-        payload = marked(request.node, "async_event").get("payload")
-    try:
-        return scf_function.invoke_async(payload)
-    except ScfUsageError as error:
-        raise pytest.UsageError(f"{request.node.nodeid}: async_event ({source}): {error}") from None
+    return invoke_marked(request, scf_function)
 
 
 # -- reports ---------------------------------------------------------------------------------------------------------
@@ -597,35 +511,11 @@ pytest_runtest_teardown = pytest.hookimpl(hookwrapper=True, trylast=True)(_with_
 
 def pytest_assertrepr_compare(op: str, left: object, right: object) -> list[str] | None:
     """Explain ``assert event.status == "FINISHED"``, and times of an event beside those of the machine."""
-    if _runtimes() is not None and (times := _explain_times(op, left, right)):
-        return times
-    statuses = sys.modules.get("pytest_scf_async.model.statuses")
-    if op != "==" or statuses is None or not (isinstance(left, str) and isinstance(right, str)):
+    if "pytest_scf_async.model.statuses" not in sys.modules:
         return None
-    found, expected = (left, right) if isinstance(left, statuses.Status) else (right, left)
-    if not isinstance(found, statuses.Status):
-        return None
-    from ..async_event import read_last
-    from ..report.failure import why_not_status
+    from .comparisons import explained
 
-    last = read_last()
-    if last is None or last._event.status is not found:
-        return [f"{str(left)!r} == {str(right)!r}", *why_not_status(str(found), str(expected), None, None)]
-    why = why_not_status(str(found), str(expected), last._event, last._standing())
-    return [f"{str(left)!r} == {str(right)!r}", *why]
-
-
-def _explain_times(op: str, left: object, right: object) -> list[str]:
-    from datetime import datetime
-
-    if not (isinstance(left, datetime) and isinstance(right, datetime)):
-        return []
-    from ..async_event import read_last
-    from ..report.failure import why_not_time
-
-    last = read_last()
-    why = [] if last is None else why_not_time(left, right, last._event, last._lockstep.clock.now_us)
-    return [f"{left!r} {op} {right!r}", *why] if why else []
+    return explained(op, left, right)
 
 
 @pytest.hookimpl(wrapper=True, tryfirst=True)
@@ -644,38 +534,15 @@ def pytest_runtest_makereport(
         for wing in _wings():
             wing.called(item, report)
     if report.failed:
-        if (
-            call.excinfo is not None
-            and isinstance(call.excinfo.value, pytest.UsageError)
-            and _raised_here(call.excinfo)
-        ):
-            report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
-        elif call.excinfo is not None and call.when == "setup":
-            from .scopes import mismatch
+        from .failures import explain
 
-            report.longrepr = mismatch(call.excinfo.value, item.nodeid) or report.longrepr
-        if runtimes is not None:
-            from ..errors import ScfAsyncError
-            from ..report.limits import shown_by
-            from .reporting import sections_of
+        shown = item.stash.get(_SHOWN, ())
+        explain(item, call, report, events=None if runtimes is None else events, already=shown, wings=_wings())
+    if wings := _wings():
+        from .failures import report_to_wings
 
-            if call.excinfo is not None and "pytest_timeout" in sys.modules:
-                from . import timeout
-
-                if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(_open_runtimes())) is not None:
-                    report.sections.append(found)
-            shown, used = [*item.stash.get(_SHOWN, ())], 0
-            if call.excinfo is not None:
-                error = call.excinfo.value
-                in_its_text = shown_by(error)
-                shown += [event for event in events if event._event is in_its_text]
-                used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
-            for wing in _wings():
-                report.sections += wing.causes(item)
-            report.sections += sections_of(events, shown, _keep(events, item), used)
-            for wing in _wings():
-                report.sections += wing.sections(item, _directory_of_files(item.config))
-    _report_to_wings(item, call, report, events, others)
+        seconds = item.stash.get(_CALL_SECONDS, None)
+        report_to_wings(wings, item, call, report, events=events, seconds=seconds, others=others)
     if call.when == "teardown":
         if runtimes is not None:
             runtimes.end_test(item.stash.get(_BEGAN, -1))
@@ -685,91 +552,9 @@ def pytest_runtest_makereport(
     return report
 
 
-def _report_to_wings(
-    item: pytest.Item, call: pytest.CallInfo[None], report: pytest.TestReport, events: list[AsyncEvent], others: int
-) -> None:
-    """Tell wings that the *report* is made; before its sections about events it had *others*."""
-    wings = _wings()
-    if not wings:
-        return
-    from ..wing_hooks import Reported
-
-    seconds = item.stash.get(_CALL_SECONDS, None)
-
-    def traced() -> list[Traced]:
-        return [each for wing in wings for each in wing.traced(item.config)]
-
-    made = Reported(item, call, report, events, traced, partial(_directory_of_files, item.config), seconds, others)
-    for wing in wings:
-        wing.reported(made)
-    if call.when == "teardown":
-        for wing in wings:
-            wing.test_ended(item.config)
-
-
 def _add_properties(item: pytest.Item, events: list[AsyncEvent]) -> None:
     """Name the request ids of the test's events in ``--junitxml``, each once."""
     named = item.stash.get(_PROPERTIES, -1)
     item.user_properties += [("scf_async_request_id", event.request_id) for event in events if event._number > named]
     if events:
         item.stash[_PROPERTIES] = events[-1]._number
-
-
-def _keep(events: list[AsyncEvent], item: pytest.Item) -> dict[str, str]:
-    """Write the events of a test that failed below the directory of artifacts, or pytest's; where each of them is."""
-    from ..errors import ScfAsyncError
-
-    for lockstep in {event._lockstep for event in events}:
-        try:
-            lockstep.refresh()  # the last word of instances that still run
-        except (ScfAsyncError, OSError):
-            pass  # the report of the failure says what is known
-    directory = _directory_of_files(item.config)
-    if directory is None:
-        return {}
-    from .artifacts import keep
-
-    return keep(directory, item.nodeid, events)
-
-
-def _temporary_paths(config: pytest.Config) -> pytest.TempPathFactory | None:
-    """What the fixture ``tmp_path_factory`` returns; None without the plugin of temporary directories."""
-    found: pytest.TempPathFactory | None = getattr(config, "_tmp_path_factory", None)
-    return found
-
-
-def _directory_of_files(config: pytest.Config) -> str | None:
-    """None where nobody wants them, and pytest has no temporary directories."""
-    given: str | None = config.option.scf_async_artifacts
-    temporary = _temporary_paths(config)
-    if given or temporary is None:
-        return given
-    return os.path.join(temporary.getbasetemp(), "scf-async")
-
-
-def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
-    """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
-    where = os.fspath(excinfo.traceback[-1].path)
-    return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
-
-
-def _judge_events(runtime: ScfRuntime, node: pytest.Item) -> None:
-    """Fail the test, or warn, for events that show that it tested less than it seems to."""
-    from ..errors import ScfAsyncWarning
-    from .reporting import unchecked_failures, unchecked_text
-    from .teardown import judge
-
-    events = runtime.events
-    failures, warned = judge([event._event for event in events], runtime.settings, runtime._lockstep.calls)
-    unchecked = unchecked_failures(events)
-    if unchecked:
-        node.stash[_SHOWN] = tuple(unchecked)
-        failures.insert(0, unchecked_text(unchecked))
-    failures += [unasked for wing in _wings() if (unasked := wing.unasked(node.config))]
-    for text in warned:
-        try:
-            node.warn(ScfAsyncWarning(text))
-        except ScfAsyncWarning:  # the session makes errors of warnings
-            failures.append(text)
-    if failures:
-        pytest.fail("\n".join(failures), pytrace=False)

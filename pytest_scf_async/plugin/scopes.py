@@ -7,7 +7,7 @@ from typing import Final
 
 import pytest
 
-from ..wings.at_start import INSTEAD
+from ..wings_at_start import INSTEAD
 
 _MISMATCH: Final = re.compile(r"ScopeMismatch: You tried to access the function scoped fixture (\w+) with a (\w+) ")
 _LONGER: Final = "a runtime of scf_runtime_factory, which lives as long as you want"

@@ -5,15 +5,42 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
+from ..errors import ScfAsyncWarning
 from ..report.teardown import never_run_text, over_memory_text, unfinished_text
 from ..report.timeline import MB
+from .reporting import unchecked_failures, unchecked_text
 
 if TYPE_CHECKING:
+    import pytest
+
+    from ..async_event import AsyncEvent
     from ..lockstep.event import Event
     from ..options import ScfSettings
+    from ..runtime import ScfRuntime
 
 Verdict = tuple[list[str], list[str]]
 """The texts with which a test fails, and those of which it is warned."""
+
+
+def judge_test(
+    runtime: ScfRuntime, node: pytest.Item, unasked: Sequence[str]
+) -> tuple[tuple[AsyncEvent, ...], list[str]]:
+    """The events that FAILED unchecked, and why the test fails, for events that show that it tested less than it seems.
+
+    *unasked* is what wings say of that. What the settings make a warning is warned of.
+    """
+    events = runtime.events
+    failures, warned = judge([event._event for event in events], runtime.settings, runtime._lockstep.calls)
+    unchecked = tuple(unchecked_failures(events))
+    if unchecked:
+        failures.insert(0, unchecked_text(unchecked))
+    failures += unasked
+    for text in warned:
+        try:
+            node.warn(ScfAsyncWarning(text))
+        except ScfAsyncWarning:  # the session makes errors of warnings
+            failures.append(text)
+    return unchecked, failures
 
 
 def judge(events: Sequence[Event], settings: ScfSettings, calls: int) -> Verdict:

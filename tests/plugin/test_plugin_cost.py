@@ -24,10 +24,9 @@ code = pytest.main(["-q", "-p", "no:cacheprovider", *sys.argv[1:]], plugins=[Pro
 
 LOADED = [
     "pytest_scf_async",
-    *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin", "session")),
-    *(f"pytest_scf_async.{name}" for name in ("wings", "wings.at_start")),
+    *(f"pytest_scf_async.{name}" for name in ("hookspecs", "plugin", "plugin.plugin", "session", "wings_at_start")),
 ]
-"""What is imported of the package in each session, ``plugin`` and ``wings`` being empty packages."""
+"""What is imported of the package in each session, ``plugin`` being an empty package."""
 
 
 @pytest.mark.once  # pytest's side; what is imported beside the package is in the test below

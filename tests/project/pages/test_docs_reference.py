@@ -21,9 +21,9 @@ from pytest_scf_async import (
     Sweep,
     hookspecs,
     scripted,
+    wings_at_start,
 )
 from pytest_scf_async.plugin import plugin
-from pytest_scf_async.wings import at_start
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
 PAGE = (DOCS / "reference.md").read_text(encoding="utf-8")
@@ -67,7 +67,7 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
     shown = {row[0].strip("`").partition("=")[0] for row in rows("Settings") if row[0].startswith("`--")}
     shown |= {f"--scf-async-{name.replace('_', '-')}" for name in plugin.FLAGS}
     parser = pytest.Parser(_ispytest=True)
-    for each in (plugin, at_start):
+    for each in (plugin, wings_at_start):
         each.pytest_addoption(parser)
     (group,) = (group for group in parser._groups if group.name == "scf-async")
     assert {name for option in group.options for name in option.names()} == shown
@@ -76,7 +76,7 @@ def test_every_option_of_the_command_line_and_the_ini_file(pytestconfig: pytest.
 
 
 def test_the_fixtures() -> None:
-    known = {**vars(plugin), **vars(at_start)}
+    known = {**vars(plugin), **vars(wings_at_start)}
     found = {name: fixture for name, fixture in known.items() if type(fixture).__name__.startswith("Fixture")}
     assert sorted(names("Fixtures")) == sorted(found)
     for row in rows("Fixtures"):

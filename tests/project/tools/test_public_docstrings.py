@@ -17,7 +17,7 @@ import pytest_scf_async.errors
 import pytest_scf_async.hookspecs
 import pytest_scf_async.inside
 import pytest_scf_async.plugin.plugin
-import pytest_scf_async.wings.at_start
+import pytest_scf_async.wings_at_start
 
 # once: texts
 pytestmark = pytest.mark.once
@@ -50,7 +50,7 @@ def of_members(of: type) -> Iterator[tuple[str, str]]:
 
 
 def of_fixtures() -> Iterator[tuple[str, str]]:
-    plugins = pytest_scf_async.plugin.plugin, pytest_scf_async.wings.at_start
+    plugins = pytest_scf_async.plugin.plugin, pytest_scf_async.wings_at_start
     for name, value in (each for plugin in plugins for each in vars(plugin).items()):
         if "fixture" in type(value).__name__.lower() or hasattr(value, "_pytestfixturefunction"):
             yield name, inspect.getdoc(getattr(value, "__wrapped__", value)) or ""

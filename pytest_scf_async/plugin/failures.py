@@ -1,0 +1,117 @@
+"""What the plugin adds to the report of a phase of a test that failed, and tells wings of each report."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from functools import partial
+from typing import TYPE_CHECKING, Final
+
+import pytest
+
+from .defaults import temporary_paths
+
+if TYPE_CHECKING:
+    from ..async_event import AsyncEvent
+    from ..wing_hooks import Traced, WingHooks
+
+_HERE: Final = os.path.dirname(__file__)
+_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
+
+
+def explain(
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    *,
+    events: Sequence[AsyncEvent] | None,
+    already: Sequence[AsyncEvent],
+    wings: Sequence[WingHooks],
+) -> None:
+    """Add to the *report* what is known of the *events*, which are None without a runtime; *already* is shown."""
+    if call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
+        report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
+    elif call.excinfo is not None and call.when == "setup":
+        from .scopes import mismatch
+
+        report.longrepr = mismatch(call.excinfo.value, item.nodeid) or report.longrepr
+    if events is None:
+        return
+    from ..errors import ScfAsyncError
+    from ..report.limits import shown_by
+    from ..runtime import open_runtimes
+    from .reporting import sections_of
+
+    if call.excinfo is not None and "pytest_timeout" in sys.modules:
+        from . import timeout
+
+        if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(open_runtimes())) is not None:
+            report.sections.append(found)
+    shown, used = [*already], 0
+    if call.excinfo is not None:
+        error = call.excinfo.value
+        in_its_text = shown_by(error)
+        shown += [event for event in events if event._event is in_its_text]
+        used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+    for wing in wings:
+        report.sections += wing.causes(item)
+    report.sections += sections_of(events, shown, _keep(events, item), used)
+    for wing in wings:
+        report.sections += wing.sections(item, _directory_of_files(item.config))
+
+
+def report_to_wings(
+    wings: Sequence[WingHooks],
+    item: pytest.Item,
+    call: pytest.CallInfo[None],
+    report: pytest.TestReport,
+    *,
+    events: list[AsyncEvent],
+    seconds: float | None,
+    others: int,
+) -> None:
+    """Tell *wings* that the *report* is made; before its sections about events it had *others*."""
+    from ..wing_hooks import Reported
+
+    def traced() -> list[Traced]:
+        return [each for wing in wings for each in wing.traced(item.config)]
+
+    made = Reported(item, call, report, events, traced, partial(_directory_of_files, item.config), seconds, others)
+    for wing in wings:
+        wing.reported(made)
+    if call.when == "teardown":
+        for wing in wings:
+            wing.test_ended(item.config)
+
+
+def _keep(events: Sequence[AsyncEvent], item: pytest.Item) -> dict[str, str]:
+    """Write the events of a test that failed below the directory of artifacts, or pytest's; where each of them is."""
+    from ..errors import ScfAsyncError
+
+    for lockstep in {event._lockstep for event in events}:
+        try:
+            lockstep.refresh()  # the last word of instances that still run
+        except (ScfAsyncError, OSError):
+            pass  # the report of the failure says what is known
+    directory = _directory_of_files(item.config)
+    if directory is None:
+        return {}
+    from .artifacts import keep
+
+    return keep(directory, item.nodeid, events)
+
+
+def _directory_of_files(config: pytest.Config) -> str | None:
+    """None where nobody wants them, and pytest has no temporary directories."""
+    given: str | None = config.option.scf_async_artifacts
+    temporary = temporary_paths(config)
+    if given or temporary is None:
+        return given
+    return os.path.join(temporary.getbasetemp(), "scf-async")
+
+
+def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
+    where = os.fspath(excinfo.traceback[-1].path)
+    return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
