@@ -208,7 +208,7 @@ def _why_no_failure(status_code: object) -> str:
     if status_code == 499:
         return "an event becomes ABORTED by a forced termination, which is not a step of a script"
     codes = ", ".join(map(str, _FAILURES))
-    known = STATUS_CODES.get(status_code) if isinstance(status_code, int) else None
+    known = STATUS_CODES.get(status_code) if isinstance(status_code, int) and status_code != 202 else None
     refusal = "" if known is None else f"{known.name} refuses an invocation, and then there is no event; "
     return f"{refusal}an event ends FAILED with {codes}; for 433 use timed_out()"
 

@@ -257,7 +257,7 @@ def _shown(event: AsyncEvent) -> dict[str, Any]:
         "started_at": event.started_at.isoformat(),
         "ended_at": None if event.ended_at is None else event.ended_at.isoformat(),
         "retry_num": event.retry_num,
-        "result": None if content is not None else result,
+        "result": None if content is not None else json.loads(json.dumps(result), parse_constant=str),
         "result_base64": None if content is None else base64.b64encode(content).decode(),
         "error": event.error,
         "log": [{"time": line.time.isoformat(), "text": line.text, "source": str(line.source)} for line in event.log],

@@ -20,6 +20,7 @@ from ..model.codes import ErrorBody, error_body, timed_out_message
 from ..model.credentials import CREDENTIAL_HEADERS, role_credentials
 from ..model.event_invoke import DEFAULT_EVENT_INVOKE, EventInvokeConfig
 from ..model.log_lines import (
+    BARE_RUNTIME,
     SIGNAL_FAILED_LINE,
     SIGNAL_RECEIVED_LINE,
     LogLine,
@@ -229,7 +230,8 @@ class Event:
     """What its instance used above the memory of its function, or what it returned too much, where that ended it."""
     timer: DueThing | None = None
     dispatched_us: int | None = None
-    mem_usage: int = 0
+    mem_usage: int = BARE_RUNTIME
+    """Bytes; never less than a runtime has without any code."""
     unordered: Counter[str] = field(default_factory=Counter)
     """How often the machine decided when it went on, by how it did."""
     repeatable: bool = True
@@ -388,7 +390,7 @@ class Event:
         """It waits for room, or for its next attempt: what it had of the last one is gone."""
         self.phase = "queued"
         self.instance = self.cold = self.dispatched_us = None
-        self.mem_usage = 0
+        self.mem_usage = BARE_RUNTIME
         self.error = {}
         self.exit = self.excess = None
 
@@ -419,11 +421,16 @@ class Event:
         self.platform_line(start_line(self.request_id, cold=cold))
 
     def initialised(self, mem_usage: int) -> None:
-        self._init_report(mem_usage, routine=True)
+        self._used(mem_usage)
+        self._init_report(routine=True)
         self.phase = "running"
         self.dispatched_us = self.now_us()
 
-    def _init_report(self, mem_usage: int, *, routine: bool = False) -> None:
+    def _used(self, mem_usage: int) -> None:
+        """Its instance has used *mem_usage* bytes above what it had before the code, at most until now."""
+        self.mem_usage = max(mem_usage, BARE_RUNTIME)
+
+    def _init_report(self, *, routine: bool = False) -> None:
         assert self.dispatched_us is not None
         took = (self.now_us() - self.dispatched_us) // 1000
         self.platform_line(
@@ -434,7 +441,7 @@ class Event:
                 init_runtime_ms=0,
                 init_function_ms=took,
                 memory_mb=self.function.configuration.memory_or_default,
-                mem_usage_bytes=mem_usage,
+                mem_usage_bytes=self.mem_usage,
             ),
             routine=routine,
         )
@@ -721,12 +728,12 @@ class Event:
         """
         now = self.now_us()
         if mem_usage is not None:
-            self.mem_usage = max(mem_usage, 0)
+            self._used(mem_usage)
         self._note_if_time_passed()
         self.note_owed()
         transition = self._apply(fact)
         if self.phase == "init" and fact not in ENDED_BY_CALLER:
-            self._init_report(self.mem_usage)
+            self._init_report()
         was_attempted = self.phase != "queued"
         self.phase = "ended in init" if self.phase == "init" else "ended"
         self.looked_at = False

@@ -15,6 +15,8 @@ SIGNAL_FAILED_LINE: Final = "[PLATFORM] Signal reception failed."
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=timezone.utc)
 _MEBIBYTE: Final = 1024 * 1024
+BARE_RUNTIME: Final = 13 * _MEBIBYTE
+"""Bytes that a runtime of the platform has without any code: MemUsage is 13 MB and more in all published logs."""
 _ESCAPED_BY_GO: Final = {ord(each): f"\\u{ord(each):04x}" for each in "<>&\u2028\u2029"}
 """What Go's JSON encoder escapes beside what JSON has to: `json.dumps` leaves it as it is."""
 

@@ -92,7 +92,7 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
         "ended_at": _time(record.end_us),
         "duration": None if record.end_us is None else (record.end_us - record.start_us) / 1e6,
         "payload": json.loads(inner.payload),
-        "result": None if inner.result_text is None or inner.content is not None else json.loads(inner.result_text),
+        "result": None if inner.content is not None else json.loads(inner.result_text or "null", parse_constant=str),
         "result_base64": None if inner.content is None else base64.b64encode(inner.content).decode(),
         "error": dict(inner.error) or None,
         "transitions": [{"status": status, "time": _time(at)} for status, at in record.transitions],

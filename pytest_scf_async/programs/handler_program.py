@@ -209,7 +209,7 @@ def _serve(given: Mapping[str, Any], api: _Api) -> NoReturn:
         handler.flush()
         _leave_if_forked()
         if outcome.text is not None:
-            api.call("POST", "/runtime/invocation/response", {}, outcome.text.encode())
+            api.call("POST", "/runtime/invocation/response", {_FACT: outcome.fact}, outcome.text.encode())
         else:
             trace = (outcome.trace or "").encode("utf-8", "backslashreplace")
             api.call("POST", "/runtime/invocation/error", {_FACT: outcome.fact}, trace)

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+import urllib.request
 from datetime import timedelta
 
 import pytest
 from internals import event_of
 from process_support import START
 
+from pytest_scf_async import ScfEndpoint
 from pytest_scf_async.errors import ScfApiError
 from pytest_scf_async.operations import InvocationResult
+from pytest_scf_async.scripted import finished
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -54,6 +57,34 @@ def test_a_sync_function_is_waited_for_and_its_result_is_the_json_that_it_return
     assert (result.duration, result.bill_duration, result.log) == (1250.0, 1300, "")
     assert result.function_request_id == sync.events[0].request_id
     assert f"MemUsage:{result.mem_usage / 1024 / 1024:.6f}MB" in str(sync.events[0].log)
+
+
+BARE = 13 << 20
+
+
+def test_mem_usage_is_at_least_that_of_a_bare_runtime_wherever_it_is_shown(runtime, sync):
+    runtime.deploy_scripted("scripted", [finished()], async_run=False)
+
+    for name in ("export", "scripted"):
+        result = runtime.invoke(name, "{}")
+        (status,) = runtime.request_status(name, result.function_request_id).data
+        (row,) = runtime.function_logs(name).data
+
+        assert (result.mem_usage, status.mem_usage, row.mem_usage) == (BARE, 13.0, BARE)
+        assert row.log.endswith(" MemUsage:13.000000MB")
+
+
+def test_nan_in_a_result_is_in_ret_msg_as_pythons_json_writes_it(deploy, runtime):
+    deploy("def main_handler(event, context): return {'rate': float('nan')}", name="rate", async_run=False)
+
+    result = runtime.invoke("rate", "{}")
+
+    (status,) = runtime.request_status("rate", result.function_request_id).data
+    (row,) = runtime.function_logs("rate").data
+    assert {result.ret_msg, status.ret_msg, row.ret_msg} == {'{"rate": NaN}'}
+    with ScfEndpoint(runtime) as endpoint:
+        shown = urllib.request.urlopen(f"{endpoint.url}/_scf/events/{result.function_request_id}").read()
+    assert json.loads(shown)["result"] == {"rate": "NaN"}  # a reader in another language takes JSON only
 
 
 def test_no_event_text_is_an_empty_event(runtime, sync):

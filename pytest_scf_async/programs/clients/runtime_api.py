@@ -40,7 +40,8 @@ _REASONS: Final = {200: "OK", 400: "Bad Request", 404: "Not Found", 405: "Method
 CONTEXT_WANTED: Final = "scf_async_context"
 """In ``next``: the answer is to have a header of this name, with the whole context and the event's own variables."""
 FACT: Final = "scf_async_fact"
-"""In ``error``: the kind of failure. In ``ready``: the init has failed with that kind of failure; the body says why."""
+"""In ``error``: the kind of failure. In ``response``: a Python handler has returned that, so nothing is made of it. In
+``ready``: the init has failed with that kind of failure; the body says why."""
 MESSAGE: Final = "scf_async_message"
 """In ``error``: the message, quoted as in a URL; the body is the stack trace.
 
@@ -362,6 +363,8 @@ class RuntimeApi(ProgramClient):
 def _returned(request: _Request) -> messages.Result:
     if request.size > RESULT_LIMIT:
         return messages.Result("RESULT_TOO_LARGE", size=request.size)
+    if request.headers.get(FACT) == "RETURNED":  # it is JSON, but for NaN and Infinity, which Python's json writes
+        return messages.Result("RETURNED", request.body.decode())
     return returned(request.body)
 
 

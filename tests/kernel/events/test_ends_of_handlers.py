@@ -8,6 +8,7 @@ import pytest
 from internals import version_of
 from process_support import assert_body, assert_end, assert_kept, assert_reclaimed_for_good, short_log
 
+from pytest_scf_async.assertions import assert_finished
 from pytest_scf_async.errors import HandlerError
 from pytest_scf_async.model.tracebacks import exception_line
 
@@ -89,6 +90,24 @@ def test_what_json_can_write_is_a_result(deploy, returned, result):
     )
 
     assert (event.status, event.result) == ("FINISHED", result)
+
+
+@pytest.mark.parametrize(
+    ("returned", "text"),
+    [
+        ('float("nan")', "NaN"),
+        ('float("-inf")', "-Infinity"),
+        ('{"rates": [float("nan"), (float("inf"), 1)]}', '{"rates": [NaN, [Infinity, 1]]}'),
+    ],
+)
+def test_nan_and_infinity_in_a_result_are_written_as_pythons_json_writes_them(deploy, returned, text):
+    """They are not JSON, and the platform's runtime for Python takes them all the same."""
+    event = deploy(f"def main_handler(event, context): return {returned}").invoke_async().wait()
+
+    assert_end(event, "FINISHED", 200, log=["START", "INIT 0ms", f"RESPONSE {text}", "END", "REPORT 0ms"])
+    assert json.dumps(event.result) == text
+    assert_finished(event, result=json.loads(text))
+    assert_kept(event)
 
 
 def test_a_handler_that_raises_is_430_with_its_stack_and_its_instance_is_reclaimed(deploy, runtime):

@@ -103,6 +103,14 @@ def test_each_status_code_of_a_failure(runtime, code):
     assert "what to do" not in str(raised.value)
 
 
+def test_nan_in_a_result_and_mem_usage_are_as_those_of_code(runtime):
+    event = runtime.deploy_scripted("export", [finished({"rate": float("nan")})]).invoke_async().wait()
+
+    assert event.log[-3].text == f'Response RequestId:{event.request_id} RetMsg:{{"rate": NaN}}'
+    assert event.log[-1].text.endswith(" MemUsage:13.000000MB")
+    assert_finished(event, result={"rate": float("nan")})
+
+
 def test_the_message_and_the_type_of_an_error(runtime):
     raises = runtime.deploy_scripted("raises", [failed(message="disk full", error_type="OSError")])
     error = raises.invoke_async().wait().error

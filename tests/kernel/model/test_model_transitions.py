@@ -158,6 +158,22 @@ def test_every_end_has_a_code_of_the_platform_and_a_log_line():
             assert result.logs == "", fact
 
 
+ENDS_NO_EVENT = (202, 400, 401, 402, 403, 404, 406, 410, 429, 435, 436, 438, 440, 441, 442)
+"""They refuse an invocation, or are of somebody else; the table in docs/glossary.md says why."""
+
+
+def test_fifteen_codes_of_the_platform_end_no_event():
+    every = OpenReadings(graceful_return_status="ABORTED", graceful_exit_status="ABORTED")
+    ends = {
+        transition(state, fact, readings).status_code
+        for state, fact in TRANSITIONS
+        for readings in (OpenReadings(), every)
+        if TRANSITIONS[state, fact].state.ended
+    }
+    assert {code for code in STATUS_CODES if code not in ends} == set(ENDS_NO_EVENT)
+    assert len(ENDS_NO_EVENT) == 15
+
+
 @pytest.mark.parametrize("state", ENDED)
 @pytest.mark.parametrize("fact", TERMINATIONS)
 def test_terminating_an_ended_event_is_refused_as_on_the_platform(state, fact):

@@ -65,6 +65,7 @@ def test_a_step_is_shown_as_it_is_written(step: object, shown: str) -> None:
             lambda: failed(499),
             ("status_code=499 is not valid: an event becomes ABORTED by a forced termination, which is not"),
         ),
+        (lambda: failed(202), "failed(202): status_code=202 is not valid: an event ends FAILED with 405"),
         (lambda: failed(432), "ResourceLimitReached refuses an invocation, and then there is no event; an event ends"),
         (lambda: failed(443, error_type="OSError"), "error_type is the type of an exception, which is 430 and not 443"),
         (lambda: failed(message=""), "failed(message=''): message='' is not valid: it must be a non-empty string"),

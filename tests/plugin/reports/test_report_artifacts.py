@@ -60,6 +60,22 @@ def test_the_whole_of_each_event_is_kept_and_the_section_names_it(project: pytes
     assert (running["status"], running["ended_at"], running["result"]) == ("RUNNING", None, None)
 
 
+def test_nan_in_a_result_is_kept_as_a_text_as_json_has_no_such_number(project: pytest.Pytester) -> None:
+    project.makepyfile(
+        test_kept="""
+        def rate(event, context):
+            return {"rate": float("nan"), "most": float("inf")}
+
+        def test_it(scf_runtime):
+            assert scf_runtime.deploy(rate).invoke_async().wait().result == "a text"
+        """
+    )
+    project.runpytest("--scf-async-artifacts=kept").assert_outcomes(failed=1)
+    (of_test,) = of_tests(project.path / "kept")
+    text = (of_events(of_test)[0] / "event.json").read_text(encoding="utf-8")
+    assert json.loads(text)["result"] == {"rate": "NaN", "most": "Infinity"}
+
+
 def test_a_result_that_is_no_text_is_kept_in_base64(project: pytest.Pytester) -> None:
     project.makepyfile(
         app="""

@@ -23,6 +23,8 @@ from pytest_scf_async import (
     scripted,
     wings_at_start,
 )
+from pytest_scf_async.model.codes import STATUS_CODES
+from pytest_scf_async.model.transitions import TRANSITIONS
 from pytest_scf_async.plugin import plugin
 
 DOCS = Path(__file__).resolve().parents[3] / "docs"
@@ -145,6 +147,19 @@ def test_every_open_reading_that_is_a_setting_is_in_the_page_on_fidelity() -> No
     of_readings = "graceful_return_status graceful_exit_status unlistened_signal_line terminate_without_trace time_zone"
     for name in (*of_readings.split(), "idle_reclaim", "init_timeout"):
         assert any(f"`{name}`" in column for column in last_columns), name
+
+
+def test_the_status_codes_with_which_events_end_and_those_with_which_none_does() -> None:
+    page = (DOCS / "glossary.md").read_text(encoding="utf-8").partition("\n## Status codes\n")[2].partition("\n## ")[0]
+    with_end, without = (
+        dict(re.findall(r"^\| (\d+) \| ([^|]+) \|", table, re.MULTILINE))
+        for table in page.split("| code that ends no event |")
+    )
+    ends = {str(end.status_code) for end in TRANSITIONS.values() if end.state.ended and end.status_code > 0}
+
+    assert set(with_end) == ends
+    assert len(without) == 15
+    assert {**with_end, **without} == {str(row.code): row.name for row in STATUS_CODES.values()}
 
 
 def test_the_errors() -> None:
