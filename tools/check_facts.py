@@ -32,6 +32,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
     "conformance/cases.py": {
         "[PLATFORM] Signal re": "the platform, or what stands in for it",
         "Response RequestId": "the platform, or what stands in for it",
+        "Init Report": "the platform, or what stands in for it",
     },
     "programs/runtimes/program.py": {"(?! .*\\.py": "the test: the name of an image, in a pattern with spaces"},
     "lockstep/thread_reports.py": {

@@ -21,9 +21,10 @@ REAL_LIMIT: Final = 330
 TRIES: Final = 5
 """How often a call is made that meets a limit of requests a second."""
 NO_READING: Final = (
-    *("AuthFailure", "ClientError", "ClientNetworkError", "ClientParamsError", "InternalError", "InvalidAction"),
-    *("IpInBlacklist", "LimitExceeded", "MissingParameter", "RequestLimitExceeded", "ResourceInsufficient"),
-    *("ResourceUnavailable", "ServerNetworkError", "UnauthorizedOperation", "UnknownParameter", "UnsupportedRegion"),
+    *("ActionOffline", "AuthFailure", "ClientError", "ClientNetworkError", "ClientParamsError", "InternalError"),
+    *("InvalidAction", "IpInBlacklist", "LimitExceeded", "MissingParameter", "RequestLimitExceeded"),
+    *("ResourceInsufficient", "ResourceUnavailable", "ServerNetworkError", "UnauthorizedOperation"),
+    "UnsupportedRegion",
 )
 """Codes, by their first part, that say something of the account, of the way to the platform, or of a mistake of ours:
 never an answer to a question."""

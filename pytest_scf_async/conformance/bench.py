@@ -6,8 +6,9 @@ import base64
 import io
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
 from typing import Any, Final
@@ -18,12 +19,18 @@ from .state import State
 Facts = dict[str, Any]
 """What was found: JSON."""
 ACCEPTED: Final = "accepted"
+GONE: Final = "gone"
+"""In place of a function's status."""
+AT_REST: Final = ("Active", "CreateFailed", "UpdateFailed", "PublishFailed", "DeleteFailed")
+"""Statuses in which a function can be deleted (document 115197)."""
 MEMORY_MB: Final = 128
 BEGIN_SECONDS: Final = 5.0
 """What an event gets to start and to register its listener, cold start included."""
 FUNCTION_STATE_SECONDS: Final = 120
 END_SECONDS: Final = 180
 """How long an event may take to end, and a log to be there."""
+LAG: Final = 15.0
+"""Seconds after which a status is taken for what it is: it may lag behind what has happened."""
 HANDLERS: Final = Path(__file__).parent / "handlers"
 UNKNOWN_EVENT: Final = "ResourceNotFound.AsyncEvent"
 
@@ -66,6 +73,8 @@ class Sent:
     id: str
     answer: Mapping[str, Any]
     """Invoke's."""
+    at: datetime
+    """When that had come."""
 
 
 @lru_cache(maxsize=1)
@@ -93,7 +102,12 @@ class Bench:
     """The account of a run. Every call raises `Undecided` or `Refused` where it has no answer."""
 
     def __init__(
-        self, account: Account, state: State, begin_seconds: float = BEGIN_SECONDS, note: Callable[[str], None] = print
+        self,
+        account: Account,
+        state: State,
+        begin_seconds: float = BEGIN_SECONDS,
+        note: Callable[[str], None] = print,
+        topic: Sequence[str] = (),
     ) -> None:
         self.call: Final = account.call
         self.state: Final = state
@@ -101,6 +115,7 @@ class Bench:
         self.address: Final = account.address
         self._begin_seconds = begin_seconds
         self._note = note
+        self._topic = dict(zip(("ClsLogsetId", "ClsTopicId"), topic, strict=False))
         self._active: set[str] = set()
 
     def answer(self, action: str, **parameters: Any) -> Facts:
@@ -146,6 +161,7 @@ class Bench:
             "AsyncRunEnable": _switch(of_kind.asynchronous),
             "TraceEnable": _switch(of_kind.trace),
             "Description": "pytest-scf-async conformance: can be deleted",
+            **self._topic,
         }
         try:
             self.call("CreateFunction", FunctionName=name, Namespace=namespace, **{**parameters, **instead})
@@ -185,7 +201,7 @@ class Bench:
         """The same with *parameters* as they are."""
         function = self.function(kind)
         answer = self.call(action, FunctionName=function, Namespace="default", **parameters)
-        sent = Sent(function, str(answer["RequestId"]), answer)
+        sent = Sent(function, str(answer["RequestId"]), answer, self.pace.now())
         self.state.events.append([sent.function, sent.id])
         self.state.write()
         return sent
@@ -241,6 +257,16 @@ class Bench:
         found: Facts = self.until(row, END_SECONDS, f"event {sent.id} is not listed")
         return found
 
+    def ended_row(self, sent: Sent) -> Facts:
+        """The same, once it has an EndTime: what is in it does not lag any more."""
+
+        def ended() -> Facts | None:
+            row = self.row(sent)
+            return row if row.get("EndTime") else None
+
+        found: Facts = self.until(ended, END_SECONDS, f"event {sent.id} is listed without an EndTime")
+        return found
+
     def list(self, function: str, **filters: Any) -> dict[str, Any]:
         """ListAsyncEvents."""
         return self.call("ListAsyncEvents", FunctionName=function, Namespace="default", **filters)
@@ -256,14 +282,14 @@ class Bench:
         found: str = self.until(log, END_SECONDS, f"the log of event {sent.id} has no {wanted!r}")
         return found
 
-    def result(self, sent: Sent) -> str:
-        """What its handler returned, by GetRequestStatus."""
+    def request(self, sent: Sent) -> Facts:
+        """Its row of GetRequestStatus, once that has what the handler returned."""
 
-        def result() -> str | None:
+        def request() -> Facts | None:
             rows = self.call("GetRequestStatus", FunctionName=sent.function, FunctionRequestId=sent.id)["Data"]
-            return str(rows[0]["RetMsg"]) if rows and rows[0]["RetMsg"] else None
+            return rows[0] if rows and rows[0]["RetMsg"] else None
 
-        found: str = self.until(result, END_SECONDS, f"event {sent.id} has no RetMsg")
+        found: Facts = self.until(request, END_SECONDS, f"event {sent.id} has no RetMsg")
         return found
 
     # -- what is left ------------------------------------------------------------------------------------------------
@@ -274,7 +300,7 @@ class Bench:
             if request_id in besides:
                 continue
             try:
-                self.terminate(Sent(function, request_id, {}))
+                self.terminate(Sent(function, request_id, {}, self.pace.now()))
             except Refused:
                 pass  # it has ended
             except Undecided as error:
@@ -284,26 +310,56 @@ class Bench:
         self.state.write()
 
     def delete_all(self) -> None:
-        """Delete what the state names; what cannot be deleted stays in it, with a note."""
-        for name, namespace in list(self.state.functions):
-            if self._deleted(f"{namespace}/{name}", "DeleteFunction", FunctionName=name, Namespace=namespace):
-                self.state.functions.remove([name, namespace])
-                self.state.write()
-        for namespace in list(self.state.namespaces):
-            if self._deleted(f"namespace {namespace}", "DeleteNamespace", Namespace=namespace):
-                self.state.namespaces.remove(namespace)
-                self.state.write()
+        """Delete what the state names, and wait until it is gone; what cannot be deleted stays in it, with a note."""
+        state = self.state
+        asked = [each for each in state.functions if self._done(self._delete_function, *each)]
+        for each in asked:
+            if self._done(self._settle, *each):
+                state.functions.remove(each)
+                state.write()
+        for namespace in list(state.namespaces):
+            if self._done(self._delete_namespace, namespace, "namespace"):
+                state.namespaces.remove(namespace)
+                state.write()
 
-    def _deleted(self, what: str, action: str, **parameters: Any) -> bool:
-        """Whether it is gone."""
+    def _done(self, step: Callable[..., object], name: str, of: str) -> bool:
+        """Whether *step* of a deletion has succeeded; a note says why it has not."""
         try:
-            self.call(action, **parameters)
+            step(name, of)
         except (Refused, Undecided) as error:
-            gone = isinstance(error, Refused) and error.code.startswith("ResourceNotFound")
-            if not gone:
-                self._note(f"{what} is still there: {error}")
-            return gone
+            self._note(f"{of}/{name} is still there: {error}")
+            return False
         return True
+
+    def _delete_function(self, name: str, namespace: str) -> None:
+        """Ask for its deletion, which is refused while it is created, changed or deleted."""
+        if self._settle(name, namespace, *AT_REST) != GONE:
+            self.call("DeleteFunction", FunctionName=name, Namespace=namespace)
+
+    def _settle(self, name: str, namespace: str, *statuses: str) -> object:
+        """Wait until it is gone, or has one of *statuses*: which."""
+
+        def settled() -> str | None:
+            try:
+                status = str(self.call("GetFunction", FunctionName=name, Namespace=namespace).get("Status"))
+            except Refused as refused:
+                if not refused.code.startswith("ResourceNotFound"):
+                    raise
+                status = GONE
+            return status if status in (GONE, *statuses) else None
+
+        return self.until(settled, FUNCTION_STATE_SECONDS, "it does not come to rest")
+
+    def _delete_namespace(self, namespace: str, _: str) -> None:
+        """Delete it, which is refused while there is still something of a function in it."""
+
+        def deleted() -> str | None:
+            answer = answer_of(lambda: self.call("DeleteNamespace", Namespace=namespace))
+            return None if answer.startswith("ResourceInUse") else answer
+
+        answer = self.until(deleted, FUNCTION_STATE_SECONDS, "it is in use")
+        if answer != ACCEPTED and not answer.startswith("ResourceNotFound"):
+            raise Undecided(f"DeleteNamespace: {answer}")
 
 
 def _switch(on: bool) -> str:

@@ -14,7 +14,7 @@ from datetime import datetime, timedelta, timezone
 from typing import Any, Final
 
 from .account import Refused, Undecided
-from .bench import ACCEPTED, Bench, Facts, Sent, answer_of, package
+from .bench import ACCEPTED, LAG, Bench, Facts, Sent, answer_of, package
 
 Probe = Callable[[Bench], Facts]
 
@@ -59,6 +59,8 @@ class Case:
     events: tuple[float, ...] = ()
     """Of each event that it sends, the seconds that it runs at most."""
     later: Later | None = None
+    logs: bool = False
+    """Whether it reads a log, which GetFunctionLogs alone has."""
 
     @property
     def ours(self) -> Reading:
@@ -80,6 +82,8 @@ RUNS: Final = 60.0
 SHORT: Final = 20.0
 LISTENS: Final = 4.0
 """Seconds after SIGTERM in which an event that has listened cannot end: the code waits for 5."""
+LATENCY: Final = 2.0
+"""Seconds by which a record may begin later than the event was accepted: it may count from the end of the init."""
 
 
 def _after_sigterm(on_sigterm: str, seconds: float = RUNS, kind: str = "traced") -> Probe:
@@ -90,13 +94,24 @@ def _after_sigterm(on_sigterm: str, seconds: float = RUNS, kind: str = "traced")
         sent = _started(bench, on_sigterm, seconds, kind)
         signalled = bench.pace.now()
         bench.terminate(sent, graceful=True)
-        found = bench.ended(sent)
-        took = (bench.pace.now() - signalled).total_seconds()
-        if took < LISTENS:
-            raise Undecided(f"{found} {took:.1f} s after SIGTERM: it may not have listened yet; try a longer --begin")
-        return found
+        return _end_of_listener(bench, sent, signalled)
 
     return probe
+
+
+def _end_of_listener(bench: Bench, sent: Sent, signalled: datetime) -> Facts:
+    """How an event has ended that was *signalled* then; raises `Undecided` where it cannot have listened.
+
+    A status may lag behind, and then an event that ended at once seems to have gone on: its record has its own times.
+    """
+    found = bench.ended(sent)
+    took = (bench.pace.now() - signalled).total_seconds()
+    row = bench.ended_row(sent)
+    lived = (_time(row, "EndTime") - _time(row, "StartTime")) - (signalled - sent.at)
+    took = min(took, lived.total_seconds() + LATENCY)
+    if took < LISTENS:
+        raise Undecided(f"{found} {took:.1f} s after SIGTERM: it may not have listened yet; try a longer --begin")
+    return found
 
 
 def _signalled(bench: Bench, on_sigterm: str) -> Sent:
@@ -145,13 +160,26 @@ def _other_function(bench: Bench) -> Facts:
     return {"answer": answer_of(lambda: bench.terminate(sent, function=other))}
 
 
-def _returns_when(graceful: bool) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        sent = _started(bench, "return" if graceful else "default")
-        bench.terminate(sent, graceful=graceful)
-        return {"status_after_call": bench.status(sent)["Status"]}
+def _graceful_returns_when(bench: Bench) -> Facts:
+    """By how long the call takes: the code goes on for 5 s after the signal. What is RUNNING then may have ended."""
+    sent = _started(bench, "return")
+    signalled = bench.pace.now()
+    bench.terminate(sent, graceful=True)
+    took = (bench.pace.now() - signalled).total_seconds()
+    found = _end_of_listener(bench, sent, signalled)
+    return {"seconds": round(took, 1), "status_after_call": "RUNNING" if took < LISTENS else found["Status"]}
 
-    return probe
+
+def _forced_returns_when(bench: Bench) -> Facts:
+    """By the platform's own times: an event that is invoked after the call has returned starts after that."""
+    sent = _started(bench)
+    ordered = bench.pace.now()
+    bench.terminate(sent)
+    took = (bench.pace.now() - ordered).total_seconds()
+    later = bench.invoke("traced", seconds=0)
+    found = bench.ended(sent)
+    ended_before = _time(bench.ended_row(sent), "EndTime") <= _time(bench.row(later), "StartTime")
+    return {"seconds": round(took, 1), "status_after_call": found["Status"] if ended_before else "RUNNING"}
 
 
 def _in_init(bench: Bench) -> Facts:
@@ -204,7 +232,7 @@ def _after_deletion(bench: Bench, sent: Sent, **version: str) -> Facts:
     """What an event is once its function, or the *version* of it, is deleted."""
     try:
         bench.call("DeleteFunction", FunctionName=sent.function, Namespace="default", **version)
-        bench.pace.sleep(5)
+        bench.pace.sleep(LAG)
         return bench.status(sent)
     except Refused as refused:
         return {"answer": refused.code}
@@ -266,6 +294,12 @@ def _qualifier(action: str, **parameters: Any) -> Probe:
     return probe
 
 
+def _forced_message(bench: Bench) -> Facts:
+    sent = _started(bench)
+    bench.terminate(sent)
+    return {"errorMessage": _returned(bench, sent, "errorMessage")}
+
+
 def _no_payload(bench: Bench) -> Facts:
     sent = bench.invoke_with("traced", "Invoke", InvocationType="Event")
     return {"event": str(_returned(bench, sent, "event"))}
@@ -281,7 +315,7 @@ def _error_body(name: str, kind: str = "traced", **event: Any) -> Probe:
 def _returned(bench: Bench, sent: Sent, name: str) -> Any:
     """What the RetMsg of an event has under that *name*."""
     bench.ended(sent)
-    text = bench.result(sent)
+    text = str(bench.request(sent)["RetMsg"])
     try:
         return json.loads(text)[name]
     except (ValueError, LookupError, TypeError):
@@ -292,6 +326,21 @@ def _response_of_failure(bench: Bench) -> Facts:
     sent = bench.invoke("traced", then="raise")
     bench.ended(sent)
     return {"Response": "Response RequestId" in bench.log(sent, "END RequestId")}
+
+
+def _form_of_init_report(bench: Bench) -> Facts:
+    """Each init of that module fails, so its log begins with one."""
+    sent = bench.invoke("raises")
+    bench.ended(sent)
+    report = bench.log(sent, "Init Report").partition("Init Report")[2].partition("\n")[0]
+    return {"form": next((name for name in ("Coldstart", "InitDuration") if name in report), report)}
+
+
+def _bare_memory(bench: Bench) -> Facts:
+    sent = bench.invoke("traced", seconds=0)
+    bench.ended(sent)
+    megabytes = float(bench.request(sent)["MemUsage"])
+    return {"MB": megabytes, "MemUsage": "13 MB or more" if megabytes >= 13 else "less"}
 
 
 def _retries(bench: Bench) -> Facts:
@@ -313,6 +362,19 @@ def _created(**instead: Any) -> Probe:
         return {"answer": answer_of(lambda: bench.create(kind, **instead))}
 
     return probe
+
+
+def _unknown_parameter(bench: Bench) -> Facts:
+    return bench.answer("GetFunction", FunctionName=bench.function("traced"), Namespace="default", ShowTriggers="TRUE")
+
+
+def _short_ttl(bench: Bench) -> Facts:
+    return bench.answer(
+        "UpdateFunctionEventInvokeConfig",
+        FunctionName=bench.function("sync"),
+        Namespace="default",
+        AsyncTriggerConfig={"RetryConfig": [{"RetryNum": 2}], "MsgTTL": 59},
+    )
 
 
 def _updated_code(bench: Bench) -> Facts:
@@ -360,7 +422,7 @@ def _ids(rows: Any, wanted: list[str]) -> list[str]:
 
 def _order_by_end(bench: Bench) -> Facts:
     ended = bench.invoke("ordered", seconds=0)
-    bench.ended(ended)
+    bench.ended_row(ended)
     running = _started(bench, seconds=SHORT, kind="ordered")
     rows = bench.list(running.function, Orderby="EndTime", Order="ASC", Limit=100)["EventList"]
     ids = _ids(rows, [ended.id, running.id])
@@ -377,14 +439,14 @@ def _equal_times(bench: Bench) -> Facts:
     return {"earlier": "first" if ids[0] == first.id else "last"}
 
 
-def _start_time(row: Facts) -> datetime:
-    return datetime.strptime(str(row["StartTime"]), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
+def _time(row: Facts, name: str = "StartTime") -> datetime:
+    return datetime.strptime(str(row[name]), "%Y-%m-%d %H:%M:%S.%f").replace(tzinfo=timezone.utc)
 
 
 def _time_zone(bench: Bench) -> Facts:
     sent = bench.invoke("traced", seconds=0)
     invoked = bench.pace.now()
-    hours = (_start_time(bench.row(sent)) - invoked) / timedelta(hours=1)
+    hours = (_time(bench.row(sent)) - invoked) / timedelta(hours=1)
     if abs(hours - round(hours)) > 0.1:
         raise Undecided(f"StartTime is {hours:.2f} hours from the time of this machine")
     return {"hours": round(hours)}
@@ -398,7 +460,7 @@ def _start_of_event(bench: Bench) -> Facts:
         sent = bench.invoke(kind, seconds=0)
         invoked = bench.pace.now()
         bench.ended(sent)
-        differences.append((_start_time(bench.row(sent)) - invoked).total_seconds())
+        differences.append((_time(bench.row(sent)) - invoked).total_seconds())
     late, other = differences
     return {"start": "accepted" if late - other < 10 else "begun"}
 
@@ -486,12 +548,24 @@ def _mod_time_of_published(bench: Bench) -> Facts:
     return {"ModTime": "as before" if mod_time() == before else "later"}
 
 
-def _delete_namespace(bench: Bench) -> Facts:
+def _namespace(bench: Bench) -> str:
+    """The namespace of this run, which is there."""
     namespace = f"{bench.state.prefix}-ns"
     if namespace not in bench.state.namespaces:
         bench.state.namespaces.append(namespace)
         bench.state.write()
         bench.call("CreateNamespace", Namespace=namespace)
+    return namespace
+
+
+def _order_of_namespaces(bench: Bench) -> Facts:
+    namespace = _namespace(bench)
+    names = [each["Name"] for each in bench.call("ListNamespaces", Limit=100)["Namespaces"]]
+    return {"first": "newer" if names.index(namespace) < names.index("default") else "older"}
+
+
+def _delete_namespace(bench: Bench) -> Facts:
+    namespace = _namespace(bench)
     bench.function("traced", namespace)
     return bench.answer("DeleteNamespace", Namespace=namespace)
 
@@ -589,6 +663,9 @@ terminate-forced | How does an event end that was terminated by force?
 terminate-forced-error-line | The ERROR line of a 499?
   RequestCanceled {"RequestCanceled": true} | it has the name of the table of codes
   none of it {"RequestCanceled": false} | there is no such line, or it has another text
+terminate-forced-message | errorMessage of a 499?
+  errorMessage="RequestCanceled" | the name of the table of codes
+  errorMessage="Request was canceled by client or apigw timed out earlier than function." | as in a log of 2023
 terminate-ended | Termination of an event that has ended?
   FailedOperation.AsyncEventStatus | its state does not allow it
   accepted | nothing is done
@@ -634,6 +711,23 @@ handler-result-no-json | A result that cannot be written as JSON?
   FAILED 430 | it is an error of the code
   FAILED 439 | it ends the process
   FINISHED 200 | it is written in another way
+handler-result-nan | nan in a result, which Python's json writes and JSON does not have?
+  FINISHED 200 | it is written as Python's json writes it
+  FAILED 430 | it is an error of the code
+  FAILED 439 | it ends the process
+mem-usage-bare | MemUsage of a handler that does nothing?
+  MemUsage="13 MB or more" | as in all published logs
+  MemUsage="less" | it is what the code alone uses
+init-report-line | What has the line Init Report?
+  form="Coldstart" | the time of the cold start, and its parts
+  form="InitDuration" | as on an English page
+event-invoke-ttl | MsgTTL of 59 s?
+  accepted | as for any number up to the largest
+  LimitExceeded.MsgTTL | GetAccount's example has MinMsgTTL 60
+  InvalidParameterValue.AsyncTriggerConfig | the same, with another code
+parameter-unknown | A parameter that no page declares?
+  UnknownParameter | it is refused
+  accepted | it is taken
 sync-function-retries | A sync function that was invoked asynchronously fails: which attempts are there after 150 s?
   three {"RetryNum": [0, 1, 2]} | two retries, a minute apart, with the same request id
   one {"RetryNum": [0]} | no retries, or none that GetRequestStatus shows
@@ -798,6 +892,9 @@ delete-latest | Which error for deleting $LATEST?
   InvalidParameterValue.Qualifier | the value is wrong
   FailedOperation.DeleteFunction | the error of the action
   accepted | it is deleted
+list-namespaces-order | Order of ListNamespaces without an Order?
+  first="older" | the older first
+  first="newer" | the newer first, as in the example
 delete-namespace-with-functions | A namespace with functions is deleted?
   ResourceInUse.Namespace | it is refused
   accepted | its functions are deleted with it
@@ -849,9 +946,11 @@ def _case(
     probe: Probe,
     functions: tuple[str, ...] = ("traced",),
     events: tuple[float, ...] = (),
+    *,
     later: Later | None = None,
+    logs: bool = False,
 ) -> Case:
-    return Case(id_, *_QUESTIONS[id_], probe, functions, events, later)
+    return Case(id_, *_QUESTIONS[id_], probe, functions, events, later, logs)
 
 
 CASES: Final = (
@@ -863,17 +962,18 @@ CASES: Final = (
     _case("terminate-graceful-ignored", _after_sigterm("ignore", SHORT), events=(SHORT,)),
     _case("terminate-graceful-timeout", _after_sigterm("ignore", kind="short"), functions=("short",), events=(RUNS,)),
     _case("terminate-graceful-in-init", _in_init, functions=("slow",), events=(25.0,)),
-    _case("terminate-graceful-returns-when", _returns_when(graceful=True), events=(RUNS,)),
-    _case("terminate-forced-returns-when", _returns_when(graceful=False), events=(RUNS,)),
+    _case("terminate-graceful-returns-when", _graceful_returns_when, events=(RUNS,)),
+    _case("terminate-forced-returns-when", _forced_returns_when, events=(RUNS, 1.0)),
     _case("terminate-graceful-twice", _graceful_twice, events=(RUNS,)),
     _case("terminate-forced-after-graceful", _forced_after_graceful, events=(RUNS,)),
     _case("terminate-forced", _forced, events=(RUNS,)),
-    _case("terminate-forced-error-line", _forced_error_line, events=(RUNS,)),
+    _case("terminate-forced-error-line", _forced_error_line, events=(RUNS,), logs=True),
+    _case("terminate-forced-message", _forced_message, events=(RUNS,)),
     _case("terminate-ended", _ended_event, events=(1.0,)),
     _case("terminate-other-function", _other_function, functions=("traced", "other"), events=(RUNS,)),
     _case("terminate-without-trace", _terminated("untraced"), functions=("untraced",), events=(SHORT,)),
-    _case("terminate-signal-line-unlistened", _signal_line, events=(RUNS,)),
-    _case("terminate-signal-line-full-stop", _full_stop, events=(RUNS,)),
+    _case("terminate-signal-line-unlistened", _signal_line, events=(RUNS,), logs=True),
+    _case("terminate-signal-line-full-stop", _full_stop, events=(RUNS,), logs=True),
     _case("delete-function-running-event", _deleted_function, functions=("deleted",), events=(RUNS,)),
     _case("handler-exception", _event_of(then="raise"), events=(1.0,)),
     _case("handler-sys-exit", _event_of(then="sys_exit"), events=(1.0,)),
@@ -885,8 +985,13 @@ CASES: Final = (
         events=(15.0,),
     ),
     _case("handler-error-code", _error_body("errorCode", then="raise"), events=(1.0,)),
-    _case("handler-failure-response", _response_of_failure, events=(1.0,)),
+    _case("handler-failure-response", _response_of_failure, events=(1.0,), logs=True),
     _case("handler-result-no-json", _event_of(then="no_json"), events=(1.0,)),
+    _case("handler-result-nan", _event_of(then="nan"), events=(1.0,)),
+    _case("mem-usage-bare", _bare_memory, events=(1.0,)),
+    _case("init-report-line", _form_of_init_report, functions=("raises",), events=(5.0,), logs=True),
+    _case("event-invoke-ttl", _short_ttl, functions=("sync",)),
+    _case("parameter-unknown", _unknown_parameter),
     _case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
     _case("init-timeout-default", _init_timeout),
     _case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),
@@ -945,6 +1050,7 @@ CASES: Final = (
     _case("delete-version-running-event", _delete_running_version, functions=("versions",), events=(RUNS,)),
     _case("delete-version-with-alias", _delete_version, functions=("versions",)),
     _case("delete-latest", _delete_latest, functions=("versions",)),
+    _case("list-namespaces-order", _order_of_namespaces, functions=("in-a-namespace",)),
     _case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
     _case(
         "expiry-after-72-hours",

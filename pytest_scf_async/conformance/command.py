@@ -80,6 +80,13 @@ def add_conformance(commands: Any) -> None:
         f"(default: {BEGIN_SECONDS:g})",
     )
     parser.add_argument(
+        "--cls-topic",
+        nargs=2,
+        default=(),
+        metavar=("LOGSET_ID", "TOPIC_ID"),
+        help="log topic of the functions; without it the platform makes a topic of its own, and CLS bills it by itself",
+    )
+    parser.add_argument(
         "--clock",
         metavar="URL",
         help="clock of an endpoint on simulated time, such as http://127.0.0.1:40001/_scf/clock: it is advanced, and "
@@ -98,11 +105,11 @@ def run_conformance(given: argparse.Namespace) -> int:
         sys.stdout.write("".join(f"deletes: {name}\n" for name in names if phase.deletes))
         return 0
     if given.dry_run:
-        sys.stdout.write(Plan(asked).text(address_of(os.environ), "scf-conf-XXXXXXXX"))
+        sys.stdout.write(Plan(asked, given.cls_topic).text(address_of(os.environ), "scf-conf-XXXXXXXX"))
         return 0
     bench = _bench(given, phase.asks)
     if phase.asks:
-        _note(Plan(asked).text(bench.address, bench.state.prefix).rstrip())
+        _note(Plan(asked, given.cls_topic).text(bench.address, bench.state.prefix).rstrip())
     left = 0
     try:
         ask(bench, asked, _note)
@@ -124,7 +131,7 @@ def _bench(given: argparse.Namespace, begins: bool) -> Bench:
         raise ScfUsageError(f"--clock: {error}") from None
     state = new_state(given.state, account.address, begun) if begins else read_state(given.state)
     state.check_address(account.address)
-    return Bench(account, state, given.begin, _note)
+    return Bench(account, state, given.begin, _note, given.cls_topic)
 
 
 def _chosen(ids: Sequence[str]) -> list[Case]:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from functools import partial
+from typing import Final
 
 from .account import Refused, Undecided
 from .bench import MEMORY_MB, Bench, Facts
@@ -12,12 +13,20 @@ from .cases import Case, NotYet
 from .report import Report, Verdict, counted
 from .state import State
 
+TOPIC: Final = (
+    "no topic is given, so the platform makes one (SCF_logset*, SCF_logtopic*) in CLS unless it is there, and keeps "
+    "logs for 7 days (document 39328); it is not deleted. --cls-topic names another one"
+)
+UNDECIDED: Final = "undecided where GetFunctionLogs is gone, as announced (document 39328): "
+
 
 @dataclass(frozen=True)
 class Plan:
     """What the cases create, invoke and delete: the most that it can be."""
 
     cases: Sequence[Case]
+    topic: Sequence[str] = ()
+    """The ids of a logset and of a topic in it, where the logs are to go."""
 
     @property
     def functions(self) -> list[str]:
@@ -47,12 +56,17 @@ class Plan:
     def text(self, address: object, prefix: str) -> str:
         """What to know before it begins."""
         namespaces = f", and the namespace {prefix}-ns" if self.namespaces else ""
+        logs = [case.id for case in self.cases if case.logs]
         refused = f" It asks for {self.refused} more, which should be refused." if self.refused else ""
+        where = "go to the topic {1} of the logset {0}".format(*self.topic) if self.topic else TOPIC
         lines = [
             f"{counted(len(self.cases))} at {address}",
             f"creates: {len(self.functions)} functions of {MEMORY_MB} MB, {prefix}-*{namespaces}.{refused}",
             f"invokes: {self.events} events, {self.gb_seconds:,.0f} GB-seconds at most",
+            *([f"logs: {where}"] if self.functions else []),
+            "may be billed: invocations and GB-seconds; what CLS keeps of their logs, by itself",
             "deletes: all that it has created; nothing else is changed",
+            *([UNDECIDED + ", ".join(logs)] if logs else []),
             *(f"asks again {case.later.when}: {case.id}" for case in self.cases if case.later),
         ]
         return "\n".join(lines) + "\n"

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import ast
+import json
 import re
+import uuid
 from collections import Counter
 from collections.abc import Mapping
 from datetime import datetime, timedelta, timezone
@@ -24,6 +26,7 @@ FIDELITY = Path(__file__).parents[2] / "docs" / "fidelity.md"
 BY_ID = {case.id: case for case in CASES}
 ADDRESS = Address("https", "scf.example", "ap-guangzhou")
 RUNNING = {"Status": "RUNNING", "StatusCode": 0}
+TIMES = "%Y-%m-%d %H:%M:%S.%f"
 EXITED = {"Status": "FAILED", "StatusCode": 439}
 
 
@@ -93,10 +96,11 @@ class Time:
 
 
 class Platform:
-    """A platform whose events end *ends_after* seconds after SIGTERM, with *end*."""
+    """A platform whose events end *ends_after* seconds after SIGTERM, with *end*; what it says of that lags behind."""
 
-    def __init__(self, pace: Time, ends_after: float = 0, end: Mapping[str, Any] = EXITED) -> None:
-        self.pace, self.ends_after, self.end = pace, ends_after, end
+    def __init__(self, pace: Time, ends_after: float = 0, end: Mapping[str, Any] = EXITED, lag: float = 0) -> None:
+        self.pace, self.ends_after, self.end, self.lag = pace, ends_after, end, lag
+        self.starts = pace.now()
         self.ends: datetime | None = None
         self.refusals: list[str] = []
         """Codes with which the next calls are refused that invoke or terminate."""
@@ -106,17 +110,73 @@ class Platform:
             raise Refused(action, self.refusals.pop(0), "no")
         if action == "TerminateAsyncEvent":
             self.ends = self.ends or self.pace.now() + timedelta(seconds=self.ends_after)
-        ended = self.ends is not None and self.pace.now() >= self.ends
+        if action == "Invoke":
+            self.starts = self.pace.now()
+        ended = self.ends is not None and self.pace.now() >= self.ends + timedelta(seconds=self.lag)
+        row = {"StartTime": f"{self.starts:{TIMES}}", "EndTime": f"{self.ends:{TIMES}}" if ended else ""}
         answers: dict[str, dict[str, Any]] = {
             "GetFunction": {"Status": "Active"},
             "Invoke": {"RequestId": "id", "Result": {}},
             "GetAsyncEventStatus": {"Result": {**(self.end if ended else RUNNING)}},
+            "ListAsyncEvents": {"EventList": [row]},
         }
         return answers.get(action, {})
 
 
-def asked(case: str, platform: Platform, tmp_path: Path) -> Verdict:
-    state = new_state(tmp_path / f"{platform.ends_after}.json", ADDRESS, "")
+class Terminating:
+    """A platform where TerminateAsyncEvent takes *call* seconds and the the event ends *ends* seconds after it came.
+
+    What it says of that lags *lag* seconds behind.
+    """
+
+    def __init__(self, call: float, ends: float, lag: float) -> None:
+        self.pace = Time()
+        self.call, self.ends, self.lag = (timedelta(seconds=each) for each in (call, ends, lag))
+        self.times: dict[str, list[datetime]] = {}
+        """Of each event its start, and its end."""
+
+    def __call__(self, action: str, parameters: Mapping[str, Any]) -> dict[str, Any]:
+        now, id_ = self.pace.now(), parameters.get("InvokeRequestId", f"event {len(self.times)}")
+        if action == "Invoke":
+            lasts = json.loads(parameters["ClientContext"])["seconds"]
+            self.times[id_] = [now, now + timedelta(seconds=lasts)]
+            return {"RequestId": id_, "Result": {}}
+        if action == "GetFunction":
+            return {"Status": "Active"}
+        if action == "TerminateAsyncEvent":
+            self.times[id_][1] = now + self.ends
+            self.status = "FINISHED" if parameters["GraceShutdown"] else "ABORTED"
+            self.pace.sleep(self.call.total_seconds())
+        if id_ not in self.times:
+            return {}
+        start, end = self.times[id_]
+        known = now >= end + self.lag
+        row = {"StartTime": f"{start:{TIMES}}", "EndTime": f"{end:{TIMES}}" if known else ""}
+        status = {"Status": self.status, "StatusCode": 200} if known else RUNNING
+        return {"Result": status, "EventList": [row]}
+
+
+@pytest.mark.parametrize("lag", [0, 10])
+@pytest.mark.parametrize(
+    ("case", "call", "ends", "reading"),
+    [
+        ("terminate-graceful-returns-when", 0.3, 5.3, "signal sent"),
+        ("terminate-graceful-returns-when", 5.4, 5.3, "event ended"),
+        ("terminate-forced-returns-when", 0.8, 0.5, "event ended"),
+        ("terminate-forced-returns-when", 0.3, 2.0, "order taken"),
+    ],
+)
+def test_when_a_termination_returns_is_measured_where_a_status_lags(
+    tmp_path: Path, case: str, call: float, ends: float, *, reading: str, lag: float
+) -> None:
+    verdict = asked(case, Terminating(call, ends, lag), tmp_path)
+
+    assert verdict.reading is not None
+    assert (verdict.reading.name, verdict.facts["seconds"]) == (reading, call)
+
+
+def asked(case: str, platform: Platform | Terminating, tmp_path: Path) -> Verdict:
+    state = new_state(tmp_path / f"{uuid.uuid4()}.json", ADDRESS, "")
     bench = Bench(Account(platform, platform.pace, ADDRESS), state, note=lambda _: None)
     ask(bench, [BY_ID[case]], lambda _: None)
     (verdict,) = report_of(read_state(state.path), [BY_ID[case]]).verdicts
@@ -128,13 +188,14 @@ def asked(case: str, platform: Platform, tmp_path: Path) -> Verdict:
 )
 def test_an_event_that_may_not_have_listened_yet_decides_nothing(case: str, tmp_path: Path) -> None:
     """Its process ended by SIGTERM, so its status and code are those of the reading."""
-    at_once = asked(case, Platform(Time()), tmp_path)
-    later = asked(case, Platform(Time(), ends_after=5), tmp_path)
+    for lag in (0, 10):  # the status may lag behind, and the end of the record says when it was
+        at_once = asked(case, Platform(Time(), lag=lag), tmp_path)
+        later = asked(case, Platform(Time(), ends_after=5, lag=lag), tmp_path)
 
-    assert at_once.outcome == "undecided"
-    assert "may not have listened yet" in at_once.detail
-    assert later.reading is not None
-    assert later.reading.name == "FAILED 439"
+        assert at_once.outcome == "undecided"
+        assert "may not have listened yet" in at_once.detail
+        assert later.reading is not None
+        assert later.reading.name == "FAILED 439"
 
 
 def test_an_event_that_does_not_end_decides_nothing(tmp_path: Path) -> None:

@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import ast
+import dataclasses
 import json
 import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
+from datetime import timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 import pytest
 
-from pytest_scf_async import ScfEndpoint
+import pytest_scf_async
+from pytest_scf_async import ScfEndpoint, ScfRuntime
 from pytest_scf_async.command_line import main
 from pytest_scf_async.conformance.bench import ACCEPTED
 from pytest_scf_async.conformance.cases import CASES
 from pytest_scf_async.conformance.runner import Plan
+from pytest_scf_async.endpoint.actions import ACTIONS
 
 pytestmark = [
     pytest.mark.once,
@@ -138,6 +144,149 @@ def test_settings_give_the_other_readings(
     (setting,) = {cases[id_]["setting"] for id_ in readings}
     ((name, value),) = settings.items()
     assert setting in (f'{name}="{value}"', f"{name}={value}")
+
+
+# -- a platform that takes its time ----------------------------------------------------------------------------------
+
+LAG = timedelta(seconds=10)
+LOGS = {case.id for case in CASES if case.logs}
+
+
+def lagging(runtime: ScfRuntime, answered: dict[str, Any]) -> dict[str, Any]:
+    """What *answered* was a while ago: events that have ended since are RUNNING in it."""
+    for row in [answered["Result"]] if "Result" in answered else answered["EventList"]:
+        ended = runtime.event(row["InvokeRequestId"]).ended_at
+        if ended is not None and runtime.clock.now < ended + LAG:
+            running = {"Status": "RUNNING", "StatusCode": 0, "EndTime": ""}
+            row |= {name: running[name] for name in running.keys() & row.keys()}
+    return answered
+
+
+@pytest.fixture
+def lags(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The endpoint's statuses lag behind."""
+    for name in ("GetAsyncEventStatus", "ListAsyncEvents"):
+        action = ACTIONS[name]
+        late = partial(lambda action, runtime, sent: lagging(runtime, action.perform(runtime, sent)), action)
+        monkeypatch.setitem(ACTIONS, name, dataclasses.replace(action, call=late))
+
+
+@pytest.mark.usefixtures("lags")
+def test_a_platform_that_is_slow_and_has_no_logs_changes_no_reading(asked: Callable[..., Asked]) -> None:
+    """Deletions take time, statuses lag, and GetFunctionLogs is gone: the cases that need it say so, and no other."""
+    command = asked(function_states="timed", function_state_time=5)
+    command.endpoint.fail("GetFunctionLogs", code="ActionOffline", times=None)
+
+    code, cases = command.report()
+
+    assert code == 1
+    assert {id_ for id_, case in cases.items() if case["outcome"] == "undecided"} == LOGS
+    assert {cases[id_]["detail"].partition(":")[0] for id_ in LOGS} == {"GetFunctionLogs"}
+    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in LONG | LOGS}
+    assert others == {}
+    assert command.left() == []
+    assert not command.state.exists()
+
+
+def test_deletions_are_waited_for_and_the_namespace_goes_with_its_functions(asked: Callable[..., Asked]) -> None:
+    command = asked(function_states="timed", function_state_time=30)
+
+    assert command("--case=delete-namespace-with-functions")[0] == 0
+    assert command.left() == []
+    assert not command.state.exists()
+
+
+def test_a_deletion_that_does_not_end_is_said_and_stays_in_the_state_file(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    command("launch", "--case=expiry-counts-from", "--case=delete-namespace-with-functions")
+    command.endpoint.fail("GetFunction", code="FailedOperation", message="not now", times=None)
+
+    assert command("cleanup")[0] == 1
+    assert command.errors.count(" is still there: GetFunction: FailedOperation: not now") == 2
+    (namespace,) = [name for name in command.left() if name.endswith("-ns")]
+    assert f"namespace/{namespace} is still there: it is in use, after 120 s\n" in command.errors
+    assert "something is still there: conformance cleanup --state " in command.errors
+    assert namespace in command.state.read_text()
+
+
+def test_a_function_that_is_being_changed_is_waited_for_too(asked: Callable[..., Asked]) -> None:
+    command = asked(function_states="timed", function_state_time=100)
+    command("launch", "--case=list-limit-zero")
+    (function,) = command.endpoint.runtime.functions.values()
+    function.update(description="takes its time")
+
+    assert command("cleanup")[0] == 0  # Updating and Deleting take 100 s each
+    assert command.left() == []
+
+
+# -- what it says before it begins -----------------------------------------------------------------------------------
+
+
+def test_it_says_what_it_creates_and_what_may_be_billed_before_it_begins(asked: Callable[..., Asked]) -> None:
+    command = asked()
+
+    code, said = command("--dry-run")
+    command("--case=terminate-forced-error-line")
+
+    assert code == 0
+    assert said.splitlines()[3:6] == [
+        (
+            "logs: no topic is given, so the platform makes one (SCF_logset*, SCF_logtopic*) in CLS unless it is "
+            "there, and keeps logs for 7 days (document 39328); it is not deleted. --cls-topic names another one"
+        ),
+        "may be billed: invocations and GB-seconds; what CLS keeps of their logs, by itself",
+        "deletes: all that it has created; nothing else is changed",
+    ]
+    (undecided,) = [line for line in said.splitlines() if line.startswith("undecided")]
+    where, _, ids = undecided.rpartition(": ")
+    assert where == "undecided where GetFunctionLogs is gone, as announced (document 39328)"
+    assert set(ids.split(", ")) == LOGS
+    before, _, _ = command.errors.partition("[1/1] terminate-forced-error-line\n")
+    assert [line.partition(":")[0] for line in before.splitlines()[1:]] == [
+        *("creates", "invokes", "logs", "may be billed", "deletes"),
+        "undecided where GetFunctionLogs is gone, as announced (document 39328)",
+    ]
+
+
+def test_a_log_topic_can_be_given(asked: Callable[..., Asked]) -> None:
+    command = asked()
+
+    assert command("--case=list-limit-zero", "--cls-topic", "set-1", "topic-2")[0] == 0
+
+    assert "\nlogs: go to the topic topic-2 of the logset set-1\n" in command.errors
+    (created,) = [call for call in command.endpoint.calls if call.action == "CreateFunction"]
+    assert (created.parameters["ClsLogsetId"], created.parameters["ClsTopicId"]) == ("set-1", "topic-2")
+
+
+def test_without_a_topic_none_is_sent_and_one_id_alone_is_refused(asked: Callable[..., Asked]) -> None:
+    command = asked()
+
+    assert command("--case=list-limit-zero")[0] == 0
+    (created,) = [call for call in command.endpoint.calls if call.action == "CreateFunction"]
+    assert not {"ClsLogsetId", "ClsTopicId"} & created.parameters.keys()
+    with pytest.raises(SystemExit):
+        command("--cls-topic", "set-1")
+
+
+def test_what_creates_nothing_names_no_logs(asked: Callable[..., Asked]) -> None:
+    assert "\nlogs: " not in asked()("--dry-run", "--case=list-bad-function-name")[1]
+
+
+def test_nothing_else_of_the_package_imports_it() -> None:
+    """But for the row of the command."""
+    package = Path(pytest_scf_async.__file__).parent
+    importing = {
+        path.relative_to(package).as_posix()
+        for path in package.rglob("*.py")
+        if path.parent.name != "conformance"
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8")))
+        if isinstance(node, (ast.Import, ast.ImportFrom))
+        if "conformance" in ast.unparse(node)
+    }
+    assert importing == {"wings/commands.py"}
+
+
+# -- time ------------------------------------------------------------------------------------------------------------
 
 
 def test_real_time(asked: Callable[..., Asked]) -> None:

@@ -2,7 +2,7 @@
 
 ``on_sigterm``, each after 5 s in the listener: ``return`` (the handler returns), ``raise``, ``sys_exit``, ``exit`` (the
 process ends with 0). ``ignore`` ignores it; without any, nothing listens. ``then`` is what it does at its end:
-``raise``, ``sys_exit``, or ``no_json`` (it returns what is none).
+``raise``, ``sys_exit``, ``no_json`` (it returns what is none), or ``nan`` (it returns what only Python takes for JSON).
 """
 
 import os
@@ -50,4 +50,6 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
         sys.exit(0)
     if asked.get("then") == "no_json":
         return {"nobody": {1, 2}}
+    if asked.get("then") == "nan":
+        return {"rate": float("nan")}
     return {"event": repr(event), "sigterm": bool(received)}
