@@ -10,6 +10,7 @@ compares the two.
 from __future__ import annotations
 
 import functools
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field, fields
 from datetime import datetime, timedelta, timezone, tzinfo
@@ -597,6 +598,15 @@ OPTIONS: Final[tuple[Option, ...]] = (
         'of the API are refused ("endpoint"), or the machine resolves all of them ("machine").',
         default="endpoint",
     ),
+    Option("async_invoke_result", _SWITCH, "An asynchronous Invoke is answered with a `Result`, too.", default=True),
+    Option(
+        "cos_directory",
+        _ANYTHING,
+        "The directory with a directory for each COS bucket, whose files are the objects that code may come from.",
+        Where.SETTINGS,
+        of_type="str | os.PathLike[str]",
+        none=True,
+    ),
     Option("region", _TEXT, "The region in contexts and environments.", Where.SETTINGS, default="ap-guangzhou"),
     Option("appid", _TEXT, "The account's AppId there.", Where.SETTINGS, default="1250000000"),
     Option("uin", _TEXT, "The account's Uin there.", Where.SETTINGS, default="100000000000"),
@@ -893,6 +903,10 @@ class ScfSettings:
     official_hosts: Literal["endpoint", "machine"] = "endpoint"
     """The destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts of the
     API are refused ("endpoint"), or the machine resolves all of them ("machine")."""
+    async_invoke_result: bool = True
+    """An asynchronous Invoke is answered with a `Result`, too."""
+    cos_directory: str | os.PathLike[str] | None = None
+    """The directory with a directory for each COS bucket, whose files are the objects that code may come from."""
     region: str = "ap-guangzhou"
     """The region in contexts and environments."""
     appid: str = "1250000000"

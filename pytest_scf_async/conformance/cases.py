@@ -258,7 +258,7 @@ def _while_running(find: Callable[[Bench, Sent], Facts]) -> Probe:
 
 def _request_ids(bench: Bench) -> Facts:
     sent = bench.invoke("traced", seconds=0)
-    function_request_id = str(sent.answer["Result"]["FunctionRequestId"])
+    function_request_id = str(_result_of(sent)["FunctionRequestId"])
     bench.begin()
     ids = {"RequestId": sent.id, "FunctionRequestId": function_request_id}
     known = {name: bench.answer("GetAsyncEventStatus", InvokeRequestId=each)["answer"] for name, each in ids.items()}
@@ -269,9 +269,24 @@ def _request_ids(bench: Bench) -> Facts:
     return {"same": sent.id == function_request_id, "known_by": known_by}
 
 
+def _result_of(sent: Sent) -> Mapping[str, Any]:
+    result = sent.answer.get("Result")
+    if not isinstance(result, Mapping):
+        raise Undecided("the answer has no Result")
+    return result
+
+
+def _unknown_parameter(bench: Bench) -> Facts:
+    return bench.answer("GetFunction", FunctionName=bench.function("traced"), Namespace="default", ShowTriggers="TRUE")
+
+
+def _has_result(bench: Bench) -> Facts:
+    return {"Result": bench.invoke("traced", seconds=0).answer.get("Result") is not None}
+
+
 def _invoke_result(action: str) -> Probe:
     def probe(bench: Bench) -> Facts:
-        result = bench.invoke("traced", action=action, seconds=0).answer["Result"]
+        result = _result_of(bench.invoke("traced", action=action, seconds=0))
         texts = [result.get(name) for name in ("Log", "RetMsg", "ErrMsg")]
         return {"InvokeResult": result.get("InvokeResult"), "texts": texts}
 
@@ -362,10 +377,6 @@ def _created(**instead: Any) -> Probe:
         return {"answer": answer_of(lambda: bench.create(kind, **instead))}
 
     return probe
-
-
-def _unknown_parameter(bench: Bench) -> Facts:
-    return bench.answer("GetFunction", FunctionName=bench.function("traced"), Namespace="default", ShowTriggers="TRUE")
 
 
 def _short_ttl(bench: Bench) -> Facts:
@@ -725,9 +736,6 @@ event-invoke-ttl | MsgTTL of 59 s?
   accepted | as for any number up to the largest
   LimitExceeded.MsgTTL | GetAccount's example has MinMsgTTL 60
   InvalidParameterValue.AsyncTriggerConfig | the same, with another code
-parameter-unknown | A parameter that no page declares?
-  UnknownParameter | it is refused
-  accepted | it is taken
 sync-function-retries | A sync function that was invoked asynchronously fails: which attempts are there after 150 s?
   three {"RetryNum": [0, 1, 2]} | two retries, a minute apart, with the same request id
   one {"RetryNum": [0]} | no retries, or none that GetRequestStatus shows
@@ -744,6 +752,12 @@ invoke-request-id | Is the id of an invocation that of its event?
   one id {"same": true, "known_by": "RequestId and FunctionRequestId"} | RequestId and FunctionRequestId are the event's
   RequestId {"same": false, "known_by": "RequestId"} | the request's is the event's
   FunctionRequestId {"same": false, "known_by": "FunctionRequestId"} | the other one is
+get-function-unknown-parameter | A parameter that the page of GetFunction does not have?
+  accepted | it is taken, as with what other tools of the vendor send
+  UnknownParameter | it is refused
+invoke-result-there | Is there a Result in the answer to an asynchronous Invoke?
+  there {"Result": true} | there is one
+  not there {"Result": false} | the answer has a RequestId only | async_invoke_result=False
 invoke-result | InvokeResult of an asynchronous Invoke?
   InvokeResult=0 | a success
   InvokeResult=200 | a status code
@@ -991,12 +1005,13 @@ CASES: Final = (
     _case("mem-usage-bare", _bare_memory, events=(1.0,)),
     _case("init-report-line", _form_of_init_report, functions=("raises",), events=(5.0,), logs=True),
     _case("event-invoke-ttl", _short_ttl, functions=("sync",)),
-    _case("parameter-unknown", _unknown_parameter),
     _case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
     _case("init-timeout-default", _init_timeout),
     _case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),
     _case("init-exits", _event_of("exits"), functions=("exits",), events=(5.0,)),
     _case("invoke-request-id", _request_ids, events=(1.0,)),
+    _case("get-function-unknown-parameter", _unknown_parameter),
+    _case("invoke-result-there", _has_result, events=(1.0,)),
     _case("invoke-result", _invoke_result("Invoke"), events=(1.0,)),
     _case("invoke-function-result", _invoke_result("InvokeFunction"), events=(1.0,)),
     _case("invoke-result-texts", _invoke_result("Invoke"), events=(1.0,)),

@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import json
 import random
+import re
 import socket
 import string
 import threading
 import uuid
+import warnings
 from collections.abc import Mapping
 from contextlib import nullcontext
 from dataclasses import dataclass, field
@@ -36,7 +38,7 @@ from .rate_limits import RateLimits
 from .request import ApiRequest, language_of, read_request
 from .served_answers import NobodyWaitsError, ServedAnswers
 from .signature import Credential, Credentials, verify
-from .texts import message_of
+from .texts import message_of, without_paths
 
 API_VERSION: Final = "2018-04-16"
 """The only version of the API that there is (document 17234)."""
@@ -83,6 +85,8 @@ class Endpoint:
         """What the test fails with: what went wrong on our side, or is the test's own fault, each of them answered with
         ``InternalError``; and a warning of which the session makes an error."""
         self.polls: Final = Polls(runtime)
+        self._unknown: Final[set[str]] = set()
+        """Parameters that were sent and are on no page: there is one warning for each."""
         self.closing = False
         """Answers that wait on simulated time are not waited for any more."""
         self._lock = threading.Lock()
@@ -103,6 +107,22 @@ class Endpoint:
             client = ConnectionOwner(self.runtime._pool, connection, lambda: self.closing)
         with self._answers.serving(client):
             return self._answer(_Call(self, http))
+
+    def warn_of_unknown(self, action: str, places: Mapping[str, str]) -> None:
+        """Warn of the parameters at *places*, which *action* does not have, each with a hint; of each name once.
+
+        The platform takes them: the vendor's component toolkit sends such ones in each create, update and get.
+        """
+        names = {re.sub(r"\.\d+(?=\.)", "", place): hint for place, hint in places.items()}
+        with self._lock:
+            new = [name for name in names if name not in self._unknown]
+            self._unknown.update(new)
+        for name in new:
+            text = f"{name}, which was sent to {action}, is none of its parameters and changes nothing{names[name]}"
+            try:
+                warnings.warn(text, ScfAsyncWarning, stacklevel=2)
+            except ScfAsyncWarning as warning:  # the client is to go on
+                self.problems.append(warning)
 
     def begin_closing(self) -> None:
         """Let the answers that wait on simulated time wait no more."""
@@ -172,7 +192,9 @@ class _Call:
             endpoint.problems.append(warning)
 
         def perform() -> dict[str, Any]:
-            sent = read(request.parameters, action.request, typed=request.typed)
+            unknown: dict[str, str] = {}
+            sent = read(request.parameters, action.request, typed=request.typed, unknown=unknown)
+            endpoint.warn_of_unknown(action.name, unknown)
             with nullcontext() if action.takes_time else endpoint.runtime._lockstep.locked():
                 return action.perform(endpoint.runtime, sent)
 
@@ -199,6 +221,7 @@ class _Call:
         self.error = error.code
         if message is None:
             message = message_of(error, language_of(self._http))
+            message = without_paths(message, self.endpoint.runtime._lookup, self._http.body)
         return {"Error": {"Code": error.code, "Message": message}, "RequestId": self.request_id}
 
     def summary(self) -> EndpointCall:

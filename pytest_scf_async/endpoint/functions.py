@@ -5,8 +5,7 @@ Documents 18586, 18584, 18582, 18581, 18580, 18585, 34415, 36153 and 89728.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from typing import Any, Final
 
 from ..function import Function
 from ..runtime import ScfRuntime
@@ -14,7 +13,11 @@ from .action import action
 from .operations.error_texts import api_error
 from .operations.functions import FunctionDetails, switch
 from .parameters import Parameters
+from .requests import STRUCTS
 from .values import answered, called
+
+_CODE: Final = ("ZipFile", "CosBucketName", "CosObjectName", "CosBucketRegion")
+"""What code may have; buckets of all regions are in one directory."""
 
 # -- what there is ---------------------------------------------------------------------------------------------------
 
@@ -28,21 +31,30 @@ def _environment(sent: Parameters) -> dict[str, str] | None:
     """The variables that were sent; None where none were."""
     if "Environment" not in sent:
         return None
-    return {each.get("Key", ""): each.get("Value", "") for each in sent["Environment"].get("Variables", [])}
+    variables = [(each.get("Key", ""), each.get("Value", "")) for each in sent["Environment"].get("Variables", [])]
+    return {key: value for key, value in variables if key or value}  # clients clear them with an empty one
 
 
-def _zip_file(code: Mapping[str, Any]) -> str | None:
-    """The zip of the code, in Base64; refuses the ways to send code for which a cloud is needed."""
+def _with_code(sent: Parameters) -> Parameters:
+    """What was *sent*, with that of its Code; refuses the ways to send code for which a cloud is needed."""
+    code = sent.get("Code", {})
     for name in code:
-        if name != "ZipFile" and code[name]:
-            raise api_error("UnsupportedOperation", what=f"Code with {name} (only with ZipFile)")
-    zip_file: str | None = code.get("ZipFile")
-    return zip_file
+        if name not in _CODE and code[name]:
+            what = f"Code with {name} (only with ZipFile, or with CosBucketName and CosObjectName)"
+            raise api_error("UnsupportedOperation", what=what)
+    return {**sent, **code}
 
 
-def _refuse_layers(sent: Parameters) -> None:
-    if sent.get("Layers"):
+def _clears_layers(sent: Parameters) -> bool:
+    """Whether it does: clients do so with a layer without a name. Refuses layers, as nothing can publish some here."""
+    if any(layer["LayerName"] for layer in sent.get("Layers", [])):
         raise api_error("UnsupportedOperation", what="A function with Layers, which nothing can publish here,")
+    return "Layers" in sent
+
+
+def _also(sent: Parameters, struct: str) -> dict[str, Any]:
+    """What was sent of *struct*: it changes nothing here, and GetFunction gives it back."""
+    return {name: sent[name] for name in STRUCTS[struct].fields if name in sent}
 
 
 # -- actions ---------------------------------------------------------------------------------------------------------
@@ -51,13 +63,12 @@ def _refuse_layers(sent: Parameters) -> None:
 @action(
     "CreateFunction",
     "FunctionName! Code=Code Handler Description Runtime Namespace Type CodeSource AsyncRunEnable TraceEnable "
-    "AutoDeployClsTopicIndex AutoCreateClsTopic ProtocolType MemorySize=Integer Timeout=Integer "
-    "InitTimeout=Integer Environment=Environment Tags=[Tag] Layers=[LayerVersionSimple] *AlsoTaken",
+    "AutoDeployClsTopicIndex AutoCreateClsTopic MemorySize=Integer Timeout=Integer "
+    "InitTimeout=Integer Environment=Environment Layers=[LayerVersionSimple] *AlsoCreated",
 )
 def _create_function(runtime: ScfRuntime, sent: Parameters) -> None:
-    _refuse_layers(sent)
-    zip_file = _zip_file(sent.get("Code", {}))
-    called(runtime.create_function, sent, zip_file=zip_file, environment=_environment(sent))
+    _clears_layers(sent)
+    called(runtime.create_function, _with_code(sent), environment=_environment(sent), also=_also(sent, "AlsoCreated"))
 
 
 @action(
@@ -66,23 +77,24 @@ def _create_function(runtime: ScfRuntime, sent: Parameters) -> None:
     "EnvId Publish CodeSource Code=Code",
 )
 def _update_function_code(runtime: ScfRuntime, sent: Parameters) -> None:
-    at_top = {name: sent[name] for name in ("ZipFile", "CosBucketName", "CosObjectName") if name in sent}
-    called(runtime.update_function_code, sent, zip_file=_zip_file(sent.get("Code", at_top)))
+    called(runtime.update_function_code, _with_code(sent), also=_also(sent, "AlsoTaken"))
 
 
 @action(
     "UpdateFunctionConfiguration",
-    "FunctionName! Description Runtime Namespace Publish L5Enable TraceEnable MemorySize=Integer "
+    "FunctionName! Description Runtime Namespace Publish TraceEnable MemorySize=Integer "
     "Timeout=Integer InitTimeout=Integer IgnoreSysLog=Boolean Environment=Environment "
     "Layers=[LayerVersionSimple] *AlsoTaken",
 )
 def _update_function_configuration(runtime: ScfRuntime, sent: Parameters) -> None:
-    _refuse_layers(sent)
+    clears_layers = _clears_layers(sent)
     function = known_function(runtime, sent)
     if sent.get("Runtime", function.configuration.runtime) != function.configuration.runtime:
         valid = f"the runtime of a function cannot be changed, and it is {function.configuration.runtime}"
         raise api_error("InvalidParameterValue.Runtime", value=sent["Runtime"], valid=valid)
-    called(runtime.update_function_configuration, sent, environment=_environment(sent))
+    layers = () if clears_layers and function.configuration.layers else None
+    also = _also(sent, "AlsoTaken")
+    called(runtime.update_function_configuration, sent, environment=_environment(sent), layers=layers, also=also)
 
 
 @action("GetFunction", "FunctionName! Qualifier Namespace ShowCode")
@@ -93,7 +105,7 @@ def _get_function(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
 def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
     configuration = details.configuration
     return {
-        **answered(details, runtime.settings.time_zone, besides=("configuration", "versions")),
+        **answered(details, runtime.settings.time_zone, besides=("configuration", "versions", "also")),
         "Qualifier": details.function_version,
         "StatusDesc": "",
         "StatusReasons": [],
@@ -113,11 +125,7 @@ def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
         "TraceEnable": switch(configuration.trace),
         "Triggers": [],
         "Layers": [],
-        "Tags": [],
-        "Role": "",
-        "VpcConfig": {"VpcId": "", "SubnetId": ""},
-        "ClsLogsetId": "",
-        "ClsTopicId": "",
+        **details.also,
     }
 
 
@@ -128,7 +136,14 @@ def _list_functions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     return {
         "TotalCount": page.total_count,
         "Functions": [
-            {**answered(row, runtime.settings.time_zone), "StatusDesc": "", "StatusReasons": [], "Tags": []}
+            {
+                **answered(row, runtime.settings.time_zone),
+                "StatusDesc": "",
+                "StatusReasons": [],
+                "Tags": [{"Key": key, "Value": value} for key, value in row.tags.items()],
+                "ReservedConcurrencyMem": None,
+                "TotalProvisionedConcurrencyMem": 0,
+            }
             for row in page.functions
         ],
     }

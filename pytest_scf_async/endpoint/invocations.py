@@ -6,6 +6,7 @@ from typing import Any
 
 from ..runtime import ScfRuntime
 from .action import action
+from .functions import known_function
 from .operations.invocations import InvocationResult, RequestStatusPage
 from .parameters import Parameters
 from .values import answered, called, time_of
@@ -18,7 +19,11 @@ from .values import answered, called, time_of
     takes_time=True,
 )
 def _invoke(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    return _invoked(runtime, called(runtime.invoke, sent))
+    answer = _invoked(runtime, called(runtime.invoke, sent))
+    waits = sent.get("InvocationType") != "Event" and not known_function(runtime, sent).configuration.async_run
+    if not waits and not runtime.settings.async_invoke_result:
+        del answer["Result"]
+    return answer
 
 
 @action(
@@ -52,7 +57,7 @@ def _get_request_status(runtime: ScfRuntime, sent: Parameters) -> RequestStatusP
 
 @action(
     "GetFunctionLogs",
-    "FunctionName! Offset=Integer Limit=Integer Order OrderBy Namespace Qualifier FunctionRequestId StartTime "
+    "FunctionName Offset=Integer Limit=Integer Order OrderBy Namespace Qualifier FunctionRequestId StartTime "
     "EndTime Filter=LogFilter SearchContext=LogSearchContext",
     requests_per_second=5,
 )

@@ -139,39 +139,48 @@ class Structs:
         return self._kinds[name]
 
 
-def read(sent: Mapping[str, Any], struct: Struct, *, typed: bool) -> Parameters:
+def read(sent: Mapping[str, Any], struct: Struct, *, typed: bool, unknown: dict[str, str] | None = None) -> Parameters:
     """The parameters that were *sent*, each of its type. Those of a form are not *typed*: all of them are texts.
 
-    A JSON null stands for a parameter that was not sent. Raises ``ScfApiError``: ``UnknownParameter`` for a name that
-    *struct* does not have, ``MissingParameter``, and ``InvalidParameter`` for a value of another type (document 30771).
+    A JSON null stands for a parameter that was not sent. A name that *struct* does not have is left out and comes to
+    *unknown*, with a hint at the one that may be meant. Raises ``ScfApiError``: ``UnknownParameter`` for such a name
+    where *unknown* is None, ``MissingParameter``, and ``InvalidParameter`` for a value of another type (document
+    30771).
     """
-    return _read_struct(sent, struct, typed, "")
+    return _read_struct(sent, struct, typed, "", unknown)
 
 
-def _read_struct(sent: Mapping[str, Any], struct: Struct, typed: bool, prefix: str) -> Parameters:
+def _read_struct(
+    sent: Mapping[str, Any], struct: Struct, typed: bool, prefix: str, unknown: dict[str, str] | None
+) -> Parameters:
     fields = struct.fields
     found: dict[str, Any] = {}
     for name, value in sent.items():
         field = fields.get(name)
         if field is None:
-            raise api_error("UnknownParameter", name=f"{prefix}{name}", hint=did_you_mean(name, fields))
-        if value is not None:
-            found[name] = _read_value(value, field.kind, typed, f"{prefix}{name}")
+            hint = did_you_mean(name, fields)
+            if unknown is None:
+                raise api_error("UnknownParameter", name=f"{prefix}{name}", hint=hint)
+            unknown[f"{prefix}{name}"] = hint
+        elif value is not None:
+            found[name] = _read_value(value, field.kind, typed, f"{prefix}{name}", unknown)
     for name in struct.required:
         if name not in found:
             raise api_error("MissingParameter", name=f"{prefix}{name}")
     return found
 
 
-def _read_value(value: Any, kind: Scalar | ListOf | Struct, typed: bool, place: str) -> Any:
+def _read_value(
+    value: Any, kind: Scalar | ListOf | Struct, typed: bool, place: str, unknown: dict[str, str] | None
+) -> Any:
     if isinstance(kind, Struct):
         if not isinstance(value, Mapping):
             raise _refused(place, "an object")
-        return _read_struct(value, kind, typed, f"{place}.")
+        return _read_struct(value, kind, typed, f"{place}.", unknown)
     if isinstance(kind, ListOf):
         if not isinstance(value, list):
             raise _refused(place, "a list")
-        return [_read_value(item, kind.item, typed, f"{place}.{index}") for index, item in enumerate(value)]
+        return [_read_value(item, kind.item, typed, f"{place}.{index}", unknown) for index, item in enumerate(value)]
     read_value = (kind.of_json if typed else kind.of_text)(value)
     if read_value is None:
         raise _refused(place, kind.valid)

@@ -43,10 +43,11 @@ VersionMatch: Version! Key! Method! Expression!
 VersionWeight: Version! Weight!=Float
 VpcConfig: VpcId SubnetId
 WSParams: IdleTimeOut=Integer
-AlsoTaken: Role InstallDependency ClsLogsetId ClsTopicId DnsCache VpcConfig=VpcConfig
+AlsoCreated: ProtocolType Tags=[Tag] *AlsoTaken
+AlsoTaken: Role InstallDependency L5Enable ClsLogsetId ClsTopicId DnsCache VpcConfig=VpcConfig
   DeadLetterConfig=DeadLetterConfig PublicNetConfig=PublicNetConfigIn CfsConfig=CfsConfig
   ProtocolParams=ProtocolParams InstanceConcurrencyConfig=InstanceConcurrencyConfig IntranetConfig=IntranetConfigIn
 """)
 """By name. `AlsoTaken` are parameters of CreateFunction and UpdateFunctionConfiguration that mean nothing to code on
-this machine (the network, log topics, roles, file systems, dead letters, what is for web functions). They are taken,
-and change nothing."""
+this machine (the network, log topics, roles, file systems, dead letters, what is for web functions), and `AlsoCreated`
+those of CreateFunction alone, too. They are taken, GetFunction has them, and they change nothing else."""

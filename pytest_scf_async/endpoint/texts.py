@@ -5,7 +5,9 @@ In Chinese the first sentence says what kind of error it is, as the platform's o
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import os
+import re
+from collections.abc import Iterable, Mapping
 from typing import Final
 
 from ..errors import ScfApiError
@@ -31,6 +33,7 @@ _KINDS: Final[Mapping[str, str]] = {
     "UnsupportedProtocol": "请求协议不支持。",
 }
 """By the first part of the code."""
+_PATH: Final = re.compile(r"(?<![\w.:/~%-])(?:/[\w.@+~%=-]+){2,}")
 _VALUE: Final = "{}取值与规范不符，请修正后再试。"
 """Of a value that has a code of its own, as in ``InvalidParameterValue.Limit``."""
 
@@ -42,3 +45,19 @@ def message_of(error: ScfApiError, language: Language) -> str:
     kind, _, what = error.code.partition(".")
     chinese = _VALUE.format(what) if kind == "InvalidParameterValue" and what else _KINDS.get(kind, "")
     return f"{chinese}({error.platform_message})" if chinese else error.platform_message
+
+
+def without_paths(message: str, directories: Iterable[str], sent: bytes) -> str:
+    """*message* without the directories of this machine: of a path there is the last name, unless the client *sent* it.
+
+    The *directories* are those of the project, in whose paths there may be spaces.
+    """
+    for directory in filter(os.path.basename, directories):
+        message = message.replace(f"{directory}/", "")
+
+    def shortened(found: re.Match[str]) -> str:
+        path = found[0]
+        is_here = os.path.lexists(f"/{path.split('/')[1]}")
+        return os.path.basename(path) if is_here and path.encode() not in sent else path
+
+    return _PATH.sub(shortened, message)

@@ -91,6 +91,7 @@ OPTIONS: Final = {
         "the destination of the platform's hosts while there is an endpoint: SCF's hosts lead to it and other hosts "
         'of the API are refused ("endpoint"), or the machine resolves all of them ("machine")'
     ),
+    "async_invoke_result": "an asynchronous Invoke is answered with a Result, too (true or false)",
     "over_quota": (
         "the treatment of an invocation beyond max_instances: it is refused, or queued and retried each minute "
         '("queue") (refuse or queue)'

@@ -85,6 +85,7 @@ def asked(
         yield ask
 
 
+@pytest.mark.filterwarnings("ignore:ShowTriggers, :pytest_scf_async.ScfAsyncWarning")
 def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> None:
     """And the run creates, invokes and deletes what ``--dry-run`` shows."""
     command = asked()
@@ -129,6 +130,7 @@ def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> Non
         ),
         ({"terminate_without_trace": False}, {"terminate-without-trace": UNKNOWN}),
         ({"unlistened_signal_line": "failed"}, {"terminate-signal-line-unlistened": "failed"}),
+        ({"async_invoke_result": False}, {"invoke-result-there": "not there"}),
     ],
 )
 def test_settings_give_the_other_readings(

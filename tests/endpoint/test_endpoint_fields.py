@@ -291,7 +291,7 @@ def of_namespaces(*names: str) -> list[dict[str, str]]:
             {
                 "TotalCount": 3,
                 "Namespaces": [
-                    {"Name": "default", "Description": ""},
+                    {"Name": "archive", "AddTime": "2026-01-01 08:01:00"},
                     {
                         "Name": "reports",
                         "Description": "of each night",
@@ -299,14 +299,14 @@ def of_namespaces(*names: str) -> list[dict[str, str]]:
                         "ModTime": "2026-01-01 08:00:00",
                         "Type": "default",
                     },
-                    {"Name": "archive", "AddTime": "2026-01-01 08:01:00"},
+                    {"Name": "default", "Description": ""},
                 ],
             },
         ),
-        ("ListNamespaces", {"Order": "DESC"}, {"Namespaces": of_namespaces("archive", "reports", "default")}),
-        ("ListNamespaces", {"Orderby": "Name"}, {"Namespaces": of_namespaces("archive", "default", "reports")}),
-        ("ListNamespaces", {"Offset": 2}, {"TotalCount": 3, "Namespaces": of_namespaces("archive")}),
-        ("ListNamespaces", {"Limit": 1}, {"TotalCount": 3, "Namespaces": of_namespaces("default")}),
+        ("ListNamespaces", {"Order": "ASC"}, {"Namespaces": of_namespaces("default", "reports", "archive")}),
+        ("ListNamespaces", {"Orderby": "Name"}, {"Namespaces": of_namespaces("reports", "default", "archive")}),
+        ("ListNamespaces", {"Offset": 2}, {"TotalCount": 3, "Namespaces": of_namespaces("default")}),
+        ("ListNamespaces", {"Limit": 1}, {"TotalCount": 3, "Namespaces": of_namespaces("archive")}),
         (
             "ListNamespaces",
             {"SearchKey": [{"Key": "Description", "Value": "year"}]},

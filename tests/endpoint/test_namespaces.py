@@ -54,11 +54,12 @@ def four(runtime, deploy):
 @pytest.mark.parametrize(
     ("arguments", "names"),
     [
-        ({}, ["default", "shop", "mall", "kiosk"]),
-        ({"order": "DESC"}, ["kiosk", "mall", "shop", "default"]),
-        ({"orderby": "Name"}, ["default", "kiosk", "mall", "shop"]),
+        ({}, ["kiosk", "mall", "shop", "default"]),
+        ({"order": "ASC"}, ["default", "shop", "mall", "kiosk"]),
+        ({"orderby": "Name"}, ["shop", "mall", "kiosk", "default"]),
+        ({"orderby": "Name", "order": "ASC"}, ["default", "kiosk", "mall", "shop"]),
         ({"orderby": "Updatetime", "order": "DESC"}, ["shop", "kiosk", "mall", "default"]),
-        ({"offset": 1, "limit": 2}, ["shop", "mall"]),
+        ({"offset": 1, "limit": 2}, ["mall", "shop"]),
         ({"search_key": {"Namespace": "al"}}, ["mall"]),
         ({"search_key": {"Namespace": "s", "Description": "thing"}}, ["shop"]),
         ({"search_key": {"Namespace": "mall", "Description": "thing"}}, []),
@@ -71,7 +72,7 @@ def test_the_list_of_namespaces(runtime, four, arguments, names):
 
 
 def test_a_row_of_the_list(runtime, four):
-    default, shop, _, kiosk = runtime.list_namespaces().namespaces
+    kiosk, _, shop, default = runtime.list_namespaces().namespaces
     assert (shop.description, shop.add_time, shop.mod_time) == ("sells things", START, START + 3 * SECOND)
     assert (kiosk.description, kiosk.add_time, kiosk.mod_time) == ("", START + 2 * SECOND, START + 2 * SECOND)
     assert (default.add_time, default.namespace_type) == (START, "default")

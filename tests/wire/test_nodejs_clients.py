@@ -1,4 +1,4 @@
-"""The same calls through clients in Node.js, which `make wire` installs: the official SDK, and that of Serverless."""
+"""Clients in Node.js, which `make wire` installs: the official SDK, that of Serverless, and its component toolkit."""
 
 from __future__ import annotations
 
@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -15,7 +16,7 @@ from typing import Any
 import pytest
 from wire_cases import CASES, EXPORT, SETTINGS, Answered, Client, check, prepare
 
-from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings
+from pytest_scf_async import ScfAsyncWarning, ScfEndpoint, ScfRuntime, ScfSettings
 
 PACKAGES = Path(sys.prefix) / "node" / "node_modules"
 
@@ -117,3 +118,94 @@ def test_capi(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, method: str, s
 
     assert [entry.error for entry in scf_endpoint.calls] == [case.error for case in CASES]
     assert {entry.client for entry in scf_endpoint.calls} == {"TENCENT_SDK_CAPI"}
+
+
+HANDLER = """
+import os
+
+def main_handler(event, context):
+    return {"version": 1, "bucket": os.environ.get("BUCKET")}
+"""
+
+
+def put_object(buckets: Path, version: int) -> None:
+    """Have the code of a *version* lie in the bucket ``exports``, as ``code.zip``."""
+    bucket = buckets / "exports"
+    bucket.mkdir(parents=True, exist_ok=True)
+    with zipfile.ZipFile(bucket / "code.zip", "w") as archive:
+        archive.writestr("index.py", HANDLER.replace('"version": 1', f'"version": {version}'))
+
+
+@pytest.fixture
+def toolkit(tmp_path: Path, scf_settings: ScfSettings) -> Iterator[tuple[ScfRuntime, ScfEndpoint, Client]]:
+    """The component toolkit, with buckets in a directory of this test."""
+    put_object(tmp_path, 1)
+    settings = scf_settings.replace("test", cos_directory=tmp_path)
+    with (
+        ScfRuntime(settings, seed="toolkit") as runtime,
+        ScfEndpoint(runtime) as endpoint,
+        nodejs("toolkit", endpoint) as call,
+    ):
+        yield runtime, endpoint, call
+
+
+@pytest.mark.filterwarnings("always::pytest_scf_async.ScfAsyncWarning")
+def test_the_component_toolkit(
+    toolkit: tuple[ScfRuntime, ScfEndpoint, Client], tmp_path: Path, recwarn: pytest.WarningsRecorder
+) -> None:
+    runtime, endpoint, call = toolkit
+    inputs = {
+        "name": "export",
+        "namespace": "default",
+        "code": {"bucket": "exports", "object": "code.zip"},
+        "handler": "index.main_handler",
+        "runtime": "Python3.10",
+        "description": "exports pages",
+        "timeout": 7200,
+        "memorySize": 256,
+        "asyncRunEnable": True,
+        "traceEnable": True,
+        "environment": {"variables": {"BUCKET": "exports"}},
+        "role": "SCF_QcsRole",
+        "vpcConfig": {"vpcId": "vpc-1", "subnetId": "subnet-1"},
+        "eip": True,
+        "publish": True,
+    }
+
+    def run() -> Any:
+        answer, error = call("invoke", {"functionName": "export", "clientContext": {"page": 1}})
+        assert error is None, answer
+        return runtime.event(answer["RequestId"]).wait().result
+
+    deployed, error = call("deploy", inputs)
+    assert error is None, deployed
+    assert deployed["Environment"] == {"Variables": [{"Key": "BUCKET", "Value": "exports"}]}
+    assert deployed["EipConfig"] == {"EipFixed": "TRUE", "Eips": []}
+    assert deployed["PublicNetConfig"]["EipConfig"] == {"EipStatus": "ENABLE", "EipAddress": []}
+    assert (deployed["Role"], deployed["InstallDependency"], deployed["L5Enable"]) == ("SCF_QcsRole", "FALSE", "FALSE")
+    assert (deployed["VpcConfig"], deployed["LastVersion"]) == ({"VpcId": "vpc-1", "SubnetId": "subnet-1"}, "1")
+    assert run() == {"version": 1, "bucket": "exports"}
+
+    put_object(tmp_path, 2)
+    updated, error = call("deploy", {**inputs, "timeout": 60, "environment": {}, "layers": [], "publish": False})
+    assert error is None, updated
+    assert run() == {"version": 2, "bucket": None}
+
+    got, error = call("get", {"functionName": "export"})
+    assert (got["Timeout"], got["Environment"], got["Layers"]) == (60, {"Variables": []}, [])
+    assert call("remove", {"functionName": "export"}) == (True, None)
+    assert call("get", {"functionName": "export"}) == (None, None)
+    assert list(runtime.functions) == []
+    warned = [str(each.message).partition(",")[0] for each in recwarn if each.category is ScfAsyncWarning]
+    assert sorted(warned) == ["AsyncRunEnable", "DeployMode", "DiskSize", "ShowTriggers"]
+    assert {each.client for each in endpoint.calls} == {"ServerlessComponentV2"}
+
+
+@pytest.mark.filterwarnings("always::pytest_scf_async.ScfAsyncWarning")
+def test_an_object_that_is_not_there(toolkit: tuple[ScfRuntime, ScfEndpoint, Client]) -> None:
+    inputs = {"name": "export", "code": {"bucket": "exports", "object": "none.zip"}, "runtime": "Python3.10"}
+
+    message, code = toolkit[2]("deploy", inputs)
+
+    assert code == "ResourceNotFound.CosObject"
+    assert "The bucket 'exports' has no object 'none.zip'." in message

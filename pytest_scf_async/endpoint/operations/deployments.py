@@ -9,6 +9,8 @@ from __future__ import annotations
 import base64
 import binascii
 import io
+import os
+import re
 import tempfile
 import zipfile
 from collections.abc import Iterator
@@ -19,6 +21,7 @@ from ...errors import HarnessError, ScfApiError, ScfUsageError, refusal_of
 from ...instances.code import unpack_code
 from ...model.configuration import DEFAULT_SYNC_TIMEOUT
 from .error_texts import api_error
+from .platform import Platform
 
 DEFAULT_RUNTIME: Final = "Python2.7"
 """The runtime of CreateFunction without one (document 18586)."""
@@ -26,6 +29,8 @@ DEFAULT_TIMEOUT: Final = DEFAULT_SYNC_TIMEOUT
 """Seconds, for async functions too (document 18586)."""
 LARGEST_ZIP: Final = 50 * 1024 * 1024
 """Bytes of a zip that is uploaded with the request (document 18586)."""
+
+_BUCKET: Final = re.compile(r"[a-z0-9](?:[a-z0-9-]*[a-z0-9])?")
 
 _SWITCHES: Final = ("AsyncRunEnable", "TraceEnable")
 """Those for which there is a code of their own."""
@@ -63,12 +68,19 @@ def is_on(name: str, value: object) -> bool:
     return value == "TRUE"
 
 
-def code_of(zip_file: object, scratch: str) -> str:
-    """The directory, below *scratch*, with the code of *zip_file*: a zip in Base64.
+def code_of(zip_file: object, cos_file: str | None, scratch: str) -> str:
+    """The directory, below *scratch*, with the code: that of *cos_file* (`cos_file_of`), or of *zip_file* in Base64.
 
-    Raises ScfApiError ``MissingParameter.Code``, ``InvalidParameterValue.ZipFileBase64BinasciiError`` and
-    ``InvalidParameterValue.ZipFile``.
+    Raises ScfApiError ``MissingParameter.Code``, ``InvalidParameterValue.Code`` where there are both,
+    ``InvalidParameterValue.ZipFileBase64BinasciiError``, ``.ZipFile`` and ``.CosObjectName``.
     """
+    if cos_file is not None:
+        if zip_file:
+            raise api_error("InvalidParameterValue.Code", valid="it must have a ZipFile or an object of COS, not both")
+        try:
+            return unpack_code(cos_file, scratch)
+        except ScfUsageError as error:
+            raise _no_object(os.path.basename(cos_file), "it must be that of a zip of code") from error
     if zip_file is None or zip_file == "":
         raise api_error("MissingParameter.Code", name="Code.ZipFile")
     data = _decoded(zip_file)
@@ -84,6 +96,42 @@ def code_of(zip_file: object, scratch: str) -> str:
     except ScfUsageError as error:
         refused = _no_zip(len(data))
         raise ScfApiError(refused.code, refused.platform_message, str(error)) from error
+
+
+def cos_file_of(platform: Platform, bucket: object, name: object) -> str | None:
+    """The file of the object *name* of *bucket*, below the directory that is the setting ``cos_directory``.
+
+    None where neither is given. Raises ScfApiError: ``UnsupportedOperation`` without that setting,
+    ``InvalidParameterValue.CosBucketName`` and ``.CosObjectName`` for names that can be none, ``ResourceNotFound.Cos``
+    and ``.CosObject`` for what is not there; and ScfUsageError where the setting names no directory.
+    """
+    if not bucket and not name:
+        return None
+    setting = platform.settings.cos_directory
+    if setting is not None and not isinstance(setting, (str, os.PathLike)):
+        raise ScfUsageError(f"cos_directory={setting!r} is not valid: it must be a path")
+    if setting is None:
+        what = "Code with CosBucketName without the setting cos_directory, the directory that has the buckets,"
+        raise api_error("UnsupportedOperation", what=what)
+    if not isinstance(bucket, str) or not _BUCKET.fullmatch(bucket):
+        raise api_error("InvalidParameterValue.CosBucketName", value=bucket, valid="it must be a-z, 0-9 and hyphens")
+    parts = name.removeprefix("/").split("/") if isinstance(name, str) else [""]
+    if not {"", ".", ".."}.isdisjoint(parts):
+        raise _no_object(name, "it must be the path of an object, as in /exports/code.zip")
+    roots = [os.path.join(each, setting) for each in platform._lookup]
+    root = next(filter(os.path.isdir, roots), None)
+    if root is None:
+        raise ScfUsageError(f"cos_directory={setting!r} is no directory: there is no {' and no '.join(roots)}")
+    if not os.path.isdir(os.path.join(root, bucket)):
+        raise api_error("ResourceNotFound.Cos", bucket=bucket)
+    file = os.path.join(root, bucket, *parts)
+    if not os.path.isfile(file):
+        raise api_error("ResourceNotFound.CosObject", bucket=bucket, name=name)
+    return file
+
+
+def _no_object(name: object, valid: str) -> ScfApiError:
+    return api_error("InvalidParameterValue.CosObjectName", value=name, valid=valid)
 
 
 def _decoded(text: object) -> bytes:

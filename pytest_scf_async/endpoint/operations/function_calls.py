@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
+from collections.abc import Mapping
 from datetime import datetime
 from functools import cached_property
 from typing import Any, Protocol
@@ -11,7 +13,7 @@ from ...errors import calls_named, hidden_from_users
 from ...instances.function_version import FunctionVersion
 from ...model.event_invoke import LONGEST_TTL, MOST_RETRIES, EventInvokeConfig
 from ...model.listing import check_choice, check_limit, check_offset, page_of
-from ...model.versions import Versions
+from ...model.versions import LATEST, Versions
 from .aliases import AliasDetails, Aliases, AliasPage
 from .checks import check_description
 from .error_texts import api_error
@@ -47,6 +49,15 @@ class FunctionOperations:
         """Made when an operation needs them: until then there is ``$DEFAULT`` alone."""
         versions = self._versions
         return Aliases(versions, versions.latest.added_us, self._platform._random_of_routes.random)
+
+    @cached_property
+    def _also_taken(self) -> dict[str, Mapping[str, Any]]:
+        """By version, what operations took of `also_taken`."""
+        return defaultdict(dict)
+
+    def _take_also(self, taken: Mapping[str, Any]) -> None:
+        """``$LATEST`` has *taken*, and what it had before besides."""
+        self._also_taken[LATEST] = {**self._also_taken[LATEST], **taken}
 
     @property
     def description(self: Versioned) -> str:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,9 +17,11 @@ from ...instances.code import Copy, size_of
 from ...instances.function_version import FunctionVersion
 from ...model.configuration import NAME_RULE, FunctionConfiguration, is_valid_name
 from ...model.listing import check_choice, check_limit, check_offset, page_of
+from ...model.versions import LATEST
 from ...options import Where, options_of
+from . import also_taken
 from .checks import check_pairs, check_part
-from .deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, is_on, refusals
+from .deployments import DEFAULT_RUNTIME, DEFAULT_TIMEOUT, code_of, cos_file_of, is_on, refusals
 from .error_texts import api_error
 from .namespaces import require_namespace
 from .platform import Platform
@@ -30,11 +33,6 @@ EVENT_FUNCTION: Final = "Event"
 AVAILABLE: Final = "Available"
 MOST_FILTERS: Final = 10
 MOST_VALUES: Final = 20
-_OTHER_FILTERS: Final = (
-    *("VpcId", "SubnetId", "ClsTopicId", "ClsLogsetId", "Role", "CfsId", "CfsMountInsId", "Eip"),
-    *("PublicNetStatus", "Stamp"),
-)
-"""What the platform filters by and functions here do not have."""
 
 
 @dataclass(frozen=True)
@@ -56,6 +54,8 @@ class FunctionDetails:
     configuration: FunctionConfiguration
     versions: list[str]
     """``$LATEST`` and the published versions, newest first."""
+    also: Mapping[str, object]
+    """What changes nothing here, by the platform's names, as in ``{"Role": "", "DnsCache": "FALSE", …}``."""
 
 
 @dataclass(frozen=True)
@@ -73,6 +73,7 @@ class FunctionSummary:
     trace: bool
     add_time: datetime
     mod_time: datetime
+    tags: Mapping[str, str]
 
 
 @dataclass(frozen=True)
@@ -93,11 +94,11 @@ _FILTERS: Final[Mapping[str, Callable[[FunctionSummary], str]]] = {
     "Status": lambda row: row.status,
     "Runtime": lambda row: row.runtime,
     "Type": lambda row: row.function_type,
+    "FunctionType": lambda row: row.function_type,
     "AsyncRunEnable": lambda row: switch(row.async_run),
     "TraceEnable": lambda row: switch(row.trace),
-    **dict.fromkeys(_OTHER_FILTERS, lambda _: ""),
 }
-"""What each filter of ListFunctions compares."""
+"""What each filter of ListFunctions compares that is not one of `also_taken`."""
 
 
 @calls_named
@@ -109,6 +110,8 @@ class OperationsOnFunctions:
         function_name: str,
         zip_file: str | None = None,
         *,
+        cos_bucket_name: str | None = None,
+        cos_object_name: str | None = None,
         handler: str | None = None,
         description: str = "",
         memory_size: int | None = None,
@@ -120,16 +123,22 @@ class OperationsOnFunctions:
         init_timeout: int | None = None,
         async_run_enable: str = "FALSE",
         trace_enable: str = "FALSE",
+        also: Mapping[str, object] = MappingProxyType({}),
     ) -> Function:
         """CreateFunction (document 18586): as ``deploy``, with the platform's parameters and its defaults and errors.
 
-        *zip_file* is a zip in Base64; *timeout* is 3 seconds unless given, for async functions too, *runtime*
-        ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable* ``"FALSE"``; what
-        else is not given comes from the settings. Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``,
-        ``.Handler``, ``.MemorySize``, ``.Runtime``, ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.Environment``, …,
+        *zip_file* is a zip in Base64; instead of it there may be the names of a bucket and of an object in it, below
+        the directory that is the setting ``cos_directory``. *timeout* is 3 seconds unless given, for async functions
+        too, *runtime* ``"Python2.7"``, *handler* ``"index.main_handler"``, *async_run_enable* and *trace_enable*
+        ``"FALSE"``; what else is not given comes from the settings. *also* is what changes nothing here and GetFunction
+        gives back, by the platform's names: ``{"Role": "exports", "Tags": [{"Key": "owner", "Value": "me"}]}``.
+
+        Raises ``ScfApiError``: ``InvalidParameterValue.FunctionName``, ``.Handler``, ``.MemorySize``, ``.Runtime``,
+        ``.ZipFile``, ``.ZipFileBase64BinasciiError``, ``.CosBucketName``, ``.CosObjectName``, ``.Environment``, …,
         ``LimitExceeded.Timeout``, ``.InitTimeout``, ``.Memory``, ``MissingParameter.Code``,
-        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, and ``FailedOperation.CreateFunction`` for code
-        that cannot be built.
+        ``ResourceInUse.FunctionName``, ``ResourceNotFound.Namespace``, ``.Cos`` for a bucket and ``.CosObject`` for an
+        object that is not there, ``UnknownParameter`` for a name in *also*, and ``FailedOperation.CreateFunction`` for
+        code that cannot be built.
         """
         if not is_valid_name(namespace):
             raise api_error("InvalidParameterValue.Namespace", value=namespace, valid=NAME_RULE)
@@ -142,6 +151,8 @@ class OperationsOnFunctions:
             raise api_error("UnsupportedOperation", what="A function of Type HTTP")
         if function_type != "Event":
             raise api_error("InvalidParameterValue.Type", value=function_type, valid="it must be Event or HTTP")
+        taken = also_taken.checked(also, update=False)
+        cos_file = cos_file_of(self, cos_bucket_name, cos_object_name)
         given: dict[str, Any] = {
             option.name: None if Where.SETTINGS in option.where else option.default
             for option in options_of(Where.DEPLOY)
@@ -163,29 +174,38 @@ class OperationsOnFunctions:
         with refusals("FailedOperation.CreateFunction", function_name):
             first_configuration(self.settings, given, source)  # before anything is unpacked
             self._builder.check(given["runtime"], source)
-            code = code_of(zip_file, self._scratch())
+            code = code_of(zip_file, cos_file, self._scratch())
             made = self._builder.build(given["runtime"], code, given["handler"], source)
-            return self._deploy(source, self.settings, made, given)
+            function = self._deploy(source, self.settings, made, given)
+            function._take_also(taken)
+            return function
 
     def update_function_code(
         self: Platform,
         function_name: str,
         zip_file: str | None = None,
         *,
+        cos_bucket_name: str | None = None,
+        cos_object_name: str | None = None,
         handler: str | None = None,
         namespace: str = "default",
+        also: Mapping[str, object] = MappingProxyType({}),
         publish: str = "FALSE",
     ) -> None:
-        """UpdateFunctionCode (document 18581): *zip_file* is a zip in Base64; *publish* ``"TRUE"`` publishes a version.
+        """UpdateFunctionCode (document 18581): the code is given as to ``create_function``.
 
-        Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of ``create_function`` for *zip_file* and
-        *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose code cannot be changed.
+        *publish* ``"TRUE"`` publishes a version. Raises ``ScfApiError``: ``ResourceNotFound.Function``, those of
+        ``create_function`` for the code and *handler*, and ``FailedOperation.UpdateFunctionCode`` for a function whose
+        code cannot be changed.
         """
         function = self._require_function(function_name, namespace)
         publishes = is_on("Publish", publish)
+        taken = also_taken.checked(also, update=True)
+        cos_file = cos_file_of(self, cos_bucket_name, cos_object_name)
         with refusals("FailedOperation.UpdateFunctionCode", function_name):
-            code = code_of(zip_file, self._scratch())
+            code = code_of(zip_file, cos_file, self._scratch())
             self._update(function, code, handler or function.configuration.handler, {})
+            function._take_also(taken)
             if publishes:
                 self._publish(function, "", with_update=True)
 
@@ -200,15 +220,19 @@ class OperationsOnFunctions:
         environment: Mapping[str, str] | None = None,
         init_timeout: int | None = None,
         trace_enable: str | None = None,
+        layers: Sequence[str | os.PathLike[str]] | None = None,
+        also: Mapping[str, object] = MappingProxyType({}),
         publish: str = "FALSE",
     ) -> None:
         """UpdateFunctionConfiguration (document 18580): change what is given; *publish* ``"TRUE"`` publishes a version.
 
+        *layers* are those of ``deploy``, *also* is what ``create_function`` has, without ``Tags`` and ``ProtocolType``.
         Raises ``ScfApiError``: ``ResourceNotFound.Function``, and those of ``create_function`` for a value that is not
         valid.
         """
         function = self._require_function(function_name, namespace)
         publishes = is_on("Publish", publish)
+        taken = also_taken.checked(also, update=True)
         values = {
             "description": description,
             "memory": memory_size,
@@ -216,10 +240,12 @@ class OperationsOnFunctions:
             "environment": environment,
             "init_timeout": init_timeout,
             "trace": None if trace_enable is None else is_on("TraceEnable", trace_enable),
+            "layers": layers,
         }
         given = {name: value for name, value in values.items() if value is not None}
         with refusals("FailedOperation.UpdateFunctionConfiguration", function_name):
             self._update(function, None, None, given)
+            function._take_also(taken)
             if publishes:
                 self._publish(function, "", with_update=True)
 
@@ -248,6 +274,7 @@ class OperationsOnFunctions:
             mod_time=to_datetime(version.modified_us),
             configuration=configuration,
             versions=function.versions,
+            also=also_taken.shown(function._also_taken[version.version]),
         )
 
     def list_functions(
@@ -266,7 +293,8 @@ class OperationsOnFunctions:
 
         *orderby* is ``"AddTime"``, ``"ModTime"`` or ``"FunctionName"``; *search_key* is a part of the name,
         *description* one of the description; *filters* are the values, of which one has to fit, of ``"Status"``,
-        ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"`` or ``"TraceEnable"``. Raises ``ScfApiError``:
+        ``"Runtime"``, ``"Type"``, ``"AsyncRunEnable"``, ``"TraceEnable"``, ``"Role"``, ``"VpcId"`` and others, or of
+        the tag ``owner`` by ``"tag-owner"``. Raises ``ScfApiError``:
         ``ResourceNotFound.Namespace``, ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.Filters``.
         """
         require_namespace(self, namespace)
@@ -278,12 +306,13 @@ class OperationsOnFunctions:
         check_part("Description", description)
         check_pairs("InvalidParameterValue.Filters", filters)
         wanted = _checked_filters(filters)
+        here = [each for (of, _), each in list(self._functions.items()) if of == namespace]
         rows = [
             row
-            for row in (_summary(each) for (of, _), each in list(self._functions.items()) if of == namespace)
+            for row in (_summary(each) for each in here if also_taken.passes(each._also_taken[LATEST], wanted))
             if (search_key or "") in row.function_name
             and (description or "") in row.description
-            and all(_FILTERS[name](row) in values for name, values in wanted.items())
+            and all(_FILTERS[name](row) in values for name, values in wanted.items() if name in _FILTERS)
         ]
         rows.sort(key=_FUNCTION_KEYS[orderby])
         return FunctionPage(len(rows), page_of(rows, order, offset, limit))
@@ -310,6 +339,7 @@ class OperationsOnFunctions:
                     copy=copy,
                 )
             )
+            function._also_taken[number] = function._also_taken[LATEST]
             if not with_update:
                 function._becomes("Publishing", active_us)
             return number
@@ -330,6 +360,7 @@ def _summary(function: Function) -> FunctionSummary:
         trace=latest.configuration.trace,
         add_time=to_datetime(latest.added_us),
         mod_time=to_datetime(latest.modified_us),
+        tags=also_taken.tags_of(function._also_taken[LATEST]),
     )
 
 
@@ -337,8 +368,9 @@ def _checked_filters(filters: Mapping[str, Sequence[str]]) -> dict[str, tuple[st
     if len(filters) > MOST_FILTERS:
         raise api_error("InvalidParameterValue.Filters", value=len(filters), valid=f"{MOST_FILTERS} are the most")
     for name, values in filters.items():
-        if name not in _FILTERS:
-            valid = f"valid are {', '.join(_FILTERS)}"
+        known = (*_FILTERS, *also_taken.OTHER_FILTERS)
+        if name not in known and not name.startswith(also_taken.TAG_FILTER):
+            valid = f"valid are {', '.join(known)} and {also_taken.TAG_FILTER}KEY, of a tag"
             raise api_error("InvalidParameterValue.Filters", value=name, valid=valid)
         if not _is_list(values) or not 1 <= len(values) <= MOST_VALUES:
             valid = f"it must have 1 to {MOST_VALUES} values"

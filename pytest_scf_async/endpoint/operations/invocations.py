@@ -20,6 +20,7 @@ from ...model.listing import check_choice, check_limit, check_offset, is_text, p
 from ...model.payload import ASYNC_PAYLOAD_LIMIT, SYNC_PAYLOAD_LIMIT, is_unicode
 from ...model.versions import DEFAULT_ALIAS
 from .error_texts import api_error
+from .namespaces import require_namespace
 from .platform import Platform
 
 __tracebackhide__ = hidden_from_users
@@ -139,11 +140,11 @@ _PASSES: Final[Mapping[str, Callable[[Attempt], bool]]] = {
     "UserCodeException": lambda attempt: attempt.status_code == 430,
 }
 """What each value of ``Filter.RetCode`` lets pass (document 18583)."""
-_KEYS: Final[Mapping[str, Callable[[Attempt], int]]] = {
-    "start_time": lambda attempt: attempt.start_us,
-    "function_name": lambda _: 0,
-    "duration": lambda attempt: attempt.duration_us,
-    "mem_usage": lambda attempt: attempt.mem_usage,
+_KEYS: Final[Mapping[str, Callable[[Event, Attempt], int | str]]] = {
+    "start_time": lambda _, attempt: attempt.start_us,
+    "function_name": lambda event, _: event.record.function_name,
+    "duration": lambda _, attempt: attempt.duration_us,
+    "mem_usage": lambda _, attempt: attempt.mem_usage,
 }
 """What ``OrderBy`` sorts by."""
 
@@ -251,7 +252,7 @@ class OperationsOnInvocations:
 
     def function_logs(
         self: Platform,
-        function_name: str,
+        function_name: str | None = None,
         *,
         namespace: str = "default",
         qualifier: str | None = None,
@@ -266,6 +267,7 @@ class OperationsOnInvocations:
     ) -> FunctionLogPage:
         """GetFunctionLogs (document 18583): the attempts of a function's invocations, each with its log.
 
+        Without *function_name* they are those of all functions of *namespace*, of which *qualifier* is a version then.
         *ret_code* is ``Filter.RetCode``: ``"not0"``, ``"is0"``, ``"TimeLimitExceeded"``, ``"ResourceLimitExceeded"`` or
         ``"UserCodeException"``; *order_by* ``"start_time"``, ``"function_name"``, ``"duration"`` or ``"mem_usage"``.
         *start* and *end* are compared in whole seconds, and are a day apart at most; without *start* it is a day ago,
@@ -275,8 +277,14 @@ class OperationsOnInvocations:
         ``ResourceNotFound.Qualifier``, ….
         """
         self._lockstep.refresh()
-        function = self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")
-        version = None if qualifier is None else function._versions.resolve(qualifier).version
+        version = qualifier
+        if function_name is None:
+            require_namespace(self, namespace)
+            functions = [each for (of, _), each in list(self._functions.items()) if of == namespace]
+        else:
+            functions = [self._require_function(function_name, namespace, namespace_code="ResourceNotFound.Function")]
+            if qualifier is not None:
+                version = functions[0]._versions.resolve(qualifier).version
         window = _window(self, start, end, LONGEST_WINDOW_US)
         if ret_code is not None:
             check_choice("InvalidParameterValue.RetCode", ret_code, tuple(_PASSES))
@@ -290,11 +298,12 @@ class OperationsOnInvocations:
             raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="they are more than one day apart")
         events = [
             event._event
+            for function in functions
             for event in function.events
             if version in (None, event.qualifier) and request_id in (None, event.request_id)
         ]
         found = [row for row in _attempts(events, window) if ret_code is None or _PASSES[ret_code](row[1])]
-        found.sort(key=lambda row: _KEYS[order_by](row[1]))
+        found.sort(key=lambda row: _KEYS[order_by](*row))
         rows = [_function_log(*row) for row in page_of(found, order, offset, limit)]
         _answered(self, rows)
         return FunctionLogPage(len(found), rows)

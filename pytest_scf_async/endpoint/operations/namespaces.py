@@ -113,7 +113,7 @@ class OperationsOnNamespaces:
     def list_namespaces(
         self: Platform,
         *,
-        order: str = "ASC",
+        order: str = "DESC",
         orderby: str | None = None,
         offset: int = 0,
         limit: int = 20,
@@ -121,7 +121,7 @@ class OperationsOnNamespaces:
     ) -> NamespacePage:
         """ListNamespaces: one page of the namespaces with their descriptions and times.
 
-        They are in the order in which they were made, or by *orderby*, ``"Name"`` or ``"Updatetime"``; *search_key* has
+        The newest is the first, or they are by *orderby*, ``"Name"`` or ``"Updatetime"``; *search_key* has
         parts of a ``"Namespace"``, a ``"Description"``, or both. Raises ``ScfApiError``:
         ``InvalidParameterValue.Order``, ``.Limit``, ``.Offset``, ``.SearchKey``.
         """

@@ -23,6 +23,7 @@ class Platform(Protocol):
     _namespaces: dict[str, int]
     _functions: dict[tuple[str, str], Function]
     _events: dict[str, AsyncEvent]
+    _lookup: tuple[str, ...]
 
     @cached_property
     def _described(self) -> dict[str, tuple[str, int]]: ...

@@ -1,9 +1,11 @@
 // A client of the Cloud API that reads calls from stdin, a JSON line each, and writes their answers to stdout.
 //
 // A call is {"action": ..., "parameters": ...}; its answer {"answer": ...}, or {"code": ..., "message": ...} of a refusal.
-// Usage: node client.js sdk|capi SETTINGS, where SETTINGS is JSON: endpoint, id, key, region, signature, method, language.
+// Usage: node client.js sdk|capi|toolkit SETTINGS, where SETTINGS is JSON: endpoint, id, key, region, signature, method,
+// language.
 
 const readline = require("readline");
+const tls = require("tls");
 
 const [kind, settings] = [process.argv[2], JSON.parse(process.argv[3])];
 
@@ -41,8 +43,25 @@ function capi({ endpoint, id, key, region, signature, method }) {
   };
 }
 
+// tencent-component-toolkit, with which Serverless tools deploy: its calls, and each host that it connects to is the endpoint
+function toolkit({ endpoint, id, key, region }) {
+  const [host, port] = endpoint.split(":");
+  const connect = tls.connect;
+  tls.connect = (options, ...others) => connect({ ...options, host, port }, ...others);
+  console.log = console.error; // it says there what it does
+  const { Scf } = require("tencent-component-toolkit");
+  const scf = new Scf({ SecretId: id, SecretKey: key }, region);
+  const calls = {
+    deploy: (inputs) => scf.deploy(inputs),
+    get: (inputs) => scf.scf.get(inputs),
+    invoke: (inputs) => scf.invoke(inputs),
+    remove: (inputs) => scf.remove(inputs),
+  };
+  return (name, inputs) => calls[name](inputs);
+}
+
 async function main() {
-  const call = { sdk, capi }[kind](settings);
+  const call = { sdk, capi, toolkit }[kind](settings);
   for await (const line of readline.createInterface({ input: process.stdin })) {
     const { action, parameters } = JSON.parse(line);
     let answered;
