@@ -132,6 +132,8 @@ class PortForwarder:
         connection = _Connection(inside, outside)
         for each in (inside, outside):
             each.setblocking(False)
+            # A side that sends twice in a row, as in a handshake of TLS, would wait 40 ms for a late acknowledgement.
+            each.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             self._connections[each] = connection
         outside.bind(("127.0.0.1", 0))  # where it comes from is known before the server can ask
         self._origins[outside.getsockname()[1]] = (self._numbers[listening], address[1])
