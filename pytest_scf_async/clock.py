@@ -22,8 +22,8 @@ __tracebackhide__ = hidden_from_users
 
 EPOCH = datetime(1970, 1, 1, tzinfo=timezone.utc)
 MICROSECOND = timedelta(microseconds=1)
-LAST_US = (datetime.max.replace(tzinfo=timezone.utc) - EPOCH) // MICROSECOND
-"""The last instant that a ``datetime`` can have."""
+LAST_US = (datetime(9999, 1, 1, tzinfo=timezone.utc) - EPOCH) // MICROSECOND - 1
+"""The last time to which the clock is moved. What is due after it, and times in the platform's zone, have one year."""
 
 SMALL_HEAP = 64
 """Due things among which cancelled ones are not looked for."""
@@ -166,7 +166,7 @@ class SimulatedClock:
         target = self.now_us + duration_us(duration, "advance(duration)")
         if target > LAST_US:
             raise ScfUsageError(
-                f"advance(duration) is {duration!r}, which ends after the year 9999; it is {self.now.isoformat()} now"
+                f"advance(duration) is {duration!r}, which ends after the year 9998; it is {self.now.isoformat()} now"
             )
         self._move(target, past_held)
 
@@ -175,7 +175,7 @@ class SimulatedClock:
         """Let time pass until *when* (aware), as ``advance`` does. Raises ``ScfUsageError`` for an earlier time."""
         target = to_us(when, "move_to(when)")
         if target > LAST_US:
-            raise ScfUsageError(f"move_to(when) is {when.isoformat()}, which is after the year 9999 in UTC")
+            raise ScfUsageError(f"move_to(when) is {when.isoformat()}, which is after the year 9998 in UTC")
         if target < self.now_us:
             raise ScfUsageError(
                 f"move_to(when) is {when.isoformat()}, which is before the simulated time {self.now.isoformat()}; "

@@ -1,14 +1,23 @@
-"""Which instance a connection to the endpoint is of."""
+"""Who calls the endpoint: which instance a connection is of, and which addresses are of the loopback."""
 
 from __future__ import annotations
 
 import socket
 from collections.abc import Callable
+from ipaddress import IPv4Address
 
 from ..instances.instance import Instance
 from ..instances.pool import Pool
 from ..linux import procfs
 from ..lockstep.event import Event
+
+
+def ip_address_is_of_loopback(host: str) -> bool:
+    """Whether *host* is ``localhost`` or an address of IPv4's loopback."""
+    try:
+        return host == "localhost" or IPv4Address(host).is_loopback
+    except ValueError:
+        return False
 
 
 class ConnectionOwner:

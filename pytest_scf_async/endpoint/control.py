@@ -23,7 +23,11 @@ declares that a request fails, and reads a timeline. The table is in docs/refere
 
 A fault may have ``{"when": {"FunctionName": "export"}}``, and ``{"times": 2}`` or ``{"always": true}``, as in Python.
 Every answer is a JSON object; one that is refused has ``{"error": {"type": ..., "message": ...}}`` and status 400 (a
-value), 404 (a path or an event), 405 (a method) or 409 (what the event or the runtime cannot do).
+value), 403 (who asks), 404 (a path or an event), 405 (a method) or 409 (what the event or the runtime cannot do).
+
+Whoever reaches this moves the clock and begins anew, and no key is asked for. A web page in a browser of this machine
+reaches it, too: by a name of its own that leads to the loopback (DNS rebinding), or by requests across sites. The first
+names that name as the ``Host``, the second have an ``Origin``: both are refused.
 """
 
 from __future__ import annotations
@@ -31,6 +35,7 @@ from __future__ import annotations
 import base64
 import json
 import re
+import socket
 from collections.abc import Callable, Mapping
 from datetime import datetime
 from typing import Any, Final, TypeVar
@@ -41,14 +46,17 @@ from werkzeug.routing import Map, Rule
 from ..async_event import AsyncEvent
 from ..errors import HandlerError, HarnessError, ScfApiError, ScfAsyncError, ScfUsageError
 from ..protocol.shortening import shortened_line
+from .clients import ConnectionOwner, ip_address_is_of_loopback
 from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
 from .parameters import Parameters, Struct, Structs, read
+from .request import read_json
 
 _HOW_OFTEN: Final = Structs("how_often: when=Object times=Integer always=Boolean")
 """Which requests a fault happens to, and how often."""
-_ROUTES: Final = Map(strict_slashes=False)
-"""Which method of `Control` answers what: the endpoint of a rule has its name."""
+_ROUTES: Final = Map(strict_slashes=False, merge_slashes=False)
+"""Which method of `Control` answers what: the endpoint of a rule has its name. No path leads on to another one: clients
+repeat a POST at another address without its body, or not at all."""
 _BODIES: Final[dict[str, Struct]] = {}
 """What the body of a request has to be, by the same."""
 
@@ -82,9 +90,10 @@ class Control:
         self._runtime = endpoint.runtime
         self._begin_anew = reset
 
-    def answer(self, http: HttpRequest) -> HttpAnswer:
-        """Answer one request."""
+    def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer:
+        """Answer one request that came on *connection*."""
         try:
+            self._check_client(http, connection)
             name, arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
             sent = read(_body_of(http), _BODIES[name], typed=True)
             found = getattr(self, name)(sent, **arguments)
@@ -96,6 +105,29 @@ class Control:
             status = {HarnessError: 500, ScfUsageError: 400, ScfApiError: 400}.get(type(error), 409)
             return _error(status, type(error).__name__, str(error))
         return _json(found or {})
+
+    def _check_client(self, http: HttpRequest, connection: socket.socket | None) -> None:
+        """Refuse what may be a web page, and handlers: time passes in calls of the test, and their event is one."""
+        request = f"{http.method} {http.path} is refused:"
+        if connection is not None and ConnectionOwner(self._runtime._pool, connection, lambda: False).instance():
+            raise _Refused(
+                409,
+                f"{request} it comes from a handler of this test, whose event would wait for itself; a handler calls "
+                "the API, and the test moves the clock",
+            )
+        host, origin = http.headers.get("host", ""), http.headers.get("origin")
+        if not _is_loopback(host):
+            raise _Refused(
+                403,
+                f"{request} its Host is {shortened_line(host, 100)!r}; below /_scf/ it must be an address of the "
+                "loopback, such as 127.0.0.1, or localhost, so that no web page has another name for it",
+            )
+        if origin is not None:
+            raise _Refused(
+                403,
+                f"{request} it has an Origin ({shortened_line(origin, 100)!r}), as what a web page sends; below /_scf/ "
+                "only programs are answered",
+            )
 
     # -- the clock ---------------------------------------------------------------------------------------------------
 
@@ -201,14 +233,15 @@ class Control:
 
 
 def _body_of(http: HttpRequest) -> dict[str, Any]:
-    """The object that the body is; an empty body is an empty one."""
-    try:
-        found = json.loads(http.body) if http.body else {}
-    except (ValueError, RecursionError):
-        found = None
-    if not isinstance(found, dict):
-        raise _Refused(400, "the body must be a JSON object")
-    return found
+    """The object that the body is, whatever its content type; an empty body is an empty one."""
+    return read_json(http.body) if http.body else {}
+
+
+def _is_loopback(host: str) -> bool:
+    """Whether *host*, as a request has it, is an address of the loopback or ``localhost``, with or without a port."""
+    name, _, port = host.rpartition(":")
+    bare = name if port.isdecimal() and name else host
+    return bare == "[::1]" or ip_address_is_of_loopback(bare.lower())
 
 
 def _declared(sent: Parameters) -> dict[str, Any]:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any, Final, Literal, TypeAlias
 
-from ..clock import TEST, DueThing, duration_us
+from ..clock import LAST_US, TEST, DueThing, duration_us
 from ..errors import ScfApiError, ScfUsageError, calls_named, did_you_mean, hidden_from_users
 from ..lockstep.calls import Call
 from ..model.listing import is_text
@@ -106,6 +106,8 @@ class Declaring(ABC):
         """Let *seconds* of simulated time pass before the next *times* requests of *action* are done; see `fail`."""
         us = duration_us(seconds, "delay(seconds)")
         call = f"delay({action!r}, {seconds!r})"
+        if us > LAST_US:
+            raise ScfUsageError(f"{call}: the seconds are more than simulated time has, which ends with the year 9998")
         self._declare(Fault(call, action, {} if when is None else when, times, delay_us=us))
 
     def drop(
@@ -210,7 +212,7 @@ class Faults(Declaring):
 
         def begin() -> None:
             order = lockstep.next_order()
-            until = clock.now_us + fault.delay_us
+            until = min(clock.now_us + fault.delay_us, LAST_US)
             due.append(clock.call_at(until, lambda: over.append(True), priority=TEST, order=order))
 
         lockstep.drive(Call(fault.call, lambda: bool(over), moves_clock=True, leases=True, begin=begin))

@@ -83,7 +83,7 @@ def read_request(http: HttpRequest) -> ApiRequest:
         if http.method == "GET":
             return ApiRequest(*early, form_tree(sent_form(http)), False, common["RequestClient"])
         _check_content_type(http)
-        return ApiRequest(*early, _read_json(http.body), True, common["RequestClient"])
+        return ApiRequest(*early, read_json(http.body), True, common["RequestClient"])
     if http.method == "POST" and _media_type(http) == "multipart/form-data":
         _check_content_type(http)
     fields = sent_form(http)
@@ -165,7 +165,7 @@ class _Refused(Exception):
     """What is wrong inside the JSON text, as the *valid* of InvalidParameter."""
 
 
-def _read_json(body: bytes) -> dict[str, Json]:
+def read_json(body: bytes) -> dict[str, Json]:
     """The object that *body* is. Raises ``ScfApiError`` (``InvalidParameter``)."""
     try:
         text = body.decode()

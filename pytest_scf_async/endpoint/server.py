@@ -174,6 +174,12 @@ class _Handler(WSGIRequestHandler):
         self.end_headers()
         self.wfile.write(answer.body)
 
+    def date_time_string(self, timestamp: float | None = None) -> str:
+        """The header ``Date``: the platform's time, which is the simulated one."""
+        server = self.server
+        assert isinstance(server, _Server)
+        return super().date_time_string(server.site.endpoint.runtime.clock.time() if timestamp is None else timestamp)
+
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
         """As `_Server.log`."""
 

@@ -30,5 +30,5 @@ class Site:
     def answer(self, http: HttpRequest, connection: socket.socket | None = None) -> HttpAnswer | None:
         """The answer to a request on a *connection*; None where it is lost on the way."""
         if http.path.startswith(CONTROL):
-            return self.control.answer(http)
+            return self.control.answer(http, connection)
         return self.endpoint.answer(http, connection)

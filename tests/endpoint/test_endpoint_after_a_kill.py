@@ -27,7 +27,7 @@ def main_handler(event, context):
 
 @pytest.mark.parametrize("which", ["zygote", "reaper"])
 def test_it_goes_on(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint, deploy: Any, which: str) -> None:
-    url = scf_endpoint.url.replace("http:", "https:") + "/_scf/clock"
+    url = scf_endpoint.url.replace("http:", "https:") + "/"
     function = deploy(TRUSTS, to=scf_runtime)
     assert function.run(url) == 200
     zygote = pool_of(scf_runtime).sandboxes.zygote()
