@@ -33,7 +33,7 @@ from .faults import Declared, Dropped, Faults
 from .http_request import HttpAnswer, HttpRequest
 from .operations.error_texts import api_error
 from .parameters import read
-from .polls import Polls
+from .polls import POLLS, Polls
 from .rate_limits import RateLimits
 from .request import ApiRequest, language_of, read_request
 from .served_answers import NobodyWaitsError, ServedAnswers
@@ -190,6 +190,8 @@ class _Call:
             endpoint.polls.count(action.name)
         except ScfAsyncWarning as warning:  # the client is to go on
             endpoint.problems.append(warning)
+        if action.name in POLLS:
+            endpoint.polls.run_what_is_due()
 
         def perform() -> dict[str, Any]:
             unknown: dict[str, str] = {}

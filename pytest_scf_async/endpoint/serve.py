@@ -1,9 +1,11 @@
 """``python -m pytest_scf_async serve``: the endpoint as a process of its own, until SIGTERM or Ctrl-C.
 
 It prints one line for people when it is ready, or with ``--print-env`` what other processes need, one ``NAME=value`` a
-line. SIGTERM ends running events first, as ``--on-stop`` says, and then the process: with exit code 0, or with 1 and
-the first error where the endpoint has answered ``InternalError``. What is left to end when the process is killed
-outright ends with it, as instances do with the process that they belong to.
+line: keys, addresses, and how time passes. HTTP and TLS are spoken at the same port; with ``--tls`` the address that it
+prints is one of TLS, and there is the file of the authority to trust. SIGTERM ends running events first, as
+``--on-stop`` says, and then the process: with exit code 0, or with 1 and the first error where the endpoint has
+answered ``InternalError``. What is left to end when the process is killed outright ends with it, as instances do with
+the process that they belong to.
 """
 
 from __future__ import annotations
@@ -16,14 +18,15 @@ import sys
 import threading
 from collections.abc import Mapping
 from contextlib import ExitStack
-from ipaddress import IPv4Address
 from pathlib import Path
 from typing import Any, Final, Literal
 
 from ..errors import ScfApiError, ScfAsyncError, ScfUsageError, did_you_mean
 from ..function import Function
 from ..options import ScfSettings
+from ..protocol.official_hosts import trust
 from ..runtime import ScfRuntime
+from .clients import ip_address_is_of_loopback
 from .scf_endpoint import ScfEndpoint
 
 OnStop = Literal["graceful", "forced", "abandon"]
@@ -47,12 +50,14 @@ def add_serve(commands: Any) -> None:
     parser.add_argument("--host", default="127.0.0.1", help="an IPv4 address of the loopback (default: 127.0.0.1)")
     parser.add_argument("--port", type=int, default=0, help="port (default: a free one)")
     parser.add_argument(
+        "--tls", action="store_true", help="print an https address, and the file of the authority to trust"
+    )
+    parser.add_argument(
         "--time",
         choices=("simulated", "real"),
         default="simulated",
         help="simulated: time passes only on request at /_scf/clock or while an answer is awaited; real: it flows by "
-        "itself (default: simulated)"
-        "",
+        "itself (default: simulated)",
     )
     parser.add_argument("--rate", type=float, help="simulated seconds per real second, with --time real (default: 1)")
     parser.add_argument("--seed", default="serve", help="seed for ids and keys")
@@ -128,11 +133,17 @@ class _Serving:
         self._runtimes.pop(runtime).close()
 
     def _say_ready(self, endpoint: ScfEndpoint) -> None:
-        if self._given.print_env:
-            for name, value in environment_of(endpoint).items():
+        given = self._given
+        if given.print_env:
+            for name, value in environment_of(endpoint, given).items():
                 _say(f"{name}={value}")
-        else:
-            _say(f"serving {endpoint.url} (region {endpoint.region}, SecretId {endpoint.secret_id})")
+            return
+        url, authority = _url_of(endpoint, given), endpoint._config.authority
+        trust = f", certificates by {authority}" if given.tls else ""
+        time = (
+            "passes on request, below /_scf/clock" if given.time == "simulated" else f"flows at rate {_rate_of(given)}"
+        )
+        _say(f"serving {url} (region {endpoint.region}, SecretId {endpoint.secret_id}{trust}); simulated time {time}")
 
     def _end_events(self, runtime: ScfRuntime) -> None:
         """Let running events end as ``--on-stop`` says."""
@@ -162,23 +173,30 @@ def _say(line: str) -> None:
     sys.stdout.flush()
 
 
-def ip_address_is_of_loopback(host: str) -> bool:
-    """Whether *host* is ``localhost`` or an address of IPv4's loopback."""
-    try:
-        return host == "localhost" or IPv4Address(host).is_loopback
-    except ValueError:
-        return False
+def _url_of(endpoint: ScfEndpoint, given: argparse.Namespace) -> str:
+    return f"https://{endpoint.address}" if given.tls else endpoint.url
 
 
-def environment_of(endpoint: ScfEndpoint) -> dict[str, str]:
-    """What a process needs to call *endpoint*: the names that the official SDKs and ``tccli`` read, and its address."""
-    return {
+def _rate_of(given: argparse.Namespace) -> str:
+    return f"{1.0 if given.rate is None else given.rate:g}"
+
+
+def environment_of(endpoint: ScfEndpoint, given: argparse.Namespace) -> dict[str, str]:
+    """What a process needs to call *endpoint*: the names that the official SDKs and ``tccli`` read, and its address.
+
+    ``SCF_TIME`` says how time passes, as ``--time`` does. With ``--tls`` SDKs, Node.js and curl find whom to trust.
+    """
+    found = {
         "TENCENTCLOUD_SECRET_ID": endpoint.secret_id,
         "TENCENTCLOUD_SECRET_KEY": endpoint.secret_key,
         "TENCENTCLOUD_REGION": endpoint.region,
-        "SCF_ENDPOINT": endpoint.address,
-        "SCF_ENDPOINT_URL": endpoint.url,
+        "SCF_TIME": given.time,
     }
+    if given.time == "real":
+        found["SCF_TIME_RATE"] = _rate_of(given)
+    if given.tls:
+        trust(found, endpoint._config.bundle)
+    return {**found, "SCF_ENDPOINT": endpoint.address, "SCF_ENDPOINT_URL": _url_of(endpoint, given)}
 
 
 # -- the file --------------------------------------------------------------------------------------------------------

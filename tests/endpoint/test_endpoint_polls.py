@@ -1,4 +1,4 @@
-"""Code that polls the endpoint while simulated time stands gets a warning, and later an error."""
+"""What code that polls the endpoint sees: what is due has run; while time stands, a warning, and later an error."""
 
 from __future__ import annotations
 
@@ -26,6 +26,77 @@ def poll(client: Any, request_id: str, times: int = 1) -> None:
     request.InvokeRequestId = request_id
     for _ in range(times):
         client.GetAsyncEventStatus(request)
+
+
+def returns(event: Any, context: object) -> Any:
+    return event
+
+
+def computes(event: Any, context: object) -> None:
+    while True:
+        pass
+
+
+def sleeps_after_a_line(event: Any, context: object) -> None:
+    print("begins")
+    print("goes on")
+    time.sleep(3600)
+
+
+# -- what is due -----------------------------------------------------------------------------------------------------
+
+
+def by_its_id(client: Any, request_id: str) -> str:
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = request_id
+    return str(client.GetAsyncEventStatus(request).Result.Status)
+
+
+def in_a_list(client: Any, request_id: str) -> str:
+    request = models.ListAsyncEventsRequest()
+    request.FunctionName, request.InvokeRequestId = "export", request_id
+    return str(client.ListAsyncEvents(request).EventList[0].Status)
+
+
+def among_requests(client: Any, request_id: str) -> str:
+    request = models.GetRequestStatusRequest()
+    request.FunctionName, request.FunctionRequestId = "export", request_id
+    return "RUNNING" if client.GetRequestStatus(request).Data[0].RetMsg == "" else "FINISHED"
+
+
+@pytest.mark.parametrize("asks", [by_its_id, in_a_list, among_requests])
+def test_an_event_that_needs_no_time_has_ended_at_the_first_poll(
+    scf_runtime: ScfRuntime, scf_client: Any, asks: Any
+) -> None:
+    began = scf_runtime.clock.now
+    event = scf_runtime.deploy(returns, name="export").invoke_async({"rows": 20})
+
+    assert asks(scf_client, event.request_id) == "FINISHED"
+    assert (event.result, scf_runtime.clock.now) == ({"rows": 20}, began)
+
+
+def test_a_poll_lets_no_time_pass_and_opens_no_gate(scf_runtime: ScfRuntime, scf_client: Any) -> None:
+    began = scf_runtime.clock.now
+    gated = scf_runtime.deploy(sleeps_after_a_line).invoke_async().wait_for_log("begins")
+    event = scf_runtime.deploy(sleeps).invoke_async()
+    assert event.doing == "pending"
+
+    assert by_its_id(scf_client, event.request_id) == "RUNNING"
+
+    assert (event.doing, gated.doing, scf_runtime.clock.now) == ("parked", "gated", began)
+    assert "goes on" not in str(gated.log)
+
+
+def test_what_computes_does_not_keep_a_poll(scf_settings: ScfSettings) -> None:
+    with ScfRuntime(scf_settings.replace("test", real_timeout=0.2)) as runtime, ScfEndpoint(runtime) as endpoint:
+        event = runtime.deploy(computes).invoke_async()
+        client = client_of(endpoint, "test")
+
+        assert [by_its_id(client, event.request_id) for _ in range(2)] == ["RUNNING"] * 2
+        event.terminate()
+
+
+# -- while time stands -----------------------------------------------------------------------------------------------
 
 
 def test_the_fiftieth_poll_of_one_instant_warns_once(scf_runtime: ScfRuntime, scf_client: Any) -> None:

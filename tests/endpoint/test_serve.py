@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import select
 import signal
 import subprocess
@@ -144,7 +145,11 @@ class Served:
 
         environment = self.environment
         credential = Credential(environment["TENCENTCLOUD_SECRET_ID"], environment["TENCENTCLOUD_SECRET_KEY"])
-        http_profile = HttpProfile(protocol="http", endpoint=environment["SCF_ENDPOINT"])
+        http_profile = HttpProfile(
+            protocol=environment["SCF_ENDPOINT_URL"].partition(":")[0],
+            endpoint=environment["SCF_ENDPOINT"],
+            certification=environment.get("SSL_CERT_FILE"),
+        )
         return ScfClient(credential, environment["TENCENTCLOUD_REGION"], ClientProfile(httpProfile=http_profile))
 
     def invoke(self, function: str = "export", **event: Any) -> str:
@@ -210,6 +215,70 @@ def test_the_api_and_the_clock(serve: Any) -> None:
             "doing": "ended",
         }
     ]
+
+
+@SAME_ON_ALL
+def test_what_is_due_runs_on_a_poll(serve: Any) -> None:
+    from tencentcloud.scf.v20180416 import models
+
+    served = serve()
+    request = models.GetAsyncEventStatusRequest()
+    request.InvokeRequestId = served.invoke(seconds=0)
+
+    assert served.client().GetAsyncEventStatus(request).Result.Status == "FINISHED"
+    assert served.control("GET", "clock") == {"now": "2026-01-01T00:00:00+00:00"}
+
+
+@SAME_ON_ALL
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        ((), {"SCF_TIME": "simulated"}),
+        (("--time=real", "--rate=60"), {"SCF_TIME": "real", "SCF_TIME_RATE": "60"}),
+    ],
+)
+def test_what_it_prints_says_how_time_passes(serve: Any, arguments: tuple[str, ...], said: dict[str, str]) -> None:
+    environment = serve("scf.toml", *arguments).environment
+
+    assert {name: value for name, value in environment.items() if name.startswith("SCF_TIME")} == said
+
+
+@SAME_ON_ALL
+@pytest.mark.parametrize(
+    ("arguments", "scheme", "time"),
+    [
+        ((), "http", "passes on request, below /_scf/clock"),
+        (("--tls", "--time=real", "--rate=60"), "https", "flows at rate 60"),
+    ],
+)
+def test_the_line_for_people(tmp_path: Path, arguments: tuple[str, ...], scheme: str, time: str) -> None:
+    command = [sys.executable, "-m", "pytest_scf_async", "serve", *arguments]
+    with subprocess.Popen(command, cwd=tmp_path, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout is not None
+        line = process.stdout.readline()
+        process.terminate()
+
+    trust = r", certificates by /\S+/authority\.pem" if scheme == "https" else ""
+    where = rf"{scheme}://127\.0\.0\.1:\d+ \(region ap-guangzhou, SecretId \w+{trust}\)"
+    assert re.fullmatch(rf"serving {where}; simulated time {time}\n", line)
+
+
+@SAME_ON_ALL
+def test_tls(serve: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    served = serve("scf.toml", "--tls")
+    trusted = {
+        name: served.environment[name]
+        for name in ("SSL_CERT_FILE", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "NODE_EXTRA_CA_CERTS")
+    }
+    assert served.environment["SCF_ENDPOINT_URL"] == f"https://{served.environment['SCF_ENDPOINT']}"
+    for name, value in trusted.items():
+        monkeypatch.setenv(name, value)
+
+    request_id = served.invoke(seconds=60)  # by the SDK
+    served.control("POST", "reset")
+
+    assert served.control("GET", "events") == {"events": []}  # by what reads SSL_CERT_FILE
+    assert served.invoke(seconds=60) == request_id
 
 
 @SAME_ON_ALL
