@@ -39,7 +39,6 @@ from .errors import (
 )
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
 from .function import Function, Invocation
-from .instances import coverage
 from .instances.function_version import FunctionVersion
 from .instances.interrupts import exposed, shielded
 from .instances.pool import Pool
@@ -72,7 +71,7 @@ from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
 from .termination import terminate
-from .wings.features import FEATURES_OF_WINGS
+from .wings.features import FEATURES_OF_WINGS, FIRST_OF_WINGS
 from .wings.runtime_calls import RuntimeCalls
 from .wings.runtimes import OTHER_KINDS
 
@@ -140,7 +139,7 @@ class ScfRuntime(RuntimeCalls):
         self._page.boot_us = self.clock.now_us - UPTIME_US
         self._sandboxes = sandboxes = Sandboxes(self.settings, base_temp, root, self._scratch)
         self._pool: Pool[Event] = Pool(self.settings, self.clock, self._page.file, sandboxes)
-        features = (*FEATURES, *FEATURES_OF_WINGS)
+        features = (*FIRST_OF_WINGS, *FEATURES, *FEATURES_OF_WINGS)
         self._lockstep = Lockstep(self.clock, self._pool, self.settings, self._page.next_order, features)
         self.clock.attach(self._lockstep, _TimeModes(self._lockstep))
         self._queue = InvocationQueue(self._lockstep, self._has_room, self._accepted)
@@ -262,7 +261,7 @@ class ScfRuntime(RuntimeCalls):
                     f"name={configuration.name!r} ({source}) is taken: a function of that name is deployed in the "
                     f"namespace {configuration.namespace!r}; choose another name, or delete() that function"
                 )
-            _warn_once(made.warnings)
+            _warn_once((*self._lockstep.warned_of(made), *made.warnings))
             now_us = self.clock.now_us
             version = FunctionVersion(
                 configuration,
@@ -516,7 +515,7 @@ class ScfRuntime(RuntimeCalls):
             self._page.close()
             discard_dead_zygote()
             if not _in_session():  # a session does it at its end, once
-                coverage.hand_in()
+                self._lockstep.hand_in()
 
     def __enter__(self) -> ScfRuntime:
         return self
@@ -663,7 +662,7 @@ class ScfRuntime(RuntimeCalls):
                     children=children,
                     source=source,
                 )
-                _warn_once(made.warnings)
+                _warn_once((*self._lockstep.warned_of(made), *made.warnings))
                 runtime, resolved = made.runtime, made.code
                 if has_new_code:
                     given = {**given, "handler": made.handler}

@@ -17,6 +17,7 @@ from .instances.function_version import FunctionVersion
 from .instances.pool import Pool, Tracer
 from .instances.sandbox import Sandboxes
 from .lockstep.event import Event
+from .lockstep.features.feature import Forked
 from .lockstep.scheduler import Lockstep
 from .model.configuration import FunctionConfiguration
 from .model.timeline import IDLE
@@ -65,6 +66,10 @@ class Stages:
             runtime._sandboxes.serve_sweep()
             runtime._sandboxes.show([] if of_test._base_temp is None else [os.fspath(of_test._base_temp)])
             yield Stage(runtime, directory, self.configured)
+
+    def forked(self) -> list[Forked]:
+        """What features do in a fork of this process that is about to be made, to make runs."""
+        return self._runtime._lockstep.forked()
 
     def configured(self, before: FunctionConfiguration, environment: Mapping[str, str]) -> FunctionConfiguration:
         """*before* with the variables of a run added."""

@@ -41,6 +41,9 @@ class WingHooks:
     def configure(self, config: pytest.Config) -> None:
         """The session begins, with an option of a wing; raise ``pytest.UsageError`` for what is not valid."""
 
+    def before_runtime(self, config: pytest.Config) -> None:
+        """A runtime is about to be made."""
+
     def of_runtimes(
         self,
         config: pytest.Config,
@@ -77,6 +80,9 @@ class WingHooks:
     def unasked(self, config: pytest.Config) -> str:
         """Why a test that passed has tested nothing; empty: it has."""
         return ""
+
+    def tests_ran(self) -> None:
+        """All tests have run; coverage of the test's process is still to be reported."""
 
     def test_ended(self, config: pytest.Config) -> None:
         """The test is over, and its reports are made."""

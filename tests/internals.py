@@ -47,7 +47,7 @@ from pytest_scf_async.lockstep import scheduler as lockstep_scheduler
 from pytest_scf_async.lockstep.calls import Call
 from pytest_scf_async.lockstep.diagnosis import Snapshot, what_instances_do
 from pytest_scf_async.lockstep.event import Event
-from pytest_scf_async.lockstep.features import debugger, real_cost, test_process
+from pytest_scf_async.lockstep.features import real_cost, test_process
 from pytest_scf_async.lockstep.features.feature import Feature
 from pytest_scf_async.lockstep.features.real_cost import RealCosts
 from pytest_scf_async.lockstep.places import Place, find

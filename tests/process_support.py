@@ -294,7 +294,7 @@ def end_preforked(zygote: Zygote) -> None:
 
     end_recorders(zygote, LONG)
     pid = preforked_pid(zygote)
-    other = messages.Expect(messages.CommonMounts(["of another kind"], []), inodes=[], code=[], environment={})
+    other = messages.Expect(messages.CommonMounts(["of another kind"], []), [], [], {}, parts={})
     assert take_preforked(zygote, other) is None
     assert pid == 0 or eventually(lambda: is_gone(pid))
     zygote.pump()

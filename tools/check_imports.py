@@ -31,6 +31,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "sweep.in_instance", "trace", "conformance"}
     | {"programs", "programs.runtimes", "programs.supervisor"}
+    | {"coverage", "coverage.in_instance", "debugger", "debugger.in_instance"}
 )
 NAMES_WINGS: dict[str, str] = {
     "wings": "the registry: what each wing adds to the kernel's classes, to pytest and to the command line",
@@ -63,6 +64,10 @@ KNOWS: dict[str, frozenset[str]] = {
     "programs.supervisor": frozenset({"protocol", "linux", "side", "python", "programs"}),
     "programs.runtimes": MACHINERY | {"linux", "deployment", "async_event", "function"},
     "sweep.in_instance": frozenset({"protocol", "linux", "side", "python"}),
+    "coverage.in_instance": frozenset({"protocol", "python"}),
+    "debugger.in_instance": frozenset({"python"}),
+    "coverage": frozenset({"model", "protocol", "instances", "lockstep", "wing_hooks"}),
+    "debugger": frozenset({"protocol", "instances", "lockstep", "wing_hooks"}),
     "instances": CORE | {"scripted", "linux"},
     "lockstep": MACHINERY | {"linux"},
     "deployment": MACHINERY,
@@ -84,7 +89,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wing_hooks": frozenset({"async_event"}),
     "wings_at_start": frozenset({"runtime", "endpoint"}),
     "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
-    | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance"},
+    | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance", "coverage", "debugger"},
     "plugin": FACADE
     | {
         "runtime",
@@ -113,12 +118,14 @@ OUTSIDERS_OF: dict[str, frozenset[str]] = {
     "protocol": frozenset({"freezegun"}),
     "linux": frozenset(),
     "side": frozenset(),
-    "python": frozenset({"freezegun", "coverage"}),
-    "zygote": frozenset({"coverage"}),
+    "python": frozenset({"freezegun"}),
+    "zygote": frozenset(),
     "wings.in_zygote": frozenset(),
     "programs": frozenset(),
     "programs.supervisor": frozenset(),
     "sweep.in_instance": frozenset(),
+    "coverage.in_instance": frozenset({"coverage"}),
+    "debugger.in_instance": frozenset(),
 }
 
 # Imports that KNOWS refuses and one file may have, inside a function only. A process is forked before it is known what
@@ -141,6 +148,8 @@ OTHER_PROCESSES: dict[str, str] = {
     "programs": "instances and beside them",
     "programs.supervisor": "the supervisor of a program",
     "sweep.in_instance": "the instances of a sweep",
+    "coverage.in_instance": "the zygote and in instances",
+    "debugger.in_instance": "the zygote and in instances",
 }
 
 # Texts that name modules of these rooms: by file and constant, with why this process imports nothing by them.
@@ -151,6 +160,8 @@ CHILD_PROGRAMS: dict[str, dict[str, str]] = {
     f"{PACKAGE}.programs.runtimes.simulated_children": {
         "_PROGRAM": "what the interpreter of a handler is started with, below its supervisor"
     },
+    f"{PACKAGE}.coverage.feature": {"IN_INSTANCE": "what each instance that is measured is told to import"},
+    f"{PACKAGE}.debugger.feature": {"IN_INSTANCE": "what each instance is told to import"},
     f"{PACKAGE}.sweep.calls": {"IN_INSTANCE": "what each instance of a sweep is told to import"},
     f"{PACKAGE}.inside": {"_RECORDS": "looked up in sys.modules and never imported: an instance has it"},
 }
@@ -177,6 +188,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 EMPTY = (
     *("instances", "lockstep", "protocol", "linux", "plugin"),
     *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance", "programs.runtimes"),
+    *("coverage", "debugger"),
 )
 LAZY = frozenset(
     {

@@ -99,6 +99,23 @@ WINGS: dict[str, Wing] = {
         words=r"[cC]onformance",
         uses=("endpoint",),
     ),
+    "coverage": Wing(
+        files=("coverage/", "protocol/covered.py"),
+        tests=(
+            "tests/plugin/beside/test_coverage.py",
+            "tests/programs/plugin/test_coverage_of_images.py",
+            "tests/sweep/test_workers.py::test_coverage_counts_what_runs_in_workers",
+        ),
+        words=r"[cC]overage|\bcov\b|--cov",
+    ),
+    "debugger": Wing(
+        files=("debugger/",),
+        tests=(
+            "tests/plugin/beside/test_debugging.py",
+            "tests/kernel/gates/test_gates_at_lines_beside_tools.py::test_a_breakpoint_without_a_terminal_ends_the_event_as_it_does_without_a_gate",
+        ),
+        words=r"debugg|breakpoint|\b[pP]db\b|[tT]erminal",
+    ),
     "trace": Wing(
         files=("trace/",),
         tests=("tests/trace/", "tests/trace_internals.py", "tests/trace_format.py"),
@@ -143,10 +160,6 @@ FEATURES: dict[str, FeatureFiles] = {
         ),
     ),
     "real_flow": FeatureFiles(files=("lockstep/features/real_flow.py",), tests=()),
-    "debugger": FeatureFiles(
-        files=("lockstep/features/debugger.py",), tests=("tests/plugin/beside/test_debugging.py",)
-    ),
-    "coverage": FeatureFiles(files=("lockstep/features/coverage.py",), tests=("tests/plugin/beside/test_coverage.py",)),
     "scripts": FeatureFiles(
         files=("lockstep/features/scripts.py", "scripted.py", "scripted_calls.py", "instances/runtimes/scripted.py"),
         tests=(

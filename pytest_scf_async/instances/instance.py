@@ -10,7 +10,7 @@ import os
 import select
 import signal
 import socket
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from itertools import chain
 from typing import Protocol
 
@@ -138,8 +138,8 @@ class Instance:
     """Its processor time, by its own word or, at its end, by the kernel's."""
     takes_time = False
     """What it computes takes simulated time (``compute_rate``)."""
-    measured = False
-    """It runs under coverage, as the test process does."""
+    parts: Collection[str] = ()
+    """The modules of the parts of features that it has."""
     companion: Companion | None = None
     """What runs its program outside its sandbox."""
     port: ClaimedPort | None = None
@@ -226,7 +226,7 @@ class Instance:
 
     def assign(self, owner: Owner, runtime: Runtime, sandbox: Sandbox, fds: list[int], config: messages.Assign) -> None:
         """Send the process which function's instance it is; from here on *owner* receives what it reports."""
-        self.measured, self.takes_time = config.coverage is not None, config.compute_rate > 0
+        self.parts, self.takes_time = config.parts.keys(), config.compute_rate > 0
         self.state = start(runtime.in_lockstep, Life.ENDED if self.gone else Life.RUNS)
         self.owner, self.runtime, self.sandbox, self.called = owner, runtime, sandbox, True
         self.user_process = runtime.user_process(self)

@@ -16,11 +16,10 @@ from ..model.configuration import FunctionConfiguration
 from ..model.timeline import IDLE
 from ..options import ScfSettings
 from ..protocol import messages
-from . import coverage as measured
-from . import terminal
 from .environment import with_endpoint
 from .function_version import FunctionVersion
 from .instance import Instance, Owner, not_started
+from .parts import HasParts
 from .poller import Poller
 from .prefork import prefork, take_preforked
 from .runtimes.strategy import PortForwarder, Site
@@ -88,6 +87,7 @@ class Pool(Generic[Run]):
         self._idle: list[tuple[FunctionVersion, Instance, DueThing]] = []
         self._wing_part: str | None = None
         """What its instances import, which are those of a sweep then."""
+        self._have_parts: tuple[HasParts, ...] = ()
         self._recording: Tracer | None = None
         """Of the instance that is started next."""
         self._drawing: Callable[[], Tracer] | None = None
@@ -142,6 +142,10 @@ class Pool(Generic[Run]):
         """
         self._wing_part, self._drawing = wing_part, drawing
 
+    def with_parts(self, feature: HasParts) -> None:
+        """Have *feature* asked what its part in each instance is."""
+        self._have_parts = (*self._have_parts, feature)
+
     def record_next(self, recording: Tracer) -> None:
         """Have the effects of the instance that is started next recorded."""
         self._recording = recording
@@ -159,10 +163,10 @@ class Pool(Generic[Run]):
             self.kill(instance)
         self.drop(instance)
 
-    @staticmethod
-    def kill(instance: Instance) -> None:
+    def kill(self, instance: Instance) -> None:
         """SIGKILL, and wait until the process and what it left are gone."""
-        measured.save([instance])
+        for feature in self._have_parts:
+            feature.before_kill([instance])
         instance.kill()
         if not instance.zygote.receive_until(lambda: instance.gone, DEATH_LIMIT):
             if instance.zygote.alive:
@@ -176,7 +180,8 @@ class Pool(Generic[Run]):
         Nobody waits for one of which nobody could see whether it is gone: a test that ran to its end leaves such a one,
         and its death takes a quarter of the time of a short test. The zygote reaps it.
         """
-        measured.save(self.instances)
+        for feature in self._have_parts:
+            feature.before_kill(self.instances)
         problems: list[ScfAsyncError] = []
         unseen = [instance for instance in self.instances if _dies_unseen(instance)]
         for instance in self.instances:
@@ -284,15 +289,15 @@ class Pool(Generic[Run]):
             environment = with_endpoint(
                 runtime.environment(site, sandbox.environment), configuration.environment, site.endpoint
             )
-            coverage = measured.plan() if runtime.measures_coverage else None
+            parts = [part for each in self._have_parts if (part := each.part(runtime)) is not None]
             hint = messages.Expect(
                 common=None if sandbox.plan is None else sandbox.plan.common,
                 inodes=[] if sandbox.plan is None else sandbox.plan.inodes,
                 code=[code.entry, *([] if before_init is None else [before_init.entry])],
                 environment=environment,
-                coverage=coverage is not None,
+                parts={part.module: part.ahead for part in parts},
+                sees_imports=any(part.sees_imports for part in parts),
                 program=runtime.runs_program,
-                debugger=terminal.ask is not None,
                 wing_part=self._wing_part,
             )
             environment = {**environment, "HOSTNAME": f"scf-async-{self.started}", **runtime.variables}
@@ -300,7 +305,7 @@ class Pool(Generic[Run]):
             undo.callback(self._discard, instance)
             instance.accompany(runtime.companion(site, sandbox.tmp, instance.output.fd, port), port)
             undo.pop_all()
-        fds = [self.clock_fd] if coverage is None else [self.clock_fd, coverage[1]]
+        fds = [self.clock_fd, *(part.descriptor for part in parts if part.descriptor is not None)]
         given: list[int] = []
         if runtime.relayed_ports(site):
             self.port_forwarder = self.port_forwarder or runtime.port_forwarder()
@@ -336,8 +341,8 @@ class Pool(Generic[Run]):
                 network=configuration.network,
                 deployed_by=configuration.deployed_by,
                 idle_ok=list(configuration.idle_ok),
-                debugger=terminal.ask is not None,
-                coverage=None if coverage is None else coverage[0],
+                parts={part.module: part.given for part in parts},
+                sees_imports=hint.sees_imports,
                 memory_limited=configuration.memory is not None,
                 before_init=None if before_init is None else messages.BeforeInit(**asdict(before_init)),
                 program=runtime.program(site, port),

@@ -24,6 +24,7 @@ from ..errors import CannotEndError, HarnessError, ScfAsyncError, ScfUsageError,
 from ..instances.instance import FollowUp, Instance, exit_of, not_started
 from ..instances.interrupts import call_handlers, shielded
 from ..instances.pool import Pool
+from ..instances.runtimes.choice import Deployed
 from ..instances.state import Doing, Effect, InstanceFact, Life, after
 from ..instances.zygote import Zygote
 from ..model.codes import PORT_TIMEOUT, port_not_bound_message
@@ -38,7 +39,7 @@ from .answers import AnswerOrder
 from .calls import CLOSED, Call, TimeFlow
 from .diagnosis import Snapshot, explain
 from .event import Event
-from .features.feature import Feature, Means
+from .features.feature import Feature, Forked, Means
 from .gates import Gates
 from .reports import QUIET, Reports
 from .shared_core import SharedCore
@@ -138,6 +139,19 @@ class Lockstep:
             with self._condition:
                 others = [each for each in (*self.features, feature) if each not in self._known]
                 self.features = (*(each for each in self._known if each is feature or each in self.features), *others)
+
+    def warned_of(self, deployed: Deployed) -> list[str]:
+        """What features warn of where *deployed* is used."""
+        return [text for feature in self._known if (text := feature.warns(deployed))]
+
+    def forked(self) -> list[Forked]:
+        """What features do in a fork of this process that is about to be made, to make runs for it."""
+        return [forked for feature in self._known if (forked := feature.forked()) is not None]
+
+    def hand_in(self) -> None:
+        """Have features hand in what instances have given them: the runtime is closed, outside a session of pytest."""
+        for feature in self._known:
+            feature.hands_in()
 
     def leave(self, feature: Feature) -> None:
         """Ask *feature* no more."""

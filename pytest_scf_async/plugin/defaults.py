@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from typing import TYPE_CHECKING, Any
 
@@ -20,14 +19,6 @@ def defaults_of(
     config: pytest.Config, settings: ScfSettings, test: pytest.Item | None, of_wings: Mapping[str, Any]
 ) -> session.Defaults:
     """What it takes in *test*: code is looked up beside its file."""
-    if "coverage" in sys.modules:
-        from . import coverage
-
-        coverage.prepare(config)
-    if config.getoption("capture", "no") == "no" or "pytest_scf_async.plugin.debugger" in sys.modules:
-        from . import debugger
-
-        debugger.prepare(config)
     hook = config.hook
     temporary = temporary_paths(config)
     return session.Defaults(

@@ -318,13 +318,12 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
 def pytest_runtestloop() -> Generator[None, object, object]:
-    """Add what instances measured to the coverage of this process."""
+    """Have wings hand in what instances have given them."""
     try:
         return (yield)
     finally:
-        measured = sys.modules.get("pytest_scf_async.instances.coverage")
-        if measured is not None:
-            measured.hand_in()
+        for wing in _wings():
+            wing.tests_ran()
 
 
 def pytest_unconfigure(config: pytest.Config) -> None:
@@ -405,8 +404,9 @@ def _defaults(config: pytest.Config) -> session.Defaults:
 
     test = config.stash.get(_TEST, None)
     of_wings: dict[str, Any] = {}
-    if test is not None:
-        for wing in _wings(needed=True):
+    for wing in _wings(needed=True):
+        wing.before_runtime(config)
+        if test is not None:
             of_wings |= wing.of_runtimes(config, lambda: config.stash[_TEST], _seconds_left)
     return defaults_of(config, _configured(config), test, of_wings)
 

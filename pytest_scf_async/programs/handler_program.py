@@ -182,7 +182,7 @@ def _load(given: Mapping[str, Any]) -> tuple[Any, str, str]:
         if not callable(function):
             raise TypeError(f"{given['module']}.{given['function']} is {function!r}, which cannot be called")
     except Exception as error:
-        return None, "CODE_NOT_LOADED", handler.trace_of(error, NO_DEBUGGER)
+        return None, "CODE_NOT_LOADED", handler.trace_of(error)
     return function, "", ""
 
 
@@ -190,8 +190,8 @@ def _call(function: Any, payload: str, context: Any) -> handler.Outcome:
     try:
         result = function(json.loads(payload), context)
     except Exception as error:
-        return handler.Outcome("RAISED", trace=handler.trace_of(error, NO_DEBUGGER))
-    return handler.returned(result, NO_DEBUGGER)
+        return handler.Outcome("RAISED", trace=handler.trace_of(error))
+    return handler.returned(result)
 
 
 def _serve(given: Mapping[str, Any], api: _Api) -> NoReturn:
@@ -233,6 +233,7 @@ def main() -> NoReturn:
             logging.Handler.handle, is_library
         )
         sys.breakpointhook = _refuse_debugger
+        handler.nobody_debugs(NO_DEBUGGER)
         fcntl.ioctl(0, calls_of_user.REGISTER, _noted, True)
         sys.addaudithook(_note_call)
         setattr(traceback.StackSummary, tracebacks.EXTRACTS, tracebacks.users_extract())
@@ -242,6 +243,6 @@ def main() -> NoReturn:
         try:
             _serve(given, api)
         except BaseException as error:
-            code = handler.leave(error, NO_DEBUGGER)
+            code = handler.leave(error)
     finally:
         os._exit(code)

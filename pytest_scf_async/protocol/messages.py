@@ -40,10 +40,6 @@ UPTIME_US = 3_600_000_000
 OWNER_MARK = "PYTEST_SCF_ASYNC_OWNER"
 """The environment variable that every process below the zygote inherits; its value names the session."""
 
-COVERED = struct.Struct("<8sII")
-"""What stands before each piece of what instances measured: a mark, the length, the checksum."""
-COVERED_MARK = b"\xc0vered\r\n"
-
 RELAYED = struct.Struct("<H")
 """What comes with each listening socket of a relayed port: the number of the machine's port that it leads to."""
 
@@ -102,7 +98,7 @@ class ToInstance(IntEnum):
     ARM_GATES = 35
     POLL = 36
     POLL_SIGNALS = 37
-    SAVE_COVERAGE = 38
+    SAVE = 38
     TYPED = 39
     ASSIGN = 40
     STOP = 41
@@ -161,9 +157,11 @@ class Expect(NamedTuple):
     code: list[str]
     """Files to compile."""
     environment: dict[str, str]
-    coverage: bool = False
+    parts: dict[str, JsonObject]
+    """By module: the parts of features that they will have, each with the keywords with which it prepares."""
+    sees_imports: bool = False
+    """One of these is to see what user code imports, which is not imported ahead then."""
     program: bool = False
-    debugger: bool = False
     wing_part: str | None = None
     """As that of `Assign`; each of them has gates at lines then."""
 
@@ -695,7 +693,7 @@ class AnswerWaits(NamedTuple):
     waits: bool
 
 
-class SaveCoverage(NamedTuple):
+class Save(NamedTuple):
     """Save what was measured, count it in the control page, and stop: the process is about to be ended."""
 
 
@@ -715,16 +713,6 @@ class MountPlan(NamedTuple):
     """The directory of an image, which may be written."""
     inodes: list[int]
     """The numbers of the directories that ``common`` binds."""
-
-
-class CoverageConfig(NamedTuple):
-    """How the test's process measures, and so the instance."""
-
-    directory: str
-    """From where the options name files."""
-    config_file: str | None
-    options: JsonObject
-    context: str | None
 
 
 class BeforeInit(NamedTuple):
@@ -796,9 +784,9 @@ class AtEffect(NamedTuple):
 class Assign(NamedTuple):
     """The first frame: which function to be an instance of.
 
-    Descriptors come with it, in this order: of the clock's page; of the file that takes what instances measured, where
-    the session is measured; of the socket that takes listening sockets, where ports are relayed into the instance's
-    network; of the socket of the shim, where the program is in a container.
+    Descriptors come with it, in this order: of the clock's page; of what the parts of features need; of the socket that
+    takes listening sockets, where ports are relayed into the instance's network; of the socket of the shim, where the
+    program is in a container.
     """
 
     entry: str
@@ -818,8 +806,9 @@ class Assign(NamedTuple):
     network: str
     deployed_by: str
     idle_ok: list[str]
-    debugger: bool
-    coverage: CoverageConfig | None
+    parts: dict[str, JsonObject]
+    """By module: the parts of features that it has, each with the keywords with which it begins."""
+    sees_imports: bool
     memory_limited: bool
     before_init: BeforeInit | None
     program: ProgramConfig | None
@@ -920,7 +909,7 @@ TABLE: tuple[Row, ...] = (
     Row(ToInstance.ARM_GATES, ArmGates, Packing.JSON, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL, Poll, Packing.EMPTY, _TEST, _LOCKSTEP),
     Row(ToInstance.POLL_SIGNALS, PollSignals, Packing.EMPTY, _TEST, _LOCKSTEP),
-    Row(ToInstance.SAVE_COVERAGE, SaveCoverage, Packing.EMPTY, _TEST, _HANDLER | _PROGRAM),
+    Row(ToInstance.SAVE, Save, Packing.EMPTY, _TEST, _HANDLER | _PROGRAM),
     Row(ToInstance.TYPED, Typed, Packing.JSON, _TEST, _HANDLER | _PROGRAM),
     Row(ToInstance.ASSIGN, Assign, Packing.JSON, _TEST, _INSTANCE),
     Row(ToInstance.STOP, Stop, Packing.EMPTY, _TEST, _SUPERVISOR),
@@ -944,7 +933,7 @@ NOTE = int(FromInstance.NOTE)
 
 ZygoteAnswer = Ready | Spawned | Gone | Refused | NoNamespaces | NotPreloaded | NotFiltered | Probed
 ToGoOn = Invoke | Resume | OpenGate | GoOn
-ToTell = Poll | PollSignals | SaveCoverage | Stop
+ToTell = Poll | PollSignals | Save | Stop
 ToKnow = Assign | ArmGates | Typed | AnswerWaits
 ForInstance = ToGoOn | ToTell | ToKnow
 OfSignals = SignalEntered | SignalLeft | SignalsDeferred | Listening
@@ -1105,7 +1094,7 @@ _encode = json.JSONEncoder(ensure_ascii=True, separators=(",", ":")).encode
 _WRITTEN = object()
 """Stands for the default of a field that is always written."""
 _PARTS: tuple[type[Any], ...] = (
-    *(CommonMounts, MountPlan, CoverageConfig, BeforeInit, ProgramConfig, EndpointConfig, AtEffect),
+    *(CommonMounts, MountPlan, BeforeInit, ProgramConfig, EndpointConfig, AtEffect),
     *(LogGate, ListeningGate, LineGate, OccurrenceGate, Fault, Spot, Instruction, CountedPlace, Collect, TracedThread),
     ProcessWait,
 )
@@ -1140,7 +1129,6 @@ _FIELDS: dict[type[Any], tuple[tuple[str, object], ...]] = {
 _PART: dict[str, type[Any]] = {
     "sandbox": MountPlan,
     "common": CommonMounts,
-    "coverage": CoverageConfig,
     "before_init": BeforeInit,
     "program": ProgramConfig,
     "endpoint": EndpointConfig,

@@ -61,7 +61,7 @@ CONTROL_FORKS: Final = 4
 """Changes before and after the instance starts a child process."""
 CONTROL_CHILDLESS: Final = 5
 """Set by the test's process: what CONTROL_FORKS was when no child of the instance, nor of its children, lived."""
-CONTROL_COVERED: Final = 6
+CONTROL_SAVED: Final = 6
 """How many times what was measured was saved because the test's process asked."""
 CONTROL_WATCHES: Final = 7
 """How many waits of the instance a descriptor ends, which a child process may hold the other end of."""
@@ -218,7 +218,7 @@ class ControlPage:
     records = _slot(CONTROL_RECORDS)
     forks = _slot(CONTROL_FORKS)
     childless = _slot(CONTROL_CHILDLESS)
-    covered = _slot(CONTROL_COVERED)
+    saved = _slot(CONTROL_SAVED)
     watches = _slot(CONTROL_WATCHES)
     memory_at_fork = _slot(CONTROL_MEMORY_AT_FORK)
     alarm = _slot(CONTROL_ALARM)

@@ -32,11 +32,20 @@ class Outcome(NamedTuple):
     trace: str | None = None
 
 
-def trace_of(error: BaseException, nobody: str) -> str:
-    """The traceback of *error*; *nobody* says why no one answers a debugger there, and is empty where someone does."""
+_nobody = ""
+
+
+def nobody_debugs(why: str) -> None:
+    """Say *why* nobody answers a debugger here, where one ends user code; empty: somebody does."""
+    global _nobody
+    _nobody = why
+
+
+def trace_of(error: BaseException) -> str:
+    """The traceback of *error*."""
     trace = tracebacks.format_exception(error)
-    if nobody and tracebacks.ends_debugger(error):
-        trace += f"{nobody}\n"
+    if _nobody and tracebacks.ends_debugger(error):
+        trace += f"{_nobody}\n"
     return shortened(trace, LONGEST_TRACE // 2, LONGEST_TRACE // 2)
 
 
@@ -47,14 +56,14 @@ def result_text(result: object) -> str:
     return text
 
 
-def returned(result: object, nobody: str) -> Outcome:
+def returned(result: object) -> Outcome:
     """What it comes to that a handler has returned *result*; for *nobody* see `trace_of`."""
     try:
         return Outcome("RETURNED", result_text(result))
     except Exception as error:
         if isinstance(result, CoroutineType):
             result.close()  # else Python warns of it, at a line of ours
-        return Outcome("RESULT_NOT_JSON", trace=trace_of(error, nobody))
+        return Outcome("RESULT_NOT_JSON", trace=trace_of(error))
 
 
 class Variables:
@@ -109,22 +118,22 @@ def join_all() -> None:
             thread.join()
 
 
-def leave(error: BaseException, nobody: str) -> int:
+def leave(error: BaseException) -> int:
     """The exit code of a process that *error* has left; what the interpreter does then has been done."""
     try:
-        code = _exit_code(error, nobody)
+        code = _exit_code(error)
         join_all()
         atexit._run_exitfuncs()
         flush()
     except BaseException as another:
-        code = _exit_code(another, nobody)
+        code = _exit_code(another)
     return code
 
 
-def _exit_code(error: BaseException, nobody: str) -> int:
+def _exit_code(error: BaseException) -> int:
     """The exit code of *error* when it leaves the main module, written to stderr as the interpreter does."""
-    if nobody and tracebacks.ends_debugger(error):
-        sys.stderr.write(f"{nobody}\n")
+    if _nobody and tracebacks.ends_debugger(error):
+        sys.stderr.write(f"{_nobody}\n")
     if not isinstance(error, SystemExit):
         sys.stderr.write(tracebacks.format_exception(error))
         return 1

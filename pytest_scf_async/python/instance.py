@@ -18,7 +18,7 @@ from ..protocol.shared_page import ControlPage
 from ..side import mounts
 from ..side.channel import Channel
 from ..wings.in_zygote import PARTS
-from . import clock, debugger, handler, loading, thread_table, wing_part
+from . import clock, handler, loading, parts, thread_table, wing_part
 from .clock_page import NO_LIMIT
 from .clock_polls import polls
 from .gates import gates
@@ -144,12 +144,8 @@ def _become(config: messages.Assign, clock_file: int, others: list[int]) -> Role
     if config.endpoint is not None:
         redirection.follow(config.endpoint, own_network=role.own_network)
     connections.use_idle_peers(frozenset(config.idle_ok))
-    debugger.install(has_terminal=config.debugger)
-    if config.coverage is not None:
-        from . import coverage  # noqa: PLC0415  (it imports coverage)
-
-        (sink,) = others
-        coverage.start(config.coverage, sink)
+    for module, given in config.parts.items():
+        parts.part(module).begin(others, **given)
     return role
 
 

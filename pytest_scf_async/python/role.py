@@ -10,14 +10,10 @@ from typing import Any
 
 from ..protocol import messages
 from ..protocol.limits import RESULT_LIMIT
-from . import ahead, clock, debugger, handler, literal_tmp, loading, wing_part
+from . import ahead, clock, handler, literal_tmp, loading, wing_part
 from .gates import gates
 from .patches import random_numbers, signals
 from .scheduler.scheduler import scheduler
-
-
-def _trace_of(error: BaseException) -> str:
-    return handler.trace_of(error, debugger.nobody())
 
 
 def call(function: Any, invocation: messages.Invoke) -> messages.Result:
@@ -26,8 +22,8 @@ def call(function: Any, invocation: messages.Invoke) -> messages.Result:
         scheduler.ring_overdue()
         result = function(json.loads(invocation.payload), invocation.context)
     except Exception as error:
-        return messages.Result("RAISED", trace=_trace_of(error))
-    outcome = handler.returned(result, debugger.nobody())
+        return messages.Result("RAISED", trace=handler.trace_of(error))
+    outcome = handler.returned(result)
     size = 0 if outcome.text is None else len(outcome.text.encode("utf-8"))
     if size > RESULT_LIMIT:
         return messages.Result("RESULT_TOO_LARGE", size=size)
@@ -54,7 +50,7 @@ def _initialise(config: messages.Assign) -> Any:
                 return function
             raise TypeError(f"{config.module}.{config.function} is {function!r}, which cannot be called")
     except Exception as error:
-        fact, trace = "CODE_NOT_LOADED", _trace_of(error)
+        fact, trace = "CODE_NOT_LOADED", handler.trace_of(error)
     _report_init(fact, trace)
     return None
 
@@ -78,7 +74,7 @@ def _enter_code(config: messages.Assign) -> None:
 
 def _use_what_was_imported_ahead(config: messages.Assign) -> None:
     global _start_rss
-    if config.coverage is None:
+    if not config.sees_imports:
         of_test = [] if config.before_init is None else [config.before_init.directory]
         _start_rss -= ahead.use(loading.first_imports(config.entry), [*config.search_path, *of_test])
         scheduler.control.memory_at_fork = _start_rss
@@ -105,7 +101,9 @@ def _prepare_for_test(config: messages.Assign, wanted: messages.BeforeInit) -> b
                 sys.path.append(directory)
     except BaseException as error:  # SystemExit is a failure of it, too
         if scheduler.active:
-            scheduler.send_marked(messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, _trace_of(error), 0)))
+            scheduler.send_marked(
+                messages.pack(messages.InitDone(messages.BEFORE_INIT_RAISED, handler.trace_of(error), 0))
+            )
             return False
     if not scheduler.active:  # a child that it has forked has returned from it
         os._exit(0)
@@ -159,7 +157,7 @@ def serve_handler(config: messages.Assign) -> None:
         handler.flush()
         if not scheduler.active:  # a child that user code has forked has returned from the handler
             os._exit(0)
-        scheduler.save_coverage()
+        scheduler.save()
         gates.report_points()
         answer = answer._replace(rss=used_memory(), used_ns=clock.processor_ns())
         scheduler.send(messages.pack(answer))
@@ -218,4 +216,4 @@ class Role:
 
     def leave(self, error: BaseException) -> int:
         """The exit code of the process after *error* has left `serve`: it ends as a program of its own would."""
-        return handler.leave(error, debugger.nobody())
+        return handler.leave(error)

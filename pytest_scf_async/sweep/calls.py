@@ -117,8 +117,9 @@ class SweepCalls:
         scratch, sandboxes = self._scratch(), self._sandboxes
         directory = scratch_of(sandboxes.zygote().scratch_in_memory() or scratch)
         try:
-            stage = Stages(self, IN_INSTANCE, Drawing).stage
-            bench = Bench(stage, directory, scratch, guide, sandboxes.why_no_namespaces, job_of)
+            stages = Stages(self, IN_INSTANCE, Drawing)
+            unmounted = sandboxes.why_no_namespaces
+            bench = Bench(stages.stage, directory, scratch, guide, unmounted, stages.forked, job_of)
             request = requested(
                 question,
                 bench,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import os
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 
@@ -14,6 +14,7 @@ from ..errors import Given, ScfUsageError, hidden_from_users
 from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, installed_in
 from ..instances.sandbox import USER_CODE
+from ..lockstep.features.feature import Forked
 from .agenda import no_workers
 from .findings import JobOf, SweepRun
 from .guide import Guide
@@ -39,6 +40,8 @@ class Bench:
     guide: Guide
     why_unmounted: Callable[[], str]
     """Says why instances of this process have no mount namespaces; empty: they have."""
+    forked: Callable[[], Sequence[Forked]]
+    """What features do in a fork of this process that is about to be made, to make runs for it."""
     job_of: JobOf
 
 

@@ -256,7 +256,8 @@ class _Sweeper:
         from .workers import Workers  # noqa: PLC0415  (few sweeps have some)
 
         path = os.fspath(self._runner.path)
-        with Workers(self._count, path, self._bench.why_unmounted, self._maker.make) as workers:
+        bench, make = self._bench, self._maker.make
+        with Workers(self._count, path, bench.why_unmounted, make, bench.forked) as workers:
             self._workers = workers
             try:
                 yield

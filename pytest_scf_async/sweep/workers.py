@@ -17,18 +17,18 @@ import signal
 import sys
 import traceback
 import warnings
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from multiprocessing.connection import Connection, Pipe
 from types import FrameType
 from typing import NoReturn
 
 from ..errors import HarnessError, ScfAsyncError, ScfUsageError, hidden_from_users
-from ..instances import coverage
 from ..instances.interrupts import exposed, shielded
 from ..instances.zygote import close_shared_zygote, reapers
 from ..linux import procfs
 from ..linux.linux import die_with_parent
 from ..linux.mount_namespaces import find_at
+from ..lockstep.features.feature import Forked
 from ..protocol.real_time import REAL
 from .agenda import Answer, Job, Made, no_workers
 
@@ -89,12 +89,15 @@ class Workers:
         path: str,
         why_unmounted: Callable[[], str],
         make: Callable[[Job], Made],
+        forked: Callable[[], Sequence[Forked]],
     ) -> None:
         """Fork *count* workers, which *make* jobs; *path* is the directory of all runs.
 
-        *why_unmounted* says in a worker why its instances have no mount namespaces.
+        *why_unmounted* says in a worker why its instances have no mount namespaces, *forked* gives what features do in
+        one that is about to be forked.
         """
         self._count, self._path, self._why_unmounted, self._make = count, path, why_unmounted, make
+        self._forked = forked
         self._all: list[_Worker] = []
         sys.stdout.flush()  # what is buffered here is nothing that a worker has to write
         sys.stderr.flush()
@@ -108,7 +111,7 @@ class Workers:
 
     def _start(self, number: int) -> None:
         ours, theirs = Pipe()
-        sink = coverage.sink()
+        features = self._forked()
         parent = os.getpid()
         # Between the fork and what is kept of it no handler of a signal may raise; a worker has others.
         before = signal.pthread_sigmask(signal.SIG_BLOCK, _SIGNALS)
@@ -118,20 +121,20 @@ class Workers:
                 pid = os.fork()
             if not pid:
                 ours.close()
-                self._serve(number, theirs, parent, sink, before)
+                self._serve(number, theirs, parent, features, before)
             self._all.append(_Worker(number, pid, ours))
         except OSError as error:
             raise HarnessError(f"sweep: worker {number + 1} of {self._count} could not be forked: {error}") from error
         finally:
             theirs.close()
-            if sink is not None:
-                os.close(sink)
+            for feature in features:
+                feature.close()
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     # -- in a worker ---------------------------------------------------------------------------------------------------
 
     def _serve(
-        self, number: int, connection: Connection, parent: int, sink: int | None, mask: Iterable[int]
+        self, number: int, connection: Connection, parent: int, features: Sequence[Forked], mask: Iterable[int]
     ) -> NoReturn:
         """Make what the parent asks for until it closes the connection, and end without the exit handlers of pytest."""
         code = 1
@@ -143,7 +146,8 @@ class Workers:
             for other in self._all:
                 other.connection.close()  # else a worker would not see that the parent has closed it
             signal.pthread_sigmask(signal.SIG_SETMASK, mask)
-            coverage.share(sink)
+            for feature in features:
+                feature.begins()
             begun = self._begin(number, parent)
             connection.send(begun)
             while isinstance(begun, list):
@@ -155,7 +159,8 @@ class Workers:
         finally:
             with contextlib.suppress(BaseException), shielded():
                 close_shared_zygote()
-                coverage.save_own()
+                for feature in features:
+                    feature.ends()
             os._exit(code)
 
     def _begin(self, number: int, parent: int) -> list[int] | ScfAsyncError:

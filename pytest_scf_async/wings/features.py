@@ -4,8 +4,13 @@ from __future__ import annotations
 
 from typing import Final
 
+from ..coverage.feature import Coverage
+from ..debugger.feature import Debugger
 from ..endpoint.served_answers import ServedAnswers
 from ..lockstep.features.feature import Feature
 from ..sweep.kept_points import Points
 
-FEATURES_OF_WINGS: Final[tuple[type[Feature], ...]] = (ServedAnswers, Points)
+FIRST_OF_WINGS: Final[tuple[type[Feature], ...]] = (Coverage,)
+"""Asked before those of the kernel: coverage is saved before a SIGTERM is measured."""
+FEATURES_OF_WINGS: Final[tuple[type[Feature], ...]] = (Debugger, ServedAnswers, Points)
+"""Asked behind them."""

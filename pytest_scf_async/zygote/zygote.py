@@ -38,7 +38,7 @@ select_patches.install()
 
 from ..linux import linux, procfs  # noqa: E402
 from ..protocol import messages  # noqa: E402
-from ..python import ahead, debugger, instance, loading, root_logger, wing_part  # noqa: E402
+from ..python import ahead, instance, loading, parts, root_logger, wing_part  # noqa: E402
 from ..python.gates import gates  # noqa: E402
 from ..python.patches import (  # noqa: E402
     affinity,
@@ -168,11 +168,9 @@ class Zygote:
             loading.compile_ahead(path)
         instance.prepare(hint.environment)
         gc.freeze()  # from here on the collector has nothing but what is imported now
-        if not (hint.program or hint.coverage):  # coverage may measure imports of the standard library, too
+        if not (hint.program or hint.sees_imports):
             for entry in hint.code[:1]:  # the entry only, not what the test runs before the init
                 ahead.load(loading.first_imports(entry))
-        if hint.debugger:
-            debugger.install(has_terminal=True)
         if hint.wing_part is not None:
             wing_part.import_ahead(hint.wing_part)
             self.is_worth_it = True
@@ -181,8 +179,8 @@ class Zygote:
                 gates.import_all()  # each instance of a sweep has a gate at lines
             for part in PARTS:
                 part.import_ahead(hint)
-        if hint.coverage:
-            import coverage.sqldata  # noqa: F401, PLC0415  (each instance needs it if coverage measures the session)
+        for module, ahead_of_it in hint.parts.items():
+            parts.part(module).prepare(**ahead_of_it)
         self.immortals.append(immortal.make_immortal(gc.get_objects()))
 
     def _spawn(self, number: int, fds: list[int]) -> None:

@@ -94,7 +94,8 @@ def test_the_tests_process_has_nothing_of_what_runs_in_other_processes(project: 
 
         INNER = {"side", "python", "zygote", "programs"}
         HERE = ("programs", "runtimes")  # a folder of the test's process in that one
-        THERE = ("sweep", "in_instance"), ("wings", "in_zygote")  # and what others have of wings
+        IN_INSTANCES = [(wing, "in_instance") for wing in ("sweep", "coverage", "debugger")]
+        THERE = *IN_INSTANCES, ("wings", "in_zygote")  # and what others have of wings
         NOT_HERE = {"__init__", "__main__", "handlers"}  # the last are of the conformance cases, to be deployed
 
         def is_inner(parts):

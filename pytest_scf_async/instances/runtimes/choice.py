@@ -34,6 +34,8 @@ class Deployed:
     handler: str
     warnings: tuple[str, ...] = ()
     """What is worth saying of how it runs, each once in a process."""
+    if_measured: str = ""
+    """What is worth saying where lines are counted, as no feature has a part in the Python that runs it; else empty."""
 
 
 @dataclass

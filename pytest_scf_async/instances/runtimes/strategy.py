@@ -168,8 +168,8 @@ class Runtime(ABC):
     """What its code changes in a directory can be recorded."""
     may_lease: ClassVar[bool] = True
     """An instance that alone computes can move the clock itself."""
-    measures_coverage: ClassVar[bool] = True
-    """Its code runs under coverage where the test does."""
+    runs_python: ClassVar[bool] = True
+    """The Python of its instances runs user code itself, so features may have parts beside that: coverage, say."""
     serves_requests: ClassVar[bool] = False
     """Its init is over when it listens on its port; each event is a ``POST /event-invoke`` there (document 56051)."""
     init_ends: ClassVar[str] = ""

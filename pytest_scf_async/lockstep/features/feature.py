@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from ...clock import SimulatedClock
     from ...instances.instance import FollowUp, Instance
     from ...instances.pool import Pool
+    from ...instances.runtimes.choice import Deployed
     from ...options import ScfSettings
 
 Means = Callable[["Instance", "Event | None", Any], "FollowUp | None"]
@@ -58,6 +59,19 @@ class Scheduler(Protocol):
     def flow_of(self, stirring: Sequence[Instance]) -> TimeFlow | None: ...
 
 
+class Forked(Protocol):
+    """What a feature does in a fork of the test's process that makes runs for it."""
+
+    def begins(self) -> None:
+        """In the fork: it begins."""
+
+    def ends(self) -> None:
+        """In the fork: it is about to end."""
+
+    def close(self) -> None:
+        """In the test's process: it has been forked."""
+
+
 class Feature:
     """A feature that does nothing yet: each method is overridden by those that it concerns.
 
@@ -86,6 +100,17 @@ class Feature:
 
     def after_sigterm(self, event: Event) -> None:
         """It has got SIGTERM."""
+
+    def warns(self, deployed: Deployed) -> str:
+        """What to warn of where *deployed* is deployed; empty: of nothing."""
+        return ""
+
+    def forked(self) -> Forked | None:
+        """What to do in a fork of this process that is about to be made, to make runs for it; None: nothing."""
+        return None
+
+    def hands_in(self) -> None:
+        """The runtime is closed, outside a session of pytest: hand in what instances have given."""
 
     # -- asked of those in use: time -----------------------------------------------------------------------------------
 

@@ -1,6 +1,6 @@
-"""The features of a runtime's scheduler, in the order in which it asks them; behind them those of wings.
+"""The features of a runtime's scheduler, in the order in which it asks them; those of wings are around them.
 
-Coverage is saved before a SIGTERM is measured, and what was computed passes before time flows on.
+What was computed passes before time flows on.
 """
 
 from __future__ import annotations
@@ -10,8 +10,6 @@ from contextlib import AbstractContextManager
 from typing import Final
 
 from ..event import Event
-from .coverage import Coverage
-from .debugger import Debugger
 from .feature import Feature, Scheduler
 from .memory import MemoryLimits
 from .real_cost import RealCosts
@@ -21,10 +19,8 @@ from .scripts import ScriptedEvent, ScriptPlayer
 FEATURES: Final[tuple[type[Feature], ...]] = (
     ScriptPlayer,
     MemoryLimits,
-    Coverage,
     RealCosts,
     RealFlow,
-    Debugger,
 )
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass, replace
 from typing import Any, ClassVar, Final
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...instances import coverage
 from ...instances.code import Code
 from ...instances.cpus import next_cpus
 from ...instances.environment import PATH, of_code_package, of_container
@@ -200,7 +199,7 @@ class StartedProgram(Program):
     """A program that the instance's process starts, and speaks to."""
 
     has_places = False
-    measures_coverage = False
+    runs_python = False
     serves_requests = True
 
     def claim_port(self, site: Site) -> ClaimedPort | None:
@@ -396,10 +395,8 @@ def image(given: Mapping[str, Any], lookup: tuple[str, ...], source: str, why_un
     program = runtimes[bool(why)](launch, is_image=True, in_process_instead=is_python)
     instead = "; in_process=True puts a Python program of one process on simulated time" if is_python else ""
     warnings = _warnings(why, instead)
-    if is_python and coverage.is_measured():
-        warning = f"coverage cannot measure the program {program.name}: use in_process=True"
-        warnings = (warning, *warnings)
-    return Deployed(code, program, IMAGE_RUNTIME, warnings)
+    warning = f"coverage cannot measure the program {program.name}: use in_process=True" if is_python else ""
+    return Deployed(code, program, IMAGE_RUNTIME, warnings, if_measured=warning)
 
 
 def checked_words(command: object, source: str) -> list[str]:

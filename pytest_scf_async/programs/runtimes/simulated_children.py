@@ -8,7 +8,6 @@ from collections.abc import Mapping
 from typing import Final, NoReturn
 
 from ...errors import ScfUsageError, hidden_from_users
-from ...instances import coverage
 from ...instances.code import Code
 from ...instances.environment import interpreter_environment, of_code_package
 from ...instances.runtimes.choice import Deployed, Package
@@ -88,7 +87,7 @@ def function_with_children(package: Package) -> Deployed:
     runtime = HandlerWithChildren(Launch(command, "/"))
     warning = f"coverage cannot measure {runtime.name}: leave it out where lines are counted"
     code = package.python()
-    return Deployed(code, runtime, code.handler, (warning,) if coverage.is_measured() else ())
+    return Deployed(code, runtime, code.handler, if_measured=warning)
 
 
 def refuse_children(package: Package) -> NoReturn:

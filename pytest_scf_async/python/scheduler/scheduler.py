@@ -319,7 +319,7 @@ class Scheduler:
         """What each thread calls when it resumes and ``_followed`` has changed: other gates at lines are set."""
         self._followed = 0
         self._save: Callable[[], None] | None = None
-        """Saves what coverage has measured; None where the session is not measured."""
+        """Saves what a part of a feature has to hand in; None: none has."""
         self._save_requested = False
         """The harness has asked to save it, as it is about to end this process."""
         self.real_us = -1
@@ -835,8 +835,8 @@ class Scheduler:
         """Have *save* called before the harness ends this process, and after each event."""
         self._save = save
 
-    def save_coverage(self) -> None:
-        """Save what coverage has measured, where the session is measured."""
+    def save(self) -> None:
+        """Save what parts of features, as coverage, have to hand in."""
         if self._save is not None:
             self._save()
 
@@ -1048,12 +1048,12 @@ class Scheduler:
                 thread.poller.unregister(fd)
 
     def _save_and_stop(self) -> None:
-        """Save what coverage has measured, where the harness has asked, and stop: no user code runs after that."""
+        """Save, where the harness has asked, and stop: no user code runs after that."""
         if not self._save_requested:
             return
         self._save_requested = False
-        self.save_coverage()
-        self.control_page[shared_page.CONTROL_COVERED] += 1
+        self.save()
+        self.control_page[shared_page.CONTROL_SAVED] += 1
         _stop(_own_pid(), signal.SIGSTOP)
 
     # -- the main thread and its signals -------------------------------------------------------------------------------
@@ -1455,7 +1455,7 @@ class Scheduler:
             messages.Poll: self._take_poll,
             messages.PollSignals: self._take_poll_signals,
             messages.Typed: self._take_typed,
-            messages.SaveCoverage: self._take_save,
+            messages.Save: self._take_save,
             messages.AnswerWaits: self._take_answer_waits,
         }
 
@@ -1487,7 +1487,7 @@ class Scheduler:
         if self._terminal_waiter is not None and not self._terminal_waiter.over:
             self._grant(self._terminal_waiter)
 
-    def _take_save(self, message: messages.SaveCoverage) -> None:
+    def _take_save(self, message: messages.Save) -> None:
         self._save_requested = True
 
     def _take_answer_waits(self, message: messages.AnswerWaits) -> None:

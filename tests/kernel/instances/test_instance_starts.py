@@ -31,7 +31,7 @@ def forked() -> tuple[Watched, list[tuple[int, ...]], list[Instance]]:
     reports: list[Instance] = []
     instance._disk = []
     instance.status = instance.refused = None
-    instance.hint = messages.Expect(messages.CommonMounts([], []), inodes=[], code=[], environment={})
+    instance.hint = messages.Expect(messages.CommonMounts([], []), inodes=[], code=[], environment={}, parts={})
     instance.sandbox = SimpleNamespace(started=lambda *given: starts.append(given))  # type: ignore[assignment]
     instance.owner = SimpleNamespace(instance_reported=reports.append)  # type: ignore[assignment]
     return instance, starts, reports

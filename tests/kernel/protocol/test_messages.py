@@ -25,8 +25,8 @@ ASSIGN = messages.Assign(
     network="loopback",
     deployed_by="conftest.py:3",
     idle_ok=["127.0.0.1:6379"],
-    debugger=False,
-    coverage=messages.CoverageConfig("/d", None, {"run:branch": True}, None),
+    parts={"a.part": {"directory": "/d", "context": None}},
+    sees_imports=True,
     memory_limited=False,
     before_init=messages.BeforeInit("x", "/t", "/t/x.py", "x", "f", "[]"),
     program=messages.ProgramConfig(
@@ -55,17 +55,17 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "reclaim": (messages.Reclaim(7), b"\x02\x07\x00\x00\x00"),
     "expect": (
         messages.Expect(
-            COMMON, [11], ["/c/index.py"], {"HOME": "/h", "Ä": "ö"}, coverage=True, program=True, debugger=True
+            COMMON, [11], ["/c/index.py"], {"HOME": "/h", "Ä": "ö"}, {"a.part": {}}, sees_imports=True, program=True
         ),
         (
             b'\x03\x00\x00\x00\x00{"common": {"tmpfs": ["/tmp", "/dev/shm"], "binds": [["/opt/\\u00e4", "/opt",'
             b' false]]}, "inodes": [11], "code": ["/c/index.py"], "environment": {"HOME": "/h", "\\u00c4"'
-            b': "\\u00f6"}, "coverage": true, "program": true, "debugger": true}'
+            b': "\\u00f6"}, "parts": {"a.part": {}}, "sees_imports": true, "program": true}'
         ),
     ),
     "expect_plain": (
-        messages.Expect(None, [], ["/c/index.py"], {}),
-        b'\x03\x00\x00\x00\x00{"common": null, "inodes": [], "code": ["/c/index.py"], "environment": {}}',
+        messages.Expect(None, [], ["/c/index.py"], {}, {}),
+        b'\x03\x00\x00\x00\x00{"common": null, "inodes": [], "code": ["/c/index.py"], "environment": {}, "parts": {}}',
     ),
     "probe": (messages.Probe(7), b"\x04\x07\x00\x00\x00"),
     "record": (messages.Record(7), b"\x05\x07\x00\x00\x00"),
@@ -273,20 +273,19 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "poll_signals": (messages.PollSignals(), b"\x00\x00\x00\x00%"),
     "stop": (messages.Stop(), b"\x00\x00\x00\x00)"),
     "go_on": (messages.GoOn(), b"\x00\x00\x00\x00*"),
-    "save_coverage": (messages.SaveCoverage(), b"\x00\x00\x00\x00&"),
+    "save": (messages.Save(), b"\x00\x00\x00\x00&"),
     "answer_waits": (messages.AnswerWaits(50000, waits=True), b'\x1b\x00\x00\x00+{"port":50000,"waits":true}'),
     "typed": (messages.Typed("n"), b'\x0c\x00\x00\x00\'{"line":"n"}'),
     "typed_end": (messages.Typed(None), b'\r\x00\x00\x00\'{"line":null}'),
     "assign": (
         ASSIGN,
         (
-            b'\xb4\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\x8e\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
             b'ate":0.5,"network":"loopback","deployed_by":"conftest.py:3","idle_ok":["127.0.0.1:6379"],"'
-            b'debugger":false,"coverage":{"directory":"/d","config_file":null,"options":{"run:branch":tr'
-            b'ue},"context":null},"memory_limited":false,"before_init":{"shown":"x","directory":"/t","en'
+            b'parts":{"a.part":{"directory":"/d","context":null}},"sees_imports":true,"memory_limited":false,"before_init":{"shown":"x","directory":"/t","en'
             b'try":"/t/x.py","module":"x","function":"f","arguments":"[]"},"program":{"path":"/bin/a","a'
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
@@ -297,13 +296,15 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign_plain": (
         ASSIGN._replace(
             clock_reads_before_wait=1000,
-            **dict.fromkeys(("sandbox", "coverage", "before_init", "program", "endpoint")),
+            parts={},
+            sees_imports=False,
+            **dict.fromkeys(("sandbox", "before_init", "program", "endpoint")),
         ),
         (
-            b'$\x02\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'#\x02\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":null,"known_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"'
             b'/h"},"clock_reads_before_wait":1000,"compute_rate":0.5,"network":"loopback","deployed_by":'
-            b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"debugger":false,"coverage":null,"memory_limi'
+            b'"conftest.py:3","idle_ok":["127.0.0.1:6379"],"parts":{},"sees_imports":false,"memory_limi'
             b'ted":false,"before_init":null,"program":null,"endpoint":null,"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),

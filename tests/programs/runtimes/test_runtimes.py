@@ -73,7 +73,7 @@ def site(*, own_network: bool = True, **given: Any) -> Site:
         ("has_places", {PythonHandler, PythonProgram}),
         ("has_listeners", {PythonHandler, PythonProgram, *TRACED}),
         ("may_lease", {PythonHandler, PythonProgram, *TRACED}),
-        ("measures_coverage", {PythonHandler, PythonProgram}),
+        ("runs_python", {PythonHandler, PythonProgram}),
         ("stops_behind_lines", set(UNTRACED)),
         ("serves_requests", {PythonProgram, Supervised, FreeRunning}),
     ],

@@ -11,8 +11,9 @@ import os
 import sys
 from typing import Any
 
-from .patches import registry
-from .scheduler.scheduler import scheduler
+from ...python import handler
+from ...python.patches import registry
+from ...python.scheduler.scheduler import scheduler
 
 NO_TERMINAL = (
     "a debugger in a handler needs a terminal that pytest does not capture: run pytest with -s (and without -n)"
@@ -47,11 +48,19 @@ class _Terminal(io.TextIOBase):
         return scheduler.ask_terminal(text)
 
 
-def install(*, has_terminal: bool) -> None:
-    """Have each ``pdb.Pdb`` without streams of its own use the terminal; refuse ``breakpoint()`` if there is none.
+def prepare(*, has_terminal: bool) -> None:
+    """Patch ``pdb`` once for all instances, where there is a terminal."""
+    if has_terminal:
+        _install(has_terminal=True)
 
-    The zygote calls it if the session has a terminal, else each instance does.
-    """
+
+def begin(descriptors: list[int], *, has_terminal: bool) -> None:
+    """Have each ``pdb.Pdb`` without streams of its own use the terminal; refuse ``breakpoint()`` if there is none."""
+    _install(has_terminal=has_terminal)
+    handler.nobody_debugs("" if enabled else NO_TERMINAL)
+
+
+def _install(*, has_terminal: bool) -> None:
     global enabled
     if enabled:
         return
@@ -89,11 +98,6 @@ def _use_terminal() -> None:
     registry.rebind(
         pdb, "input", ask, "pdb's own questions, such as that of `q` since 3.14, are for the user's terminal"
     )
-
-
-def nobody() -> str:
-    """Why nobody answers a debugger; empty if somebody does."""
-    return "" if enabled else NO_TERMINAL
 
 
 def refuse(*arguments: Any, **keywords: Any) -> Any:

@@ -9,14 +9,14 @@ from __future__ import annotations
 
 import os
 import warnings
-import zlib
 from contextlib import nullcontext
+from typing import Any
 
 import coverage
 
-from ..protocol import messages
-from . import process_ends
-from .scheduler.scheduler import Deferred, scheduler
+from ...protocol.covered import piece_of
+from ...python import process_ends
+from ...python.scheduler.scheduler import Deferred, scheduler
 
 _measured: coverage.Coverage | None = None
 _sink = -1
@@ -36,21 +36,28 @@ class _Coverage(coverage.Coverage):
         """Do nothing: the process ends a little later, and what it runs until then counts."""
 
 
-def start(config: messages.CoverageConfig, sink: int) -> None:
-    """Measure from here on, with the options of *config*."""
+def prepare() -> None:
+    """Import what each instance needs."""
+    import coverage.sqldata  # noqa: F401, PLC0415
+
+
+def begin(
+    descriptors: list[int], *, directory: str, config_file: str | None, options: dict[str, Any], context: str | None
+) -> None:
+    """Measure from here on, with the *options* of the test's process, which name files from *directory*."""
     global _measured, _sink, _identity
-    before = os.getcwd()
-    os.chdir(config.directory)  # what the options name is found from there
+    sink, before = descriptors.pop(0), os.getcwd()
+    os.chdir(directory)  # what the options name is found from there
     try:
-        measured = _Coverage(data_file=None, auto_data=False, config_file=config.config_file or False)
-        for name, value in config.options.items():
+        measured = _Coverage(data_file=None, auto_data=False, config_file=config_file or False)
+        for name, value in options.items():
             measured.set_option(name, value)
         warnings.filterwarnings("ignore", category=coverage.exceptions.CoverageWarning)  # the log is the function's
         measured.start()
     finally:
         os.chdir(before)
-    if config.context:
-        measured.switch_context(config.context)
+    if context:
+        measured.switch_context(context)
     state = os.fstat(sink)
     _measured, _sink, _identity = measured, sink, (state.st_dev, state.st_ino)
     scheduler.save_with(save)
@@ -79,5 +86,5 @@ def _write() -> None:
     state = os.fstat(_sink)
     if data == _saved or (state.st_dev, state.st_ino) != _identity:
         return
-    os.write(_sink, messages.COVERED.pack(messages.COVERED_MARK, len(data), zlib.crc32(data)) + data)
+    os.write(_sink, piece_of(data))
     _saved = data

@@ -5,18 +5,32 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ...instances import terminal
-from ...instances.instance import FollowUp, Instance
-from ...instances.interrupts import exposed
-from ...instances.state import InstanceFact
-from ...protocol import messages
-from ...protocol.real_time import REAL
-from ..event import Event
-from .feature import Feature, Means
+from ..instances.instance import FollowUp, Instance
+from ..instances.interrupts import exposed
+from ..instances.parts import HasParts, Part
+from ..instances.runtimes.strategy import Runtime
+from ..instances.state import InstanceFact
+from ..lockstep.event import Event
+from ..lockstep.features.feature import Feature, Means, Scheduler
+from ..protocol import messages
+from ..protocol.real_time import REAL
+from . import terminal
+
+IN_INSTANCE = "pytest_scf_async.debugger.in_instance.part"
+"""What each instance imports."""
 
 
-class Debugger(Feature):
+class Debugger(Feature, HasParts):
     """Asks the user's terminal for what debuggers in instances ask."""
+
+    def __init__(self, scheduler: Scheduler) -> None:
+        super().__init__(scheduler)
+        scheduler.pool.with_parts(self)
+
+    def part(self, runtime: Runtime) -> Part | None:
+        """Whether a debugger has a terminal: without one, too, as it refuses then."""
+        given = {"has_terminal": terminal.ask is not None}
+        return Part(IN_INSTANCE, given, given) if runtime.runs_python else None
 
     def means(self) -> Mapping[type, Means]:
         return {messages.Terminal: self._asked}

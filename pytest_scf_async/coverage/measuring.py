@@ -10,14 +10,14 @@ import os
 import select
 import sys
 import warnings
-import zlib
 from collections.abc import Callable, Iterable
 from typing import Any
 
+from ..instances.instance import Instance
 from ..protocol import messages
+from ..protocol.covered import piece_of, pieces_of
 from ..protocol.own_code import OWN_CODE
 from ..protocol.real_time import REAL
-from .instance import Instance
 
 if sys.platform != "win32":  # which has no instances, and imports this all the same
     import fcntl
@@ -53,8 +53,8 @@ def is_measured() -> bool:
     return module is not None and module.Coverage.current() is not None
 
 
-def plan() -> tuple[messages.CoverageConfig, int] | None:
-    """The plan of coverage for an instance, and the memory file that it writes to; None where nothing is measured."""
+def plan() -> tuple[dict[str, Any], int] | None:
+    """How an instance measures, and the memory file that it writes to; None where nothing is measured."""
     module = sys.modules.get("coverage")
     measured = None if module is None else module.Coverage.current()
     if module is None or measured is None:
@@ -76,7 +76,8 @@ def plan() -> tuple[messages.CoverageConfig, int] | None:
     options["run:omit"] = [*(omitted or ()), OWN_CODE + "*"]  # it is not the user's, and must not be traced
     config_file = getattr(measured.config, "config_file", None)
     named = None if context is None else context()
-    return messages.CoverageConfig(directory, config_file, options, named), _sink_of(measured)
+    plan = {"directory": directory, "config_file": config_file, "options": options, "context": named}
+    return plan, _sink_of(measured)
 
 
 def _absolute(sources: Any, directory: str) -> list[str]:
@@ -101,16 +102,16 @@ def save(instances: Iterable[Instance]) -> None:
     """
     asked: list[tuple[Instance, int]] = []
     for instance in instances:
-        if instance.measured and not instance.gone and not instance.released and instance.pidfd is not None:
-            asked.append((instance, instance.control.covered))
-            instance.send(messages.SaveCoverage())
+        if not instance.gone and not instance.released and instance.pidfd is not None:
+            asked.append((instance, instance.control.saved))
+            instance.send(messages.Save())
             instance.poke()
             instance.wake_up()
     deadline = REAL.monotonic() + SAVE_LIMIT
     for instance, before in asked:
         poller = select.poll()
         poller.register(instance.pidfd or 0, select.POLLIN)
-        while instance.control.covered == before and REAL.monotonic() < deadline:
+        while instance.control.saved == before and REAL.monotonic() < deadline:
             if poller.poll(LOOK_AGAIN_MS):
                 break  # it has ended
 
@@ -120,7 +121,7 @@ def hand_in() -> None:
     while _sinks:
         _, (measured, fd) = _sinks.popitem()
         try:
-            pieces = dict.fromkeys(_pieces(os.pread(fd, os.fstat(fd).st_size, 0)))
+            pieces = dict.fromkeys(pieces_of(os.pread(fd, os.fstat(fd).st_size, 0)))
         finally:
             os.close(fd)
         coverage: Any = sys.modules["coverage"]
@@ -134,48 +135,32 @@ def hand_in() -> None:
             theirs.close(force=True)
 
 
-def _pieces(written: bytes) -> Iterable[bytes]:
-    """The whole pieces; one that a process was killed in the middle of is left out."""
-    at = 0
-    while (at := written.find(messages.COVERED_MARK, at)) >= 0 and len(written) - at >= messages.COVERED.size:
-        _, length, checksum = messages.COVERED.unpack_from(written, at)
-        piece = written[at + messages.COVERED.size : at + messages.COVERED.size + length]
-        if len(piece) == length and zlib.crc32(piece) == checksum:
-            yield piece
-            at += messages.COVERED.size + length
-        else:
-            at += 1
+class Shared:
+    """A fork of this process, whose lines, and those of its instances, become part of the data of this one.
 
-
-def sink() -> int | None:
-    """A descriptor of the memory file, for a fork that is to `share` it; None where nothing is measured."""
-    return os.dup(_sink_of(sys.modules["coverage"].Coverage.current())) if is_measured() else None
-
-
-_own: dict[int, Any] = {}
-"""In a fork that shares the parent's memory files, by these: the data of what it runs itself."""
-
-
-def share(fd: int | None) -> None:
-    """In a fork of the test process: have what runs here and in its instances become part of the parent's data.
-
-    What this process runs itself goes to data in memory meanwhile: the file is the parent's.
+    What the fork runs itself goes to data in memory meanwhile: the file is this process's.
     """
-    if fd is None:
-        return
-    module: Any = sys.modules["coverage"]
-    measured = module.Coverage.current()
-    _sinks[id(measured)] = measured, fd
-    _own[fd] = module.CoverageData(no_disk=True)
-    measured._collector.use_data(_own[fd], None if context is None else context())
 
+    def __init__(self) -> None:
+        self._module: Any = sys.modules["coverage"]
+        self._fd = os.dup(_sink_of(self._module.Coverage.current()))  # `forget` closes the other one in the fork
 
-def save_own() -> None:
-    """In such a fork, at its end: hand in what it has run itself."""
-    for measured, fd in _sinks.values():
-        measured._collector.flush_data()
-        data = _own[fd].dumps()
-        os.write(fd, messages.COVERED.pack(messages.COVERED_MARK, len(data), zlib.crc32(data)) + data)
+    def begins(self) -> None:
+        """In the fork: share from here on."""
+        measured = self._module.Coverage.current()
+        _sinks[id(measured)] = measured, self._fd
+        self._own = self._module.CoverageData(no_disk=True)
+        measured._collector.use_data(self._own, None if context is None else context())
+
+    def ends(self) -> None:
+        """In the fork, at its end: hand in what it has run itself."""
+        for measured, fd in _sinks.values():
+            measured._collector.flush_data()
+            os.write(fd, piece_of(self._own.dumps()))
+
+    def close(self) -> None:
+        """In this process, once it is forked."""
+        os.close(self._fd)
 
 
 def forget() -> None:

@@ -1,0 +1,1 @@
+"""What coverage has in each of its instances."""

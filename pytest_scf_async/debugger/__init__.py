@@ -1,0 +1,1 @@
+"""A debugger in a handler, at the user's terminal."""

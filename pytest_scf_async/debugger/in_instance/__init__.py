@@ -1,0 +1,1 @@
+"""What a debugger has in each instance."""
