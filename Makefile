@@ -81,6 +81,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy --strict $(TYPES_OF) pytest_scf_async benchmarks
 	@$(BIN)/python tools/check_imports.py
+	@$(BIN)/python tools/check_wings.py
 	@$(BIN)/python tools/check_runtimes.py
 	@$(BIN)/python tools/check_slots.py
 	@$(BIN)/python tools/check_ownership.py

@@ -477,7 +477,7 @@ class ScfRuntime(RuntimeCalls):
                 return False
             self._lockstep.count_call()  # the predicate may read a status at every step
             answer[:] = [bool(exposed(predicate))]
-            return answer[0] or (self.clock.now_us >= target and self._lockstep._all_quiet(call))
+            return answer[0] or (self.clock.now_us >= target and self._lockstep.all_quiet(call))
 
         name = "wait_until(...)"
         call = Call(name, done, moves_clock=True, target_us=target, opens_all_gates=True, runs_user_code=True)

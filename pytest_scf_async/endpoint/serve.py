@@ -23,6 +23,7 @@ from typing import Any, Final, Literal
 
 from ..errors import ScfApiError, ScfAsyncError, ScfUsageError, did_you_mean
 from ..function import Function
+from ..inner import event_of
 from ..options import ScfSettings
 from ..protocol.official_hosts import trust
 from ..runtime import ScfRuntime
@@ -152,7 +153,7 @@ class _Serving:
             return
         running = [event for event in runtime.events if event.doing != "queued" and not event.ended]
         for event in running:
-            function = event._event.function.configuration
+            function = event_of(event).function.configuration
             try:
                 runtime.terminate_async_event(
                     function.name, event.request_id, function.namespace, grace_shutdown=how == "graceful"

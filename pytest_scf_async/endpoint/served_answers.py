@@ -24,7 +24,6 @@ from ..instances.state import InstanceFact
 from ..lockstep.calls import CLOSED, Call
 from ..lockstep.event import Event
 from ..lockstep.features.feature import Feature, Scheduler
-from ..lockstep.watchdog import LOOK_EVERY
 from ..protocol import messages
 
 __all__ = ["Client", "NobodyWaitsError", "OwedAnswer", "ServedAnswers"]
@@ -119,7 +118,7 @@ class ServedAnswers(Feature):
                 while owed in self.owed and not self._end(owed):
                     if self._is_over(client) or owed.instance.gone:
                         raise NobodyWaitsError
-                    scheduler.wait_for_others(LOOK_EVERY)
+                    scheduler.wait_for_others()
             finally:
                 if owed in self.owed:
                     self.owed.remove(owed)
@@ -127,7 +126,7 @@ class ServedAnswers(Feature):
             sent, instance = owed.instance.sent, owed.instance
             # A traced program sees what time it is once its tracer knows of this: the answer comes after that.
             while instance.seen < sent and not (self._is_over(client) or instance.state.idle):
-                scheduler.wait_for_others(LOOK_EVERY)
+                scheduler.wait_for_others()
 
     def _is_over(self, client: Client) -> bool:
         return self._scheduler.closed or client.closed

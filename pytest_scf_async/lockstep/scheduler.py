@@ -536,10 +536,9 @@ class Lockstep:
         """*seconds* of real time have passed in which a prompt of the user's was open."""
         self.prompt_seconds += seconds
 
-    def wait_for_others(self, seconds: float) -> None:
-        """Wait until another call may have brought something, at most *seconds* of real time; the caller has the
-        lock."""
-        self._condition.wait(seconds)
+    def wait_for_others(self) -> None:
+        """Wait until another call may have brought something, or for a moment; the caller has the lock."""
+        self._condition.wait(LOOK_EVERY)
 
     def let_others_go_on(self, seconds: float) -> None:
         """Let other threads of the test have *seconds* of real time; the caller has the lock."""
@@ -944,7 +943,7 @@ class Lockstep:
         """The clock's ``advance`` and ``move_to``."""
         call = Call(
             f"advance to {to_datetime(target_us).isoformat()}",
-            done=lambda: self.clock.now_us >= target_us and self._all_quiet(call),
+            done=lambda: self.clock.now_us >= target_us and self.all_quiet(call),
             moves_clock=True,
             target_us=target_us,
             jumps=True,
@@ -955,7 +954,8 @@ class Lockstep:
         )
         self.drive(call)
 
-    def _all_quiet(self, call: Call) -> bool:
+    def all_quiet(self, call: Call) -> bool:
+        """Whether nothing computes, and nothing is due, that *call* has to wait for at this instant."""
         for instance in self.pool.stirring():
             state = instance.state
             if state.computing or (state.cpu_bound and not instance.takes_time and call.is_held_by(instance)):

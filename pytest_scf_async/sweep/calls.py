@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Literal, Protocol, cast
 from ..async_event import AsyncEvent, Json
 from ..errors import ScfUsageError, calls_named, hidden_from_users, keywords_named
 from ..function import Function
+from ..inner import is_of, version_of
 from ..linux.linux import remove_tree
 from ..model.configuration import JOB_PORT
 
@@ -99,9 +100,9 @@ class SweepCalls:
 
         given: object = function
         this: object = self
-        if not isinstance(given, Function) or given._platform is not this:
+        if not isinstance(given, Function) or not is_of(given, this):
             raise ScfUsageError(f"sweep: function is {given!r}: it must be a function deployed by this runtime")
-        version = function._version
+        version = version_of(function)
         guide = Guide() if self._sweep_guide is None else cast("Guide", self._sweep_guide())
         question = Question(
             *(version, payload, each_run, check, done if callable(done) else None, retry, attempts),

@@ -7,6 +7,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 
 from ..async_event import AsyncEvent
+from ..inner import event_of
 from ..model.statuses import Status
 from .comparison import compare
 from .differences import Difference, Kind, Part
@@ -32,7 +33,7 @@ class Judge:
 
     def is_done(self, event: AsyncEvent) -> bool:
         """Whether *event*, which is FINISHED, has the result of the undisturbed run."""
-        result = event._event.result_text if event._event.content is None else event._event.content
+        result = event_of(event).result_text if event_of(event).content is None else event_of(event).content
         if result is None:
             return False
         known = self._results.get(result)

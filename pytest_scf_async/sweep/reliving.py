@@ -6,6 +6,7 @@ import signal
 from typing import NamedTuple
 
 from ..async_event import AsyncEvent
+from ..inner import event_of, scheduler_of
 from ..lockstep.event import Event
 from ..model.timeline import (
     Exit,
@@ -42,7 +43,7 @@ def kill(event: AsyncEvent, lived: Event, at: Moment, how: str) -> None:
 
     With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
     """
-    lockstep, inner, fact, died = event._lockstep, event._event, Fact.TERMINATED, None
+    lockstep, inner, fact, died = scheduler_of(event), event_of(event), Fact.TERMINATED, None
     with lockstep.locked():
         lockstep.clock.jump(at.time_us)
         _relive(inner, lived, at)

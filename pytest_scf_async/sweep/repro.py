@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Final
 
 from ..errors import CannotEndError, ScfUsageError
+from ..inner import look_at
 from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, copy_layers
 from ..instances.runtimes.strategy import RUN_PATH
@@ -451,7 +452,7 @@ class _Repro:
                     event.wait()
                 except CannotEndError as error:
                     return None, str(error).partition("\n")[0]
-                event._look()
+                look_at(event)
                 lines = [line.text for line in event.log if line.source == "Custom"]
                 return exit_code(event), "\n".join(lines)
         finally:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple, TypeAlias
 from ..async_event import AsyncEvent, Json
 from ..errors import CannotEndError, GateNotReachedError, Given, ScfAsyncError, ScfUsageError, hidden_from_users
 from ..function import Function
+from ..inner import event_of, look_at, scheduler_of, timeline_of
 from ..instances.function_version import FunctionVersion
 from ..instances.instance import Instance
 from ..linux.linux import remove_tree
@@ -270,7 +271,7 @@ class Outcome:
         event = self.interrupted
         if event is None or not has_timeline:
             return replace(self, interrupted=None)
-        return replace(self, interrupted=None, timeline=event._timeline(), shown_timeline=event._timeline(TIMELINE))
+        return replace(self, interrupted=None, timeline=timeline_of(event), shown_timeline=timeline_of(event, TIMELINE))
 
 
 @dataclass(frozen=True)
@@ -366,8 +367,8 @@ class Runner:
         with self._stages(question.start, question.seed, self.path, False) as stage:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
             kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
-            event._look()
-            return _attempt(event, question), event._timeline(), event._timeline(TIMELINE)
+            look_at(event)
+            return _attempt(event, question), timeline_of(event), timeline_of(event, TIMELINE)
 
     def _made(
         self,
@@ -390,7 +391,7 @@ class Runner:
                 stage.record(recording)
             event = function.invoke_async(question.payload)
             run.events.append(event)
-            began = None if stored is None else Beginning(given.environment, stored, event._event.context())
+            began = None if stored is None else Beginning(given.environment, stored, event_of(event).context())
             if plan.collects and not plan.steps:
                 self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
@@ -401,13 +402,13 @@ class Runner:
                     effects = self._interrupt(stage, event, plan)
                 else:
                     self._kill(event, plan, killed)
-                is_to_be_killed = event._event.dies_terminated
+                is_to_be_killed = event_of(event).dies_terminated
                 written = self._written() if plan.steps and not is_to_be_killed else ()
                 if plan.collects and not question.function.runtime.has_places:
                     stops.wait_without_leases(event)
                 event.wait()
-                event._look()
-                if is_to_be_killed and event._event.ended_by is not Fact.TERMINATED:
+                look_at(event)
+                if is_to_be_killed and event_of(event).ended_by is not Fact.TERMINATED:
                     raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
                 written = self._written() if is_to_be_killed else written
                 if plan.keeps and plan.steps:
@@ -464,7 +465,7 @@ class Runner:
                 self._collect(event, plan)
             return 0
         if plan.is_killed_at_effect:
-            event._event.will_be_killed()  # maybe while the handler of the SIGTERM before it runs
+            event_of(event).will_be_killed()  # maybe while the handler of the SIGTERM before it runs
         effects = 0
         steps = plan.steps[:-1] if plan.is_killed_at_effect else plan.steps
         gates = [self._gate(event, step.point) for step in steps[:1]]
@@ -473,13 +474,13 @@ class Runner:
                 self._go_to(event, step.point, gates[number])
             except GateNotReachedError as error:
                 raise NotReachedError(str(error)) from error
-            if not event._event.ended:
-                event._lockstep.gates.forget_places(event._event)
+            if not event_of(event).ended:
+                scheduler_of(event).gates.forget_places(event_of(event))
             if number + 1 < len(steps):
                 gates.append(self._gate(event, steps[number + 1].point))
             elif plan.collects or plan.recorded:
                 self._collect(event, plan)
-            instance = event._event.instance
+            instance = event_of(event).instance
             effects = 0 if instance is None or instance.released else instance.control.effects
             _interrupt(stage, event, step.by)
         return effects
@@ -515,7 +516,7 @@ class Runner:
 
     def _end_of(self, plan: Plan, run: Run) -> str | None:
         """What names the end of the interrupted event; see ``Outcome.end``. All that a cold start finds is in it."""
-        event = run.events[0]._event
+        event = event_of(run.events[0])
         instance = event.instance
         if not plan.is_graceful or instance is None or instance.gone:
             return None
@@ -537,7 +538,7 @@ class Runner:
             return bool(self.question.done(event))
         if self.question.done_codes:
             return exit_code(event) in self.question.done_codes
-        return event._event.status is Status.FINISHED and is_done(event)
+        return event_of(event).status is Status.FINISHED and is_done(event)
 
     def _resume(self, stage: Stage, run: Run, function: Function, plan: Plan | None = None) -> AsyncEvent:
         retry, payload = self.question.retry, self.question.payload
@@ -547,7 +548,7 @@ class Runner:
         if plan is not None and plan.collects:
             self._collect(event, plan)
         event.wait()
-        event._look()
+        look_at(event)
         return event
 
     def _check(self, stage: Stage, run: Run, function: Function) -> str:
@@ -589,7 +590,7 @@ class Runner:
     # -- what it has come to -------------------------------------------------------------------------------------------
 
     def _outcome(self, plan: Plan, run: Run, *, done: bool, end: str | None) -> Outcome:
-        first, last = run.events[0]._event, run.events[-1]._event
+        first, last = event_of(run.events[0]), event_of(run.events[-1])
         signals = first.signals
         stop_us = None
         if signals and first.record.end_us is not None:
@@ -600,12 +601,12 @@ class Runner:
             run.path,
             result=run.events[-1].result if has_result else None,
             has_result=has_result,
-            records=[(record.name, record.fields) for event in run.events for record in event._event.records],
+            records=[(record.name, record.fields) for event in run.events for record in event_of(event).records],
             observed=run.observed,
             tmp=() if instance is None or instance.gone else instance.sandbox.files(),
             more=self.question.effects_of(run),
         )
-        if len(run.events) == 1 or run.events[1]._event.cold:
+        if len(run.events) == 1 or event_of(run.events[1]).cold:
             end = None
         elif end is not None and (effects.observed or effects.more):
             end = ""
@@ -615,7 +616,7 @@ class Runner:
             tuple(_attempt(event, self.question) for event in run.events),
             done,
             points=tuple(self._points(first)),
-            resumed=tuple(point for event in run.events[1:] for point in self._points(event._event)),
+            resumed=tuple(point for event in run.events[1:] for point in self._points(event_of(event))),
             listened=any(signal.entered_us is not None for signal in signals),
             stop_us=stop_us,
             end=end,
@@ -627,7 +628,7 @@ class Runner:
 
 def _may_know_time(event: AsyncEvent) -> bool:
     """Whether its code may know the simulated time: it has read a clock, or asked others, as a child is."""
-    instance, has_places = event._event.instance, event._event.function.runtime.has_places
+    instance, has_places = event_of(event).instance, event_of(event).function.runtime.has_places
     if instance is None or instance.released or not has_places:
         return True
     return bool(instance.control.read_clock) or _spoke_to_others(instance)
@@ -640,14 +641,14 @@ def _spoke_to_others(instance: Instance) -> bool:
 
 def _drew(events: Sequence[AsyncEvent]) -> bool:
     """Whether code in C has drawn random numbers of the kernel in the first event, or may have: it is gone."""
-    instance = events[0]._event.instance
+    instance = event_of(events[0]).instance
     return instance is None or instance.released or bool(instance.control.drawn)
 
 
 def exit_code(event: AsyncEvent) -> int | None:
     """The exit code of a job; None: a signal ended it."""
-    ended = event._event.exit
-    if event._event.status is Status.FINISHED:
+    ended = event_of(event).exit
+    if event_of(event).status is Status.FINISHED:
         return 0
     return None if ended is None else ended.code
 
@@ -721,7 +722,7 @@ def _interrupt(stage: Stage, event: AsyncEvent, by: Interruption) -> None:
 
 
 def _attempt(event: AsyncEvent, question: Question) -> Attempt:
-    known = event._event
+    known = event_of(event)
     end_us = known.record.end_us
     seconds = 0.0 if end_us is None else (end_us - known.record.start_us) / 1e6
     trace = function_traceback(known)

@@ -6,6 +6,7 @@ from typing import NamedTuple
 
 from ..async_event import AsyncEvent
 from ..errors import GateNotReachedError
+from ..inner import drive, event_of, go_to_gate, scheduler_of
 from ..lockstep.event import Gate
 from ..lockstep.places import Place
 from ..protocol import messages
@@ -20,14 +21,14 @@ class PointGate(NamedTuple):
 
 def collect_points(event: AsyncEvent, collect: messages.Collect, *, interrupted: bool) -> None:
     """Have the points that the event comes to from here on collected, where a sweep may have *interrupted* it."""
-    with event._lockstep.locked():
-        event._event.collect(collect, interrupted=interrupted)
-        event._lockstep.gates.send(event._event)
+    with scheduler_of(event).locked():
+        event_of(event).collect(collect, interrupted=interrupted)
+        scheduler_of(event).gates.send(event_of(event))
 
 
 def arm_at(event: AsyncEvent, label: str, place: Place | None, kind: str, number: int) -> PointGate:
     """Set a gate at a point of the sweep: a *place*, or the occurrence of that *kind* and *number*."""
-    lockstep, inner = event._lockstep, event._event
+    lockstep, inner = scheduler_of(event), event_of(event)
     with lockstep.locked():
         gate = Gate(lockstep.gates.name("point"), label, place=place)
         description: messages.AnyGate
@@ -44,7 +45,7 @@ def fail_at(  # noqa: PLR0917  (five of them are what `Fault` has)
     event: AsyncEvent, label: str, kind: str, number: int, error: int, lasting: bool
 ) -> None:
     """Have what occurs there fail with that *error*; the event does not stand there."""
-    lockstep, inner = event._lockstep, event._event
+    lockstep, inner = scheduler_of(event), event_of(event)
     with lockstep.locked():
         gate = Gate(lockstep.gates.name("fault"), label)
         lockstep.gates.arm(inner, gate, messages.Fault(gate.identity, kind, number, error, lasting))
@@ -55,19 +56,19 @@ def go_to_point(event: AsyncEvent, point: PointGate) -> None:
 
     Where the event stands there already nothing is run.
     """
-    if point.gate.reached and not point.gate.open and not event._event.ended:
+    if point.gate.reached and not point.gate.open and not event_of(event).ended:
         return
-    event._go_to_gate(point.gate.description, point.gate, point.description, lambda: False)
+    go_to_gate(event, point.gate.description, point.gate, point.description, lambda: False)
 
 
 def wait_without_leases(event: AsyncEvent) -> None:
     """As `wait`, but each wait of the instance is reported on its own."""
-    event._drive(f"wait() on event {event.request_id}", lambda: event._event.ended, moves_clock=True)
+    drive(event, f"wait() on event {event.request_id}", lambda: event_of(event).ended)
 
 
 def go_to_line(event: AsyncEvent, number: int) -> None:
     """Run to that line of the log which user code writes: the event stands behind it. Empty lines do not count."""
-    inner = event._event
+    inner = event_of(event)
     written = 0
     seen_lines = 0
 
@@ -78,18 +79,18 @@ def go_to_line(event: AsyncEvent, number: int) -> None:
         seen_lines = len(inner.log)
         return written >= number
 
-    gate = Gate(event._lockstep.gates.name("log"), f"log#{number}", seen=seen)
+    gate = Gate(scheduler_of(event).gates.name("log"), f"log#{number}", seen=seen)
     description = messages.LogGate(gate.identity, number, regular=True, pattern=".", flags=0)
-    event._go_to_gate(f"log#{number}", gate, description, seen)
+    go_to_gate(event, f"log#{number}", gate, description, seen)
 
 
 def go_to_wait(event: AsyncEvent, number: int) -> None:
     """Run until user code has begun that wait; ``GateNotReachedError`` where the event ends before."""
-    inner = event._event
+    inner = event_of(event)
 
     def reached() -> bool:
         return inner.ended or inner.waits_begun() >= number
 
-    event._drive(f"wait#{number} of event {event.request_id}", reached, moves_clock=True)
+    drive(event, f"wait#{number} of event {event.request_id}", reached)
     if inner.ended:
         raise GateNotReachedError(f"event {event.request_id} has ended and never reached wait#{number}")

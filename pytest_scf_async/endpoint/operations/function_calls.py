@@ -36,6 +36,8 @@ class Versioned(Protocol):
     @cached_property
     def _aliases(self) -> Aliases: ...
     def _require(self) -> None: ...
+    def _require_active(self, code: str = ...) -> None: ...
+    def _becomes(self, state: str, until_us: int) -> None: ...
     def _status_of(self, version: FunctionVersion) -> str: ...
     def _use_event_invoke(self, config: EventInvokeConfig) -> None: ...
 
@@ -160,7 +162,7 @@ class FunctionOperations:
         ``InvalidParameterValue.Description``.
         """
         self._require()
-        now_us = self._platform._now_us()
+        now_us = self._platform.clock.now_us
         self._aliases.create(name, version, description=description, routing=routing_config, now_us=now_us)
 
     def update_alias(
@@ -177,7 +179,7 @@ class FunctionOperations:
         ``ResourceNotFound.Alias``, and those of ``create_alias`` for *version* and what else is given.
         """
         self._require()
-        now_us = self._platform._now_us()
+        now_us = self._platform.clock.now_us
         self._aliases.update(name, version, description=description, routing=routing_config, now_us=now_us)
 
     def get_alias(self: Versioned, name: str) -> AliasDetails:

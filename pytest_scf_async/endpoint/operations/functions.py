@@ -347,7 +347,7 @@ class OperationsOnFunctions:
 
 def _summary(function: Function) -> FunctionSummary:
     """What ListFunctions says of *function*."""
-    latest = function._version
+    latest = function._versions.latest
     return FunctionSummary(
         function_id=function.function_id,
         function_name=function.name,

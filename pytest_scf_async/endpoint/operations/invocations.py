@@ -14,6 +14,7 @@ from typing import Final
 from ...clock import to_datetime, to_us
 from ...errors import calls_named, hidden_from_users
 from ...function import Invocation
+from ...inner import event_of, look_at
 from ...lockstep.calls import Call
 from ...lockstep.event import Attempt, Event
 from ...model.listing import check_choice, check_limit, check_offset, is_text, page_of
@@ -233,7 +234,7 @@ class OperationsOnInvocations:
             valid = "it must be the id of an invocation"
             raise api_error("InvalidParameterValue.FunctionRequestId", value=request_id, valid=valid)
         window = _window(self, start, end, DEFAULT_WINDOW_US)
-        found = [event._event for event in function.events if event.request_id == request_id]
+        found = [event_of(event) for event in function.events if event.request_id == request_id]
         rows = [
             RequestStatus(
                 function_name=event.record.function_name,
@@ -297,7 +298,7 @@ class OperationsOnInvocations:
         if window[1] - window[0] > LONGEST_WINDOW_US:
             raise api_error("InvalidParameterValue.StartTimeOrEndTime", reason="they are more than one day apart")
         events = [
-            event._event
+            event_of(event)
             for function in functions
             for event in function.events
             if version in (None, event.qualifier) and request_id in (None, event.request_id)
@@ -358,7 +359,7 @@ def _invoke(
     payload = _checked_payload_text(text, name=name, asynchronous=not waits)
     invocation = replace(invocation, payload=payload, routing_key=_checked_routing_key(routing_key))
     facade = platform._accept(function, invocation)
-    event, by_status_code = facade._event, longest_us is None
+    event, by_status_code = event_of(facade), longest_us is None
     if not waits:
         return InvocationResult(event.request_id, invoke_result=200 if by_status_code else 0)
     deadline_us = None if longest_us is None else platform.clock.now_us + longest_us
@@ -366,7 +367,7 @@ def _invoke(
     def done() -> bool:
         if event.ended or deadline_us is None:
             return event.ended
-        return platform.clock.now_us >= deadline_us and platform._lockstep._all_quiet(call)
+        return platform.clock.now_us >= deadline_us and platform._lockstep.all_quiet(call)
 
     name = f"the invocation {event.request_id} of {function_name}"
     call = Call(name, done, moves_clock=True, leases=True, target_us=deadline_us, event=event)
@@ -374,7 +375,7 @@ def _invoke(
     if not event.ended:
         reason = f"it has not ended within {INVOKE_DEADLINE_US // 1_000_000} seconds"
         raise api_error("FailedOperation.InvokeFunction", function_name=function_name, reason=reason)
-    facade._look()
+    look_at(facade)
     return _result_of(event, tail=log_type == "Tail", by_status_code=by_status_code)
 
 
@@ -498,7 +499,7 @@ def _window(platform: Platform, start: datetime | None, end: datetime | None, de
 def _answered(platform: Platform, rows: Sequence[RequestStatus | FunctionLog]) -> None:
     """The caller has been given *rows*."""
     for request_id in {row.request_id for row in rows}:
-        platform._seen(platform._events[request_id]._event.record)
+        platform._seen(event_of(platform._events[request_id]).record)
 
 
 def _check_word(name: str, value: object, valid: tuple[str, ...]) -> None:

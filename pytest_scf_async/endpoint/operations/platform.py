@@ -9,7 +9,9 @@ from typing import Any, Protocol
 from ...async_event import AsyncEvent
 from ...clock import SimulatedClock
 from ...function import Function, Invocation
+from ...instances.pool import Pool
 from ...instances.runtimes.choice import Builder, Deployed
+from ...lockstep.event import Event
 from ...lockstep.scheduler import Lockstep
 from ...model.records import EventRecord
 from ...options import ScfSettings
@@ -19,6 +21,7 @@ class Platform(Protocol):
     """A runtime, to its operations."""
 
     _lockstep: Lockstep
+    _pool: Pool[Event]
     _builder: Builder
     _namespaces: dict[str, int]
     _functions: dict[tuple[str, str], Function]
@@ -34,6 +37,7 @@ class Platform(Protocol):
     @property
     def clock(self) -> SimulatedClock: ...
     def _scratch(self) -> str: ...
+    def _session_scratch(self) -> str: ...
     def _require_function(
         self, name: str, namespace: str, *, name_code: str = ..., namespace_code: str = ...
     ) -> Function: ...

@@ -3,18 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import Final
 
 from ...errors import hidden_from_users
 from ..environment import of_code_package
-from .strategy import Running, Runtime, Site, Started
+from .strategy import CLOSED, Running, Runtime, Site, Started
 
 __tracebackhide__ = hidden_from_users
-
-CLOSED: Final = (
-    "its code closed a descriptor that it did not open (os.closerange, os.close) and through which its process talks "
-    "to pytest: close only what it has opened"
-)
 
 
 class PythonHandler(Runtime):

@@ -28,6 +28,11 @@ from ..user_process import Companion, Process, UserProcess
 
 __tracebackhide__ = hidden_from_users
 
+CLOSED: Final = (
+    "its code closed a descriptor that it did not open (os.closerange, os.close) and through which its process talks "
+    "to pytest: close only what it has opened"
+)
+"""How an instance has ended whose channel its own code has closed."""
 RUN_PATH: Final = "{path}"
 """What stands for the directory of a run of a sweep among the arguments of a program."""
 

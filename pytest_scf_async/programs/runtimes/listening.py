@@ -10,8 +10,7 @@ import os
 from collections.abc import Sequence
 from typing import Final, NamedTuple
 
-from ...instances.runtimes.python import CLOSED
-from ...instances.runtimes.strategy import Running, Started
+from ...instances.runtimes.strategy import CLOSED, Running, Started
 from ...linux import procfs
 from ...linux.kernel_waits import waits_of
 from .launcher import Launch

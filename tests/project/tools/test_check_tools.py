@@ -12,7 +12,7 @@ pytestmark = pytest.mark.once
 
 CHECKS = (
     *("check_facts", "check_flags", "check_imports", "check_ownership", "check_patches", "check_properties"),
-    *("check_runtimes", "check_slots", "check_waits"),
+    *("check_runtimes", "check_slots", "check_waits", "check_wings"),
 )
 
 
