@@ -260,7 +260,7 @@ class Event:
     """What a library is about to log at the level DEBUG, line by line."""
     on_line: Callable[[LogLine], object] | None = None
     """Called with each line of the log as it comes."""
-    script: Any = None
+    script: object | None = None
     """What it does, where that is declared: no instance runs it."""
 
     def __post_init__(self) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+from versions_support import refusal, two_versions
 
 from pytest_scf_async.endpoint.operations.aliases import Aliases
 from pytest_scf_async.errors import ScfApiError
@@ -14,22 +15,12 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def versions() -> Versions[str]:
-    """Two published versions, "one" and "two", of a function whose ``$LATEST`` is "new"."""
-    made = Versions("export", "new")
-    made.publish(lambda _: "one")
-    made.publish(lambda _: "two")
-    return made
+    return two_versions()
 
 
 @pytest.fixture
 def aliases(versions) -> Aliases:
     return Aliases(versions, 0, lambda: 0.0)
-
-
-def code_of(refused) -> str:
-    with pytest.raises(ScfApiError) as caught:
-        refused()
-    return caught.value.code
 
 
 def test_an_alias_points_to_a_version_and_can_be_moved_and_deleted(versions, aliases):
@@ -41,14 +32,14 @@ def test_an_alias_points_to_a_version_and_can_be_moved_and_deleted(versions, ali
     assert versions.resolve("prod") == "new"
     aliases.delete("prod")
     assert aliases.versions == {DEFAULT_ALIAS: LATEST}
-    assert code_of(lambda: versions.resolve("prod")) == "ResourceNotFound.Qualifier"
+    assert refusal(lambda: versions.resolve("prod")) == "ResourceNotFound.Qualifier"
 
 
 def test_the_default_alias_can_be_moved_and_nothing_else(versions, aliases):
     aliases.update(DEFAULT_ALIAS, "1")
     assert (versions.resolve(DEFAULT_ALIAS), versions.resolve(None)) == ("one", "new")
-    assert code_of(lambda: aliases.delete(DEFAULT_ALIAS)) == "FailedOperation.DeleteAlias"
-    assert code_of(lambda: aliases.create(DEFAULT_ALIAS, "1")) == "ResourceInUse.Alias"
+    assert refusal(lambda: aliases.delete(DEFAULT_ALIAS)) == "FailedOperation.DeleteAlias"
+    assert refusal(lambda: aliases.create(DEFAULT_ALIAS, "1")) == "ResourceInUse.Alias"
 
 
 @pytest.mark.parametrize("name", ["a", "A-b_9", "a" * 64])
@@ -66,13 +57,13 @@ def test_an_invalid_name_of_an_alias_is_refused_with_the_rule(aliases, name):
 
 def test_what_is_wrong_with_an_alias_has_the_platforms_codes(aliases):
     aliases.create("prod", "1")
-    assert code_of(lambda: aliases.create("prod", "2")) == "ResourceInUse.Alias"
+    assert refusal(lambda: aliases.create("prod", "2")) == "ResourceInUse.Alias"
     for version in ("3", "prod", None, 1, DEFAULT_ALIAS):
-        assert code_of(lambda version=version: aliases.create("next", version)) == ("ResourceNotFound.FunctionVersion")
-        assert code_of(lambda version=version: aliases.update("prod", version)) == ("ResourceNotFound.FunctionVersion")
+        assert refusal(lambda version=version: aliases.create("next", version)) == ("ResourceNotFound.FunctionVersion")
+        assert refusal(lambda version=version: aliases.update("prod", version)) == ("ResourceNotFound.FunctionVersion")
     for name in ("next", None, ["prod"]):
-        assert code_of(lambda name=name: aliases.update(name, "1")) == "ResourceNotFound.Alias"
-        assert code_of(lambda name=name: aliases.delete(name)) == "ResourceNotFound.Alias"
+        assert refusal(lambda name=name: aliases.update(name, "1")) == "ResourceNotFound.Alias"
+        assert refusal(lambda name=name: aliases.delete(name)) == "ResourceNotFound.Alias"
     assert aliases.versions == {DEFAULT_ALIAS: LATEST, "prod": "1"}
 
 
@@ -89,7 +80,7 @@ def test_a_version_that_an_alias_points_to_cannot_be_deleted(versions, aliases):
 
 def test_latest_and_what_is_no_version_cannot_be_deleted(versions, aliases):
     aliases.create("prod", "1")
-    assert code_of(lambda: versions.remove(LATEST)) == "InvalidParameterValue.Qualifier"
+    assert refusal(lambda: versions.remove(LATEST)) == "InvalidParameterValue.Qualifier"
     for number in ("3", "prod", DEFAULT_ALIAS, None, 1):
-        assert code_of(lambda number=number: versions.remove(number)) == "ResourceNotFound.Qualifier"
+        assert refusal(lambda number=number: versions.remove(number)) == "ResourceNotFound.Qualifier"
     assert versions.numbers == [LATEST, "2", "1"]

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 
 import pytest
+from versions_support import refusal, two_versions
 
 from pytest_scf_async.endpoint.operations.aliases import Aliases
 from pytest_scf_async.endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
@@ -17,10 +18,7 @@ pytestmark = pytest.mark.once
 
 @pytest.fixture
 def versions() -> Versions[str]:
-    made = Versions("export", "new")
-    made.publish(lambda _: "one")
-    made.publish(lambda _: "two")
-    return made
+    return two_versions()
 
 
 @pytest.fixture
@@ -37,10 +35,9 @@ def ruled(version="2", key="invoke.headers.User", method="exact", expression="Bo
 
 
 def refused(aliases, routing: RoutingConfig) -> str:
-    with pytest.raises(ScfApiError) as caught:
-        aliases.create("live", "1", routing=routing)
+    code = refusal(lambda: aliases.create("live", "1", routing=routing))
     assert aliases.versions == {DEFAULT_ALIAS: LATEST}
-    return caught.value.code
+    return code
 
 
 @pytest.mark.parametrize(

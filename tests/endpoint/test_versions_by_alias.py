@@ -6,8 +6,8 @@ import textwrap
 from pathlib import Path
 
 import pytest
+from versions_support import code_file, refusal
 
-from pytest_scf_async.errors import ScfApiError
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -29,21 +29,12 @@ def reports(what: str) -> str:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """The handler's file; its code returns "first"."""
-    path = tmp_path / "code" / "index.py"
-    path.parent.mkdir()
-    path.write_text(reports("first"))
-    return path
+    return code_file(tmp_path, reports("first"))
 
 
 @pytest.fixture
 def function(index: Path, runtime: ScfRuntime) -> Function:
     return runtime.deploy(f"{index}:main_handler", name="export")
-
-
-def refusal(call) -> str:
-    with pytest.raises(ScfApiError) as caught:
-        call()
-    return caught.value.code
 
 
 def test_an_alias_is_the_version_that_it_points_to(function, index, runtime):

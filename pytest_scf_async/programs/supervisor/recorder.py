@@ -96,14 +96,27 @@ _EVERYTHING: Final = (0, -1)
 _NOTHING: Final = (0, 0)
 
 
+class _Seen(NamedTuple):
+    """How a node was when it was looked at."""
+
+    mode: int
+    size: int
+    mtime_ns: int
+    stamped: bool
+    """A call has set that time, and no write has changed it since."""
+
+
+_NEVER: Final = _Seen(mode=0, size=0, mtime_ns=0, stamped=False)
+
+
 @dataclass(eq=False)
 class _Node:
     """What one or several paths lead to."""
 
     kind: NodeKind
     paths: list[str]
-    seen: tuple[int, int, int, bool] = (0, 0, 0, False)
-    """How it was when it was looked at last: mode, size, and time (``mtime_ns``), and whether a call has set that."""
+    seen: _Seen = _NEVER
+    """How it was when it was looked at last."""
 
 
 class _Change(NamedTuple):
@@ -246,15 +259,28 @@ class Disk:
         if not is_known:
             self._inodes[path] = inode
             node.paths.append(path)
-        _, size, mtime_ns, stamped = before = node.seen
-        stamped = stamps or (stamped and mtime_ns == found.st_mtime_ns)
-        has_size = kind != "directory"
-        node.seen = stat.S_IMODE(found.st_mode), found.st_size * has_size, found.st_mtime_ns * has_size, stamped
+        before, has_size = node.seen, kind != "directory"
+        node.seen = now = _Seen(
+            mode=stat.S_IMODE(found.st_mode),
+            size=found.st_size * has_size,
+            mtime_ns=found.st_mtime_ns * has_size,
+            stamped=stamps or (before.stamped and before.mtime_ns == found.st_mtime_ns),
+        )
         if not is_known or before != node.seen:
             target = os.readlink(path, dir_fd=self._root) if kind == "symbolic link" else ""
-            self._writer.add(Entry(path, inode, kind, *node.seen, target))
+            entry = Entry(
+                path=path,
+                inode=inode,
+                kind=kind,
+                mode=now.mode,
+                size=now.size,
+                mtime_ns=now.mtime_ns,
+                stamped=now.stamped,
+                target=target,
+            )
+            self._writer.add(entry)
         if kind == "file":
-            if span is None and (size, mtime_ns) != node.seen[1:3]:
+            if span is None and (before.size, before.mtime_ns) != (now.size, now.mtime_ns):
                 span = _EVERYTHING
             if is_new or span is not None:
                 self._read(path, inode, found.st_size, None if is_new else span)

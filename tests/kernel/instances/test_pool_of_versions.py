@@ -11,8 +11,9 @@ from pathlib import Path
 import pytest
 from internals import pool_of, scratch_of, version_of
 from process_support import assert_kept, assert_reclaimed_for_good, is_gone
+from versions_support import code_file, refusal
 
-from pytest_scf_async.errors import ScfApiError, ScfAsyncWarning, ScfUsageError
+from pytest_scf_async.errors import ScfAsyncWarning, ScfUsageError
 from pytest_scf_async.function import Function
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -45,21 +46,12 @@ def reports(what: str) -> str:
 @pytest.fixture
 def index(tmp_path: Path) -> Path:
     """The handler's file; its code returns "first"."""
-    path = tmp_path / "code" / "index.py"
-    path.parent.mkdir()
-    path.write_text(reports("first"))
-    return path
+    return code_file(tmp_path, reports("first"))
 
 
 @pytest.fixture
 def function(index: Path, runtime: ScfRuntime) -> Function:
     return runtime.deploy(f"{index}:main_handler", name="export")
-
-
-def refusal(call) -> str:
-    with pytest.raises(ScfApiError) as caught:
-        call()
-    return caught.value.code
 
 
 # -- versions --------------------------------------------------------------------------------------------------------
