@@ -7,6 +7,7 @@ import warnings
 import zipfile
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlencode
 
 import pytest
 from tc3 import signed
@@ -402,6 +403,57 @@ def test_code_of_a_bucket(call: Caller, bucket: Path) -> None:
     assert run() == 2
     assert call("UpdateFunctionCode", **FUNCTION, **of_bucket("v1/code.zip"), CosBucketRegion="ap-beijing") == {}
     assert run() == 1
+
+
+def test_the_directory_of_buckets_may_be_relative_to_the_project(
+    scf_settings: ScfSettings, bucket: Path, tmp_path: Path
+) -> None:
+    with ScfRuntime(scf_settings.replace("test", cos_directory="cos"), lookup=[bucket, tmp_path]) as runtime:
+        function = runtime.create_function("export", cos_bucket_name="exports", cos_object_name="v1/code.zip")
+
+        assert function.configuration.handler == "index.main_handler"
+
+
+@pytest.mark.filterwarnings("ignore:.* is none of its parameters:pytest_scf_async.ScfAsyncWarning")
+def test_what_the_component_toolkit_sends(call: Caller, bucket: Path) -> None:
+    """Its requests are forms, in which all values are texts; `make wire` runs it."""
+    own = call.endpoint.own_credential
+
+    def send(action: str, sent: dict[str, str]) -> dict[str, Any]:
+        query = urlencode({"FunctionName": "export", "Namespace": "default", **sent})
+        http = HttpRequest("GET", "/", query, {"x-tc-action": action}, b"")
+        answer = call.endpoint.answer(signed(http, own.secret_id, own.secret_key))
+        assert answer is not None
+        found: dict[str, Any] = json.loads(answer.body)["Response"]
+        return found
+
+    both = {
+        "PublicNetConfig.PublicNetStatus": "ENABLE",
+        "PublicNetConfig.EipConfig.EipStatus": "ENABLE",
+        "L5Enable": "FALSE",
+        "MemorySize": "128",
+        "DiskSize": "512",
+        "CfsConfig.CfsInsList.0.CfsId": "cfs-1",
+    }
+    code = {"Code.CosBucketName": "exports", "Code.CosObjectName": "v1/code.zip", "InstallDependency": "FALSE"}
+    variable = {"Environment.Variables.0.Key": "BUCKET", "Environment.Variables.0.Value": "exports"}
+    create = {**both, **code, **variable, "Type": "Event", "DeployMode": "code", "Runtime": "Python3.10"}
+    clear = {
+        "Environment.Variables.0.Key": "",
+        "Environment.Variables.0.Value": "",
+        "Layers.0.LayerName": "",
+        "Layers.0.LayerVersion": "0",
+    }
+
+    assert "Error" not in send("CreateFunction", create)
+    assert send("GetFunction", {"ShowTriggers": "FALSE"})["Environment"]["Variables"][0]["Value"] == "exports"
+    assert "Error" not in send("UpdateFunctionCode", {**code, "Handler": "index.main_handler"})
+    assert "Error" not in send("UpdateFunctionConfiguration", {**both, **clear, "Timeout": "60"})
+    found = send("GetFunction", {"ShowTriggers": "FALSE"})
+    assert (found["Timeout"], found["Environment"], found["Layers"]) == (60, {"Variables": []}, [])
+    assert (found["EipConfig"]["EipFixed"], found["CfsConfig"]["CfsInsList"]) == ("TRUE", [{"CfsId": "cfs-1"}])
+    assert "Error" not in send("DeleteFunction", {})
+    assert send("GetFunction", {})["Error"]["Code"] == "ResourceNotFound.Function"
 
 
 @pytest.mark.parametrize(
