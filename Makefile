@@ -10,6 +10,7 @@ EVENTS ?= 20000
 RUNS ?= 50
 KILLS ?= 170
 SEEDS ?= 108
+REQUESTS ?= 100000
 EXTRA ?= dev
 TAG ?=
 TESTS ?=
@@ -33,7 +34,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak wheel release-check bench ci-leg clean
+.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak fuzz wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -150,6 +151,9 @@ windows: $(STAMP) ## searches the windows of the seeded set again, which is due 
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/bare/test_against_bare_processes.py $(ARGS)
+
+fuzz: $(STAMP) ## 100,000 requests (REQUESTS=...) that are nearly valid, to the endpoint and over its connections: each is answered
+	@SCF_FUZZ=$$(($(REQUESTS) / 3 + 1)) $(BIN)/python -m pytest -q --timeout=0 tests/endpoint/test_endpoint_fuzz.py $(ARGS)
 
 soak: $(STAMP) ## 20,000 events (EVENTS=...), after which neither memory nor descriptors have grown
 	@SCF_SOAK=$(EVENTS) $(BIN)/python -m pytest -q tests/kernel/instances/test_soak.py $(ARGS)

@@ -31,7 +31,6 @@ KNOWN: dict[str, str] = {
     "endpoint/control.py:_wait:self._known(request_id).wait()": A_CALL,
     "endpoint/serve.py:run:self._stop.wait()": "that is what `serve` does until a signal comes",
     "endpoint/serve.py:_end_events:event.wait()": A_CALL,
-    "endpoint/server.py:setup:self.request.settimeout(None)": "a client's connection, with which its thread ends",
     "async_event.py:stop:self.wait()": A_CALL,
     "function.py:run:event.wait()": A_CALL,
     "programs/runtimes/port_forwarder.py:close:self._thread.join()": "our own thread was woken, and waits for"

@@ -23,13 +23,17 @@ LARGEST_BODY: Final = 11 * 1024 * 1024
 """Bytes of a body that are read at most: one more than the platform takes is enough to refuse it."""
 TLS_HANDSHAKE: Final = 0x16
 """The first byte of a connection by TLS."""
-HANDSHAKE_TIMEOUT: Final = 30.0
-"""Real seconds that a client has for its first byte and for the handshake."""
+CLIENT_TIMEOUT: Final = 30.0
+"""Real seconds that a client has for its first byte, for the handshake, and for each next part of its request."""
+LINGER: Final = 1.0
+"""Real seconds in which a client that was answered before its request had ended may go on sending it."""
 END_TIMEOUT: Final = 10.0
 """Real seconds that threads have to end, once their connections are closed."""
 
 QUEUE: Final = 128
 """Connections that may wait to be accepted."""
+LONGEST_LINE: Final = 65_537
+"""Bytes of a line that are read at most; ``http.server`` refuses a line of so many."""
 _LENGTH: Final = re.compile(r"[0-9]{1,20}", re.ASCII)
 
 
@@ -134,17 +138,31 @@ class _Handler(WSGIRequestHandler):
     """Reads requests from one connection, which may be a TLS one."""
 
     server: BaseWSGIServer
+    raw_requestline: bytes
     disable_nagle_algorithm = True  # head and body are two writes, and the client would acknowledge the first one late
 
     def setup(self) -> None:
         server = self.server
         assert isinstance(server, _Server)
         if server.tls is not None:
-            self.request.settimeout(HANDSHAKE_TIMEOUT)
+            self.request.settimeout(CLIENT_TIMEOUT)
             if self.request.recv(1, socket.MSG_PEEK) == bytes([TLS_HANDSHAKE]):
                 self.request = server.tls.wrap_socket(self.request, server_side=True)
-            self.request.settimeout(None)
         super().setup()
+
+    def parse_request(self) -> bool:
+        """Read the head of a request; what is none is answered, where ``http.server`` is silent or speaks HTTP/0.9."""
+        while self.raw_requestline in (b"\r\n", b"\n"):  # RFC 9112, 2.2: ignored before a request
+            self.raw_requestline = self.rfile.readline(LONGEST_LINE)
+        if not str(self.raw_requestline, "iso-8859-1").split():
+            self.send_error(http.HTTPStatus.BAD_REQUEST, "its first line is empty")
+            return False
+        if not super().parse_request():
+            return False
+        if self.request_version == "HTTP/0.9":
+            self.send_error(http.HTTPStatus.BAD_REQUEST, "its first line names no version of HTTP")
+            return False
+        return True
 
     def run_wsgi(self) -> None:
         try:
@@ -173,6 +191,22 @@ class _Handler(WSGIRequestHandler):
         self.send_header("Connection", "close")
         self.end_headers()
         self.wfile.write(answer.body)
+        self._discard_the_rest()
+
+    def _discard_the_rest(self) -> None:
+        """Read what else the client sends: a connection that is closed before is reset, and the answer is lost."""
+        self.wfile.flush()
+        self.connection.settimeout(LINGER)
+        try:
+            self.connection.shutdown(socket.SHUT_WR)
+            while self.connection.recv(LARGEST_BODY):
+                pass
+        except OSError:
+            pass  # it sends no more, and has not closed its side, or is gone
+
+    def log_error(self, format: str, *args: Any) -> None:  # noqa: A002, ARG002  (the name that it has there)
+        """All that ``http.server`` does where a client has not ended its request in time."""
+        self.send_error(http.HTTPStatus.REQUEST_TIMEOUT, f"it had not ended after {CLIENT_TIMEOUT:g} s")
 
     def date_time_string(self, timestamp: float | None = None) -> str:
         """The header ``Date``: the platform's time, which is the simulated one."""
@@ -198,7 +232,7 @@ def _application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Itera
             raise ConnectionAbortedError  # Werkzeug writes nothing then
         status = f"{answer.status} {http.HTTPStatus(answer.status).phrase}"
         start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))])
-        return [answer.body]
+        return [] if request.method == "HEAD" else [answer.body]
 
     return application
 
@@ -223,19 +257,21 @@ def _request_of(environ: WSGIEnvironment) -> HttpRequest:
 def _body_of(environ: WSGIEnvironment) -> bytes:
     """The body, or a byte more than the platform takes of it; raises ``_Unreadable`` for one that is cut short."""
     stream = environ["wsgi.input"]
-    if environ.get("wsgi.input_terminated"):  # it came in chunks
-        try:
+    try:
+        if environ.get("wsgi.input_terminated"):  # it came in chunks
             chunks: bytes = stream.read(LARGEST_BODY)  # Werkzeug's stream reads until there is no more
             return chunks
-        except ConnectionError:
-            raise  # the client is gone
-        except OSError as error:
-            raise _Unreadable(f"its body is not in chunks, as Transfer-Encoding says: {error}") from None
-    length = environ.get("CONTENT_LENGTH") or "0"
-    if not _LENGTH.fullmatch(length):
-        raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is not a number of bytes")
-    size = min(int(length), LARGEST_BODY)
-    body: bytes = stream.read(size)
+        length = environ.get("CONTENT_LENGTH") or "0"
+        if not _LENGTH.fullmatch(length):
+            raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is not a number of bytes")
+        size = min(int(length), LARGEST_BODY)
+        body: bytes = stream.read(size)
+    except ConnectionError:
+        raise  # the client is gone
+    except TimeoutError:
+        raise _Unreadable(f"its body had not ended after {CLIENT_TIMEOUT:g} s") from None
+    except OSError as error:
+        raise _Unreadable(f"its body is not in chunks, as Transfer-Encoding says: {error}") from None
     if len(body) < size:
         raise _Unreadable(f"its body ends after {len(body)} of {int(length)} bytes")
     return body

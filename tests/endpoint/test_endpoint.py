@@ -18,6 +18,7 @@ from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 
 from pytest_scf_async import HarnessError, ScfApiError, ScfEndpoint, ScfRuntime, ScfSettings, ScfUsageError
+from pytest_scf_async.endpoint import server
 from pytest_scf_async.endpoint.actions import ACTIONS
 from pytest_scf_async.endpoint.rate_limits import RateLimits
 
@@ -233,6 +234,9 @@ def test_any_request_gets_an_envelope(
         (b"GET / HTTP/9.9\r\n\r\n", "Invalid HTTP version"),
         (b"A" * 70_000 + b"\r\n\r\n", "Too Long"),
         (b"GET http://[::x/ HTTP/1.1\r\n\r\n", "Invalid IPv6 URL"),
+        (b"\r\n", "its first line is empty"),
+        (b" \r\n\r\n", "its first line is empty"),
+        (b"GET /\r\n\r\n", "its first line names no version of HTTP"),
         (b"POST / HTTP/1.1\r\nContent-Length: many\r\n\r\n", "its Content-Length is 'many'"),
         (b"POST / HTTP/1.1\r\nContent-Length: " + b"9" * 6000 + b"\r\n\r\n", "its Content-Length is '999"),
         (b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\nabc", "its body ends after 3 of 50 bytes"),
@@ -255,6 +259,63 @@ def test_what_is_no_http_gets_an_envelope(scf_endpoint: ScfEndpoint, request_: b
     assert envelope["Error"]["Code"] == "InvalidRequest"
     assert reason in envelope["Error"]["Message"]
     assert [call.error for call in scf_endpoint.calls] == ["InvalidRequest"]
+
+
+def answer_on(connection: socket.socket) -> tuple[int, Any]:
+    answer = http.client.HTTPResponse(connection)
+    answer.begin()
+    return answer.status, json.loads(answer.read())["Response"]
+
+
+@pytest.mark.parametrize(
+    ("begins", "reason"),
+    [
+        (b"GET", "it had not ended after 0.05 s"),
+        (b"GET / HTTP/1.1\r\nHost: 127", "it had not ended after 0.05 s"),
+        (b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\nabc", "its body had not ended after 0.05 s"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "its body had not ended after 0.05 s"),
+    ],
+)
+def test_a_request_that_does_not_end_is_answered(
+    scf_endpoint: ScfEndpoint, monkeypatch: pytest.MonkeyPatch, begins: bytes, reason: str
+) -> None:
+    monkeypatch.setattr(server, "CLIENT_TIMEOUT", 0.05)
+    host, _, port = scf_endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(begins)  # and it keeps its side open
+        status, envelope = answer_on(connection)
+
+    assert (status, envelope["Error"]["Code"]) == (200, "InvalidRequest")
+    assert reason in envelope["Error"]["Message"]
+
+
+def test_the_answer_arrives_while_the_client_still_sends(scf_endpoint: ScfEndpoint) -> None:
+    """A connection that is closed with something unread is reset, and what was sent on it is lost."""
+    host, _, port = scf_endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"A" * 5_000_000)
+        status, envelope = answer_on(connection)
+
+    assert (status, envelope["Error"]["Code"]) == (200, "InvalidRequest")
+
+
+def test_empty_lines_before_a_request_are_none_of_it(scf_endpoint: ScfEndpoint) -> None:
+    host, _, port = scf_endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"\r\n\n\r\nGET / HTTP/1.1\r\n\r\n")
+
+        assert answer_on(connection)[1]["Error"]["Code"] == "MissingParameter"
+
+
+def test_the_answer_to_head_has_no_body(scf_endpoint: ScfEndpoint) -> None:
+    host, _, port = scf_endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=30) as connection:
+        connection.sendall(b"HEAD / HTTP/1.1\r\n\r\n")
+        connection.shutdown(socket.SHUT_WR)
+        answer = b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+    assert answer.startswith(b"HTTP/1.1 200 OK\r\n")
+    assert answer.endswith(b"\r\n\r\n")
 
 
 # -- faults ----------------------------------------------------------------------------------------------------------

@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import os
 import re
+import socket
+import warnings
 from collections.abc import Callable, Iterator
 from dataclasses import replace
 from typing import Any
@@ -15,14 +17,15 @@ from hypothesis import strategies as st
 from tc3 import signed
 from tencentcloud.scf.v20180416 import errorcodes
 
-from pytest_scf_async import ScfAsyncWarning, ScfRuntime, ScfSettings
+from pytest_scf_async import ScfAsyncWarning, ScfEndpoint, ScfRuntime, ScfSettings
 from pytest_scf_async.endpoint.actions import ACTIONS, OTHER_ACTIONS
 from pytest_scf_async.endpoint.endpoint import Endpoint
 from pytest_scf_async.endpoint.http_request import HttpRequest
 from pytest_scf_async.endpoint.parameters import BOOLEAN, FLOAT, INTEGER, ListOf, Scalar, Struct
+from pytest_scf_async.scripted import finished, running_for
 
 COUNT = int(os.environ.get("SCF_FUZZ", "400"))
-"""Examples of each of the two tests; `SCF_FUZZ=50000` is a long run."""
+"""Examples of each of the three tests; `SCF_FUZZ=50000` is a long run, and `make fuzz` another."""
 COMMON = """
     ActionOffline AuthFailure.InvalidAuthorization AuthFailure.InvalidSecretId AuthFailure.MFAFailure
     AuthFailure.SecretIdNotFound AuthFailure.SignatureExpire AuthFailure.SignatureFailure AuthFailure.TokenFailure
@@ -85,6 +88,7 @@ class Fuzzed:
 
     def check(self, http: HttpRequest) -> None:
         self.deploy_what_is_missing()
+        self.endpoint.polls.run_what_is_due()  # as on any poll, refused or not
         before = self.state()
         answer = self.endpoint.answer(http)
         assert answer is not None
@@ -186,7 +190,7 @@ def test_signed_requests(fuzzed: Fuzzed) -> None:
         fuzzed.check(fuzzed.sign(HttpRequest("POST", "/", "", headers, body)))
 
     check()
-    assert len(fuzzed.performed) > 6  # it came beyond the reading of requests
+    assert len(fuzzed.performed) > min(6, COUNT // 60)  # it came beyond the reading of requests
 
 
 HEADERS = [
@@ -226,3 +230,111 @@ def test_anything_else(fuzzed: Fuzzed) -> None:
         fuzzed.check(http if unsigned else fuzzed.sign(replace(http, headers={"x-tc-action": named, **http.headers})))
 
     check()
+
+
+# -- over a connection -----------------------------------------------------------------------------------------------
+
+TARGETS = [
+    *("/", "/prefix?x=1", "*", "", "//", "http://127.0.0.1/", "http://[::x/", "/%ff?%zz", "/_scf", "/_scf/"),
+    *(f"/_scf/{path}" for path in ("clock", "clock/advance", "clock/move_to", "events", "faults", "calls", "reset")),
+    *(f"/_scf/events/$ID{what}" for what in ("", "/wait", "/settle", "/wait_for_log", "//wait")),
+    *(f"/_scf/faults/{what}" for what in ("fail", "delay", "drop", "duplicate")),
+]
+LINES = [
+    *("Host: 127.0.0.1", "Host: localhost:80", "Host: evil.example", "Host:", "Origin: null", "Expect: 100-continue"),
+    *("Content-Type: application/json", "Content-Type: multipart/form-data; boundary=x", "Connection: keep-alive"),
+    *("Content-Length: $LENGTH", "Content-Length: 5", "Content-Length: -1", "Content-Length: 99999999999"),
+    *("Transfer-Encoding: chunked", "Transfer-Encoding: gzip, chunked", "X-TC-Action: Invoke", "Authorization: x"),
+    *("X-TC-Version: 2018-04-16", "X-TC-Timestamp: 1", "no colon", " folded", ": no name", "Upgrade: h2c"),
+]
+MEMBERS = st.fixed_dictionaries(
+    {},
+    optional={
+        "seconds": st.sampled_from([0, 1, 60, -1, 1e300, 10**30, "x", None]) | st.floats(),
+        "when": st.sampled_from(["2027-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "noon", {}, 3]),
+        "text": st.text(max_size=5),
+        "pattern": st.sampled_from(["page", "(", "a{99999999999}"]) | st.text(max_size=5),
+        "count": st.integers(-1, 3) | st.integers(),
+        "action": st.sampled_from(["Invoke", "GetAsyncEventStatus", "none"]),
+        "code": st.sampled_from(["RequestLimitExceeded", "none", ""]),
+        "what": st.sampled_from(["request", "answer"]),  # a response that is lost is no answer
+        "times": st.integers(-1, 2),
+    },
+)
+
+
+@st.composite
+def streams(draw: st.DrawFn) -> bytes:
+    """What a client sends that closes its side then: nearly a request."""
+    body = draw(st.sampled_from([b"", b"{}", b"[]", b"5\r\nhello\r\n0\r\n\r\n", b"\xff"]) | st.binary(max_size=30))
+    if draw(st.booleans()):
+        body = json.dumps(draw(MEMBERS | JSON)).encode()
+    method = draw(
+        st.sampled_from(["GET", "POST", "POST", "HEAD", "OPTIONS", "PUT", "", "G\x00T"]) | st.text(max_size=5)
+    )
+    target = draw(st.sampled_from(TARGETS) | st.text(max_size=20))
+    version = draw(st.sampled_from(["HTTP/1.1"] * 4 + ["HTTP/1.0", "HTTP/0.9", "HTTP/2.0", "HTTP/1.1.1", "HTTP/x", ""]))
+    lines = draw(st.lists(st.sampled_from(LINES) | st.text(max_size=20), max_size=6))
+    lines += draw(st.sampled_from([["Host: 127.0.0.1", "Content-Length: $LENGTH"], ["Content-Length: $LENGTH"], []]))
+    before, newline = (
+        draw(st.sampled_from(["", "", "", "\r\n", "\n\n", " "])),
+        draw(st.sampled_from(["\r\n", "\r\n", "\n"])),
+    )
+    head = newline.join([f"{before}{method} {target} {version}".rstrip(" "), *lines, "", ""])
+    sent = head.replace("$LENGTH", str(len(body))).encode("utf-8", "replace") + body
+    for _ in range(
+        draw(st.integers(0, 3)) if draw(st.booleans()) else 0
+    ):  # a few bytes are other ones, or are not there
+        place = draw(st.integers(0, len(sent)))
+        sent = sent[:place] + draw(st.binary(max_size=3)) + sent[place + draw(st.integers(0, 3)) :]
+    return sent
+
+
+def answer_to(endpoint: ScfEndpoint, sent: bytes) -> bytes:
+    """All that the server sends until it closes the connection."""
+    host, _, port = endpoint.address.partition(":")
+    with socket.create_connection((host, int(port)), timeout=60) as connection:
+        connection.sendall(sent)
+        connection.shutdown(socket.SHUT_WR)
+        return b"".join(iter(lambda: connection.recv(1 << 16), b""))
+
+
+def check_answer(sent: bytes, answer: bytes) -> None:
+    """Refuse an answer that is no HTTP, or has no envelope of the API or of what is below ``/_scf/``."""
+    head, _, body = answer.partition(b"\r\n\r\n")
+    while head.startswith(b"HTTP/1.1 100 "):
+        head, _, body = body.partition(b"\r\n\r\n")
+    found = re.fullmatch(rb"HTTP/1\.[01] (\d+) [A-Za-z ]+\r\n(.+)", head, re.DOTALL)
+    assert found is not None, f"no answer to {sent!r} but {answer!r}"
+    status, headers = int(found[1]), found[2].lower()
+    assert b"content-type: application/json" in headers
+    if b"content-length: %d" % len(body) not in headers:
+        assert body == b"", "a HEAD has no body"
+        return
+    content = json.loads(body)
+    if "Response" in content:
+        assert status == 200
+        assert content["Response"].get("Error", {}).get("Code") in {None, *CODES}
+    else:
+        assert status in {200, 400, 403, 404, 405, 409}
+        assert status == 200 or content["error"].keys() == {"type", "message"}
+
+
+@pytest.mark.once
+@pytest.mark.timeout(3600)
+def test_whatever_is_sent_over_a_connection(scf_settings: ScfSettings) -> None:
+    """But for a first byte that begins TLS, after which only TLS is spoken."""
+    quiet = scf_settings.replace("test", status_reads_limit=10**9)
+    with ScfRuntime(quiet, seed="fuzz") as runtime, ScfEndpoint(runtime) as endpoint:
+        event = runtime.deploy_scripted("export", [running_for(60), finished()]).invoke_async()
+
+        @fuzz
+        @given(streams().filter(lambda sent: sent[:1] not in {b"", b"\x16"}))
+        def check(sent: bytes) -> None:
+            sent = sent.replace(b"$ID", event.request_id.encode())
+            check_answer(sent, answer_to(endpoint, sent))
+            assert [each for each in endpoint._site.endpoint.problems if not isinstance(each, ScfAsyncWarning)] == []
+
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore", ScfAsyncWarning)
+            check()
