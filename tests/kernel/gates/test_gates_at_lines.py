@@ -781,7 +781,7 @@ def test_nothing_is_loaded_or_set_in_an_instance_that_has_no_such_gate(deploy, m
         def main_handler(event, context):
             print("here")
             tools = [sys.monitoring.get_tool(number) for number in range(6)] if sys.version_info >= (3, 12) else []
-            ours = ("gates.bytecode", "in_instance.part", "gates.lines", "gates.monitoring", "gates.settrace")
+            ours = ("gates.bytecode", "sweep.in_instance.part", "gates.lines", "gates.monitoring", "gates.settrace")
             loaded = [name for name in sys.modules if name.endswith(ours)]
             return [sys.gettrace() is None, tools, loaded, repr(sys.settrace), threading.settrace.__module__]
     """
