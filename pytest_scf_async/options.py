@@ -187,6 +187,12 @@ def _check_text(given: Given) -> str:
     return given.value
 
 
+def _check_path(given: Given) -> str:
+    if not isinstance(given.value, (str, os.PathLike)):
+        given.has_to_be("a path")
+    return os.fspath(given.value)
+
+
 def _check_programs(given: Given) -> tuple[str, ...]:
     rule = "a sequence of names of programs, without a directory, as in ('redis-server',)"
     if isinstance(given.value, str) or not isinstance(given.value, Sequence):
@@ -601,10 +607,9 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option("async_invoke_result", _SWITCH, "An asynchronous Invoke is answered with a `Result`, too.", default=True),
     Option(
         "cos_directory",
-        _ANYTHING,
+        Rule(_check_path, type="str | os.PathLike[str]"),
         "The directory with a directory for each COS bucket, whose files are the objects that code may come from.",
         Where.SETTINGS,
-        of_type="str | os.PathLike[str]",
         none=True,
     ),
     Option("region", _TEXT, "The region in contexts and environments.", Where.SETTINGS, default="ap-guangzhou"),

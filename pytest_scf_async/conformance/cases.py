@@ -907,8 +907,8 @@ delete-latest | Which error for deleting $LATEST?
   FailedOperation.DeleteFunction | the error of the action
   accepted | it is deleted
 list-namespaces-order | Order of ListNamespaces without an Order?
-  first="older" | the older first
   first="newer" | the newer first, as in the example
+  first="older" | the older first
 delete-namespace-with-functions | A namespace with functions is deleted?
   ResourceInUse.Namespace | it is refused
   accepted | its functions are deleted with it

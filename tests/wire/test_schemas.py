@@ -15,8 +15,8 @@ from pytest_scf_async.endpoint.parameters import BOOLEAN, FLOAT, INTEGER, STRING
 
 TYPES = {"str": STRING, "int": INTEGER, "float": FLOAT, "bool": BOOLEAN}
 
-UNDOCUMENTED = ("UpdateFunctionConfiguration.TraceEnable",)
-"""Taken by the platform, and in no SDK: the status trace is switched with it."""
+UNDOCUMENTED = ("UpdateFunctionConfiguration.TraceEnable", "CreateFunction.L5Enable")
+"""Taken by the platform, and in no SDK: tools of the vendor send them."""
 
 
 def of_sdk(model: type) -> dict[str, str]:

@@ -108,8 +108,6 @@ def cos_file_of(platform: Platform, bucket: object, name: object) -> str | None:
     if not bucket and not name:
         return None
     setting = platform.settings.cos_directory
-    if setting is not None and not isinstance(setting, (str, os.PathLike)):
-        raise ScfUsageError(f"cos_directory={setting!r} is not valid: it must be a path")
     if setting is None:
         what = "Code with CosBucketName without the setting cos_directory, the directory that has the buckets,"
         raise api_error("UnsupportedOperation", what=what)

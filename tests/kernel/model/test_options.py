@@ -47,6 +47,7 @@ IN_A_TEXT = {
     "patched": ("TRUE", True),
     "terminate_without_trace": ("false", False),
     "api_rate_limits": ("true", True),
+    "async_invoke_result": ("false", False),
     "official_hosts": ("machine", "machine"),
     "compute_rate": ("0.5", 0.5),
     "function_state_time": ("60", 60.0),

@@ -14,7 +14,15 @@ DURATIONS = [
     "function_state_time",
 ]
 COUNTS = ["memory", "clock_reads_before_wait", "program_cpus", "status_reads_limit"]
-SWITCHES = ["leases", "patched", "terminate_without_trace", "api_rate_limits", "async_run", "trace"]
+SWITCHES = [
+    "leases",
+    "patched",
+    "terminate_without_trace",
+    "api_rate_limits",
+    "async_invoke_result",
+    "async_run",
+    "trace",
+]
 TEXTS = ["region", "appid", "uin", "runtime", "namespace"]
 CHOICES = {
     "sandbox": ["auto", "namespaces", "none"],
@@ -55,6 +63,8 @@ SETTINGS = {
     "terminate_without_trace": (True, False),
     "api_rate_limits": (False, True),
     "official_hosts": ("endpoint", "machine"),
+    "async_invoke_result": (True, False),
+    "cos_directory": (None, "cos"),
     "region": ("ap-guangzhou", "ap-shanghai"),
     "appid": ("1250000000", "1"),
     "uin": ("100000000000", "2"),
@@ -90,6 +100,7 @@ def test_every_setting_is_covered_here():
         *TEXTS,
         *CHOICES,
         "compute_rate",
+        "cos_directory",
         "start",
         "time_zone",
         "environment",
@@ -221,7 +232,7 @@ def test_a_choice_is_one_of_a_few_words(name, value):
     assert refusal(**{name: value}) == f"{name}={value!r} (ini) is not valid: it must be {words}"
 
 
-@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"timeout", "memory", "start", "environment"}))
+@pytest.mark.parametrize("name", sorted(set(SETTINGS) - {"timeout", "memory", "start", "environment", "cos_directory"}))
 def test_none_is_refused_where_it_has_no_meaning(name):
     assert refusal(**{name: None}).startswith(f"{name}=None (ini) is not valid")
 
