@@ -586,6 +586,12 @@ OPTIONS: Final[tuple[Option, ...]] = (
         default="received",
     ),
     Option(
+        "restore_environment",
+        _SWITCH,
+        "A function's own variables are as configured whenever an event begins, whatever an earlier one has changed.",
+        default=True,
+    ),
+    Option(
         "terminate_without_trace",
         _SWITCH,
         "Events of functions without status trace can be terminated.",
@@ -901,6 +907,8 @@ class ScfSettings:
     """The status of an event whose process ends after SIGTERM: FAILED or ABORTED."""
     unlistened_signal_line: Literal["received", "failed"] = "received"
     """The platform's line about a SIGTERM that reached a process without a handler: received or failed."""
+    restore_environment: bool = True
+    """A function's own variables are as configured whenever an event begins, whatever an earlier one has changed."""
     terminate_without_trace: bool = True
     """Events of functions without status trace can be terminated."""
     api_rate_limits: bool = False

@@ -30,7 +30,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # of programs.
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "sweep.in_instance", "trace", "conformance"}
-    | {"programs", "programs.runtimes", "programs.supervisor"}
+    | {"programs", "programs.runtimes", "programs.supervisor", "triggers"}
     | {"coverage", "coverage.in_instance", "debugger", "debugger.in_instance"}
 )
 NAMES_WINGS: dict[str, str] = {
@@ -76,6 +76,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "event_answers": frozenset({"model"}),
     "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
     "trace": FACADE | {"async_event", "wing_hooks"},
+    "triggers": CORE | {"async_event"},
     "termination": FACADE,
     "async_event": FACADE | {"termination"},
     "function": FACADE | {"async_event", "wings"},
@@ -90,7 +91,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "wing_hooks": frozenset({"async_event"}),
     "wings_at_start": frozenset({"runtime", "endpoint"}),
     "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
-    | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance", "coverage", "debugger"},
+    | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance", "coverage", "debugger"}
+    | {"triggers"},
     "plugin": FACADE
     | {
         "runtime",
@@ -189,7 +191,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 EMPTY = (
     *("instances", "lockstep", "protocol", "linux", "plugin"),
     *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance", "programs.runtimes"),
-    *("coverage", "debugger"),
+    *("coverage", "debugger", "triggers"),
 )
 LAZY = frozenset(
     {

@@ -24,6 +24,7 @@ FOLDERS = (
     "tests/endpoint",
     "tests/conformance",
     "tests/trace",
+    "tests/triggers",
     "tests/sweep",
     "tests/plugin",
     "tests/project",

@@ -122,6 +122,12 @@ WINGS: dict[str, Wing] = {
         # a test that fails leaves one
         words=r"pytester|runpytest|async.trace|^\"trace\"$|artifacts|trace_(?:format|page|samples)",
     ),
+    "triggers": Wing(
+        files=("triggers/",),
+        shared=("model/timer_message.py",),
+        tests=("tests/triggers/",),
+        words=r"[tT]rigger|event_of",
+    ),
 }
 
 

@@ -49,8 +49,8 @@ SETTINGS = {
     ),
     "What a test has to look at": ("never_run", "unfinished"),
     "Where the platform's documents leave something open": (
-        "graceful_return_status", "graceful_exit_status", "unlistened_signal_line", "terminate_without_trace",
-        "api_rate_limits", "over_quota", "function_states", "function_state_time",
+        "graceful_return_status", "graceful_exit_status", "unlistened_signal_line", "restore_environment",
+        "terminate_without_trace", "api_rate_limits", "over_quota", "function_states", "function_state_time",
     ),
 }  # fmt: skip
 """The other settings by group; those that are in none come last."""

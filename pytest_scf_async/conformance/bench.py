@@ -160,6 +160,7 @@ class Bench:
             "Timeout": of_kind.timeout,
             "AsyncRunEnable": _switch(of_kind.asynchronous),
             "TraceEnable": _switch(of_kind.trace),
+            "Environment": {"Variables": [{"Key": "OWN", "Value": "configured"}]},
             "Description": "pytest-scf-async conformance: can be deleted",
             **self._topic,
         }

@@ -320,6 +320,13 @@ def _no_payload(bench: Bench) -> Facts:
     return {"event": str(_returned(bench, sent, "event"))}
 
 
+def _changed_variable(bench: Bench) -> Facts:
+    (first, _), (second, found) = (_returned(bench, bench.invoke("traced"), "own") for _ in range(2))
+    if first != second:
+        raise Undecided("the second event had another instance than the first one")
+    return {"variable": found}
+
+
 def _error_body(name: str, kind: str = "traced", **event: Any) -> Probe:
     def probe(bench: Bench) -> Facts:
         return {name: _returned(bench, bench.invoke(kind, **event), name)}
@@ -736,6 +743,9 @@ event-invoke-ttl | MsgTTL of 59 s?
   accepted | as for any number up to the largest
   LimitExceeded.MsgTTL | GetAccount's example has MinMsgTTL 60
   InvalidParameterValue.AsyncTriggerConfig | the same, with another code
+handler-changes-variable | A handler has changed a variable of its function: what does the next warm event find?
+  variable="configured" | the configured value: it is set again for each event
+  variable="changed" | what the process has | restore_environment=False
 sync-function-retries | A sync function that was invoked asynchronously fails: which attempts are there after 150 s?
   three {"RetryNum": [0, 1, 2]} | two retries, a minute apart, with the same request id
   one {"RetryNum": [0]} | no retries, or none that GetRequestStatus shows
@@ -1005,6 +1015,7 @@ CASES: Final = (
     _case("mem-usage-bare", _bare_memory, events=(1.0,)),
     _case("init-report-line", _form_of_init_report, functions=("raises",), events=(5.0,), logs=True),
     _case("event-invoke-ttl", _short_ttl, functions=("sync",)),
+    _case("handler-changes-variable", _changed_variable, events=(1.0, 1.0)),
     _case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
     _case("init-timeout-default", _init_timeout),
     _case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),

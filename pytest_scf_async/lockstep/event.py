@@ -179,6 +179,7 @@ class Event:
     appid: str
     uin: str
     unlistened_signal_line: str = "received"
+    restores_environment: bool = True
     instance: Instance | None = None
     cold: bool | None = None
     """Whether its instance was started for it; None while it is pending."""
@@ -349,16 +350,17 @@ class Event:
     def context(self) -> messages.EventContext:
         """What the handler gets as ``context`` (document 9210)."""
         configuration = self.function.configuration
-        namespace = configuration.namespace
+        variables = {"SCF_NAMESPACE": configuration.namespace, **configuration.environment}
+        pairs = [f"{name}={value}" for name, value in variables.items()]
         return {
             "memory_limit_in_mb": configuration.memory_or_default,
             "time_limit_in_ms": configuration.timeout * 1000,
             "request_id": self.request_id,
-            "environment": json.dumps({"SCF_NAMESPACE": namespace, **configuration.environment}),
-            "environ": f"SCF_NAMESPACE={namespace};SCF_NAMESPACE={namespace}",
+            "environment": json.dumps(variables, separators=(",", ":")),
+            "environ": ";".join(pairs if configuration.environment else pairs * 2),
             "function_version": self.function.version,
             "function_name": configuration.name,
-            "namespace": namespace,
+            "namespace": configuration.namespace,
             "tencentcloud_region": self.region,
             "tencentcloud_appid": self.appid,
             "tencentcloud_uin": self.uin,
@@ -368,9 +370,16 @@ class Event:
         """What its instance finds in the environment for this event alone; None: it is not there."""
         if not self.function.runtime.has_event_variables:
             return {}
+        configuration = self.function.configuration
+        own = configuration.environment if self.restores_environment else {}  # an endpoint has changed that:
+        own = {name: value for name, value in own.items() if name.lower() != "no_proxy"}
         timer = self.record.invoke_type == TIMER
-        configured = self.function.configuration.environment.get("TRIGGER_SRC")
-        return {**role_credentials(self.now_us()), "TRIGGER_SRC": "timer" if timer else configured}
+        return {
+            "SCF_NAMESPACE": configuration.namespace,
+            **own,
+            **role_credentials(self.now_us()),
+            "TRIGGER_SRC": "timer" if timer else configuration.environment.get("TRIGGER_SRC"),
+        }
 
     def headers(self) -> dict[str, str]:
         """What the request of an image's event has beside the common headers (document 56051)."""

@@ -83,6 +83,10 @@ OPTIONS: Final = {
     "unlistened_signal_line": (
         "the platform's line about a SIGTERM that reached a process without a handler: received or failed"
     ),
+    "restore_environment": (
+        "a function's own variables are as configured whenever an event begins, whatever an earlier one has changed "
+        "(true or false)"
+    ),
     "terminate_without_trace": "events of functions without status trace can be terminated (true or false)",
     "api_rate_limits": (
         "the endpoint refuses requests beyond the platform's limits per (simulated) second (true or false)"

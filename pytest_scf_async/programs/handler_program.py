@@ -200,11 +200,10 @@ def _serve(given: Mapping[str, Any], api: _Api) -> NoReturn:
     _leave_if_forked()
     headers = {_FACT: fact} if fact else {}
     api.call("POST", "/runtime/init/ready", headers, why.encode("utf-8", "backslashreplace"))
-    variables = handler.Variables()
     while True:
         answer, payload = api.call("GET", "/runtime/invocation/next", {_ASKS: "1"})
         context, of_event = json.loads(answer[_ASKS])
-        variables.apply(of_event, context["environ"])
+        handler.set_variables(of_event)
         outcome = _call(function, payload, context)
         handler.flush()
         _leave_if_forked()

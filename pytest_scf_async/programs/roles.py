@@ -6,9 +6,9 @@ import os
 import traceback
 
 from ..protocol import messages, official_hosts, shared_page
-from ..python import root_logger
+from ..python import handler, root_logger
 from ..python.patches import c_code
-from ..python.role import Role, guard_writes, initialised, may_begin, next_event, variables
+from ..python.role import Role, guard_writes, initialised, may_begin, next_event
 from ..python.scheduler.scheduler import scheduler
 from . import loopback
 from .clients import job
@@ -50,7 +50,7 @@ class ProgramRole(RecordedRole):
         root_logger.remove()
         while True:
             invocation = next_event(self.config)
-            variables.set(self.variables(invocation))
+            handler.set_variables(self.variables(invocation))
             if may_begin(self.config, invocation):
                 break
         self.begin(invocation)

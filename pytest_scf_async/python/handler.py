@@ -66,30 +66,13 @@ def returned(result: object) -> Outcome:
         return Outcome("RESULT_NOT_JSON", trace=trace_of(error))
 
 
-class Variables:
-    """The environment variables that belong to one event alone."""
-
-    def __init__(self) -> None:
-        self._last: Mapping[str, str | None] = {}
-        """What was set last: the next event on a warm instance often has the same."""
-
-    def apply(self, variables: Mapping[str, str | None], environ: str) -> None:
-        """Set *variables*, and once more what the context says (*environ*), as the platform's runtime does."""
-        self.set(variables)
-        for pair in environ.split(";"):
-            name, _, value = pair.partition("=")
+def set_variables(variables: Mapping[str, str | None]) -> None:
+    """Set the environment variables of one event; those that are None are not there."""
+    for name, value in variables.items():
+        if value is not None:
             os.environ[name] = value
-
-    def set(self, variables: Mapping[str, str | None]) -> None:
-        """Set *variables*, those that are None excepted: they are not there."""
-        if variables == self._last:
-            return
-        self._last = variables
-        for name, value in variables.items():
-            if value is not None:
-                os.environ[name] = value
-            else:
-                os.environ.pop(name, None)
+        else:
+            os.environ.pop(name, None)
 
 
 def flush() -> None:

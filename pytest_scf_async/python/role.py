@@ -142,7 +142,7 @@ def serve_handler(config: messages.Assign) -> None:
     while True:
         invocation = next_event(config)
         if function is None:
-            _apply_environment(invocation)
+            handler.set_variables(invocation.environment)
             if not _entered_code:
                 _use_what_was_imported_ahead(config)
             if not may_begin(config, invocation):
@@ -151,7 +151,7 @@ def serve_handler(config: messages.Assign) -> None:
             if function is None:
                 continue
         else:
-            _apply_environment(invocation)
+            handler.set_variables(invocation.environment)
             signals.stand_if_listening()  # the handler of a signal may be installed since an earlier event
         answer = call(function, invocation)
         handler.flush()
@@ -179,14 +179,6 @@ def may_begin(config: messages.Assign, invocation: messages.Invoke) -> bool:
     if invocation.gate is not None:
         scheduler.gate(invocation.gate, "init")
     return True
-
-
-variables = handler.Variables()
-"""What user code finds in its environment."""
-
-
-def _apply_environment(invocation: messages.Invoke) -> None:
-    variables.apply(invocation.environment, invocation.context["environ"])
 
 
 class Role:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from ..endpoint.operations.function_calls import FunctionOperations
+from ..triggers.function_calls import TriggerCalls
 
 
-class FunctionCalls(FunctionOperations):
+class FunctionCalls(FunctionOperations, TriggerCalls):
     """The calls of wings."""

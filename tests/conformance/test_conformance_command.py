@@ -131,6 +131,7 @@ def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> Non
         ({"terminate_without_trace": False}, {"terminate-without-trace": UNKNOWN}),
         ({"unlistened_signal_line": "failed"}, {"terminate-signal-line-unlistened": "failed"}),
         ({"async_invoke_result": False}, {"invoke-result-there": "not there"}),
+        ({"restore_environment": False}, {"handler-changes-variable": "changed"}),
     ],
 )
 def test_settings_give_the_other_readings(

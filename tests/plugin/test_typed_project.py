@@ -20,6 +20,7 @@ EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 UNTYPED = """
 from pytest_scf_async import AsyncEvent, ScfRuntime, assert_finished, assert_status, scf_function
 from pytest_scf_async.scripted import finished
+from pytest_scf_async.triggers import event_of
 
 def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     runtime.deploy("a.py:b", env={})
@@ -28,9 +29,14 @@ def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     event.terminate(when="later")
     runtime.deploy_scripted("a", [finished], on_terminate="honor")
     scf_function("a.py:b", timeout="5")
+    event_of("kos")
+    event_of("cos", size="3")
+    event_of("cos", event="cos:ObjectCreated:Pot")
+    runtime.deploy("a.py:b").trigger("cos", topic="t")
+    event_of("cos")["Records"][0]["cos"]["cosBucket"]["bucket"]
 """
 FILES = ("test_typed.py", "export.py", "wrong.py")
-WRONG = {("wrong.py", line) for line in (6, 7, 8, 9, 10, 11)}
+WRONG = {("wrong.py", line) for line in range(7, 18)}
 
 
 def check(*command: str, where: Path) -> subprocess.CompletedProcess[str]:
@@ -52,12 +58,12 @@ def test_it_uses_every_public_name() -> None:
 def test_it_passes(project: pytest.Pytester) -> None:
     shutil.copytree(PROJECT, project.path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     # In a process of its own: what the endpoint makes certificates with cannot be imported twice in one.
-    project.runpytest_subprocess("-rf").assert_outcomes(passed=14)
+    project.runpytest_subprocess("-rf").assert_outcomes(passed=15)
 
 
 @pytest.fixture
 def both(tmp_path: Path) -> Path:
-    """The project, and beside it a module in which lines 6 to 11 are wrong."""
+    """The project, and beside it a module in which lines 7 to 17 are wrong."""
     shutil.copytree(PROJECT, tmp_path, dirs_exist_ok=True, ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "wrong.py").write_text(UNTYPED, encoding="utf-8")
     return tmp_path

@@ -11,6 +11,7 @@ import sys
 import time
 from typing import Any
 
+INSTANCE = os.urandom(8).hex()
 LISTENS = 5.0
 """By how long an event ends after SIGTERM it can be seen that it has listened."""
 
@@ -24,6 +25,8 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
     asked = event if isinstance(event, dict) else {}
     on_sigterm, seconds = asked.get("on_sigterm", "default"), asked.get("seconds", 0)
     received: list[int] = []
+    own = INSTANCE, os.environ.get("OWN")
+    os.environ["OWN"] = "changed"  # the next event on this instance says whether it is set again
 
     def listener(signum: int, frame: object) -> None:
         received.append(signum)
@@ -52,4 +55,4 @@ def main_handler(event: Any, context: Any) -> dict[str, Any]:
         return {"nobody": {1, 2}}
     if asked.get("then") == "nan":
         return {"rate": float("nan")}
-    return {"event": repr(event), "sigterm": bool(received)}
+    return {"event": repr(event), "sigterm": bool(received), "own": own}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import sys
@@ -379,20 +378,31 @@ def test_a_trigger_src_of_the_functions_own_is_back_after_an_event_of_a_timer_tr
     assert [function.invoke_async(invoke_type=kind).wait().result[2] for kind in kinds] == ["mine", "timer", "mine"]
 
 
-def test_a_change_of_the_environment_stays_in_the_warm_instance_alone(deploy):
-    function = deploy("""
-        import os
-        def main_handler(event, context):
-            before = os.environ.get("OWN")
-            os.environ["OWN"] = "changed"
-            if event:
-                os._exit(0)
-            return before
-    """, environment={"OWN": "given"})  # fmt: skip
+CHANGES = """
+    import os
+    def main_handler(event, context):
+        before = [os.environ.get(name) for name in ("OWN", "OTHER", "SCF_NAMESPACE")]
+        os.environ |= dict.fromkeys(("OWN", "OTHER", "SCF_NAMESPACE"), "changed")
+        if event:
+            os._exit(0)
+        return before
+"""
 
-    assert [function.run(), function.run()] == ["given", "changed"]
+
+def test_a_change_of_the_functions_own_variables_does_not_reach_the_next_event(deploy):
+    function = deploy(CHANGES, environment={"OWN": "a=b;c"})
+
+    first, second = (function.invoke_async().wait() for _ in range(2))
+    assert (first.result, second.result) == (["a=b;c", None, "default"], ["a=b;c", "changed", "default"])
+    assert second.instance.cold is False
+
+
+def test_with_the_other_reading_a_change_of_the_environment_stays_in_the_warm_instance_alone(deploy, make_runtime):
+    function = deploy(CHANGES, to=make_runtime(restore_environment=False), environment={"OWN": "given"})
+
+    assert [function.run()[0], function.run()[0]] == ["given", "changed"]
     function.invoke_async({"exit": True}).wait()
-    assert function.run() == "given"
+    assert function.run()[0] == "given"
 
 
 def test_the_context_has_the_platforms_keys_and_types(deploy):
@@ -407,12 +417,12 @@ def test_the_context_has_the_platforms_keys_and_types(deploy):
     event.wait()
 
     context = event.result
-    assert json.loads(context.pop("environment")) == {"SCF_NAMESPACE": "team-a", "BUCKET": "exports"}
     assert context == {
+        "environment": '{"SCF_NAMESPACE":"team-a","BUCKET":"exports"}',
         "memory_limit_in_mb": 256,
         "time_limit_in_ms": 60_000,
         "request_id": event.request_id,
-        "environ": "SCF_NAMESPACE=team-a;SCF_NAMESPACE=team-a",
+        "environ": "SCF_NAMESPACE=team-a;BUCKET=exports",
         "function_version": "$LATEST",
         "function_name": "export",
         "namespace": "team-a",
@@ -421,6 +431,13 @@ def test_the_context_has_the_platforms_keys_and_types(deploy):
         "tencentcloud_uin": "100000000000",
     }
     assert [type(context[key]) for key in ("memory_limit_in_mb", "time_limit_in_ms", "request_id")] == [int, int, str]
+
+
+def test_the_context_of_a_function_without_variables_has_its_namespace_twice(deploy):
+    context = deploy("def main_handler(event, context): return context").run()
+
+    assert context["environment"] == '{"SCF_NAMESPACE":"default"}'
+    assert context["environ"] == "SCF_NAMESPACE=default;SCF_NAMESPACE=default"
 
 
 def test_the_handler_runs_on_the_main_thread_of_its_own_session_in_the_code_directory(deploy, runtime):

@@ -45,6 +45,7 @@ IN_A_TEXT = {
     "preload": ("json, email.mime", ("json", "email.mime")),
     "idle_reclaim": ("0", 0.0),
     "patched": ("TRUE", True),
+    "restore_environment": ("false", False),
     "terminate_without_trace": ("false", False),
     "api_rate_limits": ("true", True),
     "async_invoke_result": ("false", False),

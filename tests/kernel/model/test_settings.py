@@ -17,6 +17,7 @@ COUNTS = ["memory", "clock_reads_before_wait", "program_cpus", "status_reads_lim
 SWITCHES = [
     "leases",
     "patched",
+    "restore_environment",
     "terminate_without_trace",
     "api_rate_limits",
     "async_invoke_result",
@@ -60,6 +61,7 @@ SETTINGS = {
     "graceful_return_status": ("FINISHED", "ABORTED"),
     "graceful_exit_status": ("FAILED", "ABORTED"),
     "unlistened_signal_line": ("received", "failed"),
+    "restore_environment": (True, False),
     "terminate_without_trace": (True, False),
     "api_rate_limits": (False, True),
     "official_hosts": ("endpoint", "machine"),

@@ -145,7 +145,7 @@ def test_every_open_reading_that_is_a_setting_is_in_the_page_on_fidelity() -> No
     fidelity = (Path(__file__).resolve().parents[3] / "docs" / "fidelity.md").read_text(encoding="utf-8")
     last_columns = [line.rstrip("| ").rpartition(" | ")[2] for line in fidelity.splitlines() if line.startswith("| ")]
     of_readings = "graceful_return_status graceful_exit_status unlistened_signal_line terminate_without_trace time_zone"
-    for name in (*of_readings.split(), "idle_reclaim", "init_timeout"):
+    for name in (*of_readings.split(), "idle_reclaim", "init_timeout", "restore_environment"):
         assert any(f"`{name}`" in column for column in last_columns), name
 
 
