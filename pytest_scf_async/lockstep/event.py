@@ -368,15 +368,15 @@ class Event:
 
     def environment(self) -> dict[str, str | None]:
         """What its instance finds in the environment for this event alone; None: it is not there."""
-        if not self.function.runtime.has_event_variables:
+        runtime, configuration = self.function.runtime, self.function.configuration
+        if not runtime.has_event_variables:
             return {}
-        configuration = self.function.configuration
-        own = configuration.environment if self.restores_environment else {}  # an endpoint has changed that:
-        own = {name: value for name, value in own.items() if name.lower() != "no_proxy"}
+        others = {"NO_PROXY", "no_proxy", *runtime.variables}  # an endpoint, or a launch, has its own
+        own = {name: value for name, value in configuration.environment.items() if name not in others}
         timer = self.record.invoke_type == TIMER
         return {
             "SCF_NAMESPACE": configuration.namespace,
-            **own,
+            **(own if self.restores_environment else {}),
             **role_credentials(self.now_us()),
             "TRIGGER_SRC": "timer" if timer else configuration.environment.get("TRIGGER_SRC"),
         }

@@ -390,6 +390,20 @@ def test_the_variables_of_each_event(simulated, runtime):
 
 
 @once
+def test_a_change_of_the_functions_own_variables_does_not_reach_the_next_event(simulated):
+    function = simulated(
+        """
+        import os
+        def main_handler(event, context):
+            before, os.environ["OWN"] = os.environ["OWN"], "changed"
+            return before
+        """,
+        environment={"OWN": "a=b;c"},
+    )
+    assert [function.run(), function.run()] == ["a=b;c", "a=b;c"]
+
+
+@once
 @pytest.mark.parametrize(("variables", "shown"), [({}, "00:00 UTC"), ({"TZ": "CST-8"}, "08:00 CST")])
 def test_the_time_zone_is_utc_unless_the_function_has_another(simulated, variables, shown):
     """The interpreter reads its time zone before it has the function's variables."""
