@@ -125,7 +125,7 @@ WINGS: dict[str, Wing] = {
     "triggers": Wing(
         files=("triggers/",),
         shared=("model/timer_message.py",),
-        tests=("tests/triggers/",),
+        tests=("tests/triggers/", "tests/plugin/typed_project/test_typed_triggers.py"),
         words=r"[tT]rigger|event_of",
     ),
 }

@@ -35,7 +35,7 @@ def use(runtime: ScfRuntime, event: AsyncEvent) -> None:
     runtime.deploy("a.py:b").trigger("cos", topic="t")
     event_of("cos")["Records"][0]["cos"]["cosBucket"]["bucket"]
 """
-FILES = ("test_typed.py", "export.py", "wrong.py")
+FILES = ("test_typed.py", "test_typed_triggers.py", "export.py", "wrong.py")
 WRONG = {("wrong.py", line) for line in range(7, 18)}
 
 
