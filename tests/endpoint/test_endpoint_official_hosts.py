@@ -40,6 +40,10 @@ def returns(event: Any, context: object) -> object:
     return event
 
 
+def takes_a_minute(event: Any, context: object) -> None:
+    time.sleep(60)
+
+
 def polls(event: dict[str, Any], context: object) -> str:
     return poll((event["id"], event["key"]), event["of"])
 
@@ -67,7 +71,7 @@ def no_opener(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_the_official_client_without_an_endpoint(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> None:
-    event = scf_runtime.deploy(returns).invoke_async({})
+    event = scf_runtime.deploy(takes_a_minute).invoke_async({})
     assert poll((scf_endpoint.secret_id, scf_endpoint.secret_key), event.request_id) == "RUNNING"
     event.wait()
 
@@ -168,7 +172,7 @@ def test_no_proxy_is_asked(
         endpoint: ScfEndpoint = request.getfixturevalue("scf_endpoint")
         event = scf_runtime.deploy(returns).invoke_async({})
 
-        assert poll((endpoint.secret_id, endpoint.secret_key), event.request_id) == "RUNNING"
+        assert poll((endpoint.secret_id, endpoint.secret_key), event.request_id) == "FINISHED"
         with urllib.request.urlopen(f"https://{REGIONAL}/", timeout=30) as answer:
             assert b"MissingParameter" in answer.read()
         with urllib.request.urlopen(f"https://{endpoint.address}/", timeout=30) as answer:

@@ -7,6 +7,7 @@ import os
 import re
 import select
 import signal
+import ssl
 import subprocess
 import sys
 import threading
@@ -131,7 +132,8 @@ class Served:
             data=json.dumps(sent).encode() if method == "POST" else None,
         )
         try:
-            with urllib.request.urlopen(request, timeout=60) as answer:
+            # A context of its own: that of ``urllib`` is made once, with the authorities that were trusted then.
+            with urllib.request.urlopen(request, timeout=60, context=ssl.create_default_context()) as answer:
                 return json.load(answer)
         except urllib.error.HTTPError as error:
             with error:
