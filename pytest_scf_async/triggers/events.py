@@ -33,8 +33,7 @@ class Origin(NamedTuple):
     """Its namespace, name and version, with dots between them."""
 
 
-_START_OF_2026: Final = datetime(2026, 1, 1, tzinfo=timezone.utc)
-EXAMPLE: Final = Origin(_START_OF_2026, "ap-guangzhou", "1250000000", "default.function.$LATEST")
+EXAMPLE: Final = Origin(datetime(2026, 1, 1, tzinfo=timezone.utc), "ap-guangzhou", "1250000000", "default.name.$LATEST")
 
 
 def documented() -> dict[str, dict[str, Any]]:
@@ -112,23 +111,18 @@ def _texts(value: object) -> bool:
     return isinstance(value, (list, tuple)) and all(isinstance(each, str) for each in value)
 
 
-def _mapping(value: object) -> bool:
-    return isinstance(value, Mapping) and _texts([*value])
-
-
 _RULES: Final[dict[object, tuple[str, Callable[[Any], bool]]]] = {
     str: ("a text", lambda value: isinstance(value, str)),
     int: ("a whole number, 0 or more", lambda value: type(value) is int and value >= 0),
     datetime: ("an aware datetime", lambda value: isinstance(value, datetime) and value.utcoffset() is not None),
     Sequence[str]: ("a list of texts, of one at least", lambda value: _texts(value) and len(value) > 0),
-    Mapping[str, str]: ("a dict of texts", lambda value: _mapping(value) and _texts([*value.values()])),
-    Mapping[str, object]: ("a dict with texts as keys", _mapping),
+    Mapping[str, str]: ("a dict of texts", lambda value: isinstance(value, dict) and _texts([*value, *value.values()])),
+    Mapping[str, object]: ("a dict with texts as keys", lambda value: isinstance(value, dict) and _texts([*value])),
 }
 """By the type of a keyword that is no `Literal`: what its value has to be, and whether one is that."""
 
 
 def _check(given: Given, kind: Any) -> None:
-    choices = get_args(kind)
-    valid, is_valid = _RULES.get(kind, (f"one of {', '.join(map(repr, choices))}", choices.__contains__))
+    valid, is_valid = _RULES.get(kind, (f"one of {', '.join(map(repr, get_args(kind)))}", get_args(kind).__contains__))
     if not is_valid(given.value):
         given.has_to_be(valid)

@@ -11,7 +11,6 @@ MultipartOrFetched = Literal["cos:ObjectCreated:CompleteMultipartUpload", "cos:O
 Removed = Literal["cos:ObjectRemove:*", "cos:ObjectRemove:Delete", "cos:ObjectRemove:DeleteMarkerCreated"]
 OfCopies = Literal["cos:ObjectCreated:Replication", "cos:ObjectRestore:Post", "cos:ObjectRestore:Completed"]
 CosEventName = Literal[Uploaded, MultipartOrFetched, Removed, OfCopies]
-Method = Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
 
 
 class TimerFields(TypedDict, total=False):
@@ -102,7 +101,7 @@ class ClbFields(TypedDict, total=False):
 
     path: str
     """"/"."""
-    method: Method
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
     """"POST"."""
     headers: Mapping[str, str]
     """Beside those of every message, or instead of them."""
@@ -130,7 +129,7 @@ class ApigwFields(TypedDict, total=False):
 
     path: str
     """"/"."""
-    method: Method
+    method: Literal["GET", "HEAD", "POST", "PUT", "DELETE"]
     """"GET"."""
     query: Mapping[str, str]
     """The whole query; {}."""

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Literal, overload
+from typing import TYPE_CHECKING, Any, Literal, Protocol, overload
 
-from ..clock import to_datetime
 from ..errors import calls_named, hidden_from_users
 
 if TYPE_CHECKING:
@@ -14,6 +13,16 @@ if TYPE_CHECKING:
     from . import fields as of
 
 __tracebackhide__ = hidden_from_users
+
+
+class Triggered(Protocol):
+    """What the call asks of the function that has it."""
+
+    @property
+    def _platform(self) -> Any: ...
+    @property
+    def configuration(self) -> Any: ...
+    def _invoke(self, event: object, qualifier: str | None, kind: str, /, *, asynchronous: bool) -> AsyncEvent: ...
 
 
 @calls_named
@@ -38,7 +47,7 @@ class TriggerCalls:
     def trigger(self, trigger: Literal["eventbridge"], **fields: Unpack[of.EventBridgeFields]) -> AsyncEvent: ...
     @overload
     def trigger(self, trigger: Literal["apigw"], **fields: Unpack[of.ApigwFields]) -> AsyncEvent: ...
-    def trigger(self: Any, trigger: str, **fields: object) -> AsyncEvent:
+    def trigger(self: Triggered, trigger: str, **fields: object) -> AsyncEvent:
         """Have the *trigger* invoke ``$LATEST`` with its documented message, now: ``trigger("cos", key="a.csv")``.
 
         The keywords are those of ``event_of``, in ``pytest_scf_async.triggers.fields``; a time that is not given is the
@@ -50,8 +59,8 @@ class TriggerCalls:
         """
         from .events import Origin, documented, message_of  # noqa: PLC0415
 
-        settings, now = self._platform.settings, to_datetime(self._platform._now_us())
-        origin = Origin(now, settings.region, settings.appid, f"{self.namespace}.{self.name}.$LATEST")
+        settings, configuration = self._platform.settings, self.configuration
+        function = f"{configuration.namespace}.{configuration.name}.$LATEST"
+        origin = Origin(self._platform.clock.now, settings.region, settings.appid, function)
         message, kind = message_of(f"trigger({trigger!r})", trigger, fields, origin), documented()[trigger]
-        event: AsyncEvent = self._invoke(message, None, kind["invoke_type"], asynchronous=kind["asynchronous"])
-        return event
+        return self._invoke(message, None, kind["invoke_type"], asynchronous=kind["asynchronous"])
