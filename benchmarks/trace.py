@@ -6,6 +6,7 @@ import contextlib
 import functools
 import uuid
 from collections.abc import Callable, Iterator
+from datetime import timedelta
 from typing import Any
 
 from pytest_scf_async import ScfRuntime
@@ -132,6 +133,18 @@ def scripted() -> Iterator[tuple[Sample, Sample]]:
     yield timed(ours), timed(lambda: trace_of(records.__wrapped__(SCRIPTED, running=False)))
 
 
+@contextlib.contextmanager
+def year_of_a_timer() -> Iterator[tuple[Sample, None]]:
+    def ours() -> None:
+        with ScfRuntime() as runtime:
+            export = runtime.deploy_scripted("export", [running_for(60), finished({"rows": 20})])
+            export.add_timer("0 0 * * * * *")
+            runtime.clock.advance(timedelta(days=365))
+            assert len(export.events) == 365 * 24
+
+    yield timed(ours), None
+
+
 def rows() -> list[Row]:
     every = {
         "qualifier": "1",
@@ -167,6 +180,17 @@ def rows() -> list[Row]:
             "≤ 10 ×",
             scripted,
             10.0,
+            rounds=9,
+            quick_rounds=3,
+            warm_up=1,
+        ),
+        Row(
+            "timer-year",
+            "a year of an hourly timer of a scripted function",
+            "≤ 2 s",
+            year_of_a_timer,
+            2.0,
+            unit="s",
             rounds=9,
             quick_rounds=3,
             warm_up=1,

@@ -36,6 +36,8 @@ class Invocation:
     """Nobody waits for its end."""
     by_operation: bool = False
     """Invoke or InvokeFunction, and not the test's own call."""
+    by_trigger: bool = False
+    """A trigger of the platform's: over the quota it is queued, as nobody would hear that it was refused."""
     routing_key: Mapping[str, str] | None = None
 
 
@@ -134,12 +136,13 @@ class Function(FunctionCalls):
         event = self._invoke(payload, qualifier, "OTHERS", asynchronous=self.configuration.async_run)
         return event.wait().result
 
-    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str, *, asynchronous: bool) -> AsyncEvent:
+    def _invoke(self, payload: Json, qualifier: str | None, invoke_type: str, **how: Any) -> AsyncEvent:
+        """*how* are ``asynchronous`` and other fields of `Invocation`."""
         self._require()
         if invoke_type not in INVOKE_TYPES:
             raise api_error("InvalidParameterValue.InvokeType", value=invoke_type, valid=", ".join(INVOKE_TYPES))
-        text = payload_text(payload, async_run=self.configuration.async_run or asynchronous)
-        return self._platform._accept(self, Invocation(text, qualifier, invoke_type, asynchronous))
+        text = payload_text(payload, async_run=self.configuration.async_run or how["asynchronous"])
+        return self._platform._accept(self, Invocation(text, qualifier, invoke_type, **how))
 
     # -- versions ----------------------------------------------------------------------------------------------------
 

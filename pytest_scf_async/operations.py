@@ -15,6 +15,7 @@ from .endpoint.operations.namespaces import NamespaceDetails, NamespacePage
 from .endpoint.operations.routing import RoutingConfig, VersionMatch, VersionWeight
 from .endpoint.operations.versions import VersionDetails, VersionPage
 from .event_answers import AsyncEventPage, AsyncEventStatus, AsyncEventSummary
+from .timers.timers import Timer
 
 __all__ = [
     "AliasDetails",
@@ -33,6 +34,7 @@ __all__ = [
     "RequestStatus",
     "RequestStatusPage",
     "RoutingConfig",
+    "Timer",
     "VersionDetails",
     "VersionMatch",
     "VersionPage",

@@ -545,7 +545,8 @@ class ScfRuntime(RuntimeCalls):
             function._require_callable(version)
             configuration = version.configuration
             over_quota = not self._has_room_for(configuration)
-            if over_quota and not (invocation.asynchronous and configuration.over_quota == "queue"):
+            queues = invocation.by_trigger or (invocation.asynchronous and configuration.over_quota == "queue")
+            if over_quota and not queues:
                 limit = configuration.max_instances
                 all_of_them = f"All {limit} instances that function {function.name!r} may have are"
                 one = f"The only instance that function {function.name!r} may have is"
@@ -585,7 +586,7 @@ class ScfRuntime(RuntimeCalls):
                 over_quota=over_quota,
                 event_invoke=function._event_invoke,
                 retries_left=retries,
-                by_operation=invocation.by_operation,
+                by_operation=invocation.by_operation or invocation.by_trigger,
                 script=script,
                 resolve=route if over_quota or retries else None,
                 on_line=None if on_log_line is None else lambda line: on_log_line(facade, line),

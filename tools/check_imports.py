@@ -30,7 +30,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # of programs.
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "sweep.in_instance", "trace", "conformance"}
-    | {"programs", "programs.runtimes", "programs.supervisor", "triggers"}
+    | {"programs", "programs.runtimes", "programs.supervisor", "timers", "triggers"}
     | {"coverage", "coverage.in_instance", "debugger", "debugger.in_instance"}
 )
 NAMES_WINGS: dict[str, str] = {
@@ -74,7 +74,8 @@ KNOWS: dict[str, frozenset[str]] = {
     "report": frozenset({"model", "errors", "protocol", "lockstep"}),
     "sweep": FACADE | {"linux", "async_event", "function", "inner", "stage", "wing_hooks"},
     "event_answers": frozenset({"model"}),
-    "operations": frozenset({"model", "event_answers", "endpoint.operations"}),
+    "operations": frozenset({"model", "event_answers", "endpoint.operations", "timers"}),
+    "timers": frozenset({"errors", "clock", "model"}),
     "trace": FACADE | {"async_event", "wing_hooks"},
     "triggers": CORE | {"async_event"},
     "termination": FACADE,
@@ -92,7 +93,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wings_at_start": frozenset({"runtime", "endpoint"}),
     "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
     | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance", "coverage", "debugger"}
-    | {"triggers"},
+    | {"timers", "triggers"},
     "plugin": FACADE
     | {
         "runtime",
@@ -191,7 +192,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 EMPTY = (
     *("instances", "lockstep", "protocol", "linux", "plugin"),
     *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance", "programs.runtimes"),
-    *("coverage", "debugger", "triggers"),
+    *("coverage", "debugger", "timers", "triggers"),
 )
 LAZY = frozenset(
     {

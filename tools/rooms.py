@@ -79,6 +79,11 @@ WINGS: dict[str, Wing] = {
         words=r"[sS]weep|effects",
         uses=("programs",),  # a supervisor records what a run changes
     ),
+    "timers": Wing(
+        files=("timers/", "endpoint/timers.py"),
+        tests=("tests/timers/",),
+        words=r"[tT]imers?\b|_timer|[tT]riggers?\b",
+    ),
     "endpoint": Wing(
         files=("endpoint/", "operations.py"),
         tests=(

@@ -22,7 +22,14 @@ from pathlib import Path
 
 import rooms
 
-REGISTRIES = ("__init__.py", "operations.py", "wings/*.py", "wings_at_start.py", "lockstep/features/registry.py")
+REGISTRIES = (
+    "__init__.py",
+    "operations.py",
+    "wings/*.py",
+    "wings_at_start.py",
+    "lockstep/features/registry.py",
+    "endpoint/actions.py",
+)
 """The files of the package that may name what is taken out."""
 FEATURES_BY_NAME = ("rooms.py", "take_apart.py")
 """The tools in whose tables the name of a feature alone stands for it: elsewhere `coverage` is a library."""

@@ -41,7 +41,8 @@ GROUPS = {
     ),
     "events": (
         "async_event.py", "runtime.py", "assertions.py", "model/patterns.py", "model/payload.py",
-        "model/transitions.py", "lockstep/gates.py", "lockstep/places.py", "triggers",
+        "model/transitions.py", "lockstep/gates.py", "lockstep/places.py", "timers",
+        "triggers",
     ),
     "pytest": (
         "plugin", "endpoint/of_test.py", "sweep/of_test.py", "trace/of_test.py", "trace/option.py",

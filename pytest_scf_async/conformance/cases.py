@@ -517,6 +517,23 @@ def _published_twice(bench: Bench) -> Facts:
     return {"second": "the same" if second == first else "another"}
 
 
+def _timer(bench: Bench, name: str, cron: str = "0 0 0 1 1 * 2099") -> Facts:
+    sent = {"FunctionName": bench.function("traced"), "Namespace": "default", "TriggerName": name, "Type": "timer"}
+    made: Facts = bench.call("CreateTrigger", TriggerDesc=cron, **sent)["TriggerInfo"]
+    return {"Enable": made["Enable"]}
+
+
+def _timer_in_a_minute(bench: Bench) -> Facts:
+    """Whether a timer is due in a minute by the time of UTC+8."""
+    due = bench.pace.now() + timedelta(hours=8, minutes=1)
+    _timer(bench, "zone", f"{due.second} {due.minute} {due.hour} {due.day} {due.month} * {due.year}")
+    for _ in range(120):
+        bench.pace.sleep(1)
+        if bench.list(bench.name("traced"), InvokeType=["TRIGGER_TIMER"])["TotalCount"]:
+            return {"zone": "UTC+8"}
+    return {"zone": "another"}
+
+
 def _order_of_versions(bench: Bench) -> Facts:
     newest = [bench.publish("versions"), bench.publish("versions")]
     answer = bench.call("ListVersionByFunction", FunctionName=bench.name("versions"), Namespace="default")
@@ -916,6 +933,12 @@ delete-latest | Which error for deleting $LATEST?
   InvalidParameterValue.Qualifier | the value is wrong
   FailedOperation.DeleteFunction | the error of the action
   accepted | it is deleted
+timer-enable | Is a trigger on that CreateTrigger makes without Enable?
+  Enable=1 | it is
+  Enable=0 | as in the example
+timer-zone | In which zone is a Cron expression read?
+  zone="UTC+8" | that of Beijing
+  zone="another" | UTC, or that of the region
 list-namespaces-order | Order of ListNamespaces without an Order?
   first="newer" | the newer first, as in the example
   first="older" | the older first
@@ -1076,6 +1099,8 @@ CASES: Final = (
     _case("delete-version-running-event", _delete_running_version, functions=("versions",), events=(RUNS,)),
     _case("delete-version-with-alias", _delete_version, functions=("versions",)),
     _case("delete-latest", _delete_latest, functions=("versions",)),
+    _case("timer-enable", lambda bench: _timer(bench, "enable")),
+    _case("timer-zone", _timer_in_a_minute, events=(1.0,)),
     _case("list-namespaces-order", _order_of_namespaces, functions=("in-a-namespace",)),
     _case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
     _case(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
-from . import aliases, async_events, functions, invocations, namespaces  # noqa: F401  (each adds its own)
+from . import aliases, async_events, functions, invocations, namespaces, timers  # noqa: F401  (each adds its own)
 from .action import ACTIONS
 
 __all__ = ["ACTIONS", "OTHER_ACTIONS"]

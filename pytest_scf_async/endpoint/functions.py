@@ -5,16 +5,19 @@ Documents 18586, 18584, 18582, 18581, 18580, 18585, 34415, 36153 and 89728.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from datetime import datetime
 from typing import Any, Final
 
 from ..function import Function
+from ..model.listing import check_choice, check_limit, check_offset, page_of
 from ..runtime import ScfRuntime
 from .action import action
 from .operations.error_texts import api_error
 from .operations.functions import FunctionDetails, switch
 from .parameters import Parameters
 from .requests import STRUCTS
-from .values import answered, called
+from .values import answered, called, second
 
 _CODE: Final = ("ZipFile", "CosBucketName", "CosObjectName", "CosBucketRegion")
 """What code may have; buckets of all regions are in one directory."""
@@ -43,6 +46,12 @@ def _with_code(sent: Parameters) -> Parameters:
             what = f"Code with {name} (only with ZipFile, or with CosBucketName and CosObjectName)"
             raise api_error("UnsupportedOperation", what=what)
     return {**sent, **code}
+
+
+def shown_trigger(row: Mapping[str, Any], runtime: ScfRuntime) -> dict[str, Any]:
+    """What is answered of a trigger, its times as the platform writes them."""
+    zone = runtime.settings.time_zone
+    return {name: second(value, zone) if isinstance(value, datetime) else value for name, value in row.items()}
 
 
 def _clears_layers(sent: Parameters) -> bool:
@@ -123,7 +132,10 @@ def _details(details: FunctionDetails, runtime: ScfRuntime) -> dict[str, Any]:
         },
         "AsyncRunEnable": switch(configuration.async_run),
         "TraceEnable": switch(configuration.trace),
-        "Triggers": [],
+        "Triggers": [
+            shown_trigger(row, runtime)
+            for row in runtime.function(configuration.name, configuration.namespace)._triggers()
+        ],
         "Layers": [],
         **details.also,
     }
@@ -172,7 +184,24 @@ def _list_versions(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
     }
 
 
+_TRIGGER_KEYS: Final = {"add_time": "AddTime", "mod_time": "ModTime"}
+_TRIGGER_FILTERS: Final = ("Qualifier", "TriggerName", "Description")
+
+
 @action("ListTriggers", "FunctionName! Namespace OrderBy Order Offset=Integer Limit=Integer Filters=[Filter]")
 def _list_triggers(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    known_function(runtime, sent)
-    return {"TotalCount": 0, "Triggers": []}
+    rows = known_function(runtime, sent)._triggers()
+    order, order_by = sent.get("Order", "DESC"), sent.get("OrderBy", "mod_time")
+    offset, limit = sent.get("Offset", 0), sent.get("Limit", 20)
+    check_choice("InvalidParameterValue.Order", order, ("ASC", "DESC"), name="Order")
+    check_choice("InvalidParameterValue.OrderBy", order_by, tuple(_TRIGGER_KEYS))
+    check_limit(limit)
+    check_offset(offset)
+    for each in sent.get("Filters", []):
+        if each["Name"] not in _TRIGGER_FILTERS:
+            valid = f"its names must be among {', '.join(_TRIGGER_FILTERS)}"
+            raise api_error("InvalidParameterValue.Filters", value=each["Name"], valid=valid)
+        rows = [row for row in rows if row[each["Name"]] in each.get("Values", [])]
+    rows.sort(key=lambda row: row[_TRIGGER_KEYS[order_by]])
+    page = page_of(rows, order, offset, limit)
+    return {"TotalCount": len(rows), "Triggers": [shown_trigger(row, runtime) for row in page]}

@@ -357,7 +357,7 @@ def test_functions_that_cannot_be_created(scf_runtime: ScfRuntime, export: Any, 
         ("Invoke", {"InvocationType": "Later"}, "InvalidParameterValue"),
         ("GetRequestStatus", {"FunctionRequestId": ""}, "InvalidParameterValue.FunctionRequestId"),
         ("GetFunctionLogs", {"Filter": {"RetCode": "some"}}, "InvalidParameterValue.RetCode"),
-        ("CreateTrigger", {"TriggerName": "x", "Type": "timer"}, "UnsupportedOperation"),
+        ("CreateTrigger", {"TriggerName": "x", "Type": "cos"}, "UnsupportedOperation"),
     ],
 )
 def test_what_is_refused(export: Any, action: str, sent: dict[str, Any], code: str) -> None:

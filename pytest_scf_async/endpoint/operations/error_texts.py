@@ -43,6 +43,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "FailedOperation.UpdateFunctionConfiguration": (
             "The configuration of function {function_name!r} cannot be updated: {reason}."
         ),
+        "FailedOperation.UpdateTriggerStatus": "The trigger {name!r} is {state} already.",
         "InternalError": "The endpoint of pytest-scf-async failed: {problem}.",
         "InvalidAction": "There is no action {action!r}.",
         "InvalidParameter": "{name} is not valid: it must be {valid}.",
@@ -53,6 +54,7 @@ ERROR_TEXTS: Final[Mapping[str, str]] = MappingProxyType(
         "InvalidParameterValue.AsyncTriggerConfig": "{name}={value!r} is not valid: {valid}.",
         "InvalidParameterValue.DefaultNamespace": "The namespace {namespace!r} is always there and cannot be created.",
         "InvalidParameterValue.Description": "Description={value!r} is not valid: {valid}.",
+        "InvalidParameterValue.Enable": "Enable={value!r} is not valid: {valid}.",
         "InvalidParameterValue.Environment": "Environment is not valid: {valid}.",
         "InvalidParameterValue.EnvironmentExceededLimit": "Environment is not valid: {valid}.",
         "InvalidParameterValue.EnvironmentSystemProtect": "Environment is not valid: {valid}.",

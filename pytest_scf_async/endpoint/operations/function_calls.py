@@ -61,6 +61,10 @@ class FunctionOperations:
         """``$LATEST`` has *taken*, and what it had before besides."""
         self._also_taken[LATEST] = {**self._also_taken[LATEST], **taken}
 
+    def _triggers(self) -> list[dict[str, Any]]:
+        """What GetFunction and ListTriggers say of its triggers; none, unless a wing has some."""
+        return []
+
     @property
     def description(self: Versioned) -> str:
         """The description that GetFunction returns."""
