@@ -6,6 +6,7 @@ Made when the first endpoint begins: what it needs takes 100 ms to import. The a
 from __future__ import annotations
 
 import atexit
+import importlib.util
 import os
 import re
 import ssl
@@ -55,18 +56,19 @@ class Authority:
                 context = self._contexts[host] = self._context(host)
         connection.context = context
 
-    def write(self, directory: str) -> tuple[str, str]:
-        """The paths of two files in *directory*: of this authority, and of it and all that this process trusts."""
-        own = os.path.join(directory, "authority.pem")
-        bundle = os.path.join(directory, "authorities.pem")
+    def write(self, directory: str) -> tuple[str, str, str]:
+        """The paths of files in *directory*: this authority; it and all that this process trusts; no public ones."""
+        names = ("authority.pem", "authorities.pem", "nearby.pem")
+        own, bundle, nearby = (os.path.join(directory, name) for name in names)
         with self._lock:
             if not os.path.exists(bundle):
                 os.makedirs(directory, exist_ok=True)
-                certificate = self._ca.cert_pem.bytes()
-                for path, authorities in ((own, [certificate]), (bundle, [*_trusted(), certificate])):
+                trusted, public = _trusted(), _blocks(_of_certifi())
+                others = [block for key, block in trusted.items() if key not in public]
+                for path, authorities in ((own, []), (nearby, others), (bundle, trusted.values())):
                     with open(path, "wb") as file:
-                        file.write(b"\n".join(authorities))
-        return own, bundle
+                        file.write(b"\n".join([*authorities, self._ca.cert_pem.bytes()]))
+        return own, bundle, nearby
 
     def restore(self, directory: str) -> None:
         """Write those files again if *directory* has gone with a killed zygote: who trusts them knows that path.
@@ -83,8 +85,23 @@ def _remove(directory: str, pid: int) -> None:
         remove_tree(directory)
 
 
-def _trusted() -> list[bytes]:
-    """The authorities that clients in this process may use now, each once.
+def _of_certifi() -> str | None:
+    """The file with the public authorities, as certifi has it whatever its ``where`` says."""
+    found = importlib.util.find_spec("certifi")
+    return None if found is None or found.origin is None else os.path.join(os.path.dirname(found.origin), "cacert.pem")
+
+
+def _blocks(path: str | None) -> dict[bytes, bytes]:
+    """The certificates in a file, by what they are without white space; none where it cannot be read."""
+    try:
+        with open(path or "", "rb") as file:
+            return {b"".join(block.split()): block for block in _BLOCK.findall(file.read())}
+    except OSError:
+        return {}  # whoever uses it reports that
+
+
+def _trusted() -> dict[bytes, bytes]:
+    """The authorities that clients in this process may use now, each once, as `_blocks`.
 
     The files that name them have most in common, and clients such as the SDK read all of it for each request: that
     takes twice as long where an authority stands there twice.
@@ -95,14 +112,8 @@ def _trusted() -> list[bytes]:
         paths.append(sys.modules["certifi"].where())
     found: dict[bytes, bytes] = {}
     for path in dict.fromkeys(paths):
-        try:
-            with open(path or "", "rb") as file:
-                text = file.read()
-        except OSError:
-            continue  # whoever uses it reports that
-        for block in _BLOCK.findall(text):
-            found.setdefault(b"".join(block.split()), block)
-    return list(found.values())
+        found = {**_blocks(path), **found}
+    return found
 
 
 _lock = threading.Lock()

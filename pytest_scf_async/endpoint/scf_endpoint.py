@@ -67,13 +67,13 @@ class ScfEndpoint(Declaring):
         self.region: Final = self._site.endpoint.region
         """The region of the runtime's settings."""
         files = os.path.join(runtime._session_scratch(), "endpoint")
-        own, bundle = authority().write(files)
+        own, bundle, nearby = authority().write(files)
         self._restore = partial(authority().restore, files)
         leads = runtime.settings.official_hosts == "endpoint"
         where = self._server.host, self._server.port
         self._redirection = Redirection(*where, authority=own, bundle=bundle, leads=leads)
         self._redirection.begin()
-        self._config = messages.EndpointConfig(*where, own, bundle, self._redirection.certifi, leads=leads)
+        self._config = messages.EndpointConfig(*where, own, bundle, nearby, self._redirection.certifi, leads=leads)
         runtime._pool.use_endpoint(self._config, self._restore)
 
     @property

@@ -268,14 +268,18 @@ class Pool(Generic[Run]):
         configuration = function.configuration
         before_init = configuration.before_init
         runtime = function.runtime.moved(function.code, code)
+        own_network = zygote.namespaces and configuration.network == "loopback"
+        endpoint = self.endpoint if runtime.finds_endpoint else None
+        if endpoint is not None and own_network:
+            endpoint = endpoint._replace(bundle=endpoint.nearby)
         site = Site(
             configuration,
             function.version,
             self.settings,
-            own_network=zygote.namespaces and configuration.network == "loopback",
+            own_network=own_network,
             mark=zygote.mark,
             why_unmounted=self.sandboxes.why_unmounted,
-            endpoint=self.endpoint if runtime.finds_endpoint else None,
+            endpoint=endpoint,
         )
         with ExitStack() as undo:
             port = runtime.claim_port(site)

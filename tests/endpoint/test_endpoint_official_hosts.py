@@ -15,13 +15,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+import certifi
 import pytest
+import trustme
 from tencentcloud.common.credential import Credential
 from tencentcloud.common.exception import TencentCloudSDKException
 from tencentcloud.scf.v20180416 import models
 from tencentcloud.scf.v20180416.scf_client import ScfClient
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime, ScfSettings, assert_finished
+from pytest_scf_async.endpoint.certificates import Authority
 
 HOST = "scf.tencentcloudapi.com"
 REGIONAL = "scf.ap-guangzhou.tencentcloudapi.com"
@@ -275,6 +278,36 @@ def test_no_proxy_is_asked_in_a_handler(scf_runtime: ScfRuntime, scf_endpoint: S
     assert "MissingParameter" in str(function.run({"url": f"https://{REGIONAL}/"}))
 
 
+def trusted(event: object, context: object) -> str:
+    with open(os.environ["SSL_CERT_FILE"], encoding="latin-1") as file:
+        return file.read()
+
+
+@pytest.mark.sandbox
+def test_public_authorities_are_trusted_where_they_can_be_met(runtime: ScfRuntime, mounted: bool) -> None:
+    """An SDK reads the file in each request, and a hundred and fifty authorities take a third of its time."""
+    public = Path(certifi.__file__).with_name("cacert.pem").read_text(encoding="latin-1").split("-----")[2]
+    with ScfEndpoint(runtime):
+        everywhere: Any = runtime.deploy(trusted, network="all").run({})
+        nearby: Any = runtime.deploy(trusted, name="nearby").run({})
+
+    assert public in everywhere
+    assert (public in nearby) == (not mounted)
+
+
+def test_the_authorities_of_the_user_are_trusted_everywhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    users = trustme.CA().cert_pem
+    users.write_to_path(str(tmp_path / "users.pem"))
+    monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "users.pem"))
+
+    own, bundle, nearby = Authority().write(str(tmp_path))
+
+    assert users.bytes().strip() not in Path(own).read_bytes()
+    for path in (bundle, nearby):
+        assert users.bytes().strip() in Path(path).read_bytes()
+        assert Path(own).read_bytes() in Path(path).read_bytes()
+
+
 def variables(event: object, context: object) -> dict[str, str]:
     return dict(os.environ)
 
@@ -324,16 +357,12 @@ def unchanged() -> Iterator[None]:
 
 def test_an_authority_is_in_the_bundle_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """Clients of the SDK read the bundle for each request, and what machines and certifi trust is much the same."""
-    import certifi
-
-    from pytest_scf_async.endpoint.certificates import Authority
-
     with open(certifi.where(), encoding="utf-8") as file:
         of_certifi = file.read()
     (tmp_path / "same.pem").write_text(of_certifi.replace("# ", "# another note: "))
     monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "same.pem"))
 
-    own, bundle = Authority().write(str(tmp_path / "made"))
+    own, bundle, _ = Authority().write(str(tmp_path / "made"))
 
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(bundle)

@@ -44,7 +44,9 @@ ASSIGN = messages.Assign(
         own_network=True,
         cpus=[3],
     ),
-    endpoint=messages.EndpointConfig("127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/p/cacert.pem", leads=True),
+    endpoint=messages.EndpointConfig(
+        "127.0.0.1", 40001, "/s/a.pem", "/s/b.pem", "/s/n.pem", "/p/cacert.pem", leads=True
+    ),
     recorded=False,
     at_effect=messages.AtEffect(7, 28, lasting=True),
     syncs=False,
@@ -280,7 +282,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "assign": (
         ASSIGN,
         (
-            b'\x8e\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
+            b'\xa2\x04\x00\x00({"entry":"/c/index.py","module":"index","function":"main_handler","code_director'
             b'y":"/c","search_path":["/c"],"sandbox":{"common":{"tmpfs":["/tmp","/dev/shm"],"binds":[["/'
             b'opt/\\u00e4","/opt",false]]},"own":[["/c","/var/user",true]],"layer":null,"inodes":[11]},"k'
             b'nown_tmp":["/tmp/a"],"only_writes":["/tmp/a/run"],"own_random":true,"environment":{"HOME":"/h"},"clock_reads_before_wait":null,"compute_r'
@@ -290,7 +292,7 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
             b'rgv":["/bin/a","-x"],"directory":"/c","environment":{"A":"1"},"free_running":true,"supervis'
             b'ed":false,"script":null,"module":null,"speaks":"event-invoke","port":9000,"ports":[6379],"own_ne'
             b'twork":true,"cpus":[3],"container_port":0},"endpoint":{"host":"127.0.0.1","port":40001,"authority'
-            b'":"/s/a.pem","bundle":"/s/b.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
+            b'":"/s/a.pem","bundle":"/s/b.pem","nearby":"/s/n.pem","certifi":"/p/cacert.pem","leads":true},"recorded":false,"at_effect":{"number":7,"error":28,"lasting":true,"cut":0},"syncs":false}'
         ),
     ),
     "assign_plain": (
