@@ -259,8 +259,10 @@ def _body_of(environ: WSGIEnvironment) -> bytes:
     stream = environ["wsgi.input"]
     try:
         if environ.get("wsgi.input_terminated"):  # it came in chunks
-            chunks: bytes = stream.read(LARGEST_BODY)  # Werkzeug's stream reads until there is no more
-            return chunks
+            # A view keeps its length. Of `read` Werkzeug's stream makes a buffer that is shorter than what it says to
+            # have read, where the body ends within a chunk: Python reads past its end, and the process may crash.
+            chunks = memoryview(bytearray(LARGEST_BODY))
+            return bytes(chunks[: stream.readinto(chunks)])
         length = environ.get("CONTENT_LENGTH") or "0"
         if not _LENGTH.fullmatch(length):
             raise _Unreadable(f"its Content-Length is {length[:50]!r}, which is not a number of bytes")
@@ -268,6 +270,8 @@ def _body_of(environ: WSGIEnvironment) -> bytes:
         body: bytes = stream.read(size)
     except ConnectionError:
         raise  # the client is gone
+    except ValueError:
+        raise _Unreadable("its body ends within a chunk") from None
     except TimeoutError:
         raise _Unreadable(f"its body had not ended after {CLIENT_TIMEOUT:g} s") from None
     except OSError as error:

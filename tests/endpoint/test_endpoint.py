@@ -242,7 +242,9 @@ def test_any_request_gets_an_envelope(
         (b"POST / HTTP/1.1\r\nContent-Length: 50\r\n\r\nabc", "its body ends after 3 of 50 bytes"),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nzz\r\n", "Invalid chunk header"),
         (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n-5\r\n", "Negative chunk length"),
-        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "Missing chunk terminating newline"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n5\r\nab", "its body ends within a chunk"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\nffffffff\r\nab", "its body ends within a chunk"),
+        (b"POST / HTTP/1.1\r\nTransfer-Encoding: chunked\r\n\r\n2\r\nab", "Missing chunk terminating newline"),
     ],
     ids=lambda value: value if isinstance(value, str) else "",
 )
