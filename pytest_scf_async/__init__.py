@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     )
     from .async_event import AsyncEvent, EventLog, InstanceView, SignalView
     from .clock import SimulatedClock
+    from .deployable.check import assert_deployable
     from .endpoint.endpoint import EndpointCall
     from .endpoint.scf_endpoint import ScfEndpoint
     from .errors import (
@@ -95,6 +96,7 @@ __all__ = [  # written out: type checkers read it; without __version__, which a 
     "Sweep",
     "SweepRun",
     "UnsupportedPlatformError",
+    "assert_deployable",
     "assert_expired",
     "assert_failed",
     "assert_finished",
@@ -124,6 +126,7 @@ _HOMES = {
     "endpoint.scf_endpoint": ("ScfEndpoint",),
     "event_answers": ("AsyncEventPage", "AsyncEventStatus", "AsyncEventSummary"),
     "assertions": tuple(name for name in __all__ if name.startswith("assert_")),
+    "deployable.check": ("assert_deployable",),
     "async_event": ("AsyncEvent", "EventLog", "InstanceView", "SignalView"),
     "clock": ("SimulatedClock",),
     "errors": tuple(name for name in __all__ if name.endswith(("Error", "Warning"))),

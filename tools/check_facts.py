@@ -67,6 +67,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "<frozen os>": "Python, in tracebacks",
         "[Errno ": "Python, of an OSError",
     },
+    "deployable/imports.py": {"sys\\.version_info ": "Python, of a condition in code"},
     "sweep/effects.py": {
         " at 0x": "Python, in a repr",
         "CREATE VIRTUAL": "SQLite, of a table",

@@ -30,7 +30,7 @@ OWN_PACKAGE = Path(__file__).resolve().parent.parent / PACKAGE
 # of programs.
 WINGS = frozenset(
     {"endpoint", "endpoint.operations", "sweep", "sweep.command", "sweep.in_instance", "trace", "conformance"}
-    | {"programs", "programs.runtimes", "programs.supervisor", "timers", "triggers"}
+    | {"deployable", "programs", "programs.runtimes", "programs.supervisor", "timers", "triggers"}
     | {"coverage", "coverage.in_instance", "debugger", "debugger.in_instance"}
 )
 NAMES_WINGS: dict[str, str] = {
@@ -93,7 +93,7 @@ KNOWS: dict[str, frozenset[str]] = {
     "wings_at_start": frozenset({"runtime", "endpoint"}),
     "wings": frozenset({"runtime", "lockstep", "instances", "scripted_calls", "wing_hooks", "programs.runtimes"})
     | {"endpoint", "endpoint.operations", "sweep", "sweep.command", "trace", "conformance", "coverage", "debugger"}
-    | {"timers", "triggers"},
+    | {"timers", "triggers", "deployable"},
     "plugin": FACADE
     | {
         "runtime",
@@ -108,12 +108,13 @@ KNOWS: dict[str, frozenset[str]] = {
         "root",
     },
     "conformance": frozenset({"errors"}),
+    "deployable": CORE | {"instances", "session"},
     "sweep.command": FACADE | {"function", "runtime", "sweep"},
     "command_line": frozenset({"wings", "errors"}),
     "__main__": frozenset({"command_line"}),
     "root": FACADE
     | {"endpoint", "runtime", "event_answers", "async_event", "function", "assertions", "inside", "marker"}
-    | {"programs.runtimes", "sweep"},
+    | {"programs.runtimes", "sweep", "deployable"},
 }
 
 # Rooms that run inside an instance, beside the user's code: the standard library and what is named here, nothing else.
@@ -192,7 +193,7 @@ BARRED_FROM: dict[str, frozenset[str]] = {
 EMPTY = (
     *("instances", "lockstep", "protocol", "linux", "plugin"),
     *("wings", "endpoint", "endpoint.operations", "sweep", "trace", "conformance", "programs.runtimes"),
-    *("coverage", "debugger", "timers", "triggers"),
+    *("coverage", "debugger", "timers", "triggers", "deployable"),
 )
 LAZY = frozenset(
     {

@@ -36,6 +36,7 @@ OFFERED: dict[str, str] = {
     "errors": "the errors that users get, and how calls are named in them",
     "options": "settings and keywords: one table, which calls of wings read, too",
     "clock": "the simulated clock, durations and dates",
+    "session": "where a test's relative paths are looked up",
     "deployment": "a function's configuration of its keywords",
     # facts
     "model/": "what SCF is: pure data and rules, without I/O",
@@ -55,6 +56,7 @@ OFFERED: dict[str, str] = {
     "instances/function_version": "a version of a function: what operations publish, and a sweep runs",
     "instances/code": "the code of a function: what a runtime runs, and operations copy",
     "instances/environment": "the variables that a runtime's instances have",
+    "instances/packages": "how a zip is unpacked, and how large code may be",
     "instances/layers": "layers: where they are, and what is copied of them",
     "instances/interrupts": "where Ctrl-C may interrupt: a prompt, and the wait for a worker, not a clean-up",
     "instances/process_ends": "a bounded wait for the end of a process that a runtime has started",

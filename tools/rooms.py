@@ -121,6 +121,11 @@ WINGS: dict[str, Wing] = {
         ),
         words=r"debugg|breakpoint|\b[pP]db\b|[tT]erminal",
     ),
+    "deployable": Wing(
+        files=("deployable/",),
+        tests=("tests/deployable/",),
+        words=r"deployable|^check$",
+    ),
     "trace": Wing(
         files=("trace/",),
         tests=("tests/trace/", "tests/trace_internals.py", "tests/trace_format.py"),

@@ -33,7 +33,7 @@ GROUPS = {
     "scripts": ("scripted.py", "instances/runtimes/scripted.py"),
     "code": (
         "function.py", "instances/code.py", "instances/layers.py", "instances/packages.py", "instances/zygote.py",
-        "instances/runtimes", "programs/runtimes", "instances/sandbox.py", "model/before_init.py",
+        "instances/runtimes", "programs/runtimes", "instances/sandbox.py", "model/before_init.py", "deployable",
     ),
     "time": (
         "clock.py", "lockstep/calls.py", "lockstep/features", "lockstep/reports.py", "lockstep/scheduler.py",

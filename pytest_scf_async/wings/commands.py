@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from typing import Any, Final
 
 from ..conformance.command import add_conformance, run_conformance
+from ..deployable.command import add_check, run_check
 from ..endpoint.serve import add_serve, run_serve
 from ..sweep.command import add_sweep, run_sweep
 from ..trace.command import add_trace, run_trace
@@ -28,5 +29,6 @@ COMMANDS: Final = (
     Command("sweep", add_sweep, run_sweep),
     Command("serve", add_serve, run_serve),
     Command("conformance", add_conformance, run_conformance),
+    Command("check", add_check, run_check),
     Command("trace", add_trace, run_trace),
 )

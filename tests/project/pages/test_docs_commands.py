@@ -57,6 +57,8 @@ NOT_OURS = {
     "go mod download": "what users do in a module of their own; no test loads a module",
     "go mod tidy": "what users do in a module of their own; no test loads a module",
     "coverage run -m pytest": "tests/plugin/beside/test_coverage.py measures as it does",
+    "pip install --upgrade --only-binary=": "what users install of their own packages, for the platform",
+    "pip install --target": "what users install of their own packages, for the platform",
     "make UV=uv …": "any target: it begins as another, and the Makefile has the variable",
     "apt-get install": "of tables: conftest.py has one of what tests need, tools/try_wheel.py of what examples do",
     "export TENCENTCLOUD_SECRET_ID=… TENCENTCLOUD_SECRET_KEY=… TENCENTCLOUD_REGION=ap-guangzhou": "the shell's own",
