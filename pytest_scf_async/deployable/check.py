@@ -63,7 +63,7 @@ def assert_deployable(
     """
     __tracebackhide__ = True
     lookup = tuple(os.fspath(each) for each in session.defaults().lookup) or (os.getcwd(),)
-    shown = os.fspath(path)
+    shown = os.fspath(path).rstrip("/")
     of_file = re.fullmatch(r"(.*?)/?[^/]+\.py:\w+", shown)
     with tempfile.TemporaryDirectory(prefix="scf-check-") as scratch:
         code = resolve(shown, None if of_file else "index.main_handler", lookup, lambda: scratch)
@@ -122,7 +122,11 @@ def _said(directory: str, config: str | os.PathLike[str] | None) -> Mapping[str,
     found: dict[str, _Said] = defaultdict(_Said)
     near = [Path(directory, name) for name in CONFIGURATIONS]
     for file in [Path(config)] if config is not None else filter(Path.is_file, near):
-        for number, line in enumerate(file.read_text("utf-8").splitlines(), 1):
+        try:
+            lines = file.read_text("utf-8", "replace").splitlines()
+        except OSError as error:
+            raise ScfUsageError(f"config is {str(file)!r}, which cannot be read: {error.strerror}") from None
+        for number, line in enumerate(lines, 1):
             if match := _LINE.fullmatch(line):
                 name = match[1].lower()
                 if name in found and name != "layers":

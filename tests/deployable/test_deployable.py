@@ -13,6 +13,7 @@ import pytest
 
 from pytest_scf_async import ScfUsageError, assert_deployable
 from pytest_scf_async.command_line import main
+from pytest_scf_async.session import Defaults
 
 TREE = Path(__file__).resolve().parent.parent.parent
 HANDLER = "def main_handler(event, context):\n    return event\n"
@@ -524,6 +525,12 @@ def test_handler_and_runtime_of_serverless_yml_unless_they_are_given(tmp_path: P
     assert "has no index.py" in found(code, config=config, handler="index.run")[0]
 
 
+def test_a_file_that_cannot_be_read(tmp_path: Path) -> None:
+    code = package(tmp_path / "code", {"index.py": HANDLER})
+    with pytest.raises(ScfUsageError, match=r"^config is '/nowhere.yml', which cannot be read: No such file"):
+        assert_deployable(code, config="/nowhere.yml")
+
+
 def test_a_template_of_the_command_line_tool(tmp_path: Path) -> None:
     said = (
         "Resources:\n  default:\n    f:\n      Properties:\n        Handler: index.main_handler\n        Timeout: 999\n"
@@ -620,6 +627,22 @@ def test_a_command_that_is_not_valid(tmp_path: Path, capsys: pytest.CaptureFixtu
     code = package(tmp_path / "code", {"index.py": HANDLER})
     assert main(["check", str(code), "--env", "A"]) == 1
     assert "check: --env A is not valid: it must be NAME=VALUE" in capsys.readouterr().err
+
+
+def test_a_finding_names_a_file_as_the_path_was_given(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    package(tmp_path / "src", {"index.py": "import gone\n" + HANDLER})
+    monkeypatch.setattr("pytest_scf_async.session.defaults", Defaults)  # as without a session of pytest
+    for directory, given, name in (
+        (tmp_path, "src", "src"),
+        (tmp_path, "src/", "src"),
+        (tmp_path, "src/index.py:main_handler", "src"),
+        (tmp_path / "src", ".", "."),
+    ):
+        monkeypatch.chdir(directory)
+        assert main(["check", given]) == 1
+        assert f"\n- {name}/index.py:1: it imports gone, " in capsys.readouterr().out
 
 
 def test_an_error_begins_with_what_was_checked(tmp_path: Path) -> None:
