@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+import inspect
 import re
 import signal
 from collections.abc import Callable
@@ -14,7 +15,6 @@ import pytest
 from internals import OWN_CODE, Code, Event, Exit, FunctionVersion, MemoryExcess, PythonHandler, Raised
 
 import pytest_scf_async
-import pytest_scf_async.assertions as helpers
 from pytest_scf_async import AsyncEvent, ScfSettings, ScfUsageError, SimulatedClock
 from pytest_scf_async.assertions import (
     assert_failed,
@@ -198,7 +198,7 @@ def test_a_helper_passes_where_it_should_and_fails_everywhere_else(helper: str) 
 
 @pytest.mark.parametrize("name", [name for name in pytest_scf_async.__all__ if name.startswith("assert_")])
 def test_the_users_own_line_is_the_last_of_the_traceback(name: str) -> None:
-    code = getattr(helpers, name).__code__
+    code = inspect.unwrap(getattr(pytest_scf_async, name)).__code__
     assert "__tracebackhide__" in code.co_varnames
 
 

@@ -46,6 +46,7 @@ from pytest_scf_async import (
     Sweep,
     SweepRun,
     UnsupportedPlatformError,
+    assert_deployable,
     assert_expired,
     assert_failed,
     assert_finished,
@@ -280,6 +281,13 @@ def test_the_endpoint(scf_runtime: ScfRuntime, scf_endpoint: ScfEndpoint) -> Non
     assert scf_endpoint.runtime is scf_runtime
     address: str = scf_endpoint.address
     assert scf_endpoint.url == f"http://{address}"
+
+
+def test_a_package(tmp_path: Path) -> None:
+    copy = tmp_path / "export.py"
+    copy.write_bytes(Path(__file__).with_name("export.py").read_bytes())
+    with pytest.raises(AssertionError, match="it imports pytest_scf_async"):  # which is in the way of a deployment
+        assert_deployable(copy.parent, handler="export.main_handler", runtime="Python3.10", timeout=timedelta(hours=1))
 
 
 def test_a_sweep(scf_runtime: ScfRuntime) -> None:
