@@ -582,7 +582,6 @@ class ScfRuntime(RuntimeCalls):
                 appid=settings.appid,
                 uin=settings.uin,
                 unlistened_signal_line=settings.unlistened_signal_line,
-                restores_environment=settings.restore_environment,
                 over_quota=over_quota,
                 event_invoke=function._event_invoke,
                 retries_left=retries,

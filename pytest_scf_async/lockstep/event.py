@@ -179,7 +179,6 @@ class Event:
     appid: str
     uin: str
     unlistened_signal_line: str = "received"
-    restores_environment: bool = True
     instance: Instance | None = None
     cold: bool | None = None
     """Whether its instance was started for it; None while it is pending."""
@@ -366,8 +365,11 @@ class Event:
             "tencentcloud_uin": self.uin,
         }
 
-    def environment(self) -> dict[str, str | None]:
-        """What its instance finds in the environment for this event alone; None: it is not there."""
+    def environment(self, *, restores: bool) -> dict[str, str | None]:
+        """What its instance finds in the environment for this event alone; None: it is not there.
+
+        With *restores* the function's own variables are there again, whatever earlier events have changed.
+        """
         runtime, configuration = self.function.runtime, self.function.configuration
         if not runtime.has_event_variables:
             return {}
@@ -376,7 +378,7 @@ class Event:
         timer = self.record.invoke_type == TIMER
         return {
             "SCF_NAMESPACE": configuration.namespace,
-            **(own if self.restores_environment else {}),
+            **(own if restores else {}),
             **role_credentials(self.now_us()),
             "TRIGGER_SRC": "timer" if timer else configuration.environment.get("TRIGGER_SRC"),
         }

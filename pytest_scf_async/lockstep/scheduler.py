@@ -212,7 +212,7 @@ class Lockstep:
             messages.Invoke(
                 payload=event.payload,
                 context=event.context(),
-                environment=event.environment(),
+                environment=event.environment(restores=self.settings.restore_environment),
                 headers=event.headers(),
                 gate=gate.identity if gate is not None and cold else None,
             )
