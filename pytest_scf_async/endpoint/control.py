@@ -49,27 +49,28 @@ from ..protocol.shortening import shortened_line
 from .clients import ConnectionOwner, ip_address_is_of_loopback
 from .endpoint import Endpoint
 from .http_request import HttpAnswer, HttpRequest
-from .parameters import Parameters, Struct, Structs, read
+from .parameters import Parameters, Structs, read
 from .request import read_json
 
 _HOW_OFTEN: Final = Structs("how_often: when=Object times=Integer always=Boolean")
 """Which requests a fault happens to, and how often."""
 _ROUTES: Final = Map(strict_slashes=False, merge_slashes=False)
-"""Which method of `Control` answers what: the endpoint of a rule has its name. No path leads on to another one: clients
+"""What answers which path: the endpoint of a rule calls a method of `Control`. No path leads on to another one: clients
 repeat a POST at another address without its body, or not at all."""
-_BODIES: Final[dict[str, Struct]] = {}
-"""What the body of a request has to be, by the same."""
 
 _Method = TypeVar("_Method", bound=Callable[..., Any])
 
 
-def _at(method: str, path: str, body: str = "") -> Callable[[_Method], _Method]:
-    """Have a method of `Control` answer requests to *path*, whose *body* is written as in `Structs`."""
+def _at(method: str, path: str, body: str = "", **also: str) -> Callable[[_Method], _Method]:
+    """Have a method of `Control` answer requests to *path*, whose *body* is written as in `Structs`; it gets *also*."""
+    struct = _HOW_OFTEN.make(path, body)
 
-    def decorate(answer: _Method) -> _Method:
-        _ROUTES.add(Rule(f"/_scf/{path}", endpoint=answer.__name__, methods=[method]))
-        _BODIES[answer.__name__] = _HOW_OFTEN.make(path, body)
-        return answer
+    def decorate(method_of_control: _Method) -> _Method:
+        def call(control: Control, http: HttpRequest, **of_path: str) -> Mapping[str, Any] | None:
+            return method_of_control(control, read(_body_of(http), struct, typed=True), **also, **of_path)
+
+        _ROUTES.add(Rule(f"/_scf/{path}", endpoint=call, methods=[method]))
+        return method_of_control
 
     return decorate
 
@@ -94,9 +95,8 @@ class Control:
         """Answer one request that came on *connection*."""
         try:
             self._check_client(http, connection)
-            name, arguments = _ROUTES.bind("localhost").match(http.path, method=http.method)
-            sent = read(_body_of(http), _BODIES[name], typed=True)
-            found = getattr(self, name)(sent, **arguments)
+            call, of_path = _ROUTES.bind("localhost").match(http.path, method=http.method)
+            found = call(self, http, **of_path)
         except HTTPException as error:
             return _error(error.code or 400, type(error).__name__, f"{http.method} {http.path}: {_reason_of(error)}")
         except _Refused as error:
@@ -190,21 +190,12 @@ class Control:
 
     # -- the API -----------------------------------------------------------------------------------------------------
 
-    @_at("POST", "faults/fail", "action! code! message *how_often")
-    def _fail(self, sent: Parameters) -> None:
-        self._endpoint.faults.fail(**_declared(sent))
-
-    @_at("POST", "faults/delay", "action! seconds!=Float *how_often")
-    def _delay(self, sent: Parameters) -> None:
-        self._endpoint.faults.delay(**_declared(sent))
-
-    @_at("POST", "faults/drop", "action! what! *how_often")
-    def _drop(self, sent: Parameters) -> None:
-        self._endpoint.faults.drop(**_declared(sent))
-
-    @_at("POST", "faults/duplicate", "action! *how_often")
-    def _duplicate(self, sent: Parameters) -> None:
-        self._endpoint.faults.duplicate(**_declared(sent))
+    @_at("POST", "faults/fail", "action! code! message *how_often", fault="fail")
+    @_at("POST", "faults/delay", "action! seconds!=Float *how_often", fault="delay")
+    @_at("POST", "faults/drop", "action! what! *how_often", fault="drop")
+    @_at("POST", "faults/duplicate", "action! *how_often", fault="duplicate")
+    def _declare(self, sent: Parameters, fault: str) -> None:
+        getattr(self._endpoint.faults, fault)(**_declared(sent))
 
     @_at("GET", "faults")
     def _faults(self, _: Parameters) -> dict[str, Any]:

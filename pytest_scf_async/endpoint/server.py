@@ -7,10 +7,10 @@ import re
 import socket
 import ssl
 import threading
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any, Final
 
-from werkzeug.serving import BaseWSGIServer, ThreadedWSGIServer, WSGIRequestHandler
+from werkzeug.serving import ThreadedWSGIServer, WSGIRequestHandler
 
 from ..errors import HarnessError
 from .http_request import HttpRequest
@@ -41,54 +41,21 @@ class _Unreadable(Exception):
     """A request that is no HTTP, or not a whole one; the text says why."""
 
 
-class Server:
+class Server(ThreadedWSGIServer):
     """Serves what *site* answers on a loopback address until it is closed. *port* 0 is one that is free.
 
     With *tls* a connection may also speak TLS: the first byte that it sends says which. Raises ``OSError`` where the
-    address cannot be had.
+    address cannot be had. There is one thread a connection; it knows its connections, so that it can close them.
     """
+
+    daemon_threads = True  # the interpreter's end waits for none of them
 
     def __init__(
         self, site: Site, *, host: str = "127.0.0.1", port: int = 0, tls: ssl.SSLContext | None = None
     ) -> None:
-        self._server = _Server(host, port, site, tls)
-        self.host: Final = host
-        self.port: Final[int] = self._server.port
-        self._thread = threading.Thread(target=self._serve, name="pytest_scf_async endpoint", daemon=True)
-        self._thread.start()
-
-    def _serve(self) -> None:
-        server = self._server
-        while not server.closing:
-            try:
-                connection, address = server.get_request()
-            except OSError:
-                continue  # closed, or a client that was gone before it was accepted
-            server.process_request(connection, address)
-
-    def close(self) -> None:
-        """Refuse new connections, close those that there are, and wait until no thread is left. May be called twice."""
-        server = self._server
-        if server.closing:
-            return
-        server.closing = True
-        server.socket.shutdown(socket.SHUT_RDWR)  # ends the wait for a connection, which closing alone does not
-        self._thread.join(END_TIMEOUT)
-        server.server_close()
-        server.close_connections()
-        if self._thread.is_alive():
-            raise HarnessError(f"the thread that serves {self.host}:{self.port} did not end in {END_TIMEOUT:g} s")
-
-
-class _Server(ThreadedWSGIServer):
-    """One thread a connection; it knows its connections, so that it can close them."""
-
-    daemon_threads = True  # the interpreter's end waits for none of them
-
-    def __init__(self, host: str, port: int, site: Site, tls: ssl.SSLContext | None) -> None:
-        self.site = site
-        self.tls = tls
-        self.closing = False
+        self.site: Final = site
+        self.tls: Final = tls
+        self._closing = False
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._guard = threading.Lock()
         with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as listener:  # Werkzeug ends the process where it fails
@@ -98,12 +65,48 @@ class _Server(ThreadedWSGIServer):
             except OverflowError:
                 raise OSError("it must be a whole number below 65,536") from None
             listener.listen(QUEUE)
-            super().__init__(host, port, _application(site), handler=_Handler, fd=listener.fileno())
+            super().__init__(host, port, self._answer, handler=_Handler, fd=listener.fileno())
+        self._thread = threading.Thread(target=self._serve, name="pytest_scf_async endpoint", daemon=True)
+        self._thread.start()
+
+    def _serve(self) -> None:
+        while not self._closing:
+            try:
+                connection, address = self.get_request()
+            except OSError:
+                continue  # closed, or a client that was gone before it was accepted
+            self.process_request(connection, address)
+
+    def _answer(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """The WSGI application: the site answers."""
+        try:
+            request = _request_of(environ)
+        except _Unreadable as error:
+            request = _unreadable(str(error))
+        answer = self.site.answer(request, environ["werkzeug.socket"])
+        if answer is None:
+            _shut(environ["werkzeug.socket"])
+            raise ConnectionAbortedError  # Werkzeug writes nothing then
+        status = f"{answer.status} {http.HTTPStatus(answer.status).phrase}"
+        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))])
+        return [] if request.method == "HEAD" else [answer.body]
+
+    def close(self) -> None:
+        """Refuse new connections, close those that there are, and wait until no thread is left. May be called twice."""
+        if self._closing:
+            return
+        self._closing = True
+        self.socket.shutdown(socket.SHUT_RDWR)  # ends the wait for a connection, which closing alone does not
+        self._thread.join(END_TIMEOUT)
+        self.server_close()
+        self._close_connections()
+        if self._thread.is_alive():
+            raise HarnessError(f"the thread that serves {self.host}:{self.port} did not end in {END_TIMEOUT:g} s")
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
         with self._guard:
             self._connections[request] = threading.current_thread()
-            if self.closing:
+            if self._closing:
                 _shut(request)
         try:
             super().process_request_thread(request, client_address)
@@ -111,7 +114,7 @@ class _Server(ThreadedWSGIServer):
             with self._guard:
                 del self._connections[request]
 
-    def close_connections(self) -> None:
+    def _close_connections(self) -> None:
         with self._guard:
             open_ones = dict(self._connections)
             for connection in open_ones:
@@ -137,17 +140,15 @@ def _shut(connection: socket.socket) -> None:
 class _Handler(WSGIRequestHandler):
     """Reads requests from one connection, which may be a TLS one."""
 
-    server: BaseWSGIServer
+    server: Server
     raw_requestline: bytes
     disable_nagle_algorithm = True  # head and body are two writes, and the client would acknowledge the first one late
 
     def setup(self) -> None:
-        server = self.server
-        assert isinstance(server, _Server)
-        if server.tls is not None:
+        if self.server.tls is not None:
             self.request.settimeout(CLIENT_TIMEOUT)
             if self.request.recv(1, socket.MSG_PEEK) == bytes([TLS_HANDSHAKE]):
-                self.request = server.tls.wrap_socket(self.request, server_side=True)
+                self.request = self.server.tls.wrap_socket(self.request, server_side=True)
         super().setup()
 
     def parse_request(self) -> bool:
@@ -177,9 +178,7 @@ class _Handler(WSGIRequestHandler):
 
     def send_error(self, code: int, message: str | None = None, explain: str | None = None) -> None:  # noqa: ARG002
         """Answer what is no HTTP with an envelope, too."""
-        server = self.server
-        assert isinstance(server, _Server)
-        answer = server.site.answer(_unreadable(message or http.HTTPStatus(code).phrase))
+        answer = self.server.site.answer(_unreadable(message or http.HTTPStatus(code).phrase))
         assert answer is not None  # no fault is declared for it
         self.close_connection = True
         self.protocol_version = "HTTP/1.1"
@@ -208,33 +207,12 @@ class _Handler(WSGIRequestHandler):
         """All that ``http.server`` does where a client has not ended its request in time."""
         self.send_error(http.HTTPStatus.REQUEST_TIMEOUT, f"it had not ended after {CLIENT_TIMEOUT:g} s")
 
-    def date_time_string(self, timestamp: float | None = None) -> str:
+    def date_time_string(self, timestamp: float | None = None) -> str:  # noqa: ARG002  (nobody gives it here)
         """The header ``Date``: the platform's time, which is the simulated one."""
-        server = self.server
-        assert isinstance(server, _Server)
-        return super().date_time_string(server.site.endpoint.runtime.clock.time() if timestamp is None else timestamp)
+        return super().date_time_string(self.server.site.endpoint.runtime.clock.time())
 
     def log_request(self, code: int | str = "-", size: int | str = "-") -> None:
-        """As `_Server.log`."""
-
-
-def _application(site: Site) -> Callable[[WSGIEnvironment, StartResponse], Iterable[bytes]]:
-    """The WSGI application that hands requests to *site*."""
-
-    def application(environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        try:
-            request = _request_of(environ)
-        except _Unreadable as error:
-            request = _unreadable(str(error))
-        answer = site.answer(request, environ["werkzeug.socket"])
-        if answer is None:
-            _shut(environ["werkzeug.socket"])
-            raise ConnectionAbortedError  # Werkzeug writes nothing then
-        status = f"{answer.status} {http.HTTPStatus(answer.status).phrase}"
-        start_response(status, [("Content-Type", "application/json"), ("Content-Length", str(len(answer.body)))])
-        return [] if request.method == "HEAD" else [answer.body]
-
-    return application
+        """As `Server.log`."""
 
 
 def _unreadable(reason: str) -> HttpRequest:
