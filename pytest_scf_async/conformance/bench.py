@@ -11,11 +11,12 @@ from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 from .account import Account, Refused, Undecided
 from .state import State
 
+_Found = TypeVar("_Found")
 Facts = dict[str, Any]
 """What was found: JSON."""
 ACCEPTED: Final = "accepted"
@@ -89,13 +90,13 @@ def package() -> str:
     return base64.b64encode(written.getvalue()).decode()
 
 
-def answer_of(call: Callable[[], object]) -> str:
-    """``accepted``, or the code of the error."""
+def answer_of(call: Callable[[], object]) -> Facts:
+    """``accepted``, or the code of the error, as ``answer``."""
     try:
         call()
     except Refused as refused:
-        return refused.code
-    return ACCEPTED
+        return {"answer": refused.code}
+    return {"answer": ACCEPTED}
 
 
 class Bench:
@@ -120,13 +121,13 @@ class Bench:
 
     def answer(self, action: str, **parameters: Any) -> Facts:
         """``accepted``, or the code of the error, of a call."""
-        return {"answer": answer_of(lambda: self.call(action, **parameters))}
+        return answer_of(lambda: self.call(action, **parameters))
 
-    def until(self, found: Callable[[], Any], within: float, what: str) -> Any:
-        """What *found* gives that is not None, asked once a second; raises `Undecided` after *within* seconds."""
+    def until(self, found: Callable[[], _Found | None], within: float, what: str) -> _Found:
+        """What *found* gives that is not empty, asked once a second; raises `Undecided` after *within* seconds."""
         for _ in range(round(within)):
             answer = found()
-            if answer is not None:
+            if answer:
                 return answer
             self.pace.sleep(1)
         raise Undecided(f"{what}, after {within:g} s")
@@ -175,11 +176,11 @@ class Bench:
     def wait_active(self, kind: str, namespace: str = "default") -> None:
         """Wait until the function can be used and changed."""
 
-        def active() -> bool | None:
+        def active() -> bool:
             status = self.call("GetFunction", FunctionName=self.name(kind), Namespace=namespace)["Status"]
             if str(status).endswith("Failed"):
                 raise Undecided(f"{self.name(kind)} is {status}")
-            return True if status == "Active" else None
+            return bool(status == "Active")
 
         self.until(active, FUNCTION_STATE_SECONDS, f"{self.name(kind)} is not Active")
 
@@ -218,7 +219,7 @@ class Bench:
 
     def running(self, sent: Sent) -> Facts:
         """The same, once it is known; raises `Undecided` where it does not run."""
-        found: Facts = self.until(lambda: self._status_if_known(sent), END_SECONDS, f"event {sent.id} is not known")
+        found = self.until(lambda: self._status_if_known(sent), END_SECONDS, f"event {sent.id} is not known")
         if found["Status"] != "RUNNING":
             raise Undecided(f"event {sent.id} has ended too early: {found}")
         return found
@@ -230,7 +231,7 @@ class Bench:
             found = self._status_if_known(sent)
             return found if found and found["Status"] != "RUNNING" else None
 
-        found: Facts = self.until(ended, END_SECONDS, f"event {sent.id} is RUNNING, or not known")
+        found = self.until(ended, END_SECONDS, f"event {sent.id} is RUNNING, or not known")
         self.state.forget(sent.id)
         return found
 
@@ -250,13 +251,12 @@ class Bench:
 
     def row(self, sent: Sent) -> Facts:
         """Its row of ListAsyncEvents, once there is one."""
-
-        def row() -> Facts | None:
-            rows = self.list(sent.function, InvokeRequestId=sent.id)["EventList"]
-            return rows[0] if rows else None
-
-        found: Facts = self.until(row, END_SECONDS, f"event {sent.id} is not listed")
-        return found
+        rows: list[Facts] = self.until(
+            lambda: self.list(sent.function, InvokeRequestId=sent.id)["EventList"],
+            END_SECONDS,
+            f"event {sent.id} is not listed",
+        )
+        return rows[0]
 
     def ended_row(self, sent: Sent) -> Facts:
         """The same, once it has an EndTime: what is in it does not lag any more."""
@@ -265,8 +265,7 @@ class Bench:
             row = self.row(sent)
             return row if row.get("EndTime") else None
 
-        found: Facts = self.until(ended, END_SECONDS, f"event {sent.id} is listed without an EndTime")
-        return found
+        return self.until(ended, END_SECONDS, f"event {sent.id} is listed without an EndTime")
 
     def list(self, function: str, **filters: Any) -> dict[str, Any]:
         """ListAsyncEvents."""
@@ -280,8 +279,7 @@ class Bench:
             text = "".join(str(row["Log"]) for row in rows or ())
             return text if wanted in text else None
 
-        found: str = self.until(log, END_SECONDS, f"the log of event {sent.id} has no {wanted!r}")
-        return found
+        return self.until(log, END_SECONDS, f"the log of event {sent.id} has no {wanted!r}")
 
     def request(self, sent: Sent) -> Facts:
         """Its row of GetRequestStatus, once that has what the handler returned."""
@@ -290,8 +288,7 @@ class Bench:
             rows = self.call("GetRequestStatus", FunctionName=sent.function, FunctionRequestId=sent.id)["Data"]
             return rows[0] if rows and rows[0]["RetMsg"] else None
 
-        found: Facts = self.until(request, END_SECONDS, f"event {sent.id} has no RetMsg")
-        return found
+        return self.until(request, END_SECONDS, f"event {sent.id} has no RetMsg")
 
     # -- what is left ------------------------------------------------------------------------------------------------
 
@@ -355,7 +352,7 @@ class Bench:
         """Delete it, which is refused while there is still something of a function in it."""
 
         def deleted() -> str | None:
-            answer = answer_of(lambda: self.call("DeleteNamespace", Namespace=namespace))
+            answer = str(self.answer("DeleteNamespace", Namespace=namespace)["answer"])
             return None if answer.startswith("ResourceInUse") else answer
 
         answer = self.until(deleted, FUNCTION_STATE_SECONDS, "it is in use")

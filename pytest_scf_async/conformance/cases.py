@@ -11,6 +11,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
+from functools import partial
 from typing import Any, Final
 
 from .account import Refused, Undecided
@@ -48,11 +49,9 @@ class Later:
 
 @dataclass(frozen=True)
 class Case:
-    """A question that the documents leave open."""
+    """A question that the documents leave open, which is in `_TABLE` with its readings."""
 
     id: str
-    question: str
-    readings: tuple[Reading, ...]
     probe: Probe
     functions: tuple[str, ...] = ("traced",)
     """The kinds of functions that it needs."""
@@ -61,6 +60,16 @@ class Case:
     later: Later | None = None
     logs: bool = False
     """Whether it reads a log, which GetFunctionLogs alone has."""
+
+    @property
+    def question(self) -> str:
+        """What is open."""
+        return _QUESTIONS[self.id][0]
+
+    @property
+    def readings(self) -> tuple[Reading, ...]:
+        """The answers that are possible."""
+        return _QUESTIONS[self.id][1]
 
     @property
     def ours(self) -> Reading:
@@ -114,9 +123,9 @@ def _end_of_listener(bench: Bench, sent: Sent, signalled: datetime) -> Facts:
     return found
 
 
-def _signalled(bench: Bench, on_sigterm: str) -> Sent:
-    sent = _started(bench, on_sigterm)
-    bench.terminate(sent, graceful=True)
+def _stopped(bench: Bench, on_sigterm: str = "default", kind: str = "traced", *, graceful: bool = True) -> Sent:
+    sent = _started(bench, on_sigterm, kind=kind)
+    bench.terminate(sent, graceful=graceful)
     return sent
 
 
@@ -127,37 +136,28 @@ def _started(bench: Bench, on_sigterm: str = "default", seconds: float = RUNS, k
     return sent
 
 
-def _forced(bench: Bench) -> Facts:
-    sent = _started(bench)
-    bench.terminate(sent)
-    return bench.ended(sent)
+def _end_of_stopped(kind: str = "traced", *, graceful: bool = True) -> Probe:
+    return lambda bench: bench.ended(_stopped(bench, kind=kind, graceful=graceful))
 
 
-def _forced_after_graceful(bench: Bench) -> Facts:
-    sent = _signalled(bench, "ignore")
+def _terminated_again(bench: Bench, *, graceful: bool) -> Facts:
+    sent = _stopped(bench, "ignore")
     bench.pace.sleep(2)
     bench.running(sent)
-    answer = answer_of(lambda: bench.terminate(sent))
-    return {"answer": answer, **bench.ended(sent)}
-
-
-def _graceful_twice(bench: Bench) -> Facts:
-    sent = _signalled(bench, "ignore")
-    bench.pace.sleep(2)
-    bench.running(sent)
-    return {"answer": answer_of(lambda: bench.terminate(sent, graceful=True))}
+    answer = answer_of(lambda: bench.terminate(sent, graceful=graceful))
+    return answer if graceful else {**answer, **bench.ended(sent)}
 
 
 def _ended_event(bench: Bench) -> Facts:
     sent = bench.invoke("traced", seconds=0)
     bench.ended(sent)
-    return {"answer": answer_of(lambda: bench.terminate(sent))}
+    return answer_of(lambda: bench.terminate(sent))
 
 
 def _other_function(bench: Bench) -> Facts:
     other = bench.function("other")
     sent = _started(bench)
-    return {"answer": answer_of(lambda: bench.terminate(sent, function=other))}
+    return answer_of(lambda: bench.terminate(sent, function=other))
 
 
 def _graceful_returns_when(bench: Bench) -> Facts:
@@ -182,19 +182,11 @@ def _forced_returns_when(bench: Bench) -> Facts:
     return {"seconds": round(took, 1), "status_after_call": found["Status"] if ended_before else "RUNNING"}
 
 
-def _in_init(bench: Bench) -> Facts:
-    sent = bench.invoke("slow")
-    bench.begin()
-    bench.running(sent)
-    bench.terminate(sent, graceful=True)
-    return bench.ended(sent)
-
-
 def _terminated(kind: str) -> Probe:
     def probe(bench: Bench) -> Facts:
         sent = bench.invoke(kind, seconds=SHORT)
         bench.begin()
-        return {"answer": answer_of(lambda: bench.terminate(sent))}
+        return answer_of(lambda: bench.terminate(sent))
 
     return probe
 
@@ -205,8 +197,7 @@ RECEIVED_LINE: Final = "[PLATFORM] Signal received successfully"
 
 def _log_of_stop(bench: Bench, wanted: str, *, on_sigterm: str = "default", graceful: bool = True) -> str:
     """The log of an event that was terminated, once *wanted* is in it."""
-    sent = _started(bench, on_sigterm)
-    bench.terminate(sent, graceful=graceful)
+    sent = _stopped(bench, on_sigterm, graceful=graceful)
     bench.ended(sent)
     return bench.log(sent, wanted)
 
@@ -225,7 +216,7 @@ def _forced_error_line(bench: Bench) -> Facts:
 
 
 def _deleted_function(bench: Bench) -> Facts:
-    return _after_deletion(bench, _started(bench, seconds=RUNS, kind="deleted"))
+    return _after_deletion(bench, _started(bench, kind="deleted"))
 
 
 def _after_deletion(bench: Bench, sent: Sent, **version: str) -> Facts:
@@ -242,18 +233,7 @@ def _after_deletion(bench: Bench, sent: Sent, **version: str) -> Facts:
 
 
 def _event_of(kind: str = "traced", **event: Any) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        return bench.ended(bench.invoke(kind, **event))
-
-    return probe
-
-
-def _while_running(find: Callable[[Bench, Sent], Facts]) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        sent = _started(bench, seconds=SHORT)
-        return find(bench, sent)
-
-    return probe
+    return lambda bench: bench.ended(bench.invoke(kind, **event))
 
 
 def _request_ids(bench: Bench) -> Facts:
@@ -294,25 +274,15 @@ def _invoke_result(action: str) -> Probe:
 
 
 def _invoke_answer(**parameters: Any) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        return {
-            "answer": answer_of(lambda: bench.invoke_with("traced", "Invoke", InvocationType="Event", **parameters))
-        }
-
-    return probe
+    return lambda bench: answer_of(lambda: bench.invoke_with("traced", "Invoke", InvocationType="Event", **parameters))
 
 
 def _qualifier(action: str, **parameters: Any) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        return {"Qualifier": bench.row(bench.invoke_with("traced", action, **parameters))["Qualifier"]}
-
-    return probe
+    return lambda bench: {"Qualifier": bench.row(bench.invoke_with("traced", action, **parameters))["Qualifier"]}
 
 
 def _forced_message(bench: Bench) -> Facts:
-    sent = _started(bench)
-    bench.terminate(sent)
-    return {"errorMessage": _returned(bench, sent, "errorMessage")}
+    return {"errorMessage": _returned(bench, _stopped(bench, graceful=False), "errorMessage")}
 
 
 def _no_payload(bench: Bench) -> Facts:
@@ -328,10 +298,7 @@ def _changed_variable(bench: Bench) -> Facts:
 
 
 def _error_body(name: str, kind: str = "traced", **event: Any) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        return {name: _returned(bench, bench.invoke(kind, **event), name)}
-
-    return probe
+    return lambda bench: {name: _returned(bench, bench.invoke(kind, **event), name)}
 
 
 def _returned(bench: Bench, sent: Sent, name: str) -> Any:
@@ -381,7 +348,7 @@ def _init_timeout(bench: Bench) -> Facts:
 def _created(**instead: Any) -> Probe:
     def probe(bench: Bench) -> Facts:
         kind = f"refused-{len(bench.state.functions)}"
-        return {"answer": answer_of(lambda: bench.create(kind, **instead))}
+        return answer_of(lambda: bench.create(kind, **instead))
 
     return probe
 
@@ -405,10 +372,7 @@ def _updated_code(bench: Bench) -> Facts:
 
 
 def _listed(kind: str = "traced", **filters: Any) -> Probe:
-    def probe(bench: Bench) -> Facts:
-        return {"answer": answer_of(lambda: bench.list(bench.function(kind), **filters))}
-
-    return probe
+    return lambda bench: answer_of(lambda: bench.list(bench.function(kind), **filters))
 
 
 def _listed_none(kind: str, **filters: Any) -> Probe:
@@ -428,23 +392,23 @@ def _listed_none(kind: str, **filters: Any) -> Probe:
 def _untraced_status(bench: Bench) -> Facts:
     sent = bench.invoke("untraced", seconds=0)
     bench.begin()
-    return {"answer": answer_of(lambda: bench.status(sent))}
+    return answer_of(lambda: bench.status(sent))
 
 
-def _ids(rows: Any, wanted: list[str]) -> list[str]:
-    ids = [str(row["InvokeRequestId"]) for row in rows if row["InvokeRequestId"] in wanted]
-    if sorted(ids) != sorted(wanted):
-        raise Undecided(f"{len(ids)} of {len(wanted)} events are listed")
-    return ids
+def _place_of(bench: Bench, one: Sent, other: Sent) -> str:
+    """Where *one* is, in the order of end times."""
+    rows = bench.list(one.function, Orderby="EndTime", Order="ASC", Limit=100)["EventList"]
+    ids = [row["InvokeRequestId"] for row in rows if row["InvokeRequestId"] in (one.id, other.id)]
+    if sorted(ids) != sorted((one.id, other.id)):
+        raise Undecided(f"{len(ids)} of 2 events are listed")
+    return "first" if ids[0] == one.id else "last"
 
 
 def _order_by_end(bench: Bench) -> Facts:
     ended = bench.invoke("ordered", seconds=0)
     bench.ended_row(ended)
     running = _started(bench, seconds=SHORT, kind="ordered")
-    rows = bench.list(running.function, Orderby="EndTime", Order="ASC", Limit=100)["EventList"]
-    ids = _ids(rows, [ended.id, running.id])
-    return {"running": "first" if ids[0] == running.id else "last"}
+    return {"running": _place_of(bench, running, ended)}
 
 
 def _equal_times(bench: Bench) -> Facts:
@@ -452,9 +416,7 @@ def _equal_times(bench: Bench) -> Facts:
     first = bench.invoke("ordered", seconds=SHORT)
     bench.pace.sleep(1)
     second = _started(bench, seconds=SHORT, kind="ordered")
-    rows = bench.list(first.function, Orderby="EndTime", Order="ASC", Limit=100)["EventList"]
-    ids = _ids(rows, [first.id, second.id])
-    return {"earlier": "first" if ids[0] == first.id else "last"}
+    return {"earlier": _place_of(bench, first, second)}
 
 
 def _time(row: Facts, name: str = "StartTime") -> datetime:
@@ -988,129 +950,117 @@ def _questions() -> dict[str, tuple[str, tuple[Reading, ...]]]:
 _QUESTIONS: Final = _questions()
 
 
-def _case(
-    id_: str,
-    probe: Probe,
-    functions: tuple[str, ...] = ("traced",),
-    events: tuple[float, ...] = (),
-    *,
-    later: Later | None = None,
-    logs: bool = False,
-) -> Case:
-    return Case(id_, *_QUESTIONS[id_], probe, functions, events, later, logs)
-
-
 CASES: Final = (
-    _case("terminate-graceful-return", _after_sigterm("return"), events=(RUNS,)),
-    _case("terminate-graceful-unlistened", lambda bench: bench.ended(_signalled(bench, "default")), events=(RUNS,)),
-    _case("terminate-graceful-exit", _after_sigterm("exit"), events=(RUNS,)),
-    _case("terminate-graceful-sys-exit", _after_sigterm("sys_exit"), events=(RUNS,)),
-    _case("terminate-graceful-raise", _after_sigterm("raise"), events=(RUNS,)),
-    _case("terminate-graceful-ignored", _after_sigterm("ignore", SHORT), events=(SHORT,)),
-    _case("terminate-graceful-timeout", _after_sigterm("ignore", kind="short"), functions=("short",), events=(RUNS,)),
-    _case("terminate-graceful-in-init", _in_init, functions=("slow",), events=(25.0,)),
-    _case("terminate-graceful-returns-when", _graceful_returns_when, events=(RUNS,)),
-    _case("terminate-forced-returns-when", _forced_returns_when, events=(RUNS, 1.0)),
-    _case("terminate-graceful-twice", _graceful_twice, events=(RUNS,)),
-    _case("terminate-forced-after-graceful", _forced_after_graceful, events=(RUNS,)),
-    _case("terminate-forced", _forced, events=(RUNS,)),
-    _case("terminate-forced-error-line", _forced_error_line, events=(RUNS,), logs=True),
-    _case("terminate-forced-message", _forced_message, events=(RUNS,)),
-    _case("terminate-ended", _ended_event, events=(1.0,)),
-    _case("terminate-other-function", _other_function, functions=("traced", "other"), events=(RUNS,)),
-    _case("terminate-without-trace", _terminated("untraced"), functions=("untraced",), events=(SHORT,)),
-    _case("terminate-signal-line-unlistened", _signal_line, events=(RUNS,), logs=True),
-    _case("terminate-signal-line-full-stop", _full_stop, events=(RUNS,), logs=True),
-    _case("delete-function-running-event", _deleted_function, functions=("deleted",), events=(RUNS,)),
-    _case("handler-exception", _event_of(then="raise"), events=(1.0,)),
-    _case("handler-sys-exit", _event_of(then="sys_exit"), events=(1.0,)),
-    _case("handler-timeout", _event_of("short", seconds=RUNS), functions=("short",), events=(15.0,)),
-    _case(
+    Case("terminate-graceful-return", _after_sigterm("return"), events=(RUNS,)),
+    Case("terminate-graceful-unlistened", _end_of_stopped(), events=(RUNS,)),
+    Case("terminate-graceful-exit", _after_sigterm("exit"), events=(RUNS,)),
+    Case("terminate-graceful-sys-exit", _after_sigterm("sys_exit"), events=(RUNS,)),
+    Case("terminate-graceful-raise", _after_sigterm("raise"), events=(RUNS,)),
+    Case("terminate-graceful-ignored", _after_sigterm("ignore", SHORT), events=(SHORT,)),
+    Case("terminate-graceful-timeout", _after_sigterm("ignore", kind="short"), functions=("short",), events=(RUNS,)),
+    Case("terminate-graceful-in-init", _end_of_stopped(kind="slow"), functions=("slow",), events=(25.0,)),
+    Case("terminate-graceful-returns-when", _graceful_returns_when, events=(RUNS,)),
+    Case("terminate-forced-returns-when", _forced_returns_when, events=(RUNS, 1.0)),
+    Case("terminate-graceful-twice", partial(_terminated_again, graceful=True), events=(RUNS,)),
+    Case("terminate-forced-after-graceful", partial(_terminated_again, graceful=False), events=(RUNS,)),
+    Case("terminate-forced", _end_of_stopped(graceful=False), events=(RUNS,)),
+    Case("terminate-forced-error-line", _forced_error_line, events=(RUNS,), logs=True),
+    Case("terminate-forced-message", _forced_message, events=(RUNS,)),
+    Case("terminate-ended", _ended_event, events=(1.0,)),
+    Case("terminate-other-function", _other_function, functions=("traced", "other"), events=(RUNS,)),
+    Case("terminate-without-trace", _terminated("untraced"), functions=("untraced",), events=(SHORT,)),
+    Case("terminate-signal-line-unlistened", _signal_line, events=(RUNS,), logs=True),
+    Case("terminate-signal-line-full-stop", _full_stop, events=(RUNS,), logs=True),
+    Case("delete-function-running-event", _deleted_function, functions=("deleted",), events=(RUNS,)),
+    Case("handler-exception", _event_of(then="raise"), events=(1.0,)),
+    Case("handler-sys-exit", _event_of(then="sys_exit"), events=(1.0,)),
+    Case("handler-timeout", _event_of("short", seconds=RUNS), functions=("short",), events=(15.0,)),
+    Case(
         "handler-timeout-message",
         _error_body("errorMessage", "short", seconds=RUNS),
         functions=("short",),
         events=(15.0,),
     ),
-    _case("handler-error-code", _error_body("errorCode", then="raise"), events=(1.0,)),
-    _case("handler-failure-response", _response_of_failure, events=(1.0,), logs=True),
-    _case("handler-result-no-json", _event_of(then="no_json"), events=(1.0,)),
-    _case("handler-result-nan", _event_of(then="nan"), events=(1.0,)),
-    _case("mem-usage-bare", _bare_memory, events=(1.0,)),
-    _case("init-report-line", _form_of_init_report, functions=("raises",), events=(5.0,), logs=True),
-    _case("event-invoke-ttl", _short_ttl, functions=("sync",)),
-    _case("handler-changes-variable", _changed_variable, events=(1.0, 1.0)),
-    _case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
-    _case("init-timeout-default", _init_timeout),
-    _case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),
-    _case("init-exits", _event_of("exits"), functions=("exits",), events=(5.0,)),
-    _case("invoke-request-id", _request_ids, events=(1.0,)),
-    _case("get-function-unknown-parameter", _unknown_parameter),
-    _case("invoke-result-there", _has_result, events=(1.0,)),
-    _case("invoke-result", _invoke_result("Invoke"), events=(1.0,)),
-    _case("invoke-function-result", _invoke_result("InvokeFunction"), events=(1.0,)),
-    _case("invoke-result-texts", _invoke_result("Invoke"), events=(1.0,)),
-    _case("invoke-no-payload", _no_payload, events=(1.0,)),
-    _case("invoke-payload-no-json", _invoke_answer(ClientContext="{no JSON"), events=(1.0,)),
-    _case("invoke-payload-too-large", _invoke_answer(ClientContext=json.dumps({"text": "x" * 140_000})), events=(1.0,)),
-    _case("invoke-unknown-qualifier", _invoke_answer(ClientContext="{}", Qualifier="77"), events=(1.0,)),
-    _case("invoke-without-qualifier", _qualifier("Invoke", InvocationType="Event", ClientContext="{}"), events=(1.0,)),
-    _case("invoke-default-qualifier", _qualifier("InvokeFunction", Event="{}", Qualifier="$DEFAULT"), events=(1.0,)),
-    _case("create-timeout-zero", _created(Timeout=0), functions=("refused",)),
-    _case("create-bad-zip", _created(Code={"ZipFile": "bm8gemlw"}), functions=("refused",)),
-    _case("update-running-event", _updated_code, functions=("updated",), events=(SHORT,)),
-    _case("status-code-while-running", _while_running(lambda bench, sent: bench.running(sent)), events=(SHORT,)),
-    _case(
+    Case("handler-error-code", _error_body("errorCode", then="raise"), events=(1.0,)),
+    Case("handler-failure-response", _response_of_failure, events=(1.0,), logs=True),
+    Case("handler-result-no-json", _event_of(then="no_json"), events=(1.0,)),
+    Case("handler-result-nan", _event_of(then="nan"), events=(1.0,)),
+    Case("mem-usage-bare", _bare_memory, events=(1.0,)),
+    Case("init-report-line", _form_of_init_report, functions=("raises",), events=(5.0,), logs=True),
+    Case("event-invoke-ttl", _short_ttl, functions=("sync",)),
+    Case("handler-changes-variable", _changed_variable, events=(1.0, 1.0)),
+    Case("sync-function-retries", _retries, functions=("sync",), events=(3.0,)),
+    Case("init-timeout-default", _init_timeout),
+    Case("init-raises", _event_of("raises"), functions=("raises",), events=(5.0,)),
+    Case("init-exits", _event_of("exits"), functions=("exits",), events=(5.0,)),
+    Case("invoke-request-id", _request_ids, events=(1.0,)),
+    Case("get-function-unknown-parameter", _unknown_parameter),
+    Case("invoke-result-there", _has_result, events=(1.0,)),
+    Case("invoke-result", _invoke_result("Invoke"), events=(1.0,)),
+    Case("invoke-function-result", _invoke_result("InvokeFunction"), events=(1.0,)),
+    Case("invoke-result-texts", _invoke_result("Invoke"), events=(1.0,)),
+    Case("invoke-no-payload", _no_payload, events=(1.0,)),
+    Case("invoke-payload-no-json", _invoke_answer(ClientContext="{no JSON"), events=(1.0,)),
+    Case("invoke-payload-too-large", _invoke_answer(ClientContext=json.dumps({"text": "x" * 140_000})), events=(1.0,)),
+    Case("invoke-unknown-qualifier", _invoke_answer(ClientContext="{}", Qualifier="77"), events=(1.0,)),
+    Case("invoke-without-qualifier", _qualifier("Invoke", InvocationType="Event", ClientContext="{}"), events=(1.0,)),
+    Case("invoke-default-qualifier", _qualifier("InvokeFunction", Event="{}", Qualifier="$DEFAULT"), events=(1.0,)),
+    Case("create-timeout-zero", _created(Timeout=0), functions=("refused",)),
+    Case("create-bad-zip", _created(Code={"ZipFile": "bm8gemlw"}), functions=("refused",)),
+    Case("update-running-event", _updated_code, functions=("updated",), events=(SHORT,)),
+    Case("status-code-while-running", lambda bench: bench.running(_started(bench, seconds=SHORT)), events=(SHORT,)),
+    Case(
         "end-time-while-running",
-        _while_running(lambda bench, sent: {"EndTime": bench.row(sent).get("EndTime")}),
+        lambda bench: {"EndTime": bench.row(_started(bench, seconds=SHORT)).get("EndTime")},
         events=(SHORT,),
     ),
-    _case("get-without-trace", _untraced_status, functions=("untraced",), events=(1.0,)),
-    _case("list-without-trace", _listed_none("untraced"), functions=("untraced",), events=(1.0,)),
-    _case("list-sync-function", _listed_none("sync"), functions=("sync",), events=(1.0,)),
-    _case("terminate-sync-function", _terminated("sync"), functions=("sync",), events=(SHORT,)),
-    _case("list-start-time", _start_of_event, functions=("late", "traced"), events=(25.0, 1.0)),
-    _case("list-time-zone", _time_zone, events=(1.0,)),
-    _case(
+    Case("get-without-trace", _untraced_status, functions=("untraced",), events=(1.0,)),
+    Case("list-without-trace", _listed_none("untraced"), functions=("untraced",), events=(1.0,)),
+    Case("list-sync-function", _listed_none("sync"), functions=("sync",), events=(1.0,)),
+    Case("terminate-sync-function", _terminated("sync"), functions=("sync",), events=(SHORT,)),
+    Case("list-start-time", _start_of_event, functions=("late", "traced"), events=(25.0, 1.0)),
+    Case("list-time-zone", _time_zone, events=(1.0,)),
+    Case(
         "list-invoke-type",
-        _while_running(lambda bench, sent: {"InvokeType": bench.row(sent)["InvokeType"]}),
+        lambda bench: {"InvokeType": bench.row(_started(bench, seconds=SHORT))["InvokeType"]},
         events=(SHORT,),
     ),
-    _case("list-bad-function-name", lambda bench: {"answer": answer_of(lambda: bench.list("-no name-"))}, functions=()),
-    _case("list-unknown-request-id", _listed_none("traced", InvokeRequestId="00000000-0000-4000-8000-000000000000")),
-    _case("list-limit-zero", _listed(Limit=0)),
-    _case("list-limit-101", _listed(Limit=101)),
-    _case("list-offset-negative", _listed(Offset=-1)),
-    _case("list-orderby-unknown", _listed(Orderby="X")),
-    _case("list-status-unknown", _listed(Status=["X"])),
-    _case("list-invoke-type-unknown", _listed(InvokeType=["X"])),
-    _case(
+    Case("list-bad-function-name", lambda bench: answer_of(lambda: bench.list("-no name-")), functions=()),
+    Case("list-unknown-request-id", _listed_none("traced", InvokeRequestId="00000000-0000-4000-8000-000000000000")),
+    Case("list-limit-zero", _listed(Limit=0)),
+    Case("list-limit-101", _listed(Limit=101)),
+    Case("list-offset-negative", _listed(Offset=-1)),
+    Case("list-orderby-unknown", _listed(Orderby="X")),
+    Case("list-status-unknown", _listed(Status=["X"])),
+    Case("list-invoke-type-unknown", _listed(InvokeType=["X"])),
+    Case(
         "list-interval-reversed",
         _listed(StartTimeInterval={"Start": "2026-01-02 00:00:00", "End": "2026-01-01 00:00:00"}),
     ),
-    _case("list-running-by-end-time", _order_by_end, functions=("ordered",), events=(1.0, SHORT)),
-    _case("list-equal-times", _equal_times, functions=("ordered",), events=(SHORT, SHORT)),
-    _case("list-alias-filter", _alias_filter, events=(1.0,)),
-    _case("trace-off-and-on", _trace_off_and_on, functions=("switched",), events=(1.0,)),
-    _case("publish-unchanged", _published_twice, functions=("versions",)),
-    _case("list-versions-order", _order_of_versions, functions=("versions",)),
-    _case("alias-default", _default_alias, functions=("versions",)),
-    _case("delete-alias-default", _delete_default_alias, functions=("versions",)),
-    _case("publish-mod-time", _mod_time_of_published, functions=("versions",)),
-    _case("delete-version-running-event", _delete_running_version, functions=("versions",), events=(RUNS,)),
-    _case("delete-version-with-alias", _delete_version, functions=("versions",)),
-    _case("delete-latest", _delete_latest, functions=("versions",)),
-    _case("timer-enable", lambda bench: _timer(bench, "enable")),
-    _case("timer-zone", _timer_in_a_minute, events=(1.0,)),
-    _case("list-namespaces-order", _order_of_namespaces, functions=("in-a-namespace",)),
-    _case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
-    _case(
+    Case("list-running-by-end-time", _order_by_end, functions=("ordered",), events=(1.0, SHORT)),
+    Case("list-equal-times", _equal_times, functions=("ordered",), events=(SHORT, SHORT)),
+    Case("list-alias-filter", _alias_filter, events=(1.0,)),
+    Case("trace-off-and-on", _trace_off_and_on, functions=("switched",), events=(1.0,)),
+    Case("publish-unchanged", _published_twice, functions=("versions",)),
+    Case("list-versions-order", _order_of_versions, functions=("versions",)),
+    Case("alias-default", _default_alias, functions=("versions",)),
+    Case("delete-alias-default", _delete_default_alias, functions=("versions",)),
+    Case("publish-mod-time", _mod_time_of_published, functions=("versions",)),
+    Case("delete-version-running-event", _delete_running_version, functions=("versions",), events=(RUNS,)),
+    Case("delete-version-with-alias", _delete_version, functions=("versions",)),
+    Case("delete-latest", _delete_latest, functions=("versions",)),
+    Case("timer-enable", lambda bench: _timer(bench, "enable")),
+    Case("timer-zone", _timer_in_a_minute, events=(1.0,)),
+    Case("list-namespaces-order", _order_of_namespaces, functions=("in-a-namespace",)),
+    Case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
+    Case(
         "expiry-after-72-hours",
         _one_that_ends,
         functions=("long",),
         events=(1.0,),
         later=Later(_known_between(KEPT + timedelta(hours=1), None), "73 hours later"),
     ),
-    _case(
+    Case(
         "expiry-counts-from",
         _one_that_runs,
         functions=("long",),

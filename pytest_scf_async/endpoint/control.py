@@ -66,7 +66,7 @@ def _at(method: str, path: str, body: str = "", **also: str) -> Callable[[_Metho
     struct = _HOW_OFTEN.make(path, body)
 
     def decorate(method_of_control: _Method) -> _Method:
-        def call(control: Control, http: HttpRequest, **of_path: str) -> Mapping[str, Any] | None:
+        def call(control: Control, http: HttpRequest, **of_path: str) -> Any:
             return method_of_control(control, read(_body_of(http), struct, typed=True), **also, **of_path)
 
         _ROUTES.add(Rule(f"/_scf/{path}", endpoint=call, methods=[method]))
