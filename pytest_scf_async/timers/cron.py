@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from bisect import bisect_left
 from calendar import monthrange
-from datetime import datetime, time, timedelta
+from datetime import datetime, timedelta
 from functools import lru_cache
 from itertools import product
 from typing import Final, NamedTuple, TypeAlias
@@ -84,7 +84,9 @@ class Cron:
         self._days = () if words[3] in _ANY and words[5] not in _ANY else items[3]
         self._weeks = () if words[5] in _ANY else items[5]
         numbers = [sorted({n for item in each if isinstance(item, range) for n in item}) for each in items]
-        self._seconds, self._minutes, self._hours, _, self._months, _, self._years = numbers
+        seconds, minutes, hours, _, self._months, _, self._years = numbers
+        self._times = [second + 60 * minute + 3600 * hour for hour, minute, second in product(hours, minutes, seconds)]
+        """Of a day, in seconds since midnight."""
 
     def after(self, when: datetime) -> datetime | None:
         """The first time after *when* that it names, both without a zone; None where there is none any more."""
@@ -92,23 +94,11 @@ class Cron:
         for year, month in product(self._years[bisect_left(self._years, start.year) :], self._months):
             if (year, month) < (start.year, start.month):
                 continue
-            days, first = _days_of(self._days, self._weeks, year, month), start.replace(year, month, 1, 0, 0, 0)
-            for day in days[bisect_left(days, max(start, first).day) :]:
-                midnight = first.replace(day=day)
-                found = self._time_from(max(start, midnight).time())
-                if found is not None:
-                    return datetime.combine(midnight, found)
-        return None
-
-    def _time_from(self, least: time) -> time | None:
-        """The first time of a day that is not before *least*."""
-        for hour in self._hours[bisect_left(self._hours, least.hour) :]:
-            least = least if hour == least.hour else time.min
-            for minute in self._minutes[bisect_left(self._minutes, least.minute) :]:
-                second = bisect_left(self._seconds, least.second if minute == least.minute else 0)
-                if second < len(self._seconds):
-                    return time(hour, minute, self._seconds[second])
-            least = time.min
+            for day in _days_of(self._days, self._weeks, year, month):
+                midnight = start.replace(year, month, day, 0, 0, 0)
+                at = bisect_left(self._times, (start - midnight).total_seconds())
+                if at < len(self._times):
+                    return midnight + timedelta(seconds=self._times[at])
         return None
 
 

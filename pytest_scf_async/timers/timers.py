@@ -11,7 +11,7 @@ from datetime import datetime, timezone, tzinfo
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from ..clock import DueThing, SimulatedClock, to_datetime, to_us
+from ..clock import DueThing, to_datetime, to_us
 from ..errors import ScfApiError, ScfAsyncWarning, ScfUsageError, calls_named, hidden_from_users
 from ..model.codes import add_texts, api_error
 from ..model.configuration import DESCRIPTION_RULE, MAX_DESCRIPTION
@@ -43,14 +43,6 @@ add_texts(
 )
 
 
-class Platform(Protocol):
-    """The runtime, to the timers of its functions."""
-
-    clock: SimulatedClock
-    settings: Any
-    _lockstep: Any
-
-
 class Timed(Protocol):
     """A function, to its timers."""
 
@@ -61,7 +53,7 @@ class Timed(Protocol):
     def _timers(self) -> dict[str, Timer]: ...
     @property
     def _platform(self) -> Any:
-        """A `Platform`."""
+        """The runtime."""
 
     @property
     def name(self) -> str: ...
@@ -110,7 +102,7 @@ class FunctionTimers:
         for an eleventh one, ``ResourceNotFound.Qualifier``, ``ResourceNotFound.Function``.
         """
         self._require()
-        platform: Platform = self._platform
+        platform = self._platform
         zone: object = platform.settings.time_zone if time_zone is None else time_zone
         if not isinstance(zone, tzinfo):
             raise ScfUsageError(f"add_timer(time_zone) is {zone!r}; it must be a tzinfo, as timezone.utc is")
@@ -203,7 +195,7 @@ class Timer:
     def _switch(self, *, on: bool) -> None:
         if self._function._timers.get(self.name) is not self:
             raise _unknown(self._function, self.name)
-        platform: Platform = self._function._platform
+        platform = self._function._platform
         with platform._lockstep.locked():
             platform._lockstep.revoke_lease()  # an instance may move the clock up to what was due before
             if self._enabled is not on:
