@@ -15,7 +15,7 @@ from .account import EndpointClock, Pace, RealTime, Undecided, address_of, conne
 from .bench import BEGIN_SECONDS, Bench
 from .cases import CASES, Case
 from .report import FORMATS
-from .runner import Plan, ask, check, clean_up, report_of
+from .runner import Plan, ask, check, report_of
 from .state import State, new_state, read_state
 
 
@@ -144,7 +144,9 @@ def _chosen(ids: Sequence[str]) -> list[Case]:
 
 def _clean(bench: Bench) -> int:
     """Delete what is there; 1 where something stays, and the state file with it."""
-    if clean_up(bench):
+    bench.end_events()
+    bench.delete_all()
+    if bench.state.clean:
         bench.state.path.unlink(missing_ok=True)
         return 0
     _note(f"something is still there: conformance cleanup --state {bench.state.path}")

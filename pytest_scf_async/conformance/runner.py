@@ -111,13 +111,6 @@ def _decide(bench: Bench, case: Case, probe: Callable[[], Facts], into: dict[str
     bench.state.write()
 
 
-def clean_up(bench: Bench) -> bool:
-    """End the events and delete what the state names; whether all of it is gone."""
-    bench.end_events()
-    bench.delete_all()
-    return bench.state.clean
-
-
 def report_of(state: State, cases: Sequence[Case]) -> Report:
     """What the state says of *cases*."""
     return Report(state.endpoint, state.region, state.begun, [_verdict(state, case) for case in cases])

@@ -99,7 +99,13 @@ class Server(ThreadedWSGIServer):
         self.socket.shutdown(socket.SHUT_RDWR)  # ends the wait for a connection, which closing alone does not
         self._thread.join(END_TIMEOUT)
         self.server_close()
-        self._close_connections()
+        with self._guard:
+            open_ones = dict(self._connections)
+            for connection in open_ones:
+                _shut(connection)
+        for thread in open_ones.values():
+            if thread is not threading.current_thread():
+                thread.join(END_TIMEOUT)
         if self._thread.is_alive():
             raise HarnessError(f"the thread that serves {self.host}:{self.port} did not end in {END_TIMEOUT:g} s")
 
@@ -113,15 +119,6 @@ class Server(ThreadedWSGIServer):
         finally:
             with self._guard:
                 del self._connections[request]
-
-    def _close_connections(self) -> None:
-        with self._guard:
-            open_ones = dict(self._connections)
-            for connection in open_ones:
-                _shut(connection)
-        for thread in open_ones.values():
-            if thread is not threading.current_thread():
-                thread.join(END_TIMEOUT)
 
     def handle_error(self, request: Any, client_address: Any) -> None:
         """A client that breaks off, or speaks no TLS to the end, is no error of ours."""
@@ -221,13 +218,10 @@ def _unreadable(reason: str) -> HttpRequest:
 
 def _request_of(environ: WSGIEnvironment) -> HttpRequest:
     headers = {
-        name[5:].replace("_", "-").lower(): value.strip(" \t")
+        name.removeprefix("HTTP_").replace("_", "-").lower(): value.strip(" \t")
         for name, value in environ.items()
-        if name.startswith("HTTP_")
+        if name.startswith("HTTP_") or (name in ("CONTENT_TYPE", "CONTENT_LENGTH") and value)
     }
-    for name, header in (("CONTENT_TYPE", "content-type"), ("CONTENT_LENGTH", "content-length")):
-        if environ.get(name):
-            headers[header] = environ[name].strip(" \t")
     path, _, query = environ["REQUEST_URI"].partition("?")
     return HttpRequest(environ["REQUEST_METHOD"], path, query, headers, _body_of(environ))
 

@@ -47,14 +47,12 @@ class Timed(Protocol):
     """A function, to its timers."""
 
     _deleted: bool
+    _platform: Any
+    """The runtime."""
     _versions: Versions[Any]
 
     @cached_property
     def _timers(self) -> dict[str, Timer]: ...
-    @property
-    def _platform(self) -> Any:
-        """The runtime."""
-
     @property
     def name(self) -> str: ...
     def _require(self) -> None: ...
