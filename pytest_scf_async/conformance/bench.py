@@ -47,8 +47,6 @@ class Kind:
 
 
 FUNCTIONS: Final[Mapping[str, Kind]] = {
-    "traced": Kind(),
-    "other": Kind(),
     "untraced": Kind(trace=False),
     "sync": Kind(asynchronous=False, trace=False),
     "short": Kind(timeout=15),
@@ -56,14 +54,9 @@ FUNCTIONS: Final[Mapping[str, Kind]] = {
     "exits": Kind(handler="exits.main_handler"),
     "slow": Kind(handler="slow.main_handler"),
     "late": Kind(handler="slow.main_handler"),
-    "ordered": Kind(),
-    "deleted": Kind(),
-    "updated": Kind(),
-    "switched": Kind(),
-    "versions": Kind(),
     "long": Kind(timeout=7200),
 }
-"""Each by the end of its name."""
+"""Those that are not as others, each by the end of its name."""
 
 
 @dataclass(frozen=True)

@@ -937,17 +937,15 @@ def _reading(row: str) -> Reading:
     return Reading(name, expected, meaning, *setting)
 
 
-def _questions() -> dict[str, tuple[str, tuple[Reading, ...]]]:
-    """The questions and readings of the table by the ids of their cases."""
-    found = {}
-    for block in re.split(r"\n(?=\S)", _TABLE.strip()):
-        case, *rows = block.splitlines()
-        id_, question = case.split(" | ")
-        found[id_] = question, tuple(map(_reading, rows))
-    return found
+def _question(block: str) -> tuple[str, tuple[str, tuple[Reading, ...]]]:
+    """The id of a case, its question and its readings."""
+    case, *rows = block.splitlines()
+    id_, question = case.split(" | ")
+    return id_, (question, tuple(map(_reading, rows)))
 
 
-_QUESTIONS: Final = _questions()
+_QUESTIONS: Final = dict(map(_question, re.split(r"\n(?=\S)", _TABLE.strip())))
+"""By the ids of the cases."""
 
 
 CASES: Final = (

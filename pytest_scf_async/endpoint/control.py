@@ -67,7 +67,8 @@ def _at(method: str, path: str, body: str = "", **also: str) -> Callable[[_Metho
 
     def decorate(method_of_control: _Method) -> _Method:
         def call(control: Control, http: HttpRequest, **of_path: str) -> Any:
-            return method_of_control(control, read(_body_of(http), struct, typed=True), **also, **of_path)
+            sent = read_json(http.body) if http.body else {}  # whatever its content type
+            return method_of_control(control, read(sent, struct, typed=True), **also, **of_path)
 
         _ROUTES.add(Rule(f"/_scf/{path}", endpoint=call, methods=[method]))
         return method_of_control
@@ -195,7 +196,10 @@ class Control:
     @_at("POST", "faults/drop", "action! what! *how_often", fault="drop")
     @_at("POST", "faults/duplicate", "action! *how_often", fault="duplicate")
     def _declare(self, sent: Parameters, fault: str) -> None:
-        getattr(self._endpoint.faults, fault)(**_declared(sent))
+        given = {name: value for name, value in sent.items() if name != "always"}
+        if sent.get("always"):
+            given["times"] = None
+        getattr(self._endpoint.faults, fault)(**given)
 
     @_at("GET", "faults")
     def _faults(self, _: Parameters) -> dict[str, Any]:
@@ -223,22 +227,11 @@ class Control:
         self._begin_anew()
 
 
-def _body_of(http: HttpRequest) -> dict[str, Any]:
-    """The object that the body is, whatever its content type; an empty body is an empty one."""
-    return read_json(http.body) if http.body else {}
-
-
 def _is_loopback(host: str) -> bool:
     """Whether *host*, as a request has it, is an address of the loopback or ``localhost``, with or without a port."""
     name, _, port = host.rpartition(":")
     bare = name if port.isdecimal() and name else host
     return bare == "[::1]" or ip_address_is_of_loopback(bare.lower())
-
-
-def _declared(sent: Parameters) -> dict[str, Any]:
-    """The keywords with which a fault is declared: ``always`` is that of Python's ``times=None``."""
-    given = {name: value for name, value in sent.items() if name != "always"}
-    return {**given, "times": None} if sent.get("always") else given
 
 
 def _reason_of(error: HTTPException) -> str:

@@ -177,14 +177,11 @@ class _Handler(WSGIRequestHandler):
         """Answer what is no HTTP with an envelope, too."""
         answer = self.server.site.answer(_unreadable(message or http.HTTPStatus(code).phrase))
         assert answer is not None  # no fault is declared for it
-        self.close_connection = True
-        self.protocol_version = "HTTP/1.1"
-        self.requestline = getattr(self, "requestline", "")
         self.request_version = "HTTP/1.1"
         self.send_response(answer.status)
         self.send_header("Content-Type", "application/json")
         self.send_header("Content-Length", str(len(answer.body)))
-        self.send_header("Connection", "close")
+        self.send_header("Connection", "close")  # which `http.server` does then
         self.end_headers()
         self.wfile.write(answer.body)
         self._discard_the_rest()

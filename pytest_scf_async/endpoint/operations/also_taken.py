@@ -97,12 +97,11 @@ def passes(taken: Mapping[str, Any], filters: Mapping[str, Sequence[str]]) -> bo
     """Whether what was *taken* passes those *filters* of ListFunctions that are in `OTHER_FILTERS`, or of tags."""
     tags = [(f"{TAG_FILTER}{key}", value) for key, value in tags_of(taken).items()]
     leaves = [*_leaves("", shown(taken)), *tags]
-    for name, values in filters.items():
-        if name in OTHER_FILTERS or name.startswith(TAG_FILTER):
-            wanted = _FIELDS.get(name, name)
-            if not any(field == wanted and value in values for field, value in leaves):
-                return False
-    return True
+    return all(
+        any(field == _FIELDS.get(name, name) and value in values for field, value in leaves)
+        for name, values in filters.items()
+        if name in OTHER_FILTERS or name.startswith(TAG_FILTER)
+    )
 
 
 def _fits(value: object, empty: Any) -> bool:
