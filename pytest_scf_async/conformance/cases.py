@@ -98,21 +98,19 @@ LATENCY: Final = 2.0
 def _after_sigterm(on_sigterm: str, seconds: float = RUNS, kind: str = "traced") -> Probe:
     """How an event ends that listens, or ignores the signal. It goes on for 5 s at least: one that has ended before was
     not so far yet when the signal came, and what it ended with is no answer."""
-
-    def probe(bench: Bench) -> Facts:
-        sent = _started(bench, on_sigterm, seconds, kind)
-        signalled = bench.pace.now()
-        bench.terminate(sent, graceful=True)
-        return _end_of_listener(bench, sent, signalled)
-
-    return probe
+    return lambda bench: _stop_of_listener(bench, _started(bench, on_sigterm, seconds, kind))[0]
 
 
-def _end_of_listener(bench: Bench, sent: Sent, signalled: datetime) -> Facts:
-    """How an event has ended that was *signalled* then; raises `Undecided` where it cannot have listened.
+def _stop_of_listener(bench: Bench, sent: Sent) -> tuple[Facts, float]:
+    """How an event ends that is terminated gracefully, and the seconds that the call takes.
+
+    Raises `Undecided` where it cannot have listened.
 
     A status may lag behind, and then an event that ended at once seems to have gone on: its record has its own times.
     """
+    signalled = bench.pace.now()
+    bench.terminate(sent, graceful=True)
+    call_took = (bench.pace.now() - signalled).total_seconds()
     found = bench.ended(sent)
     took = (bench.pace.now() - signalled).total_seconds()
     row = bench.ended_row(sent)
@@ -120,7 +118,7 @@ def _end_of_listener(bench: Bench, sent: Sent, signalled: datetime) -> Facts:
     took = min(took, lived.total_seconds() + LATENCY)
     if took < LISTENS:
         raise Undecided(f"{found} {took:.1f} s after SIGTERM: it may not have listened yet; try a longer --begin")
-    return found
+    return found, call_took
 
 
 def _stopped(bench: Bench, on_sigterm: str = "default", kind: str = "traced", *, graceful: bool = True) -> Sent:
@@ -148,9 +146,15 @@ def _terminated_again(bench: Bench, *, graceful: bool) -> Facts:
     return answer if graceful else {**answer, **bench.ended(sent)}
 
 
-def _ended_event(bench: Bench) -> Facts:
-    sent = bench.invoke("traced", seconds=0)
+def _ran(bench: Bench, kind: str = "traced", **event: Any) -> Sent:
+    """An event that has ended."""
+    sent = bench.invoke(kind, **event)
     bench.ended(sent)
+    return sent
+
+
+def _ended_event(bench: Bench) -> Facts:
+    sent = _ran(bench, seconds=0)
     return answer_of(lambda: bench.terminate(sent))
 
 
@@ -162,11 +166,7 @@ def _other_function(bench: Bench) -> Facts:
 
 def _graceful_returns_when(bench: Bench) -> Facts:
     """By how long the call takes: the code goes on for 5 s after the signal. What is RUNNING then may have ended."""
-    sent = _started(bench, "return")
-    signalled = bench.pace.now()
-    bench.terminate(sent, graceful=True)
-    took = (bench.pace.now() - signalled).total_seconds()
-    found = _end_of_listener(bench, sent, signalled)
+    found, took = _stop_of_listener(bench, _started(bench, "return"))
     return {"seconds": round(took, 1), "status_after_call": "RUNNING" if took < LISTENS else found["Status"]}
 
 
@@ -312,23 +312,17 @@ def _returned(bench: Bench, sent: Sent, name: str) -> Any:
 
 
 def _response_of_failure(bench: Bench) -> Facts:
-    sent = bench.invoke("traced", then="raise")
-    bench.ended(sent)
-    return {"Response": "Response RequestId" in bench.log(sent, "END RequestId")}
+    return {"Response": "Response RequestId" in bench.log(_ran(bench, then="raise"), "END RequestId")}
 
 
 def _form_of_init_report(bench: Bench) -> Facts:
     """Each init of that module fails, so its log begins with one."""
-    sent = bench.invoke("raises")
-    bench.ended(sent)
-    report = bench.log(sent, "Init Report").partition("Init Report")[2].partition("\n")[0]
+    report = bench.log(_ran(bench, "raises"), "Init Report").partition("Init Report")[2].partition("\n")[0]
     return {"form": next((name for name in ("Coldstart", "InitDuration") if name in report), report)}
 
 
 def _bare_memory(bench: Bench) -> Facts:
-    sent = bench.invoke("traced", seconds=0)
-    bench.ended(sent)
-    megabytes = float(bench.request(sent)["MemUsage"])
+    megabytes = float(bench.request(_ran(bench, seconds=0))["MemUsage"])
     return {"MB": megabytes, "MemUsage": "13 MB or more" if megabytes >= 13 else "less"}
 
 
@@ -456,8 +450,7 @@ def _alias_filter(bench: Bench) -> Facts:
 
 
 def _trace_off_and_on(bench: Bench) -> Facts:
-    sent = bench.invoke("switched", seconds=0)
-    bench.ended(sent)
+    sent = _ran(bench, "switched", seconds=0)
     for switch in ("FALSE", "TRUE"):
         bench.call("UpdateFunctionConfiguration", FunctionName=sent.function, Namespace="default", TraceEnable=switch)
         bench.wait_active("switched")
@@ -574,8 +567,7 @@ LONG: Final = 3600.0
 
 
 def _one_that_ends(bench: Bench) -> Facts:
-    sent = bench.invoke("long", seconds=0)
-    bench.ended(sent)
+    sent = _ran(bench, "long", seconds=0)
     return {"id": sent.id, "since": bench.pace.now().isoformat()}
 
 

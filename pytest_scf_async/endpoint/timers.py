@@ -11,7 +11,6 @@ from .action import action
 from .functions import known_function, shown_trigger
 from .operations.error_texts import api_error
 from .parameters import Parameters
-from .values import called
 
 _OTHERS: Final = ("apigw", "ckafka", "clb", "cls", "cmq", "cos", "eb", "http", "mps", "mqtt")
 """The types of triggers that somebody else than the clock fires."""
@@ -40,13 +39,13 @@ def _is_open(sent: Parameters) -> bool:
     requests_per_second=100,
 )
 def _create_trigger(runtime: ScfRuntime, sent: Parameters) -> dict[str, Any]:
-    timer = called(
-        _function(runtime, sent).add_timer,
-        sent,
-        cron=sent.get("TriggerDesc", ""),
+    timer = _function(runtime, sent).add_timer(
+        sent.get("TriggerDesc", ""),
         name=sent["TriggerName"],
         message=sent.get("CustomArgument", ""),
         enabled=_is_open(sent),
+        qualifier=sent.get("Qualifier", LATEST),
+        description=sent.get("Description", ""),
     )
     return {"TriggerInfo": shown_trigger(timer._details(), runtime)}
 
