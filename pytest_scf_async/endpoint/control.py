@@ -198,7 +198,7 @@ class Control:
     def _declare(self, sent: Parameters, fault: str) -> None:
         given = {name: value for name, value in sent.items() if name != "always"}
         if sent.get("always"):
-            given["times"] = None
+            given["times"] = None  # what Python has for it
         getattr(self._endpoint.faults, fault)(**given)
 
     @_at("GET", "faults")

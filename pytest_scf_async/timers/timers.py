@@ -11,7 +11,7 @@ from datetime import datetime, timezone, tzinfo
 from functools import cached_property
 from typing import Any, Final, Protocol
 
-from ..clock import DueThing, to_datetime, to_us
+from ..clock import DueThing, SimulatedClock, to_datetime, to_us
 from ..errors import ScfApiError, ScfAsyncWarning, ScfUsageError, calls_named, hidden_from_users
 from ..model.codes import add_texts, api_error
 from ..model.configuration import DESCRIPTION_RULE, MAX_DESCRIPTION
@@ -43,12 +43,20 @@ add_texts(
 )
 
 
+class Platform(Protocol):
+    """The runtime, to the timers of its functions."""
+
+    clock: SimulatedClock
+    settings: Any
+    _lockstep: Any
+
+
 class Timed(Protocol):
     """A function, to its timers."""
 
     _deleted: bool
     _platform: Any
-    """The runtime."""
+    """A `Platform`."""
     _versions: Versions[Any]
 
     @cached_property
@@ -100,7 +108,7 @@ class FunctionTimers:
         for an eleventh one, ``ResourceNotFound.Qualifier``, ``ResourceNotFound.Function``.
         """
         self._require()
-        platform = self._platform
+        platform: Platform = self._platform
         zone: object = platform.settings.time_zone if time_zone is None else time_zone
         if not isinstance(zone, tzinfo):
             raise ScfUsageError(f"add_timer(time_zone) is {zone!r}; it must be a tzinfo, as timezone.utc is")
@@ -193,7 +201,7 @@ class Timer:
     def _switch(self, *, on: bool) -> None:
         if self._function._timers.get(self.name) is not self:
             raise _unknown(self._function, self.name)
-        platform = self._function._platform
+        platform: Platform = self._function._platform
         with platform._lockstep.locked():
             platform._lockstep.revoke_lease()  # an instance may move the clock up to what was due before
             if self._enabled is not on:
