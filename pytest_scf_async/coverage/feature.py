@@ -43,10 +43,10 @@ class Coverage(Feature, HasParts):
             event.instance.signal(signal.SIGCONT)  # it saved what it measured, and stopped
 
     def warns(self, deployed: Deployed) -> str:
-        return deployed.if_measured if measuring.is_measured() else ""
+        return deployed.if_measured if measuring.current() is not None else ""
 
     def forked(self) -> Forked | None:
-        return measuring.Shared() if measuring.is_measured() else None
+        return None if measuring.current() is None else measuring.Shared()
 
     def hands_in(self) -> None:
         measuring.hand_in()

@@ -43,55 +43,54 @@ def use_context(of_test: Callable[[], str | None] | None) -> None:
     context = of_test
 
 
-_sinks: dict[int, tuple[Any, int]] = {}
-"""By identity: each coverage of this process, with the memory file."""
+_sinks: dict[Any, int] = {}
+"""Each coverage of this process, with the memory file."""
 
 
-def is_measured() -> bool:
-    """Whether the session is."""
+def current() -> Any:
+    """The coverage of this process; None where nothing is measured."""
     module = sys.modules.get("coverage")
-    return module is not None and module.Coverage.current() is not None
+    return None if module is None else module.Coverage.current()
 
 
 def plan() -> tuple[dict[str, Any], int] | None:
     """How an instance measures, and the memory file that it writes to; None where nothing is measured."""
-    module = sys.modules.get("coverage")
-    measured = None if module is None else module.Coverage.current()
-    if module is None or measured is None:
+    measured = current()
+    if measured is None:
         return None
-    options: dict[str, object] = {}
+    coverage, options = sys.modules["coverage"], dict[str, Any]()
     for name in (*_OPTIONS, "run:concurrency", *_OFF):
         try:
             value = measured.get_option(name)
-        except module.exceptions.ConfigError:
+        except coverage.exceptions.ConfigError:
             continue  # of another version
         options[name] = _OFF.get(name, value)
-    concurrency: Any = options.get("run:concurrency")
-    kept = [kind for kind in concurrency or () if kind != "multiprocessing"]  # its children are measured as all others
+    kinds = options.get("run:concurrency") or ()
+    kept = [kind for kind in kinds if kind != "multiprocessing"]  # its children are measured as all others
     options["run:concurrency"] = kept or ["thread"]
-    directory = module.files.relative_directory() or os.getcwd()
+    directory = coverage.files.relative_directory() or os.getcwd()
     for name in ("run:source", "run:source_dirs"):
-        options.update({name: _absolute(options[name], directory)} if options.get(name) else {})
-    omitted: Any = options.get("run:omit")
-    options["run:omit"] = [*(omitted or ()), OWN_CODE + "*"]  # it is not the user's, and must not be traced
+        if options.get(name):
+            options[name] = _absolute(options[name], directory)
+    options["run:omit"] = [*(options.get("run:omit") or ()), OWN_CODE + "*"]  # not the user's, and must not be traced
     config_file = getattr(measured.config, "config_file", None)
     named = None if context is None else context()
     plan = {"directory": directory, "config_file": config_file, "options": options, "context": named}
     return plan, _sink_of(measured)
 
 
-def _absolute(sources: Any, directory: str) -> list[str]:
+def _absolute(sources: Iterable[str], directory: str) -> list[str]:
     """Directories by their whole paths; what is not a directory is the name of a package."""
     paths = [os.path.join(directory, source) for source in sources]
     return [path if os.path.isdir(path) else source for path, source in zip(paths, sources, strict=True)]
 
 
 def _sink_of(measured: Any) -> int:
-    if id(measured) not in _sinks:
+    if measured not in _sinks:
         fd = os.memfd_create("scf-async-coverage", os.MFD_CLOEXEC)
         fcntl.fcntl(fd, fcntl.F_SETFL, os.O_APPEND | os.O_RDWR)
-        _sinks[id(measured)] = measured, fd
-    return _sinks[id(measured)][1]
+        _sinks[measured] = fd
+    return _sinks[measured]
 
 
 def save(instances: Iterable[Instance]) -> None:
@@ -100,15 +99,15 @@ def save(instances: Iterable[Instance]) -> None:
     One that does not within real SAVE_LIMIT seconds, because it is in a long call of C code, loses what it ran since it
     saved last.
     """
-    asked: list[tuple[Instance, int]] = []
+    asked: dict[Instance, int] = {}
     for instance in instances:
         if not instance.gone and not instance.released and instance.pidfd is not None:
-            asked.append((instance, instance.control.saved))
+            asked[instance] = instance.control.saved
             instance.send(messages.Save())
             instance.poke()
             instance.wake_up()
     deadline = REAL.monotonic() + SAVE_LIMIT
-    for instance, before in asked:
+    for instance, before in asked.items():
         poller = select.poll()
         poller.register(instance.pidfd or 0, select.POLLIN)
         while instance.control.saved == before and REAL.monotonic() < deadline:
@@ -119,7 +118,7 @@ def save(instances: Iterable[Instance]) -> None:
 def hand_in() -> None:
     """Add what instances have measured to what this process has."""
     while _sinks:
-        _, (measured, fd) = _sinks.popitem()
+        measured, fd = _sinks.popitem()
         try:
             pieces = dict.fromkeys(pieces_of(os.pread(fd, os.fstat(fd).st_size, 0)))
         finally:
@@ -142,19 +141,18 @@ class Shared:
     """
 
     def __init__(self) -> None:
-        self._module: Any = sys.modules["coverage"]
-        self._fd = os.dup(_sink_of(self._module.Coverage.current()))  # `forget` closes the other one in the fork
+        self._fd = os.dup(_sink_of(current()))  # `forget` closes the other one in the fork
 
     def begins(self) -> None:
         """In the fork: share from here on."""
-        measured = self._module.Coverage.current()
-        _sinks[id(measured)] = measured, self._fd
-        self._own = self._module.CoverageData(no_disk=True)
+        measured = current()
+        _sinks[measured] = self._fd
+        self._own: Any = sys.modules["coverage"].CoverageData(no_disk=True)
         measured._collector.use_data(self._own, None if context is None else context())
 
     def ends(self) -> None:
         """In the fork, at its end: hand in what it has run itself."""
-        for measured, fd in _sinks.values():
+        for measured, fd in _sinks.items():
             measured._collector.flush_data()
             os.write(fd, piece_of(self._own.dumps()))
 
@@ -166,7 +164,7 @@ class Shared:
 def forget() -> None:
     """In a fork of the test process: what was measured is the parent's."""
     while _sinks:
-        os.close(_sinks.popitem()[1][1])
+        os.close(_sinks.popitem()[1])
 
 
 if hasattr(os, "register_at_fork"):

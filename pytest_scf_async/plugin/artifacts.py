@@ -110,18 +110,15 @@ def _facts(nodeid: str, event: AsyncEvent) -> dict[str, Any]:
 
 
 def _signal(delivery: SignalDelivery) -> dict[str, Any]:
-    facts = {**dataclasses.asdict(delivery), "raised": None if delivery.raised is None else str(delivery.raised)}
-    del facts["confirmed"]  # the log has the platform's line
-    return _times(facts)
-
-
-def _times(facts: dict[str, Any]) -> dict[str, Any]:
-    """*facts* with times instead of microseconds: ``sent_us`` is ``sent_at``."""
+    """Whether it was confirmed is not here: the log has the platform's line."""
     return {
-        f"{name.removesuffix('_us')}_at" if name.endswith("_us") else name: _time(value)
-        if name.endswith("_us")
-        else value
-        for name, value in facts.items()
+        "sent_at": _time(delivery.sent_us),
+        "received": delivery.received,
+        "disposition": delivery.disposition,
+        "entered_at": _time(delivery.entered_us),
+        "left_at": _time(delivery.left_us),
+        "cost": dataclasses.asdict(delivery.cost),
+        "raised": None if delivery.raised is None else str(delivery.raised),
     }
 
 

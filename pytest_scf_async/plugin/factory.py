@@ -1,4 +1,4 @@
-"""The fixture ``scf_runtime_factory``: runtimes that live longer than a test."""
+"""The runtimes that fixtures give; those of ``scf_runtime_factory`` live longer than a test."""
 
 from __future__ import annotations
 
@@ -10,25 +10,27 @@ from typing import Final
 
 import pytest
 
-from ..errors import ScfUsageError
+from ..errors import ScfUsageError, UnsupportedPlatformError
 from ..options import ScfSettings
 from ..runtime import ScfRuntime
 
 NAME: Final = "scf_runtime_factory"
 
 
+def new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, fixture: str) -> ScfRuntime:
+    """A runtime that the *fixture* gives, as *test* asks for it."""
+    try:
+        return ScfRuntime(settings, seed=seed)
+    except UnsupportedPlatformError as error:
+        raise pytest.UsageError(f"{test.nodeid} uses {fixture}, and {error}") from None
+
+
 class RuntimesOfSession:
     """Makes runtimes, and closes at the end of the session those that nobody has closed."""
 
-    def __init__(
-        self,
-        configured: ScfSettings,
-        running_test: Callable[[], pytest.Item],
-        new_runtime: Callable[[pytest.Item, ScfSettings, str], ScfRuntime],
-    ) -> None:
+    def __init__(self, configured: ScfSettings, running_test: Callable[[], pytest.Item]) -> None:
         self._configured = configured
         self._running_test = running_test
-        self._new_runtime = new_runtime
         self._made: list[ScfRuntime] = []
         self._numbers: Counter[str] = Counter()
 
@@ -38,7 +40,7 @@ class RuntimesOfSession:
         resolved = self._resolved(settings, start, test)
         module = test.nodeid.partition("::")[0]
         self._numbers[module] += 1
-        runtime = self._new_runtime(test, resolved, f"{module} {self._numbers[module]}")
+        runtime = new_runtime(test, resolved, f"{module} {self._numbers[module]}", NAME)
         self._made = [made for made in self._made if not made._closed] + [runtime]
         return runtime
 

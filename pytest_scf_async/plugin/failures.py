@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final
 
 import pytest
 
+from ..wing_hooks import Reported
 from .defaults import temporary_paths
 
 if TYPE_CHECKING:
@@ -20,23 +21,41 @@ _HERE: Final = os.path.dirname(__file__)
 _REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
 
 
-def explain(
+def complete(
     item: pytest.Item,
     call: pytest.CallInfo[None],
     report: pytest.TestReport,
     *,
-    events: Sequence[AsyncEvent] | None,
+    events: Sequence[AsyncEvent],
     already: Sequence[AsyncEvent],
+    seconds: float | None,
     wings: Sequence[WingHooks],
 ) -> None:
-    """Add to the *report* what is known of the *events*, which are None without a runtime; *already* is shown."""
+    """Add to the *report* of a failure what is known of the *events*, and tell *wings* of it; *already* is shown."""
+
+    def traced() -> list[Traced]:
+        return [each for wing in wings for each in wing.traced(item.config)]
+
+    directory = partial(_directory_of_files, item.config)
+    made = Reported(item, call, report, events, traced, directory, seconds, others=len(report.sections))
+    if report.failed:
+        _explain(made, already, wings)
+    for wing in wings:
+        wing.reported(made)
+    if call.when == "teardown":
+        for wing in wings:
+            wing.test_ended(item.config)
+
+
+def _explain(made: Reported, already: Sequence[AsyncEvent], wings: Sequence[WingHooks]) -> None:
+    item, call, report, events = made.item, made.call, made.report, made.events
     if call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
         report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
     elif call.excinfo is not None and call.when == "setup":
         from .scopes import mismatch
 
         report.longrepr = mismatch(call.excinfo.value, item.nodeid) or report.longrepr
-    if events is None:
+    if "pytest_scf_async.runtime" not in sys.modules:
         return
     from ..errors import ScfAsyncError
     from ..report.limits import shown_by
@@ -56,50 +75,26 @@ def explain(
         used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
     for wing in wings:
         report.sections += wing.causes(item)
-    report.sections += sections_of(events, shown, _keep(events, item), used)
+    report.sections += sections_of(events, shown, _keep(made), used)
     for wing in wings:
-        report.sections += wing.sections(item, _directory_of_files(item.config))
+        report.sections += wing.sections(item, made.directory())
 
 
-def report_to_wings(
-    wings: Sequence[WingHooks],
-    item: pytest.Item,
-    call: pytest.CallInfo[None],
-    report: pytest.TestReport,
-    *,
-    events: list[AsyncEvent],
-    seconds: float | None,
-    others: int,
-) -> None:
-    """Tell *wings* that the *report* is made; before its sections about events it had *others*."""
-    from ..wing_hooks import Reported
-
-    def traced() -> list[Traced]:
-        return [each for wing in wings for each in wing.traced(item.config)]
-
-    made = Reported(item, call, report, events, traced, partial(_directory_of_files, item.config), seconds, others)
-    for wing in wings:
-        wing.reported(made)
-    if call.when == "teardown":
-        for wing in wings:
-            wing.test_ended(item.config)
-
-
-def _keep(events: Sequence[AsyncEvent], item: pytest.Item) -> dict[str, str]:
+def _keep(made: Reported) -> dict[str, str]:
     """Write the events of a test that failed below the directory of artifacts, or pytest's; where each of them is."""
     from ..errors import ScfAsyncError
 
-    for lockstep in {event._lockstep for event in events}:
+    for lockstep in {event._lockstep for event in made.events}:
         try:
             lockstep.refresh()  # the last word of instances that still run
         except (ScfAsyncError, OSError):
             pass  # the report of the failure says what is known
-    directory = _directory_of_files(item.config)
+    directory = made.directory()
     if directory is None:
         return {}
     from .artifacts import keep
 
-    return keep(directory, item.nodeid, events)
+    return keep(directory, made.item.nodeid, made.events)
 
 
 def _directory_of_files(config: pytest.Config) -> str | None:

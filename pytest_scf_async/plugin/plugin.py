@@ -415,17 +415,6 @@ def _defaults(config: pytest.Config) -> session.Defaults:
     return defaults_of(config, _configured(config), test, of_wings)
 
 
-def _new_runtime(test: pytest.Item, settings: ScfSettings, seed: str, fixture: str) -> ScfRuntime:
-    """A runtime that the *fixture* gives, as *test* asks for it."""
-    from ..errors import UnsupportedPlatformError
-    from ..runtime import ScfRuntime
-
-    try:
-        return ScfRuntime(settings, seed=seed)
-    except UnsupportedPlatformError as error:
-        raise pytest.UsageError(f"{test.nodeid} uses {fixture}, and {error}") from None
-
-
 # -- fixtures --------------------------------------------------------------------------------------------------------
 
 
@@ -438,11 +427,12 @@ def scf_settings(request: pytest.FixtureRequest) -> ScfSettings:
 @pytest.fixture
 def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> Iterator[ScfRuntime]:
     """A fresh runtime: no functions, no events, a clock of its own; everything in it dies with the test."""
+    from .factory import new_runtime
     from .settings import with_fixture
 
     node = request.node
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
-    runtime = _new_runtime(node, settings, node.nodeid, "scf_runtime")
+    runtime = new_runtime(node, settings, node.nodeid, "scf_runtime")
     with runtime, runtime.clock.patched() if settings.patched else nullcontext():
         yield runtime
     if node.stash.get(_PASSED, False):
@@ -457,14 +447,10 @@ def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> It
 @pytest.fixture(scope="session")
 def scf_runtime_factory(request: pytest.FixtureRequest) -> Iterator[ScfRuntimeFactory]:
     """Makes runtimes that live longer than a test, with the settings, paths and reports of ``scf_runtime``."""
-    from .factory import NAME, RuntimesOfSession
+    from .factory import RuntimesOfSession
 
     config = request.config
-
-    def new_runtime(test: pytest.Item, settings: ScfSettings, seed: str) -> ScfRuntime:
-        return _new_runtime(test, settings, seed, NAME)
-
-    with closing(RuntimesOfSession(_configured(config), lambda: config.stash[_TEST], new_runtime)) as factory:
+    with closing(RuntimesOfSession(_configured(config), lambda: config.stash[_TEST])) as factory:
         yield factory
 
 
@@ -532,22 +518,17 @@ def pytest_runtest_makereport(
     events: list[AsyncEvent] = [] if runtimes is None else runtimes.accepted_since(item.stash.get(_BEGAN, -1))
     _add_properties(item, events)
     report = yield
-    others = len(report.sections)
     if call.when == "call":
         item.stash[_PASSED] = call.excinfo is None
         item.stash[_CALL_SECONDS] = call.duration
         for wing in _wings():
             wing.called(item, report)
-    if report.failed:
-        from .failures import explain
+    wings = _wings()
+    if report.failed or wings:
+        from .failures import complete
 
-        shown = item.stash.get(_SHOWN, ())
-        explain(item, call, report, events=None if runtimes is None else events, already=shown, wings=_wings())
-    if wings := _wings():
-        from .failures import report_to_wings
-
-        seconds = item.stash.get(_CALL_SECONDS, None)
-        report_to_wings(wings, item, call, report, events=events, seconds=seconds, others=others)
+        shown, seconds = item.stash.get(_SHOWN, ()), item.stash.get(_CALL_SECONDS, None)
+        complete(item, call, report, events=events, already=shown, seconds=seconds, wings=wings)
     if call.when == "teardown":
         if runtimes is not None:
             runtimes.end_test(item.stash.get(_BEGAN, -1))

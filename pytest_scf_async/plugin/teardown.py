@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ScfAsyncWarning
@@ -15,11 +15,7 @@ if TYPE_CHECKING:
 
     from ..async_event import AsyncEvent
     from ..lockstep.event import Event
-    from ..options import ScfSettings
     from ..runtime import ScfRuntime
-
-Verdict = tuple[list[str], list[str]]
-"""The texts with which a test fails, and those of which it is warned."""
 
 
 def judge_test(
@@ -29,33 +25,24 @@ def judge_test(
 
     *unasked* is what wings say of that. What the settings make a warning is warned of.
     """
-    events = runtime.events
-    failures, warned = judge([event._event for event in events], runtime.settings, runtime._lockstep.calls)
-    unchecked = tuple(unchecked_failures(events))
-    if unchecked:
-        failures.insert(0, unchecked_text(unchecked))
+    settings, events = runtime.settings, [event._event for event in runtime.events]
+    unchecked = tuple(unchecked_failures(runtime.events))
+    failures = [unchecked_text(unchecked)] if unchecked else []
+    warned: list[str] = []
+    for name, found, text_of in (
+        ("never_run", never_run(events), never_run_text),
+        ("unfinished", unfinished(events, runtime._lockstep.calls), unfinished_text),
+    ):
+        what = getattr(settings, name)
+        if found and what != "ignore":
+            (failures if what == "fail" else warned).append(text_of(found, what, settings.source(name)))
     failures += unasked
-    for text in warned:
+    for text in [*warned, *over_memory(events)]:
         try:
             node.warn(ScfAsyncWarning(text))
         except ScfAsyncWarning:  # the session makes errors of warnings
             failures.append(text)
     return unchecked, failures
-
-
-def judge(events: Sequence[Event], settings: ScfSettings, calls: int) -> Verdict:
-    """What to say of *events* of a runtime that has had so many blocking *calls*, by the settings."""
-    failures: list[str] = []
-    warnings: list[str] = []
-    rules: list[tuple[str, list[Event], Callable[[Sequence[Event], str, str], str]]] = [
-        ("never_run", never_run(events), never_run_text),
-        ("unfinished", unfinished(events, calls), unfinished_text),
-    ]
-    for name, found, text in rules:
-        what = getattr(settings, name)
-        if found and what != "ignore":
-            (failures if what == "fail" else warnings).append(text(found, what, settings.source(name)))
-    return failures, [*warnings, *over_memory(events)]
 
 
 def never_run(events: Sequence[Event]) -> list[Event]:

@@ -66,25 +66,17 @@ def begin(
 
 def save() -> None:
     """Give the test process the data so far. It raises nothing, and handlers of signals wait."""
-    global _saving
+    global _saved, _saving
     if _measured is None or _saving:
         return
     with Deferred(scheduler) if scheduler.active else nullcontext():
         _saving = True
         try:
-            _write()
+            data, state = _measured.get_data().dumps(), os.fstat(_sink)
+            if data != _saved and (state.st_dev, state.st_ino) == _identity:
+                os.write(_sink, piece_of(data))
+                _saved = data
         except Exception:  # a full disk in memory, a file that user code closed: the handler goes on all the same
             pass
         finally:
             _saving = False
-
-
-def _write() -> None:
-    global _saved
-    assert _measured is not None
-    data = _measured.get_data().dumps()
-    state = os.fstat(_sink)
-    if data == _saved or (state.st_dev, state.st_ino) != _identity:
-        return
-    os.write(_sink, piece_of(data))
-    _saved = data

@@ -24,54 +24,31 @@ _SKIPPED = ["pytest_scf_async", "pytest_scf_async.*", "freezegun.*"]
 enabled = False
 
 
-class _Terminal(io.TextIOBase):
-    """The stream from which the debugger reads and to which it writes."""
+class _Terminal(io.StringIO):
+    """The stream to which the debugger writes, which is shown with the next question, and from which it reads."""
 
-    def __init__(self) -> None:
-        self._text = ""
-
-    def writable(self) -> bool:
-        return True
-
-    def readable(self) -> bool:
-        return True
-
-    def write(self, text: str, /) -> int:
-        self._text += text
-        return len(text)
-
-    def flush(self) -> None:
-        """Do nothing: the text is shown with the next question, or when the debugger ends."""
-
-    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
-        text, self._text = self._text, ""
+    def readline(self, size: int | None = -1, /) -> str:
+        text = self.getvalue()
+        self.seek(0)
+        self.truncate()
         return scheduler.ask_terminal(text)
-
-
-def prepare(*, has_terminal: bool) -> None:
-    """Patch ``pdb`` once for all instances, where there is a terminal."""
-    if has_terminal:
-        _install(has_terminal=True)
 
 
 def begin(descriptors: list[int], *, has_terminal: bool) -> None:
     """Have each ``pdb.Pdb`` without streams of its own use the terminal; refuse ``breakpoint()`` if there is none."""
-    _install(has_terminal=has_terminal)
+    prepare(has_terminal=has_terminal)
+    if not enabled:
+        registry.rebind(sys, "breakpointhook", refuse, "there is no terminal")
     handler.nobody_debugs("" if enabled else NO_TERMINAL)
 
 
-def _install(*, has_terminal: bool) -> None:
+def prepare(*, has_terminal: bool) -> None:
+    """Patch ``pdb`` once for all instances, where there is a terminal."""
     global enabled
-    if enabled:
+    if enabled or not has_terminal:
         return
-    hook, why = (sys.__breakpointhook__, "there is a terminal") if has_terminal else (refuse, "there is no terminal")
-    registry.rebind(sys, "breakpointhook", hook, why)
-    enabled = has_terminal
-    if enabled:
-        _use_terminal()
-
-
-def _use_terminal() -> None:
+    enabled = True
+    registry.rebind(sys, "breakpointhook", sys.__breakpointhook__, "there is a terminal")
     import pdb  # noqa: PLC0415  (only a session with a terminal needs it)
 
     real_init = pdb.Pdb.__init__
