@@ -70,19 +70,14 @@ def plan() -> tuple[dict[str, Any], int] | None:
     options["run:concurrency"] = kept or ["thread"]
     directory = coverage.files.relative_directory() or os.getcwd()
     for name in ("run:source", "run:source_dirs"):
-        if options.get(name):
-            options[name] = _absolute(options[name], directory)
+        if options.get(name):  # directories by their whole paths; what is none is the name of a package
+            paths = {source: os.path.join(directory, source) for source in options[name]}
+            options[name] = [path if os.path.isdir(path) else source for source, path in paths.items()]
     options["run:omit"] = [*(options.get("run:omit") or ()), OWN_CODE + "*"]  # not the user's, and must not be traced
     config_file = getattr(measured.config, "config_file", None)
     named = None if context is None else context()
     plan = {"directory": directory, "config_file": config_file, "options": options, "context": named}
     return plan, _sink_of(measured)
-
-
-def _absolute(sources: Iterable[str], directory: str) -> list[str]:
-    """Directories by their whole paths; what is not a directory is the name of a package."""
-    paths = [os.path.join(directory, source) for source in sources]
-    return [path if os.path.isdir(path) else source for path, source in zip(paths, sources, strict=True)]
 
 
 def _sink_of(measured: Any) -> int:

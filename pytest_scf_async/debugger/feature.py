@@ -5,12 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import partial
 
-from ..instances.instance import FollowUp, Instance
+from ..instances.instance import Instance
 from ..instances.interrupts import exposed
 from ..instances.parts import HasParts, Part
 from ..instances.runtimes.strategy import Runtime
 from ..instances.state import InstanceFact
-from ..lockstep.event import Event
 from ..lockstep.features.feature import Feature, Means, Scheduler
 from ..protocol import messages
 from ..protocol.real_time import REAL
@@ -33,10 +32,7 @@ class Debugger(Feature, HasParts):
         return Part(IN_INSTANCE, given, given) if runtime.runs_python else None
 
     def means(self) -> Mapping[type, Means]:
-        return {messages.Terminal: self._asked}
-
-    def _asked(self, instance: Instance, event: Event | None, message: messages.Terminal) -> FollowUp:
-        return partial(self._ask, instance, message.text)
+        return {messages.Terminal: lambda instance, _, message: partial(self._ask, instance, message.text)}
 
     def _ask(self, instance: Instance, text: str) -> None:
         """Show *text*, the prompt last, and block until the user has typed a line."""

@@ -15,8 +15,8 @@ from typing import Final, NamedTuple
 from .. import session
 from ..errors import Given, ScfUsageError, hidden_from_users, keywords_named
 from ..instances.code import resolve, size_of
-from ..instances.layers import layer_paths
-from ..instances.packages import LARGEST_CODE, unpack
+from ..instances.layers import layer_paths, merged
+from ..instances.packages import LARGEST_CODE
 from ..model import configuration as limits
 from .binaries import why_not
 from .imports import Imports
@@ -69,10 +69,7 @@ def assert_deployable(
         code = resolve(shown, None if of_file else "index.main_handler", lookup, lambda: scratch)
         roots = {code.directory: (of_file[1] or ".") if of_file else shown}
         for given, layer in zip(layers, layer_paths(layers, lookup), strict=True):
-            directory = layer if os.path.isdir(layer) else tempfile.mkdtemp(prefix="layer-", dir=scratch)
-            if directory != layer:
-                unpack(layer, directory, "layer")
-            roots[directory] = os.fspath(given)
+            roots[merged((layer,), lambda: scratch) or layer] = os.fspath(given)
         said = _said(code.directory, config)
         runtime = runtime or said["runtime"].value or "Python3.10"
         if runtime not in _KINDS:
@@ -142,8 +139,7 @@ def _timeout(said: Mapping[str, _Said], timeout: float | timedelta | None, async
     yield from (f"{seconds.where}{each}" for each in _limits("timeout", timeout, async_run=async_run is not False))
     if async_run and (timeout in (3, timedelta(seconds=3)) or (timeout is None and not seconds.value)):
         text = "the timeout of this async function is 3 s, the platform's default: what takes longer is FAILED, 433"
-        longest = f"{limits.DEFAULT_ASYNC_TIMEOUT:,}"
-        yield f"{seconds.where or is_async.where}{text}; set one of up to {longest} s"
+        yield f"{seconds.where or is_async.where}{text}; set one of up to {limits.DEFAULT_ASYNC_TIMEOUT:,} s"
 
 
 def _limits(name: str, value: object, **others: object) -> list[str]:

@@ -17,6 +17,7 @@ import tokenize
 import warnings
 from collections.abc import Iterable, Iterator, Sequence
 from glob import escape, glob
+from itertools import accumulate
 from typing import Final, NamedTuple
 
 from ..instances.layers import layer_below_which
@@ -108,9 +109,7 @@ class Imports:
 
     def _need(self, name: str, module: _Module, node: Import) -> bool:
         """Whether the module *name* can be imported; if not, that is noted."""
-        parts = name.split(".")
-        for count in range(1, len(parts) + 1):
-            part = ".".join(parts[:count])
+        for part in accumulate(name.split("."), "{}.{}".format):
             if not self._has(part, module, node):
                 if module.is_sure:
                     self._missing.setdefault(part, f"{module.path}:{node.lineno}")

@@ -10,9 +10,8 @@ import pytest
 from .. import session
 
 if TYPE_CHECKING:
-    from ..async_event import AsyncEvent
-    from ..model.log_lines import LogLine
     from ..options import ScfSettings
+    from .live_log import LiveLog
 
 
 def defaults_of(
@@ -45,7 +44,7 @@ def _caller(hook: Any, argument: str) -> Callable[[object], object] | None:
     return (lambda value: hook(**{argument: value})) if hook.get_hookimpls() else None
 
 
-def _live_log(config: pytest.Config) -> Callable[[AsyncEvent, LogLine], object] | None:
+def _live_log(config: pytest.Config) -> LiveLog | None:
     if not (config.option.scf_async_live_log or config.getini("scf_async_live_log")):
         return None
     from .live_log import LiveLog

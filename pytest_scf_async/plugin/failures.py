@@ -6,6 +6,7 @@ import os
 import sys
 from collections.abc import Sequence
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 import pytest
@@ -17,8 +18,8 @@ if TYPE_CHECKING:
     from ..async_event import AsyncEvent
     from ..wing_hooks import Traced, WingHooks
 
-_HERE: Final = os.path.dirname(__file__)
-_REFUSERS: Final = ("plugin.py", "settings.py", "markers.py", "factory.py")
+_REFUSERS: Final = [Path(__file__).with_name(f"{name}.py") for name in ("plugin", "settings", "markers", "factory")]
+"""What refuses values that a test gave to a fixture of ours."""
 
 
 def complete(
@@ -49,7 +50,7 @@ def complete(
 
 def _explain(made: Reported, already: Sequence[AsyncEvent], wings: Sequence[WingHooks]) -> None:
     item, call, report, events = made.item, made.call, made.report, made.events
-    if call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError) and _raised_here(call.excinfo):
+    if call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError) and _is_ours(call.excinfo):
         report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
     elif call.excinfo is not None and call.when == "setup":
         from .scopes import mismatch
@@ -59,13 +60,12 @@ def _explain(made: Reported, already: Sequence[AsyncEvent], wings: Sequence[Wing
         return
     from ..errors import ScfAsyncError
     from ..report.limits import shown_by
-    from ..runtime import open_runtimes
     from .reporting import sections_of
 
     if call.excinfo is not None and "pytest_timeout" in sys.modules:
         from . import timeout
 
-        if timeout.is_timeout(call.excinfo.value) and (found := timeout.section(open_runtimes())) is not None:
+        if timeout.is_timeout(call.excinfo.value) and (found := timeout.section()) is not None:
             report.sections.append(found)
     shown, used = [*already], 0
     if call.excinfo is not None:
@@ -106,7 +106,6 @@ def _directory_of_files(config: pytest.Config) -> str | None:
     return os.path.join(temporary.getbasetemp(), "scf-async")
 
 
-def _raised_here(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
-    """Whether what a test gave to a fixture of ours was refused, by the plugin itself."""
-    where = os.fspath(excinfo.traceback[-1].path)
-    return os.path.dirname(where) == _HERE and os.path.basename(where) in _REFUSERS
+def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
+    """Whether the plugin itself has raised it."""
+    return Path(excinfo.traceback[-1].path) in _REFUSERS

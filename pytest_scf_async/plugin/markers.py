@@ -88,8 +88,7 @@ def deploy_marked(request: pytest.FixtureRequest, runtime: ScfRuntime) -> Functi
         with runtime._deploys_for(MARKER_SOURCE):
             return runtime.deploy(keywords.pop("code"), **keywords)
     except ScfUsageError as error:
-        names_source = refusal_of(error) is not None
-        by = "" if names_source else "its scf_function marker: "
+        by = "" if refusal_of(error) else "its scf_function marker: "  # a refusal names its source
         raise pytest.UsageError(f"{request.node.nodeid}: {by}{error}") from None
 
 

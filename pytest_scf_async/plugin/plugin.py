@@ -145,8 +145,8 @@ _SHOWN: Final[pytest.StashKey[tuple[AsyncEvent, ...]]] = pytest.StashKey()
 _PASSED: Final = pytest.StashKey[bool]()
 _CALL_SECONDS: Final = pytest.StashKey[float]()
 """How long the call of the test has taken."""
-_PROPERTIES: Final = pytest.StashKey[int]()
-"""The number of the last event that ``--junitxml`` names."""
+_PROPERTY: Final = "scf_async_request_id"
+"""Under which ``--junitxml`` names events."""
 _SETTINGS: Final = pytest.StashKey["ScfSettings"]()
 _OUTER_ZYGOTE: Final = pytest.StashKey[bool]()
 _TIME_LIMIT: Final[pytest.StashKey[TimeLimit]] = pytest.StashKey()
@@ -262,9 +262,8 @@ def pytest_sessionfinish(session: pytest.Session) -> Generator[None, object, obj
 def pytest_testnodedown(node: Any) -> None:
     """Keep what a worker of xdist has reported; one that crashed has nothing."""
     output = getattr(node, "workeroutput", {})
-    lines = output.get(_OF_WORKER)
-    if lines is not None:
-        node.config.stash[_REPORTED_BY_WORKER] = lines
+    if _OF_WORKER in output:
+        node.config.stash[_REPORTED_BY_WORKER] = output[_OF_WORKER]
     for wing in _wings():
         wing.worker_ended(node.config, output)
 
@@ -301,12 +300,11 @@ def _of_programs(config: pytest.Config) -> list[str]:
 
 
 def _of_instances(config: pytest.Config) -> list[str]:
-    settings = _configured(config)
     if config.get_verbosity() < 0:
         return []
     from .instances import lacking
 
-    return lacking(settings, says_all=config.get_verbosity() > 0)
+    return lacking(_configured(config), says_all=config.get_verbosity() > 0)
 
 
 @pytest.hookimpl(optionalhook=True)
@@ -317,7 +315,7 @@ def pytest_timeout_set_timer(item: pytest.Item, settings: Any) -> bool | None:
     from . import timeout
 
     item.stash[_TIME_LIMIT] = timeout.TimeLimit(settings)
-    return timeout.set_timer(item, settings, _open_runtimes) if settings.method == "thread" else None
+    return timeout.set_timer(item, settings) if settings.method == "thread" else None
 
 
 @pytest.hookimpl(wrapper=True, trylast=True)  # inside pytest-cov's, which makes its report
@@ -361,11 +359,6 @@ def _wings(needed: bool = False) -> tuple[WingHooks, ...]:
     return HOOKS
 
 
-def _open_runtimes() -> list[ScfRuntime]:
-    runtimes = _runtimes()
-    return [] if runtimes is None else runtimes.open_runtimes()
-
-
 def _uses_runtimes(item: pytest.Item) -> bool:
     return bool(_GIVE_RUNTIMES.intersection(getattr(item, "fixturenames", ())))
 
@@ -390,10 +383,9 @@ def _configured(config: pytest.Config) -> ScfSettings:
     """The settings of the command line and the ini file; ``pytest.UsageError`` for a value that is not valid."""
     from .settings import settings_of
 
-    settings = config.stash.get(_SETTINGS, None)
-    if settings is None:
-        settings = config.stash[_SETTINGS] = settings_of(_given(config))
-    return settings
+    if _SETTINGS not in config.stash:
+        config.stash[_SETTINGS] = settings_of(_given(config))
+    return config.stash[_SETTINGS]
 
 
 def _seconds_left(test: pytest.Item) -> float | None:
@@ -540,7 +532,5 @@ def pytest_runtest_makereport(
 
 def _add_properties(item: pytest.Item, events: list[AsyncEvent]) -> None:
     """Name the request ids of the test's events in ``--junitxml``, each once."""
-    named = item.stash.get(_PROPERTIES, -1)
-    item.user_properties += [("scf_async_request_id", event.request_id) for event in events if event._number > named]
-    if events:
-        item.stash[_PROPERTIES] = events[-1]._number
+    named = {value for name, value in item.user_properties if name == _PROPERTY}
+    item.user_properties += [(_PROPERTY, event.request_id) for event in events if event.request_id not in named]

@@ -25,11 +25,6 @@ ONE_LINE: Final = 8
 LEAST: Final = 6
 """Lines of a timeline that says something: an event that has no room for so many has one line."""
 
-_UNCHECKED: Final = (
-    "event {request_id} of {function} FAILED ({code}: {message}) and the test never checked it; "
-    "if the failure is expected, call assert_failed(event, code={code})"
-)
-
 Section = tuple[str, str]
 """A title and its text, as in ``TestReport.sections``."""
 
@@ -71,10 +66,7 @@ def unchecked_failures(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     return [
         event
         for event in events
-        if event._event.status is Status.FAILED
-        and not event._event.looked_at
-        and not event._event.ended_by_close
-        and event._event.script is None
+        if event._event.status is Status.FAILED and not event._event.looked_at and not event._event.ended_by_close
     ]
 
 
@@ -82,14 +74,10 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
     """Why a test fails whose *events* FAILED and were not checked."""
     first, others = events[0], events[1:]
     inner = first._event
-    stack = shown_traceback(inner, limits.parts)
+    code, stack = inner.record.status_code, shown_traceback(inner, limits.parts)
+    what = f"event {first.request_id} of {first.function_name} FAILED ({code}: {short_message(inner)})"
     lines = [
-        _UNCHECKED.format(
-            request_id=first.request_id,
-            function=first.function_name,
-            code=inner.record.status_code,
-            message=short_message(inner),
-        ),
+        f"{what} and the test never checked it; if the failure is expected, call assert_failed(event, code={code})",
         *why_lines(inner),
         *([stack] if stack else []),
         timeline_title(inner),
@@ -115,13 +103,9 @@ def _unfinished(event: AsyncEvent) -> bool:
 def _section(event: AsyncEvent, most: int) -> str:
     inner = event._event
     waits_for_a_call = inner.phase in ("queued", "pending") and not inner.ended
-    return "\n".join(
-        (
-            f"{event.function_name}: {_status(event)}, in simulated time from {inner.shown_beginning}",
-            *([str(likely_cause(inner))] if waits_for_a_call else []),
-            event._timeline(most - waits_for_a_call),
-        )
-    )
+    why = [str(likely_cause(inner))] if waits_for_a_call else []
+    title = f"{event.function_name}: {_status(event)}, in simulated time from {inner.shown_beginning}"
+    return "\n".join([title, *why, event._timeline(most - len(why))])
 
 
 def _one_line(event: AsyncEvent) -> str:

@@ -23,10 +23,12 @@ def judge_test(
 ) -> tuple[tuple[AsyncEvent, ...], list[str]]:
     """The events that FAILED unchecked, and why the test fails, for events that show that it tested less than it seems.
 
-    *unasked* is what wings say of that. What the settings make a warning is warned of.
+    *unasked* is what wings say of that. What the settings make a warning is warned of. No rule is about scripted
+    events: they have no code that could be left untested, and what becomes of one the test has declared.
     """
-    settings, events = runtime.settings, [event._event for event in runtime.events]
-    unchecked = tuple(unchecked_failures(runtime.events))
+    settings, with_code = runtime.settings, [event for event in runtime.events if event._event.script is None]
+    events = [event._event for event in with_code]
+    unchecked = tuple(unchecked_failures(with_code))
     failures = [unchecked_text(unchecked)] if unchecked else []
     warned: list[str] = []
     for name, found, text_of in (
@@ -46,17 +48,11 @@ def judge_test(
 
 
 def never_run(events: Sequence[Event]) -> list[Event]:
-    """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about.
-
-    A scripted event has no code that could be left untested, and what becomes of it the test has declared: neither this
-    rule nor the other one, nor that of failures, is about such events.
-    """
+    """Those of which no code ran, and that the test has invoked itself, and neither ended nor asked about."""
     return [
         event
         for event in events
-        if event.phase == "pending"
-        and not (event.ended or event.checked or event.by_operation)
-        and event.script is None
+        if event.phase == "pending" and not (event.ended or event.checked or event.by_operation)
     ]
 
 
@@ -79,9 +75,5 @@ def unfinished(events: Sequence[Event], calls: int) -> list[Event]:
     return [
         event
         for event in events
-        if event.phase != "pending"
-        and event.script is None
-        and event.status is not None
-        and not event.ended
-        and event.seen_in_call < calls
+        if event.phase != "pending" and event.status is not None and not event.ended and event.seen_in_call < calls
     ]

@@ -4,17 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable, Iterable
 from contextlib import ExitStack
-from typing import TYPE_CHECKING, Any, Final
+from typing import Any, Final
 
 import pytest
 
 from ..lockstep.diagnosis import what_instances_do
 from ..protocol.real_time import REAL
-
-if TYPE_CHECKING:
-    from ..runtime import ScfRuntime
+from ..runtime import open_runtimes
 
 TITLE: Final = "scf async: what the instances were doing"
 LOCK_LIMIT: Final = 5.0
@@ -45,9 +42,9 @@ def is_timeout(error: BaseException) -> bool:
     return isinstance(error, pytest.fail.Exception) and "from pytest-timeout" in str(error.msg)
 
 
-def section(runtimes: Iterable[ScfRuntime]) -> tuple[str, str] | None:
+def section() -> tuple[str, str] | None:
     """The report section of a test that ran out of time; None where there is no open runtime."""
-    snapshots = [runtime._lockstep.snapshot() for runtime in runtimes]
+    snapshots = [runtime._lockstep.snapshot() for runtime in open_runtimes()]
     running = [snapshot for snapshot in snapshots if snapshot.running] or snapshots[:1]
     lines = [*map(what_instances_do, running)]
     events = [event for snapshot in running for event in snapshot.running]
@@ -56,7 +53,7 @@ def section(runtimes: Iterable[ScfRuntime]) -> tuple[str, str] | None:
     return (TITLE, "\n".join(lines)) if running else None
 
 
-def set_timer(item: pytest.Item, settings: Any, runtimes: Callable[[], list[ScfRuntime]]) -> bool:
+def set_timer(item: pytest.Item, settings: Any) -> bool:
     """Do what pytest-timeout does for its method *thread*, and write what instances do before it ends the process."""
     module: Any = sys.modules["pytest_timeout"]
 
@@ -64,7 +61,7 @@ def set_timer(item: pytest.Item, settings: Any, runtimes: Callable[[], list[ScfR
         if not settings.disable_debugger_detection and module.is_debugging():
             return
         try:
-            _write(runtimes())
+            _write()
         finally:
             module.timeout_timer(item, settings)  # it shows what is captured, and ends the process
 
@@ -80,12 +77,12 @@ def set_timer(item: pytest.Item, settings: Any, runtimes: Callable[[], list[ScfR
     return True
 
 
-def _write(runtimes: list[ScfRuntime]) -> None:
+def _write() -> None:
     with ExitStack() as unlocked:
-        for runtime in runtimes:
+        for runtime in open_runtimes():
             condition = runtime._lockstep._condition
             if condition.acquire(timeout=LOCK_LIMIT):
                 unlocked.callback(condition.release)
-        found = section(runtimes)
+        found = section()
     if found is not None:
         sys.stderr.write("\n{}:\n{}\n".format(*found))

@@ -63,7 +63,7 @@ def go_to_point(event: AsyncEvent, point: PointGate) -> None:
 
 def wait_without_leases(event: AsyncEvent) -> None:
     """As `wait`, but each wait of the instance is reported on its own."""
-    drive(event, f"wait() on event {event.request_id}", lambda: event_of(event).ended)
+    drive(event, f"wait() on event {event.request_id}", lambda: event_of(event).ended, moves_clock=True)
 
 
 def go_to_line(event: AsyncEvent, number: int) -> None:
@@ -91,6 +91,6 @@ def go_to_wait(event: AsyncEvent, number: int) -> None:
     def reached() -> bool:
         return inner.ended or inner.waits_begun() >= number
 
-    drive(event, f"wait#{number} of event {event.request_id}", reached)
+    drive(event, f"wait#{number} of event {event.request_id}", reached, moves_clock=True)
     if inner.ended:
         raise GateNotReachedError(f"event {event.request_id} has ended and never reached wait#{number}")

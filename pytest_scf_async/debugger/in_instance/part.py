@@ -27,7 +27,7 @@ enabled = False
 class _Terminal(io.StringIO):
     """The stream to which the debugger writes, which is shown with the next question, and from which it reads."""
 
-    def readline(self, size: int | None = -1, /) -> str:
+    def readline(self, size: int | None = -1, /) -> str:  # type: ignore[override]
         text = self.getvalue()
         self.seek(0)
         self.truncate()
