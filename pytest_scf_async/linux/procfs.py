@@ -83,9 +83,11 @@ def cpu_ns(pid: int) -> int:
 def reaped_cpu_ns(pid: int) -> int:
     """Nanoseconds of processor time that children of *pid* had used which have ended and were waited for, with theirs.
 
-    The kernel counts it in ticks.
+    The kernel shows what they spent as users and in the kernel in whole ticks, each rounded down, so that up to two
+    ticks are missing: once there is any, one is added, for the error to be one tick at most.
     """
-    return sum(map(int, _fields_of(pid)[13:15])) * (1_000_000_000 // os.sysconf("SC_CLK_TCK"))
+    ticks = sum(map(int, _fields_of(pid)[13:15]))
+    return (ticks + 1) * (1_000_000_000 // os.sysconf("SC_CLK_TCK")) if ticks else 0
 
 
 def _fields_of(pid: int, task: str | None = None) -> list[bytes]:

@@ -2,10 +2,17 @@
 
 from __future__ import annotations
 
+import os
+import resource
+import subprocess
+import sys
+
 import pytest
 from image_support import program
 from internals import event_of
 from process_support import LONG
+
+from pytest_scf_async.linux import procfs
 
 # once: the test's process measures it, by what the kernel counts
 pytestmark = pytest.mark.once
@@ -50,3 +57,13 @@ def test_what_a_child_computes_takes_time_too(deploy_traced):
     source = program(COMPUTES.format(f"import subprocess; subprocess.run([sys.executable, '-c', {child!r}])"))
     event = deploy_traced(source, compute_rate=100).invoke_async().wait()
     assert 38 <= seconds(event) <= 100 * LONG
+
+
+def test_the_processor_time_of_children_that_have_ended_is_known_to_a_tick():
+    tick = 1 / os.sysconf("SC_CLK_TCK")
+    errors = []
+    for more in (3_000_000, *[0] * 12):
+        subprocess.run([sys.executable, "-S", "-c", f"sum(range({more}))"], check=True)
+        used = resource.getrusage(resource.RUSAGE_CHILDREN)  # which is not rounded
+        errors.append(procfs.reaped_cpu_ns(os.getpid()) / 1e9 - (used.ru_utime + used.ru_stime))
+    assert max(map(abs, errors)) <= tick + 1e-4
