@@ -25,6 +25,8 @@ FOLDERS = (
     "tests/conformance",
     "tests/trace",
     "tests/triggers",
+    "tests/timers",
+    "tests/deployable",
     "tests/sweep",
     "tests/plugin",
     "tests/project",

@@ -114,6 +114,13 @@ def test_every_test_has_the_marks_that_the_tool_knows_of(
     assert checked
 
 
+def test_each_folder_with_tests_is_collected() -> None:
+    tree = Path(__file__).parents[3]
+    files = [file.relative_to(tree) for file in tree.joinpath("tests").glob("*/**/test_*.py")]
+    folders = {"/".join(file.parts[:2]) for file in files if file.parts[1] != "handlers"}
+    assert folders - set(TOOL.FOLDERS) == {"tests/clients", "tests/libraries", "tests/wire"}  # with libraries of theirs
+
+
 @pytest.mark.once
 def test_it_knows_the_files_of_every_test(
     marks_of_items: dict[tuple[str, str], set[frozenset[str]]], pytestconfig: pytest.Config
