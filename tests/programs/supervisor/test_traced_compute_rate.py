@@ -9,10 +9,8 @@ import sys
 
 import pytest
 from image_support import program
-from internals import event_of
+from internals import event_of, procfs
 from process_support import LONG
-
-from pytest_scf_async.linux import procfs
 
 # once: the test's process measures it, by what the kernel counts
 pytestmark = pytest.mark.once
