@@ -12,6 +12,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime, timedelta, timezone
 from functools import partial
+from pathlib import Path
 from typing import Any, Final
 
 from .account import Refused, Undecided
@@ -49,7 +50,7 @@ class Later:
 
 @dataclass(frozen=True)
 class Case:
-    """A question that the documents leave open, which is in `_TABLE` with its readings."""
+    """A question that the documents leave open, which is in questions.txt with its readings."""
 
     id: str
     probe: Probe
@@ -593,323 +594,7 @@ def _known_between(first: timedelta, last: timedelta | None) -> Callable[[Bench,
     return check
 
 
-# -- the table -------------------------------------------------------------------------------------------------------
-
-_TABLE: Final = """\
-terminate-graceful-return | SIGTERM, and the handler returns: status and code?
-  FINISHED 200 | the signal is advice; the event returned normally
-  ABORTED 499 | it was terminated | graceful_return_status="ABORTED"
-  ABORTED 200 | it was terminated, and returned normally
-terminate-graceful-unlistened | SIGTERM, and nothing listens: status?
-  FAILED 439 | the process has ended, which is a failure, whoever asked for it
-  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
-  ABORTED 499 | the event was terminated, as by force
-terminate-graceful-exit | SIGTERM, and the listener ends the process with exit code 0: status and code?
-  FAILED 439 | the process has ended, which is a failure, whoever asked for it
-  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
-  ABORTED 499 | the event was terminated, as by force
-  FINISHED 200 | exit code 0 is a success
-terminate-graceful-sys-exit | SIGTERM, and the listener calls sys.exit(0): status and code?
-  FAILED 439 | the process has ended, which is a failure, whoever asked for it
-  ABORTED 439 | the event was terminated; the code says how | graceful_exit_status="ABORTED"
-  ABORTED 499 | the event was terminated, as by force
-  FAILED 430 | it is an exception of the handler
-  FINISHED 200 | it succeeded
-terminate-graceful-raise | SIGTERM, and the listener raises an exception that nobody catches: status and code?
-  FAILED 430 | it comes out of the handler's call like any other exception
-  ABORTED 430 | the event was terminated; the code says how
-  ABORTED 499 | the event was terminated, as by force
-terminate-graceful-ignored | SIGTERM, and the process ignores it for 15 s: does anything follow?
-  FINISHED 200 | nothing: it runs to its end
-  ABORTED 499 | it is stopped by force after a while
-  FAILED 439 | it is killed after a while
-terminate-graceful-timeout | SIGTERM is ignored, and the timeout comes: status and code?
-  FAILED 433 | the function's timeout goes on
-  ABORTED 433 | it was terminated, and the code says how
-  ABORTED 499 | it was terminated
-terminate-graceful-in-init | SIGTERM during an init: status and code?
-  FAILED 439 | the signal goes to the process, and ends it
-  ABORTED 439 | the same, and the event was terminated | graceful_exit_status="ABORTED"
-  ABORTED 499 | the event was terminated
-  FINISHED 200 | the signal does not reach it
-terminate-graceful-returns-when | When does a graceful termination return?
-  signal sent {"status_after_call": "RUNNING"} | when the signal has reached the process
-  event ended {"status_after_call": "FINISHED"} | when the event has ended
-  event ended, ABORTED {"status_after_call": "ABORTED"} | when the event has ended
-terminate-forced-returns-when | When does a forced termination return?
-  event ended {"status_after_call": "ABORTED"} | when the instance is gone
-  order taken {"status_after_call": "RUNNING"} | before the event has ended
-terminate-graceful-twice | A second graceful termination?
-  accepted | the event is RUNNING, and gets another signal
-  FailedOperation.AsyncEventStatus | it is being terminated already
-terminate-forced-after-graceful | A forced termination after a graceful one?
-  accepted, ABORTED 499 | the event is RUNNING, and is stopped by force
-  FailedOperation.AsyncEventStatus | it is being terminated already
-terminate-forced | How does an event end that was terminated by force?
-  ABORTED 499 | it was terminated, and its request was interrupted
-  ABORTED 439 | it was terminated, and the code says how its process ended
-  FAILED 439 | its process ended
-terminate-forced-error-line | The ERROR line of a 499?
-  RequestCanceled {"RequestCanceled": true} | it has the name of the table of codes
-  none of it {"RequestCanceled": false} | there is no such line, or it has another text
-terminate-forced-message | errorMessage of a 499?
-  errorMessage="RequestCanceled" | the name of the table of codes
-  errorMessage="Request was canceled by client or apigw timed out earlier than function." | as in a log of 2023
-terminate-ended | Termination of an event that has ended?
-  FailedOperation.AsyncEventStatus | its state does not allow it
-  accepted | nothing is done
-  ResourceNotFound.AsyncEvent | there is no such event that runs
-terminate-other-function | Termination under another function's name?
-  ResourceNotFound.AsyncEvent | that function has no such event
-  accepted | the request id is enough
-terminate-without-trace | Termination of an event that was accepted while the status trace was off?
-  accepted | it works
-  ResourceNotFound.AsyncEvent | the status trace is what gives it | terminate_without_trace=False
-terminate-signal-line-unlistened | Which line does a SIGTERM write that reached a process without a listener?
-  line="received" | the signal was delivered: it ended the process
-  line="failed" | nothing took it | unlistened_signal_line="failed"
-terminate-signal-line-full-stop | Do the lines about the signal end with a full stop?
-  with {"full_stop": true} | as the Chinese page has it
-  without {"full_stop": false} | as the English page has it
-delete-function-running-event | What happens to events when their function is deleted?
-  ResourceNotFound.AsyncEvent | they are not known any more
-  ResourceNotFound.Function | they are not known any more, as their function
-  ABORTED 499 | they are stopped by force, and still known
-  Status="RUNNING" | they go on
-  FailedOperation.DeleteFunction | the function cannot be deleted meanwhile
-handler-exception | Status of an event whose handler raised?
-  FAILED 430 | it failed
-  FINISHED 430 | it has ended
-handler-sys-exit | sys.exit() in the handler: status and code?
-  FAILED 439 | the process has ended
-  FAILED 430 | it is an exception of the handler
-  FINISHED 200 | exit code 0 is a success
-handler-timeout | Status of an event at its timeout?
-  FAILED 433 | it failed
-  ABORTED 433 | it was stopped
-handler-timeout-message | errorMessage of a 433?
-  errorMessage="Invoking task timed out after 15 seconds" | as newer logs have it
-  errorMessage="Async invoking task timed out after 15 seconds" | as a log of 2020 has it
-handler-error-code | errorCode where user code raised?
-  errorCode=1 | as in published logs
-  errorCode=-1 | as in samples of the documents
-handler-failure-response | ERROR and Response of one event that did not finish?
-  ERROR only {"Response": false} | there is no Response
-  both {"Response": true} | the Response has the error body
-handler-result-no-json | A result that cannot be written as JSON?
-  FAILED 430 | it is an error of the code
-  FAILED 439 | it ends the process
-  FINISHED 200 | it is written in another way
-handler-result-nan | nan in a result, which Python's json writes and JSON does not have?
-  FINISHED 200 | it is written as Python's json writes it
-  FAILED 430 | it is an error of the code
-  FAILED 439 | it ends the process
-mem-usage-bare | MemUsage of a handler that does nothing?
-  MemUsage="13 MB or more" | as in all published logs
-  MemUsage="less" | it is what the code alone uses
-init-report-line | What has the line Init Report?
-  form="Coldstart" | the time of the cold start, and its parts
-  form="InitDuration" | as on an English page
-event-invoke-ttl | MsgTTL of 59 s?
-  accepted | as for any number up to the largest
-  LimitExceeded.MsgTTL | GetAccount's example has MinMsgTTL 60
-  InvalidParameterValue.AsyncTriggerConfig | the same, with another code
-handler-changes-variable | A handler has changed a variable of its function: what does the next warm event find?
-  variable="configured" | the configured value: it is set again for each event
-  variable="changed" | what the process has | restore_environment=False
-sync-function-retries | A sync function that was invoked asynchronously fails: which attempts are there after 150 s?
-  three {"RetryNum": [0, 1, 2]} | two retries, a minute apart, with the same request id
-  one {"RetryNum": [0]} | no retries, or none that GetRequestStatus shows
-init-timeout-default | Default of the init timeout?
-  InitTimeout=65 | as the API says
-  InitTimeout=60 | as the console's page says
-init-raises | A module that raises while it is imported: code?
-  FAILED 443 | the code cannot be loaded
-  FAILED 430 | it is an exception of the code
-init-exits | A process that ends in its init: code?
-  FAILED 439 | the process has ended
-  FAILED 443 | the code cannot be loaded
-invoke-request-id | Is the id of an invocation that of its event?
-  one id {"same": true, "known_by": "RequestId and FunctionRequestId"} | RequestId and FunctionRequestId are the event's
-  RequestId {"same": false, "known_by": "RequestId"} | the request's is the event's
-  FunctionRequestId {"same": false, "known_by": "FunctionRequestId"} | the other one is
-get-function-unknown-parameter | A parameter that the page of GetFunction does not have?
-  accepted | it is taken, as with what other tools of the vendor send
-  UnknownParameter | it is refused
-invoke-result-there | Is there a Result in the answer to an asynchronous Invoke?
-  there {"Result": true} | there is one
-  not there {"Result": false} | the answer has a RequestId only | async_invoke_result=False
-invoke-result | InvokeResult of an asynchronous Invoke?
-  InvokeResult=0 | a success
-  InvokeResult=200 | a status code
-invoke-function-result | InvokeResult of an asynchronous InvokeFunction?
-  InvokeResult=200 | a status code
-  InvokeResult=0 | a success
-invoke-result-texts | Log, RetMsg and ErrMsg of an invocation that nobody waits for?
-  empty {"texts": ["", "", ""]} | empty texts
-  null {"texts": [null, null, null]} | no texts
-invoke-no-payload | What does the handler get without a payload?
-  event="{}" | an empty object
-  event="None" | nothing
-  event="''" | an empty text
-invoke-payload-no-json | ClientContext that is not JSON?
-  InvalidParameterValue.Param | the call is refused
-  accepted | there is an event
-invoke-payload-too-large | ClientContext over 128 KB, where nobody waits?
-  InvalidParameter.RequestTooLarge | the call is refused
-  RequestSizeLimitExceeded | it is refused on the way
-  accepted | it is taken
-invoke-unknown-qualifier | An unknown qualifier?
-  ResourceNotFound.Qualifier | the error that InvokeFunction lists
-  ResourceNotFound.Version | the error that ListAsyncEvents lists
-  ResourceNotFound.Function | no function with it
-  accepted | there is an event, which fails
-invoke-without-qualifier | Which version runs without a qualifier?
-  Qualifier="$LATEST" | the latest code
-  Qualifier="$DEFAULT" | the alias
-invoke-default-qualifier | Which qualifier has the record of an event that was invoked with $DEFAULT?
-  Qualifier="$LATEST" | that of the version
-  Qualifier="$DEFAULT" | as it was given
-create-timeout-zero | CreateFunction with Timeout=0?
-  InvalidParameterValue | the general code
-  InvalidParameterValue.Timeout | a code of its own
-  accepted | it is taken, or a default comes instead
-create-bad-zip | CreateFunction with a zip that cannot be unpacked?
-  InvalidParameterValue.ZipFile | it is refused at once
-  accepted | the function's status says so later
-update-running-event | Events that run when $LATEST is updated?
-  FINISHED 200 | they finish on the old code
-  ABORTED 499 | they are stopped by force
-  FAILED 439 | their process is ended
-status-code-while-running | Status code while RUNNING?
-  StatusCode=0 | none yet
-  StatusCode=202 | that of log records
-end-time-while-running | EndTime in List while RUNNING?
-  EndTime="" | an empty text
-  EndTime=null | null, or none
-get-without-trace | GetAsyncEventStatus while the status trace is off?
-  ResourceNotFound.AsyncEvent | nothing was recorded
-  accepted | it is known
-list-without-trace | ListAsyncEvents while the status trace is off?
-  empty {"TotalCount": 0} | an empty list
-  listed {"answer": "accepted"} | the events are listed
-  UnsupportedOperation | it is refused
-list-sync-function | ListAsyncEvents of a sync function?
-  empty {"TotalCount": 0} | an empty list
-  listed {"answer": "accepted"} | its asynchronous invocations are listed
-  UnsupportedOperation | it is refused
-terminate-sync-function | TerminateAsyncEvent for an asynchronous invocation of a sync function?
-  ResourceNotFound.AsyncEvent | it has no async events
-  accepted | it is terminated
-  UnsupportedOperation | it is refused
-list-start-time | When is the start of an event?
-  start="accepted" | when it was accepted
-  start="begun" | when its handler was called, after the init
-list-time-zone | Zone of the times on the wire?
-  UTC+8 {"hours": 8} | the time in China
-  UTC {"hours": 0} | universal time | time_zone=timezone.utc
-list-invoke-type | InvokeType of an event that the API invoked?
-  InvokeType="OTHERS" | as real answers have it
-  InvokeType="others" | in small letters
-list-bad-function-name | A function name in List that breaks the rules for names?
-  InvalidParameterValue.FunctionName | its value is wrong
-  ResourceNotFound.Function | there is no such function
-  InvalidParameterValue | its value is wrong, with the general code
-list-unknown-request-id | An unknown request id in List?
-  empty {"TotalCount": 0} | it is a filter
-  ResourceNotFound.AsyncEvent | it is an error
-list-limit-zero | Limit=0 in List?
-  InvalidParameterValue.Limit | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of Limit
-list-limit-101 | Limit=101 in List?
-  InvalidParameterValue.Limit | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of Limit
-list-offset-negative | A negative Offset in List?
-  InvalidParameterValue.Offset | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of Offset
-list-orderby-unknown | An unknown Orderby in List?
-  InvalidParameterValue.Order | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of Order
-list-status-unknown | An unknown status in List?
-  InvalidParameterValue.Status | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of Status
-list-invoke-type-unknown | An unknown invoke type in List?
-  InvalidParameterValue.InvokeType | it is refused
-  accepted | it is taken, or cut to what is valid
-  InvalidParameterValue | it is refused with the general code, not that of InvokeType
-list-interval-reversed | An interval in List that ends before it begins?
-  InvalidParameterValue | the general code
-  InvalidParameterValue.DateTime | that of times
-  InvalidParameterValue.StartTimeOrEndTime | that of log queries
-  accepted | nothing lies in it
-list-running-by-end-time | Order by end time, ascending: where are running events?
-  running="first" | their end is an empty text
-  running="last" | their end is still to come
-list-equal-times | Events with the same time (running ones by end time, ascending): in which order?
-  acceptance {"earlier": "first"} | in that of their acceptance
-  reverse {"earlier": "last"} | the newest first, or in no order
-list-alias-filter | Events by an alias as Qualifier in List?
-  version {"rows": 1} | those of the version that it points to
-  none {"rows": 0} | none: records have versions
-  ResourceNotFound.Version | it is no version
-trace-off-and-on | Switching the status trace off and on: which events are left?
-  none {"TotalCount": 0} | the service stops: they are forgotten
-  all {"TotalCount": 1} | they are there for their 3 days
-publish-unchanged | Publishing twice without a change?
-  second="another" | two versions
-  second="the same" | one version
-list-versions-order | Order of ListVersionByFunction without an Order?
-  order="$LATEST, then the newest" | as in the example
-alias-default | Where does the alias $DEFAULT point at first?
-  FunctionVersion="$LATEST" | to the latest code
-delete-alias-default | Which error for deleting the alias $DEFAULT?
-  FailedOperation.DeleteAlias | the error of the action
-  InvalidParameterValue.Alias | that of the name
-  accepted | it is deleted, or nothing is done
-publish-mod-time | Does a published version change the ModTime of the function?
-  ModTime="as before" | no: nothing was modified
-  ModTime="later" | yes
-delete-version-running-event | Running events of a version that is deleted?
-  ABORTED 499 | they are stopped by force
-  Status="RUNNING" | they go on
-  ResourceNotFound.AsyncEvent | they are not known any more
-  FailedOperation.DeleteFunction | the version cannot be deleted meanwhile
-delete-version-with-alias | Which error for deleting a version to which an alias points?
-  UnsupportedOperation.AliasBind | the error whose text fits
-  FailedOperation.DeleteFunction | the error of the action
-  accepted | it is deleted
-delete-latest | Which error for deleting $LATEST?
-  InvalidParameterValue.Qualifier | the value is wrong
-  FailedOperation.DeleteFunction | the error of the action
-  accepted | it is deleted
-timer-enable | Is a trigger on that CreateTrigger makes without Enable?
-  Enable=1 | it is
-  Enable=0 | as in the example
-timer-zone | In which zone is a Cron expression read?
-  zone="UTC+8" | that of Beijing
-  zone="another" | UTC, or that of the region
-list-namespaces-order | Order of ListNamespaces without an Order?
-  first="newer" | the newer first, as in the example
-  first="older" | the older first
-delete-namespace-with-functions | A namespace with functions is deleted?
-  ResourceInUse.Namespace | it is refused
-  accepted | its functions are deleted with it
-expiry-after-72-hours | Is an event gone 73 hours after its end?
-  ResourceNotFound.AsyncEvent | its status was kept for 72 hours
-  accepted | it is kept for longer
-expiry-counts-from | From when do the 72 hours count?
-  accepted | from the end: an event of an hour is known 72.5 hours after its start
-  ResourceNotFound.AsyncEvent | from the start
-"""
-"""Each case, its question, and below it its readings: the facts, what they mean, and the setting that gives them here.
-
-The facts are ``STATUS CODE``, the answer to a call, both, ``name=JSON``, or a name and a JSON object.
-"""
+# -- the questions ---------------------------------------------------------------------------------------------------
 
 
 def _reading(row: str) -> Reading:
@@ -936,7 +621,12 @@ def _question(block: str) -> tuple[str, tuple[str, tuple[Reading, ...]]]:
     return id_, (question, tuple(map(_reading, rows)))
 
 
-_QUESTIONS: Final = dict(map(_question, re.split(r"\n(?=\S)", _TABLE.strip())))
+_TEXT: Final = Path(__file__).with_name("questions.txt").read_text("utf-8")
+"""Each case, its question, and below it its readings: the facts, what they mean, and the setting that gives them here.
+
+The facts are ``STATUS CODE``, the answer to a call, both, ``name=JSON``, or a name and a JSON object.
+"""
+_QUESTIONS: Final = dict(map(_question, re.split(r"\n(?=\S)", _TEXT.strip())))
 """By the ids of the cases."""
 
 
