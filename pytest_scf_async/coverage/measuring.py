@@ -74,9 +74,11 @@ def plan() -> tuple[dict[str, Any], int] | None:
             paths = {source: os.path.join(directory, source) for source in options[name]}
             options[name] = [path if os.path.isdir(path) else source for source, path in paths.items()]
     options["run:omit"] = [*(options.get("run:omit") or ()), OWN_CODE + "*"]  # not the user's, and must not be traced
-    config_file = getattr(measured.config, "config_file", None)
+    for plugin in options.get("run:plugins") or ():
+        own = measured.config.get_plugin_options(plugin)
+        options |= {f"{plugin}:{name}": value for name, value in own.items()}
     named = None if context is None else context()
-    plan = {"directory": directory, "config_file": config_file, "options": options, "context": named}
+    plan = {"directory": directory, "options": options, "context": named}
     return plan, _sink_of(measured)
 
 

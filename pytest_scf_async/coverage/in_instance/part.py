@@ -41,15 +41,16 @@ def prepare() -> None:
     import coverage.sqldata  # noqa: F401, PLC0415
 
 
-def begin(
-    descriptors: list[int], *, directory: str, config_file: str | None, options: dict[str, Any], context: str | None
-) -> None:
-    """Measure from here on, with the *options* of the test's process, which name files from *directory*."""
+def begin(descriptors: list[int], *, directory: str, options: dict[str, Any], context: str | None) -> None:
+    """Measure from here on, with the *options* of the test's process, which name files from *directory*.
+
+    The configuration file is not read again: an instance may not see it, as one that lies in the host's ``/tmp``.
+    """
     global _measured, _sink, _identity
     sink, before = descriptors.pop(0), os.getcwd()
     os.chdir(directory)  # what the options name is found from there
     try:
-        measured = _Coverage(data_file=None, auto_data=False, config_file=config_file or False)
+        measured = _Coverage(data_file=None, auto_data=False, config_file=False)
         for name, value in options.items():
             measured.set_option(name, value)
         warnings.filterwarnings("ignore", category=coverage.exceptions.CoverageWarning)  # the log is the function's

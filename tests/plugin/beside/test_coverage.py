@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+import tempfile
 import textwrap
 
 import coverage
@@ -215,6 +216,34 @@ def test_options_of_the_project_hold_in_instances(measured: pytest.Pytester) -> 
     data = coverage.CoverageData(basename=str(measured.path / ".coverage"))
     data.read()
     assert {name.rpartition("/")[2] for name in data.measured_files()} == {"kinds.py"}
+
+
+@pytest.mark.once  # as above
+def test_options_of_a_file_below_tmp_hold_in_instances_and_those_of_plugins_too(measured: pytest.Pytester) -> None:
+    """An instance has a /tmp of its own, and the file is not in it."""
+    measured.makepyfile(
+        names_contexts="""
+        import coverage
+
+        class Names(coverage.CoveragePlugin):
+            def __init__(self, prefix):
+                self.prefix = prefix
+
+            def dynamic_context(self, frame):
+                return self.prefix + frame.f_code.co_name if frame.f_code.co_name == "main_handler" else None
+
+        def coverage_init(registry, options):
+            registry.add_dynamic_context(Names(options["prefix"]))
+        """
+    )
+    measured.makeini(f"[pytest]\naddopts = {PLAIN_OPTIONS}\n")  # it warns of a context where the test begins another
+    with tempfile.NamedTemporaryFile("w", dir="/tmp", suffix=".ini") as file:
+        file.write("[run]\nplugins = names_contexts\n[names_contexts]\nprefix = runs-\n")
+        file.flush()
+        options = ["--cov=handlers", f"--cov-config={file.name}", "-k", "test_0"]
+        result = measured.run(sys.executable, "-m", "pytest", *options)
+    result.assert_outcomes(passed=1, deselected=len(ALL) - 1)
+    assert 12 in lines(measured, "runs-main_handler")
 
 
 @pytest.mark.once  # pytest's side
