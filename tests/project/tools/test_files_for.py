@@ -121,6 +121,13 @@ def test_each_folder_with_tests_is_collected() -> None:
     assert folders - set(TOOL.FOLDERS) == {"tests/clients", "tests/libraries", "tests/wire"}  # with libraries of theirs
 
 
+def test_no_two_test_files_have_one_name() -> None:
+    """pytest refuses the second one, but only where both are collected."""
+    tree = Path(__file__).parents[3]
+    names = Counter(file.name for folder in TOOL.FOLDERS for file in tree.joinpath(folder).rglob("test_*.py"))
+    assert [name for name, files in names.items() if files > 1] == []
+
+
 @pytest.mark.once
 def test_it_knows_the_files_of_every_test(
     marks_of_items: dict[tuple[str, str], set[frozenset[str]]], pytestconfig: pytest.Config
