@@ -1,8 +1,8 @@
 """``python -m pytest_scf_async sweep``: what a handler, or a program, loses when it is interrupted, without a test.
 
 It prints the verdict, the first class and a test that fails in the same way. Exit code: 0 if nothing was lost, 1 if
-something was, 2 if the command line is wrong or the handler cannot be swept; 130 after Ctrl-C and 143 after SIGTERM,
-which print what is known by then.
+something was, unless --apply has written a repair, 2 if the command line is wrong or the handler cannot be swept; 130
+after Ctrl-C and 143 after SIGTERM, which print what is known by then.
 """
 
 from __future__ import annotations
@@ -33,6 +33,8 @@ from .guide import Guide, nothing
 from .interruptions import FAULTS, FILE_SYSTEMS, KINDS, Failure, Interruption, fault, graceful, power
 from .points import WHICH
 from .progress import Progress
+from .repairs.found import BUDGET, Repairs
+from .repairs.sources import write
 from .report import (
     CLASSES,
     class_text,
@@ -75,8 +77,8 @@ def add_sweep(commands: Any) -> None:
         description="Run a handler or a program undisturbed, then interrupt it at each of its points, start it again "
         "until it is done, and compare what it leaves. Prints the verdict, the first class of findings and a test that "
         "fails in the same way.",
-        epilog="Exit code: 0 if nothing was lost, 1 if something was, 2 if nothing could be tried. After Ctrl-C (130) "
-        "and SIGTERM (143) it reports what is known by then.",
+        epilog="Exit code: 0 if nothing was lost, or --apply has written a repair, 1 if something was lost, 2 if "
+        "nothing could be tried. After Ctrl-C (130) and SIGTERM (143) it reports what is known by then.",
     )
 
     def several(name: str, metavar: str, what: str, **more: Any) -> None:
@@ -188,6 +190,18 @@ def add_sweep(commands: Any) -> None:
         help="for each class of findings write a directory there: what the interruption left, a script that starts the "
         "program on it without this package and fails, and a description",
     )
+    parser.add_argument(
+        "--fix",
+        action="store_true",
+        help="search for a change of the code that survives the whole sweep, and print it; the files stay as they are",
+    )
+    parser.add_argument("--apply", action="store_true", help="with --fix: write the first change that is found")
+    parser.add_argument(
+        "--budget",
+        type=float,
+        metavar="SECONDS",
+        help=f"with --fix: search for so many real seconds at most (default: {BUDGET:g})",
+    )
 
 
 def run_sweep(given: argparse.Namespace) -> int:
@@ -240,8 +254,17 @@ class _Command:
         """The scripts that were written, by the keys of their classes."""
         self._about_repros: list[str] = []
         """Those that no class shows, and why there are no others."""
+        self._repairs: Repairs | None = None
+        """What --fix has found."""
         self._signal = signal.SIGINT
         """What has ended it, where something has."""
+        for option in ("apply", "budget"):
+            if getattr(given, option) not in (None, False) and not given.fix:
+                raise ScfUsageError(f"--{option} goes with --fix, which searches for a repair")
+        if given.fix and given.replay:
+            raise ScfUsageError(
+                f"--fix makes the whole sweep, and --replay {given.replay} one run: leave one of them out"
+            )
         if given.json is not None and not Path(given.json).absolute().parent.is_dir():
             raise ScfUsageError(f"--json {given.json}: there is no directory {Path(given.json).absolute().parent}")
 
@@ -255,10 +278,13 @@ class _Command:
                 for swept in self._found:
                     self._write(swept)
                     _say(sweep_text(swept))
+                if self._repairs is not None:
+                    _say(f"\n{self._repairs.report}")
                 return _ENDED_BY + self._signal
         (swept,) = self._found
         self._write(swept)
-        return self._print(swept)
+        code = self._print(swept)
+        return code if self._repairs is None else self._print_repairs(self._repairs, code)
 
     @contextmanager
     def _ended_by_sigterm(self) -> Iterator[None]:
@@ -282,18 +308,24 @@ class _Command:
             self._found.append(swept)
             progress.end()
 
+        def repaired(repairs: Repairs) -> None:
+            self._repairs = repairs
+            progress.end()
+
         def guide() -> Guide:
             return Guide(
                 replay=given.replay,
                 begins=progress.begin,
                 progress=progress.come_to,
                 finished=finished,
+                tries=progress.begin,
+                repaired=repaired,
                 sets=_sets,
             )
 
         settings = ScfSettings(preload=tuple(given.preload or ()))
         with ScfRuntime(settings, seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
-            runtime.sweep(
+            sweep = runtime.sweep(
                 self._deployed(runtime),
                 self._payload,
                 each_run=self._each_run,
@@ -302,6 +334,9 @@ class _Command:
             )
             if given.repro is not None:
                 self._write_repros(with_repros(self._found[0], classes(self._found[0].runs, self._kinds)))
+            if given.fix:
+                budget = BUDGET if given.budget is None else given.budget
+                self._repairs = sweep.repairs(budget=budget, exactly_once=given.exactly_once)
 
     def _write_repros(self, found: Sequence[FailureClass]) -> None:
         """Write a repro of each class, in the order of the report; what was written, or why it was not, is printed."""
@@ -359,6 +394,20 @@ class _Command:
         if found:
             _say(f"\nThis test fails in the same way:\n\n{self._test(swept.function)}")
         return 1 if failure else 0
+
+    def _print_repairs(self, repairs: Repairs, code: int) -> int:
+        """Print what --fix has found, and write it where that is asked for; the exit code."""
+        _say(f"\n{repairs.report}")
+        if not repairs.found:
+            return code
+        first = repairs.found[0]
+        if not self._given.apply:
+            _say("To write it: the same command with --apply")
+            return code
+        for source, text in first.files.values():
+            write(source, text)
+            _say(f"Written: {source.path}")
+        return 0
 
     def _test(self, name: str) -> str:
         """A test that makes the same sweep."""

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 from ..errors import ScfUsageError
 from .differences import Kind
 from .findings import Swept
+from .repairs.found import Repairs
 from .report import failure_text
 from .run import Run
 
@@ -40,6 +41,10 @@ class Guide:
     """Called with the numbers of runs that are made, planned and failed."""
     finished: Callable[[Swept], None] = nothing
     """Called with all findings, whether the sweep is complete or not."""
+    tries: Callable[[str], None] = nothing
+    """Called with a line about each change that is tried, where repairs are searched for."""
+    repaired: Callable[[Repairs], None] = nothing
+    """Called with all repairs that were found, whether the search is complete or not."""
     effects_of: Callable[[Run], Mapping[str, object]] = lambda _: {}
     """What plugins add to the effects of a run."""
     no_such_run: Callable[[str], None] = _refuse

@@ -21,7 +21,7 @@ from .guide import Guide
 from .ignored import IgnoredByUser
 from .interruptions import Interruption, power
 from .points import Choice, is_count
-from .run import Question, Stages
+from .run import Outcome, Question, Stages
 
 __tracebackhide__ = hidden_from_users
 
@@ -63,6 +63,8 @@ class Request:
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
     """The sweep ends with the first run of which this is true."""
+    accepts: Callable[[Outcome], None] | None = None
+    """Called with the undisturbed run before all others; what it raises ends the sweep."""
 
     @property
     def function(self) -> FunctionVersion:

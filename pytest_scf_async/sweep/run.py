@@ -263,6 +263,8 @@ class Outcome:
     """The event itself, until the run is judged."""
     kept: Path | None = field(default=None, compare=False, repr=False)
     """The copy of its directory, where one is kept."""
+    log: tuple[str, ...] = field(default=(), compare=False, repr=False)
+    """What an undisturbed run has logged itself, line by line."""
     slow_lines: tuple[tuple[str, int, float], ...] = field(default=(), compare=False, repr=False)
     """What each cold start spends long on: file, line at the top of a module, and real seconds."""
 
@@ -622,6 +624,7 @@ class Runner:
             end=end,
             lived=first if plan.recorded else None,
             interrupted=run.events[0] if plan.steps else None,
+            log=() if plan.steps else tuple(each.text for each in run.events[0].log if each.source == "Custom"),
             slow_lines=() if plan.steps else first.slow_lines,
         )
 

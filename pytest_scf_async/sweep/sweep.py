@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import contextlib
 import itertools
+import math
 import os
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from typing import TYPE_CHECKING
 
-from ..errors import ScfUsageError, calls_named, did_you_mean, hidden_from_users
+from ..errors import Given, ScfUsageError, calls_named, did_you_mean, hidden_from_users, keywords_named
 from ..protocol.real_time import REAL
 from .agenda import Agenda, Here, Job, Made, Number
 from .compared import Compared
@@ -33,6 +34,7 @@ from .undisturbed import Undisturbed
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from .repairs.found import Repairs
     from .workers import Workers
 
 __tracebackhide__ = hidden_from_users
@@ -58,9 +60,10 @@ _MUTANT_STOPS = 8
 class Sweep:
     """The findings of a sweep: its points, its runs, and which of them lost something."""
 
-    def __init__(self, swept: Swept, guide: Guide) -> None:
+    def __init__(self, swept: Swept, request: Request, bench: Bench) -> None:
         self._swept = swept
-        self._guide = guide
+        self._request, self._bench = request, bench
+        self._guide = bench.guide
 
     @property
     def points(self) -> tuple[Point, ...]:
@@ -111,6 +114,27 @@ class Sweep:
         self._guide.asked()
         return self._swept.mutants
 
+    @keywords_named("repairs(...)")
+    def repairs(self, *, budget: float = 60.0, exactly_once: bool = False) -> Repairs:
+        """Search for changes of the code that survive all that was found, for *budget* real seconds at most.
+
+        Templates propose changes around the lines that are blamed. Each is tried in a copy of the code with the whole
+        sweep; the files stay as they are. A repair survives all interruptions, does the same undisturbed, and hides
+        nothing. With *exactly_once* it has to do nothing twice, either. Call this while the runtime of the sweep is
+        open. Ctrl-C ends the search, as it ends the test. Raises ``ScfUsageError`` for another budget, and if that
+        runtime is closed.
+        """
+        from .repairs.trying import search  # noqa: PLC0415  (most sweeps need none)
+
+        given: object = budget
+        if not isinstance(given, (int, float)) or not 0 <= given < math.inf:
+            Given("budget", given).has_to_be("a number of real seconds, 0 or more")
+        if not os.path.isdir(self._bench.scratch):
+            raise ScfUsageError("repairs(): the runtime of the sweep is closed: call it in the test of the sweep")
+        self._guide.asked()
+        of = _sweep_of, _mutants_of
+        return search(self._request, self._bench, self._swept, budget, exactly_once=exactly_once, by=of)
+
     @property
     def report(self) -> str:
         """The report as text."""
@@ -129,7 +153,19 @@ def _elsewhere(which: Which) -> tuple[str, ...]:
 
 def sweep(request: Request, bench: Bench) -> Sweep:
     """Make the sweep that *request* asks for. Raises ``ScfUsageError`` for what cannot be swept."""
-    return Sweep(_Sweeper(request, bench).sweep(), bench.guide)
+    return Sweep(_sweep_of(request, bench), request, bench)
+
+
+def _sweep_of(request: Request, bench: Bench) -> Swept:
+    return _Sweeper(request, bench).sweep()
+
+
+def _mutants_of(request: Request, bench: Bench, swept: Swept) -> Swept:
+    """*swept*, which is of the same request, with the mutants."""
+    found, stopped = _Sweeper(request, bench)._with_mutants(swept, stopped=False)
+    if stopped:
+        raise KeyboardInterrupt
+    return found
 
 
 class _Sweeper:
@@ -154,6 +190,8 @@ class _Sweeper:
         self._names = itertools.count()
         self._runner = runner = Runner(request.question, bench.stages, bench.directory / "run", bench.scratch)
         undisturbed = self._undisturbed = Undisturbed(request, runner, bench)
+        if request.accepts is not None:
+            request.accepts(undisturbed.outcome)
         self._notes, self._about_effects = undisturbed.notes, undisturbed.about_effects
         self._records = undisturbed.records
         self._lines, self._collected = undisturbed.lines, 2

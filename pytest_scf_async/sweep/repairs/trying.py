@@ -1,0 +1,466 @@
+"""Try changes of the code that a sweep has found something wrong with, each in a copy and with the whole sweep.
+
+It is ``mutate=True`` the other way round. A change survives if the sweep that was asked for finds nothing any more, and
+if nothing else can be why: the undisturbed run is as it was, all is compared that was, a SIGTERM still ends the work,
+and the breaks of the shutdown code that the sweep has noticed still show, unless they are no more than a kill there,
+which the code then survives.
+"""
+
+from __future__ import annotations
+
+import linecache
+import os
+import re
+import warnings
+from collections import Counter
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Final, NamedTuple, TypeAlias
+
+from ...errors import ScfAsyncError, ScfUsageError
+from ...instances.code import copied
+from ...instances.function_version import FunctionVersion
+from ...linux.linux import remove_tree
+from ...protocol.real_time import REAL
+from ...protocol.shortening import shortened_list
+from ..comparison import compare
+from ..difference_texts import all_difference_lines
+from ..differences import Kind
+from ..findings import FAILURES, HARMFUL, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from ..guide import Guide
+from ..mutants import mutants
+from ..neighbours import Around
+from ..records import FORCED
+from ..request import Bench, Request, roots_of, scratch_of
+from ..run import Outcome
+from ..titles import class_title
+from .found import Repair, Repairs
+from .sources import Source, sources_of
+from .templates import Change, changes
+
+ROUNDS: Final = 3
+"""Changes that are made together at most, where each alone repairs one of several findings."""
+_SHOWN: Final = 2
+"""Repairs that are given at most, each of another kind."""
+_LEFT_FOR_REPORT: Final = 2.0
+"""Real seconds before its limit at which a sweep ends."""
+
+SweepOf: TypeAlias = "Callable[[Request, Bench], Swept]"
+MutantsOf: TypeAlias = "Callable[[Request, Bench, Swept], Swept]"
+
+
+class _RefusedError(Exception):
+    """A change does something else than the code, or hides what the sweep has found."""
+
+
+class _TimeIsOverError(Exception):
+    """The sweep of a change has ended early."""
+
+
+@dataclass(frozen=True)
+class _Base:
+    """Code to be changed: that of the user, or with changes that have repaired some of the findings."""
+
+    swept: Swept
+    texts: Mapping[str, str] = field(default_factory=dict)
+    """The files that are changed so far, by name."""
+    made: tuple[Change, ...] = ()
+
+
+class _Proposal(NamedTuple):
+    base: _Base
+    change: Change
+    size: int
+
+    @property
+    def texts(self) -> dict[str, str]:
+        return {**self.base.texts, self.change.file: self.change.source}
+
+    @property
+    def made(self) -> tuple[Change, ...]:
+        return (*self.base.made, self.change)
+
+
+def search(
+    request: Request,
+    bench: Bench,
+    swept: Swept,
+    budget: float,
+    *,
+    exactly_once: bool,
+    by: tuple[SweepOf, MutantsOf],
+) -> Repairs:
+    """Search for repairs of what *swept* has found, for *budget* real seconds; ``KeyboardInterrupt`` ends it, too."""
+    kinds = HARMFUL if exactly_once else FAILURES
+    why = next(_why_none(request, bench.guide, swept, kinds), "")
+    if why:
+        return Repairs(why_none=why)
+    return _Search(request, bench, swept, kinds, by=by, budget=budget).repairs()
+
+
+def _why_none(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
+    """Why no change can be tried; nothing: some can, if there are any."""
+    function, found = request.function, classes(swept.runs, kinds)
+    if guide.replay or guide.shard is not None:
+        what = "a replay makes one run" if guide.replay else "a shard makes a part of the runs"
+        yield f"{what}, and a change has to survive all of them: run the whole sweep"
+    if swept.incomplete:
+        yield f"the sweep is not complete ({swept.incomplete}), and a change has to survive all of it"
+    if not found:
+        yield f"the sweep has found nothing to repair in {swept.function}"
+    for first, _ in swept.unlike:
+        yield f"{first.key} came to something else when it was made again: no run says whether a change helps"
+    if not function.runtime.has_places:
+        yield (
+            f"there are templates for Python alone, and {swept.function} runs in {function.runtime.name}; a program in "
+            "Python is repaired where the instance itself runs it (in_process=True, and no --traced)"
+        )
+    code = function.code_to_run()
+    if code.archive:
+        yield f"the code is in a zip ({code.archive}): deploy the directory that it is made of"
+    if code is not function.code:
+        yield f"{code.directory} has changed since the version was published: sweep $LATEST"
+    if not _blamed(found):
+        yield "no line of the code is blamed for what the sweep has found"
+    if not sources_of(code.directory, iter(_blamed(found))):
+        yield f"what is blamed is no Python file in {code.directory}: {shortened_list(_blamed(found), 3)}"
+
+
+def _blamed(found: Sequence[FailureClass]) -> list[str]:
+    """The files with lines that are blamed: where the runs were interrupted, and where the effects around were made."""
+    runs = [alike.earliest for alike in found]
+    near = [effect.file for run in runs if run.nearby is not None for effect in run.nearby.effects]
+    before = [step.point.file for run in runs for step in run.outcome.plan.steps]
+    return [file for file in dict.fromkeys((*before, *near)) if file]
+
+
+class _Search:
+    """One search for repairs."""
+
+    def __init__(
+        self,
+        request: Request,
+        bench: Bench,
+        swept: Swept,
+        kinds: frozenset[Kind],
+        *,
+        by: tuple[SweepOf, MutantsOf],
+        budget: float,
+    ) -> None:
+        self._request, self._bench, self._swept, self._kinds = request, bench, swept, kinds
+        self._sweep_of, self._mutants_of = by
+        self._budget = budget
+        self._began = REAL.monotonic()
+        code = request.function.code_to_run()
+        names = dict.fromkeys((code.entry_name, *_blamed(classes(swept.runs, kinds))))
+        self._sources = sources_of(code.directory, iter(names))
+        self._seen: set[tuple[tuple[str, str], ...]] = set()
+        self._tried = self._number = 0
+        self._found: list[Repair] = []
+        self._best: tuple[int, _Proposal, Swept] | None = None
+        """Of the changes that do not survive all: how many interruptions fail with the best one, and its sweep."""
+        self._refused: dict[str, None] = {}
+        self._noticed: tuple[MutantOutcome, ...] | None = None
+
+    def repairs(self) -> Repairs:
+        """Search until there is no more to find, or the time is over."""
+        ended, guide = "", self._bench.guide
+        code = self._request.function.code_to_run()
+        try:
+            self._code = copied(code, self._bench.scratch, "repair-", "a search for repairs would copy")
+        except ScfUsageError as error:
+            return Repairs(why_none=str(error))
+        self._directory = scratch_of(os.fspath(self._bench.directory.parent))
+        stopped = False
+        try:
+            why = self._rounds()
+            if why:
+                return Repairs(why_none=why)
+        except _TimeIsOverError:
+            ended = f"the {self._budget:g} s of its budget were over"
+        except KeyboardInterrupt:
+            ended, stopped = STOPPED, True
+        finally:
+            remove_tree(self._code.directory)
+            remove_tree(os.fspath(self._directory))
+        found = tuple(sorted(self._found, key=lambda each: (each.doubled, each.size)))
+        best = "" if self._best is None or found else self._best_text(*self._best)
+        seconds = REAL.monotonic() - self._began
+        made = Repairs(found, self._tried, self._number, "", ended, best, tuple(self._refused), seconds)
+        guide.repaired(made)
+        if stopped:
+            raise KeyboardInterrupt
+        return made
+
+    def _rounds(self) -> str:
+        """Try changes, and more changes of the best of them; why none can be tried."""
+        base: _Base | None = _Base(self._swept)
+        for at in range(ROUNDS):
+            proposals = [] if base is None or self._found else sorted(self._proposed(base), key=lambda each: each.size)
+            if base is None or not proposals:
+                break
+            self._number += len(proposals)
+            why = "" if at else self._why_unlike()
+            if why:
+                return why
+            base = self._round(base, proposals)
+        return ""
+
+    def _round(self, base: _Base, proposals: Sequence[_Proposal]) -> _Base | None:
+        """Try the changes of *base*; that with the best of them, where it repairs one of several findings."""
+        before = self._best
+        for proposal in proposals:
+            if len(self._found) == _SHOWN:
+                break
+            if proposal.change.kind in {each.kind for each in self._found}:
+                continue
+            self._require_time()
+            self._bench.guide.tries(f"repair {self._tried + 1:,} of {self._number:,}: {proposal.change.kind}")
+            try:
+                swept = self._try(proposal)
+                if swept is not None:
+                    self._found.append(self._repair(proposal, swept))
+            except _RefusedError as error:
+                change = proposal.change
+                self._refused[f"{change.kind}, at {change.file}:{change.line}: {error}"] = None
+            self._tried += 1
+        if self._found or self._best is None or self._best is before:
+            return None
+        _, proposal, _ = self._best
+        whole = self._swept_with(proposal, None)
+        if len(classes(whole.runs, self._kinds)) >= len(classes(base.swept.runs, self._kinds)):
+            return None
+        return _Base(whole, proposal.texts, proposal.made)
+
+    def _proposed(self, base: _Base) -> Iterator[_Proposal]:
+        """The changes of *base*, each once."""
+        found = classes(base.swept.runs, self._kinds)
+        for name, source in self._sources.items():
+            text = base.texts.get(name, source.text)
+            for change in changes(text, name, found):
+                texts = {**base.texts, name: change.source}
+                key = tuple(sorted(texts.items()))
+                if key in self._seen or change.source == text or not _is_python(change.source):
+                    continue
+                self._seen.add(key)
+                yield _Proposal(base, change, sum(self._sources[each].size(text) for each, text in texts.items()))
+
+    # -- one change ----------------------------------------------------------------------------------------------------
+
+    def _try(self, proposal: _Proposal) -> Swept | None:
+        """Its whole sweep, if it survives that; else that is ended once as much fails as with the best one so far.
+
+        Raises ``_RefusedError`` where it survives, and is no repair.
+        """
+        most = _failing(self._swept, self._kinds) if self._best is None else self._best[0]
+        failed = 0
+
+        def is_no_better(run: SweepRun) -> bool:
+            nonlocal failed
+            failed += run.fails(self._kinds)
+            return failed >= most
+
+        swept = self._swept_with(proposal, is_no_better)
+        if failed >= most:
+            return None
+        self._require_compared(swept)
+        if failed:
+            self._best = failed, proposal, swept
+            return None
+        self._require_stops(swept)
+        self._require_mutants(proposal, swept)
+        return swept
+
+    def _swept_with(self, proposal: _Proposal, until: Callable[[SweepRun], bool] | None) -> Swept:
+        """Sweep the code with that change."""
+        with _Written(self._code.directory, self._sources, proposal.texts):
+            try:
+                swept = self._sweep_of(self._asked(until), self._a_bench(self._first(proposal.texts)))
+            except (ScfAsyncError, AssertionError) as error:  # an AssertionError is of check=
+                raise _RefusedError(str(error).partition("\n")[0]) from None
+        if swept.incomplete:
+            raise _TimeIsOverError
+        return swept
+
+    def _asked(self, until: Callable[[SweepRun], bool] | None) -> Request:
+        """The sweep that was asked for, of the copy."""
+        whole = self._request
+        function = self._function
+        question = replace(whole.question, function=function, roots=roots_of(function))
+        return replace(whole, question=question, mutate=False, until=until, accepts=self._require_as_before)
+
+    @property
+    def _function(self) -> FunctionVersion:
+        before = self._request.function
+        runtime = before.runtime.moved(before.code, self._code)
+        return replace(before, code=self._code, runtime=runtime, copy=None)
+
+    def _a_bench(self, first: tuple[str, ...] = ()) -> Bench:
+        guide = self._bench.guide
+        return replace(
+            self._bench,
+            directory=self._directory,
+            guide=Guide(first=first, seconds_left=self._seconds_left, progress=guide.progress),
+        )
+
+    def _first(self, texts: Mapping[str, str]) -> tuple[str, ...]:
+        """The keys of the runs that failed, as they are in *texts*, where lines have other numbers."""
+        moved = {
+            f"{name}:{line}": f"{name}:{then}"
+            for name, text in texts.items()
+            for line, then in self._sources[name].moved(text).items()
+        }
+        failed = [run for run in self._swept.runs if run.fails(self._kinds)]
+        earliest = [alike.earliest for alike in classes(failed, self._kinds)]
+        keys = (run.key for run in (*earliest, *failed))
+        return tuple(dict.fromkeys(_renumbered(key, moved) for key in keys))
+
+    def _seconds_left(self) -> float | None:
+        of_test = self._bench.guide.seconds_left()
+        left = self._began + self._budget - REAL.monotonic() + _LEFT_FOR_REPORT
+        return left if of_test is None else min(of_test, left)
+
+    def _require_time(self) -> None:
+        left = self._seconds_left()
+        if left is not None and left <= _LEFT_FOR_REPORT:
+            raise _TimeIsOverError
+
+    # -- what is no repair ---------------------------------------------------------------------------------------------
+
+    def _why_unlike(self) -> str:
+        """Why the code does not do the same in a copy."""
+        self._require_time()
+        try:
+            self._sweep_of(self._asked(lambda _: True), self._a_bench())
+        except (ScfAsyncError, AssertionError, _RefusedError) as error:
+            shown = str(error).partition("\n")[0]
+            return f"in a copy of {self._request.function.code.directory} the code does something else ({shown})"
+        return ""
+
+    def _require_as_before(self, outcome: Outcome) -> None:
+        """Refuse a change whose undisturbed run is not that of the code."""
+        before, evidence = self._swept.undisturbed, self._swept.evidence
+        assert evidence is not None
+        differences = compare(before.effects, outcome.effects, evidence.ignored)
+        if differences:
+            raise _RefusedError(f"undisturbed, {all_difference_lines(differences)[0]}")
+        if [each.seconds for each in before.attempts] != [each.seconds for each in outcome.attempts]:
+            took = [f"{each.attempts[0].seconds:g} s" for each in (before, outcome)]
+            raise _RefusedError(f"undisturbed it takes {took[1]} in place of {took[0]}")
+        ours, theirs = Counter(before.log), Counter(outcome.log)
+        for what, lines in (("does not log", ours - theirs), ("also logs", theirs - ours)):
+            if lines:
+                raise _RefusedError(f"undisturbed it {what} {next(iter(lines))!r}")
+
+    def _require_compared(self, swept: Swept) -> None:
+        before, after = self._swept.compared, swept.compared
+        lost = [name for name in before.effects if name not in after.effects]
+        lost += [name for name in swept.ignored if name not in self._swept.ignored]
+        if lost or (before.result and not after.result):
+            raise _RefusedError(f"the sweep no longer compares {shortened_list(lost or ['the result'], 3)}")
+
+    def _require_stops(self, swept: Swept) -> None:
+        """Refuse a change with which no SIGTERM ends the work any more, where one did."""
+        if _obeyed(self._swept) and not _obeyed(swept):
+            raise _RefusedError("after a SIGTERM it always goes on to its end, which the code did not")
+
+    def _require_mutants(self, proposal: _Proposal, swept: Swept) -> None:
+        """Refuse a change with which the sweep no longer notices a break of the shutdown code.
+
+        Where kills are survived, a break need not be noticed: a process without its listener is killed by SIGTERM. But
+        the code that was broken has to be there.
+        """
+        name = self._code.entry_name
+        if name not in proposal.texts or all(how.kind != "graceful" for how in self._request.hows):
+            return
+        there = Counter(each.kind for each in mutants(proposal.texts[name], name))
+        before = Counter(each.kind for each in mutants(self._sources[name].text, name))
+        if FORCED not in self._request.hows:
+            if self._noticed is None:
+                self._noticed = tuple(each for each in self._mutants({}, self._swept) if each.noticed)
+            before = Counter(each.mutant.kind for each in self._noticed)
+            there = Counter(each.mutant.kind for each in self._mutants(proposal.texts, swept) if each.noticed)
+        for kind in before:
+            if there[kind] < before[kind]:
+                raise _RefusedError(f"the sweep would no longer notice this break of the shutdown code: {kind}")
+
+    def _mutants(self, texts: Mapping[str, str], swept: Swept) -> tuple[MutantOutcome, ...]:
+        with _Written(self._code.directory, self._sources, texts):
+            found = self._mutants_of(self._asked(None), self._a_bench(), swept)
+        self._require_time()
+        return found.mutants
+
+    # -- what is found -------------------------------------------------------------------------------------------------
+
+    def _repair(self, proposal: _Proposal, swept: Swept) -> Repair:
+        sources, made = self._sources, proposal.made
+        steps = [run.outcome.plan.steps for run in swept.runs]
+        return Repair(
+            ", and ".join(dict.fromkeys(each.kind for each in made)),
+            made[0].file,
+            made[0].line,
+            "".join(sources[name].diff(text) for name, text in proposal.texts.items()),
+            len(swept.runs),
+            second=sum(len(each) > 1 for each in steps),
+            power=sum(len(each) == 1 and each[0].by.kind == "power" for each in steps),
+            doubled=sum(Kind.DOUBLED in run.kinds for run in swept.runs),
+            left_out=swept.left_out,
+            size=proposal.size,
+            files={name: (sources[name], text) for name, text in proposal.texts.items()},
+        )
+
+    def _best_text(self, failed: int, proposal: _Proposal, swept: Swept) -> str:
+        alike = classes(swept.runs, self._kinds)[0]
+        lines = "; ".join(all_difference_lines(alike.earliest.differences)[:2])
+        kind = ", and ".join(dict.fromkeys(each.kind for each in proposal.made))
+        change = proposal.change
+        return (
+            f"The best one ({kind}, at {change.file}:{change.line}) still fails in {failed:,} of {len(swept.runs):,} "
+            f"interruptions: {class_title(Around(swept, alike))}: {lines}"
+        )
+
+
+class _Written:
+    """Has files of the copy be changed in a block."""
+
+    def __init__(self, directory: str, sources: Mapping[str, Source], texts: Mapping[str, str]) -> None:
+        self._directory = directory
+        self._before = {name: sources[name].content for name in texts}
+        self._then = {name: sources[name].encoded(text) for name, text in texts.items()}
+
+    def __enter__(self) -> None:
+        self._write(self._then)
+
+    def __exit__(self, *_: object) -> None:
+        self._write(self._before)
+
+    def _write(self, contents: Mapping[str, bytes]) -> None:
+        for name, content in contents.items():
+            path = os.path.join(self._directory, name)
+            with open(path, "wb") as file:
+                file.write(content)
+            linecache.checkcache(path)
+
+
+def _is_python(text: str) -> bool:
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            compile(text, "changed", "exec", dont_inherit=True)
+    except (SyntaxError, ValueError):
+        return False
+    return True
+
+
+def _failing(swept: Swept, kinds: frozenset[Kind]) -> int:
+    return sum(run.fails(kinds) for run in swept.runs)
+
+
+def _obeyed(swept: Swept) -> int:
+    """In how many runs a listener has had the work end before its end."""
+    whole = swept.undisturbed.attempts[0].seconds
+    return sum(run.outcome.listened and run.outcome.attempts[0].seconds < whole for run in swept.runs)
+
+
+def _renumbered(key: str, moved: Mapping[str, str]) -> str:
+    return re.sub(r"[^>@]+:\d+", lambda found: moved.get(found[0], found[0]), key)
