@@ -1,15 +1,23 @@
-"""The changes that may repair what a sweep has found, around the lines that it blames."""
+"""The changes of a source that may repair what a sweep has found in it."""
 
 from __future__ import annotations
 
-import ast
+import difflib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, TypeAlias
+from itertools import chain
 
 from ..findings import FailureClass
+from ..source_text import parsed
+from .draft import RepairKind, Template, blame_of
+from .parsed_source import ParsedSource
+from .templates_of_files import TEMPLATES_OF_FILES
+from .templates_of_order import TEMPLATES_OF_ORDER
+from .templates_of_stops import TEMPLATES_OF_STOPS
 
-RepairKind: TypeAlias = Literal["the effect before the position"]
+__all__ = ["Change", "RepairKind", "changes"]
+
+TEMPLATES: tuple[Template, ...] = (*TEMPLATES_OF_STOPS, *TEMPLATES_OF_FILES, *TEMPLATES_OF_ORDER)
 
 
 @dataclass(frozen=True)
@@ -18,7 +26,7 @@ class Change:
 
     kind: RepairKind
     file: str
-    """Its path below the code's directory."""
+    """Below the directory of the code."""
     line: int
     """The first line that is changed."""
     source: str = field(repr=False)
@@ -26,53 +34,32 @@ class Change:
 
 
 def changes(source: str, file: str, found: Sequence[FailureClass]) -> Iterator[Change]:
-    """The changes of *source* that the templates make around the lines that *found* blames.
+    """The changes of *source* that the templates make around what the classes *found* blame in *file*.
 
-    Those come first that change least.
+    The lines of *source* end with newlines alone. Those changes come first that change the fewest lines, and of these
+    the ones closest to an interruption. Each is valid Python, keeps the comments, and comes once. There is none where
+    *source* is no Python, or has other ends of lines within.
     """
-    try:
-        tree = ast.parse(source)
-    except (SyntaxError, ValueError):
+    missing = "\n" * (not source.endswith("\n"))
+    before = source + missing
+    tree = None if "\r" in source else parsed(before, file)
+    if tree is None or not tree.body:
         return
-    blamed = {line for alike in found for line in _lines(alike, file)}
-    for block in _blocks(tree):
-        for at, first in enumerate(block):
-            for until in range(at + 1, min(at + 4, len(block))):
-                if blamed & set(range(first.lineno, (block[until].end_lineno or 0) + 1)):
-                    yield Change(
-                        "the effect before the position", file, first.lineno, _moved(source, block[at : until + 1])
-                    )
+    looked_at, blame = ParsedSource(before, tree), blame_of(found, file)
+    made: dict[str, tuple[tuple[int, int], Change]] = {}
+    for draft in chain.from_iterable(template(looked_at, blame) for template in TEMPLATES):
+        changed = looked_at.positions.edited(*draft.edits)
+        if changed in made or changed == before or parsed(changed, file) is None:
+            continue
+        size, line = _size(before, changed)
+        far = min((abs(line - at) for at in blame.at), default=0)
+        whole = changed[: len(changed) - len(missing)]
+        made[changed] = (size, far), Change(draft.kind, file, line, whole)
+    yield from (change for _, change in sorted(made.values(), key=lambda each: each[0]))
 
 
-def _lines(alike: FailureClass, file: str) -> Iterator[int]:
-    run = alike.earliest
-    if run.point.file == file:
-        yield run.point.line
-    for effect in run.nearby.effects if run.nearby is not None else ():
-        if effect.file == file:
-            yield effect.line
-
-
-def _blocks(tree: ast.AST) -> Iterator[list[ast.stmt]]:
-    simple = (ast.Expr, ast.Assign, ast.AugAssign, ast.With)
-    for node in ast.walk(tree):
-        body = getattr(node, "body", None)
-        if isinstance(body, list):
-            together: list[ast.stmt] = []
-            for each in body:
-                if isinstance(each, simple):
-                    together.append(each)
-                else:
-                    yield together
-                    together = []
-            yield together
-
-
-def _moved(source: str, statements: Sequence[ast.stmt]) -> str:
-    """*source* with the first of *statements* behind the last one."""
-    lines = source.splitlines(keepends=True)
-    first, last = statements[0], statements[-1]
-    assert first.end_lineno is not None
-    assert last.end_lineno is not None
-    before, then = lines[: first.lineno - 1], lines[first.end_lineno : last.end_lineno]
-    return "".join([*before, *then, *lines[first.lineno - 1 : first.end_lineno], *lines[last.end_lineno :]])
+def _size(before: str, after: str) -> tuple[int, int]:
+    """How many lines differ, and the first one that does."""
+    matcher = difflib.SequenceMatcher(None, before.split("\n"), after.split("\n"), autojunk=False)
+    codes = [code for code in matcher.get_opcodes() if code[0] != "equal"]
+    return sum(stop - start + end - begin for _, start, stop, begin, end in codes), codes[0][1] + 1

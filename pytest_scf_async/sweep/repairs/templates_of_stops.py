@@ -1,0 +1,233 @@
+"""Templates of stops: the listener is there in time, does little, and the work ends where it may end."""
+
+from __future__ import annotations
+
+import ast
+from collections.abc import Iterator
+
+from ..differences import Kind
+from ..shutdown_code import Registration, names_declared
+from ..source_text import FUNCTIONS, AnyFunction, Edit, last_name
+from .draft import EXITS, Blame, Draft, Template
+from .parsed_source import Source, loaded, stored
+
+_LOOPS = (ast.For, ast.AsyncFor, ast.While)
+
+
+def listener_first(source: Source, blame: Blame) -> Iterator[Draft]:
+    """The listener is installed as soon as what it needs is there."""
+    for registration in _registrations(source) if blame.is_stop else ():
+        statement, function = registration.statement, source.function(registration.call)
+        if (
+            function is None
+            or statement not in function.body
+            or not all(map(source.positions.has_own_lines, function.body))
+        ):
+            continue
+        needs = loaded(statement)
+        listener = source.code.function_of(registration.listener)
+        if listener is not None:
+            needs |= loaded(listener)
+            needs |= set() if isinstance(listener, ast.Lambda) else names_declared(listener)
+        at = function.body.index(statement)
+        first = at
+        while first and not _stays_above(function.body[first - 1], needs):
+            first -= 1
+        edits = source.moved(statement, function.body[first], behind=False) if first < at else None
+        if edits is not None:
+            yield Draft("listener first", edits)
+
+
+def _stays_above(statement: ast.stmt, needs: set[str]) -> bool:
+    is_text = isinstance(statement, ast.Expr) and isinstance(statement.value, ast.Constant)
+    return is_text or isinstance(statement, (ast.Global, ast.Nonlocal)) or bool(stored(statement) & needs)
+
+
+def _registrations(source: Source) -> Iterator[Registration]:
+    for each in source.code.registrations:
+        if isinstance(each.statement, ast.Expr) and each.statement.value is each.call:
+            yield each
+
+
+def _listener(source: Source, registration: Registration) -> AnyFunction | None:
+    """The listener, where it is a function of the module."""
+    found = source.code.function_of(registration.listener)
+    return found if isinstance(found, FUNCTIONS) and found in source.tree.body else None
+
+
+def flag(source: Source, blame: Blame) -> Iterator[Draft]:
+    """The listener sets a flag, and the loop ends at its head as the listener has ended the process."""
+    for registration in _registrations(source) if blame.is_stop else ():
+        listener, function = _listener(source, registration), source.function(registration.call)
+        if listener is None or function is None or not all(map(source.positions.has_own_lines, listener.body)):
+            continue
+        end = listener.body[-1]
+        if not isinstance(end, ast.Raise) and not (isinstance(end, ast.Expr) and last_name(end.value) in EXITS):
+            continue
+        name = source.new_name("stopping", "stop_requested")
+        first = listener.body[0]
+        edits = [
+            source.before(listener, [f"{name} = False", "", ""]),
+            source.at_top(function, [f"global {name}", f"{name} = False"]),
+        ]
+        if first is end:
+            edits += [source.dropped(end), source.after(end, [f"global {name}", f"{name} = True"])]
+        else:
+            edits += [source.at_top(listener, [f"global {name}"]), source.positions.replaced(end, f"{name} = True")]
+        for loop in (each for each in ast.walk(function) if isinstance(each, _LOOPS)):
+            if not source.positions.has_own_lines(loop.body[0]):
+                continue
+            step = source.deeper(loop.body[0])[len(source.indent(loop.body[0])) :]
+            check = source.before(loop.body[0], [f"if {name}:", f"{step}{ast.unparse(end)}"])
+            if None not in edits:
+                yield Draft("return in place of exit", [*(each for each in edits if each is not None), check])
+
+
+def ignored(source: Source, blame: Blame) -> Iterator[Draft]:
+    """A second SIGTERM does not run the listener within itself."""
+    for registration in _registrations(source) if blame.is_second else ():
+        listener, func = source.code.function_of(registration.listener), registration.call.func
+        if isinstance(listener, FUNCTIONS) and isinstance(func, ast.Attribute) and func.attr == "signal":
+            module = source.of(func.value)
+            line = f"{module}.signal({registration.signal}, {module}.SIG_IGN)"
+            edit = source.at_top(listener, [line])
+            if edit is not None and line not in source.of(listener):
+                yield Draft("ignore further signals", [edit])
+
+
+def not_taken(source: Source, blame: Blame) -> Iterator[Draft]:
+    """``except Exception`` lets pass what the listener raises."""
+    raised = {
+        last_name(node.exc)
+        for listener in source.code.listeners
+        for node in ast.walk(listener)
+        if isinstance(node, ast.Raise) and node.exc is not None
+    }
+    for node in ast.walk(source.tree) if blame.is_stop else ():
+        if isinstance(node, ast.ClassDef) and node.name in raised:
+            for base in node.bases:
+                if last_name(base) != "BaseException":
+                    yield Draft(
+                        "an exception that no other code takes", [source.positions.value(base, "BaseException")]
+                    )
+
+
+def kept(source: Source, blame: Blame) -> Iterator[Draft]:
+    """The listener has no way out before it has noted that SIGTERM has come."""
+    for listener in source.code.listeners if blame.is_stop else ():
+        body = [] if isinstance(listener, ast.Lambda) else listener.body
+        for at, statement in enumerate(body):
+            is_way_out = isinstance(statement, ast.If) and isinstance(statement.body[-1], ast.Return)
+            if is_way_out and at + 1 < len(body) and source.positions.has_own_lines(statement):
+                yield Draft("forget no signal", [source.dropped(statement)])
+
+
+def reset(source: Source, blame: Blame) -> Iterator[Draft]:
+    """A flag of the module is not set any more when the next event begins."""
+    code = source.code
+    flags = code.flags(code.listeners)
+    for registration in _registrations(source) if blame.is_stop else ():
+        function = source.function(registration.call)
+        for name in flags if function is not None else ():
+            assert function is not None
+            initial = next((each for each in source.tree.body if _binds(each, name)), None)
+            if not isinstance(initial, ast.Assign) or any(_binds(each, name) for each in function.body):
+                continue
+            if isinstance(initial.value, ast.Constant):
+                lines = [] if name in names_declared(function) else [f"global {name}"]
+                lines.append(f"{name} = {source.of(initial.value)}")
+            elif last_name(initial.value) == "Event" and f"{name}.clear()" not in source.of(function):
+                lines = [f"{name}.clear()"]
+            else:
+                continue
+            is_declared = isinstance(initial.value, ast.Constant) and len(lines) == 1
+            edit = source.before(registration.statement, lines) if is_declared else source.at_top(function, lines)
+            if edit is not None and source.positions.has_own_lines(registration.statement):
+                yield Draft("reset the flag", [edit])
+
+
+def _binds(statement: ast.stmt, name: str) -> bool:
+    return isinstance(statement, ast.Assign) and any(last_name(each) == name for each in statement.targets)
+
+
+def waited(source: Source, blame: Blame) -> Iterator[Draft]:
+    """A sleep ends when SIGTERM comes: `time.sleep` goes on after it, and ``Event.wait`` does not."""
+    if Kind.LATE not in blame.kinds or not blame.is_stop:
+        return
+    flags = source.code.flags(source.code.listeners)
+    sleeps = [statement for block in source.blocks() for statement in block if _sleeps(statement)]
+    for registration in _registrations(source):
+        listener, function = _listener(source, registration), source.function(registration.call)
+        if listener is None or function is None or not source.positions.has_own_lines(listener.body[-1]):
+            continue
+        names = [each for each in flags if any(_is_event(bound, each) for bound in source.tree.body)]
+        edits: list[Edit | None] = []
+        if not names:
+            names = [source.new_name("stop_requested", "stop_event")]
+            edits = [
+                *source.imported("threading"),
+                source.before(listener, [f"{names[0]} = threading.Event()", "", ""]),
+                source.after(listener.body[-1], [f"{names[0]}.set()"]),
+                source.at_top(function, [f"{names[0]}.clear()"]),
+            ]
+            declared = next((each for each in function.body if isinstance(each, ast.Global)), None)
+            if declared is not None and source.positions.has_own_lines(declared):
+                edits[-1] = source.after(declared, [f"{names[0]}.clear()"])
+        for statement in sleeps:
+            around = source.function(statement)
+            if around is None or around is listener or isinstance(around, ast.AsyncFunctionDef) or None in edits:
+                continue
+            assert isinstance(statement, ast.Expr)
+            assert isinstance(statement.value, ast.Call)
+            step = source.deeper(statement)
+            seconds = source.of(statement.value.args[0])
+            text = f"if {names[0]}.wait({seconds}):\n{step}{_end_at(source, statement, flags)}"
+            change = source.positions.replaced(statement, text)
+            yield Draft(
+                "wait for an event in place of a sleep", [*(each for each in edits if each is not None), change]
+            )
+
+
+def _sleeps(statement: ast.stmt) -> bool:
+    call = statement.value if isinstance(statement, ast.Expr) else None
+    return isinstance(call, ast.Call) and last_name(call.func) == "sleep" and len(call.args) == 1
+
+
+def _is_event(statement: ast.stmt, name: str) -> bool:
+    return _binds(statement, name) and isinstance(statement, ast.Assign) and last_name(statement.value) == "Event"
+
+
+def _end_at(source: Source, statement: ast.stmt, flags: dict[str, bool]) -> str:
+    """What the function does elsewhere when a flag is set; else it returns."""
+    for test in ast.walk(source.function(statement) or source.tree):
+        if isinstance(test, ast.If) and loaded(test.test) & set(flags) and len(test.body) == 1:
+            return ast.unparse(test.body[0])
+    return "return"
+
+
+def reentrant(source: Source, blame: Blame) -> Iterator[Draft]:
+    """The listener does not wait for a lock that the code below it holds."""
+    if not blame.is_stop:
+        return
+    listeners = source.code.listeners
+    by_signal = [*listeners, *(called for each in listeners for called in source.code.called(each))]
+    used = {name for each in by_signal for name in loaded(each)}
+    for statement in source.tree.body:
+        if isinstance(statement, ast.Assign) and isinstance(statement.value, ast.Call):
+            func = statement.value.func
+            if last_name(statement.targets[0]) in used and source.of(func) in ("threading.Lock", "Lock"):
+                imports = source.imported("threading")
+                yield Draft("RLock in place of Lock", [*imports, source.positions.value(func, "threading.RLock")])
+    for listener in listeners:
+        for node in getattr(listener, "body", ()):
+            if isinstance(node, ast.With) and "lock" in source.of(node.items[0].context_expr).lower():
+                body = [source.reindented(each.lineno, each, source.indent(node)) for each in node.body]
+                if None not in body and all(map(source.positions.has_own_lines, [node, *node.body])):
+                    _, end = source.positions.lines(1, node.end_lineno or 1)
+                    at, _ = source.positions.lines(node.lineno, node.lineno)
+                    yield Draft("no lock in the listener", [Edit(at, end, "".join(each or "" for each in body))])
+
+
+TEMPLATES_OF_STOPS: tuple[Template, ...] = (
+    *(listener_first, kept, not_taken, ignored, reset, flag, waited, reentrant),
+)
