@@ -34,7 +34,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows differential soak fuzz wheel release-check bench ci-leg clean
+.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows repairs differential soak fuzz wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -148,6 +148,9 @@ kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C
 
 windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
 	@$(BIN)/python tests/sweep/search_windows.py
+
+repairs: $(STAMP) ## repairs each bug of the seeded set, and makes 300 random kills of each bug, repair and fixed twin
+	@SCF_REPAIRS=300 $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/test_repairs_of_seeded.py $(ARGS)
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/bare/test_against_bare_processes.py $(ARGS)

@@ -31,6 +31,7 @@ from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
+from pytest_scf_async.sweep.repairs import trying as repairs_trying
 from pytest_scf_async.sweep.run import NotReachedError
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep

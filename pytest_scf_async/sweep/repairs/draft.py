@@ -9,7 +9,7 @@ from typing import Literal, NamedTuple, TypeAlias
 from ..differences import Kind
 from ..findings import FailureClass
 from ..source_text import Edit
-from .parsed_source import Source
+from .parsed_source import ParsedSource
 
 RepairKind: TypeAlias = Literal[
     "write a new file and replace it",
@@ -77,7 +77,7 @@ def _has(statements: Sequence[ast.stmt], lines: Iterable[int]) -> bool:
     return any(each.lineno <= line <= (each.end_lineno or 0) for each in statements for line in lines)
 
 
-Template: TypeAlias = "Callable[[Source, Blame], Iterator[Draft]]"
+Template: TypeAlias = "Callable[[ParsedSource, Blame], Iterator[Draft]]"
 
 
 def blame_of(found: Sequence[FailureClass], file: str) -> Blame:

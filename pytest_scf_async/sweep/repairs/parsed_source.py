@@ -12,7 +12,7 @@ _PATHS = frozenset({"Path", "joinpath", "with_name", "with_suffix", "with_stem",
 _METHODS_OF_PATHS = _PATHS | {"exists", "read_text", "read_bytes", "write_text", "write_bytes", "unlink", "iterdir"}
 
 
-class Source:
+class ParsedSource:
     """A source whose lines end with newlines, the last one too."""
 
     def __init__(self, text: str, tree: ast.Module) -> None:
@@ -25,6 +25,11 @@ class Source:
     def of(self, node: ast.expr | ast.stmt) -> str:
         """The text of *node*."""
         return self.positions.of(node)
+
+    def operand(self, node: ast.expr) -> str:
+        """The text of *node*, in parentheses where an attribute of it needs them."""
+        text = self.of(node)
+        return text if isinstance(node, (ast.Name, ast.Attribute, ast.Call, ast.Subscript)) else f"({text})"
 
     # -- the tree ------------------------------------------------------------------------------------------------------
 

@@ -8,7 +8,7 @@ from typing import NamedTuple
 
 from ..source_text import Edit, last_name
 from .draft import Blame, Draft, Template
-from .parsed_source import Source
+from .parsed_source import ParsedSource
 
 _WRITES = ("write_text", "write_bytes")
 _LINKS = ("symlink_to", "hardlink_to")
@@ -35,7 +35,7 @@ class _Write(NamedTuple):
     ending: str = ""
 
 
-def replaced(source: Source, blame: Blame) -> Iterator[Draft]:
+def replaced(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A file gets its name when it is complete."""
     for block, at in source.statements():
         for write in _writes(source, block, at):
@@ -44,7 +44,7 @@ def replaced(source: Source, blame: Blame) -> Iterator[Draft]:
                     yield _draft(source, write, block[at - 1] if at else None, synced)
 
 
-def _draft(source: Source, write: _Write, before: ast.stmt | None, synced: int) -> Draft:
+def _draft(source: ParsedSource, write: _Write, before: ast.stmt | None, synced: int) -> Draft:
     name, target = source.new_name("new", "new_file"), source.of(write.target)
     lines, edits = [], [*source.imported("os")]
     if not _is_dotted(write.target):
@@ -72,7 +72,7 @@ def _draft(source: Source, write: _Write, before: ast.stmt | None, synced: int) 
     return Draft("change a copy and replace it" if write.changes else "write a new file and replace it", edits)
 
 
-def _writes(source: Source, block: list[ast.stmt], at: int) -> Iterator[_Write]:
+def _writes(source: ParsedSource, block: list[ast.stmt], at: int) -> Iterator[_Write]:
     statement = block[at]
     if isinstance(statement, (ast.With, ast.AsyncWith)):
         for item in statement.items:
@@ -87,8 +87,7 @@ def _writes(source: Source, block: list[ast.stmt], at: int) -> Iterator[_Write]:
     for call in (node for node in ast.walk(statement) if isinstance(node, ast.Call)):
         name = last_name(call.func)
         if isinstance(call.func, ast.Attribute) and name in (*_WRITES, *_LINKS) and call.args:
-            write = _named(source, call.func.value, statement, statement)
-            yield write._replace(is_path=True, is_link=name in _LINKS)
+            yield _method(source, call.func, statement, is_link=name in _LINKS)
         elif isinstance(statement, ast.Expr) and (opened := _file_of(call)) is not None and _mode(call)[:1] == "w":
             if statement.value is not call and statement.lineno == statement.end_lineno:
                 yield _inline(source, call, opened, statement)
@@ -96,11 +95,22 @@ def _writes(source: Source, block: list[ast.stmt], at: int) -> Iterator[_Write]:
             yield from _given(source, call, statement)
 
 
-def _named(source: Source, target: ast.expr, first: ast.stmt, last: ast.stmt, more: Sequence[Edit] = ()) -> _Write:
+def _named(
+    source: ParsedSource, target: ast.expr, first: ast.stmt, last: ast.stmt, more: Sequence[Edit] = ()
+) -> _Write:
     return _Write(target, first, last, lambda name: [source.positions.value(target, name), *more])
 
 
-def _opened(source: Source, call: ast.expr, first: ast.stmt, last: ast.stmt) -> Iterator[_Write]:
+def _method(source: ParsedSource, method: ast.Attribute, statement: ast.stmt, *, is_link: bool) -> _Write:
+    """A method of a path, which may be in parentheses."""
+    start, end = source.positions.span(method)
+    before = end - len(f".{method.attr}")
+    return _Write(
+        method.value, statement, statement, lambda name: [Edit(start, before, name)], is_path=True, is_link=is_link
+    )
+
+
+def _opened(source: ParsedSource, call: ast.expr, first: ast.stmt, last: ast.stmt) -> Iterator[_Write]:
     """*call* opens a file that is complete behind *last*."""
     target = _file_of(call) if isinstance(call, ast.Call) else None
     if target is None:
@@ -113,7 +123,7 @@ def _opened(source: Source, call: ast.expr, first: ast.stmt, last: ast.stmt) -> 
         yield write._replace(changes=True)
 
 
-def _inline(source: Source, call: ast.Call, target: ast.expr, statement: ast.stmt) -> _Write:
+def _inline(source: ParsedSource, call: ast.Call, target: ast.expr, statement: ast.stmt) -> _Write:
     """``json.dump(state, open(path, "w"))`` gets a ``with``, which closes the file before it is renamed."""
 
     def edits(new: str) -> list[Edit]:
@@ -126,12 +136,13 @@ def _inline(source: Source, call: ast.Call, target: ast.expr, statement: ast.stm
     return _Write(target, statement, statement, edits, is_path=False)
 
 
-def _given(source: Source, call: ast.Call, statement: ast.stmt) -> Iterator[_Write]:
+def _given(source: ParsedSource, call: ast.Call, statement: ast.stmt) -> Iterator[_Write]:
     """A function gets the name of the file that it writes."""
     name = last_name(call.func)
     given = call.args[1:2] if name in _COPIES else call.args
     for each in given:
-        is_text = isinstance(each, (ast.Constant, ast.JoinedStr)) and name in _SAVES
+        is_constant = isinstance(each, ast.Constant) and isinstance(each.value, str)
+        is_text = (is_constant or isinstance(each, ast.JoinedStr)) and name in _SAVES
         if not (source.is_path(each) or is_text or name in _COPIES or name.startswith("to_")):
             continue
         more: list[Edit] = []
@@ -170,7 +181,7 @@ def _is_call(statement: ast.stmt, method: str, of: str = "") -> bool:
     return not of or (isinstance(call.func, ast.Attribute) and last_name(call.func.value) == of)
 
 
-def _is_removal(statement: ast.stmt, source: Source, target: str) -> bool:
+def _is_removal(statement: ast.stmt, source: ParsedSource, target: str) -> bool:
     """Whether it removes *target*, perhaps if it is there."""
     if isinstance(statement, ast.If) and len(statement.body) == 1 and not statement.orelse:
         return _is_removal(statement.body[0], source, target)
@@ -194,13 +205,13 @@ def _synced(name: str, step: str) -> list[str]:
     return [f'with open({name}, "rb") as synced:', f"{step}os.fsync(synced.fileno())"]
 
 
-def _directory_synced(source: Source, target: str, *, is_path: bool) -> list[str]:
+def _directory_synced(source: ParsedSource, target: str, *, is_path: bool) -> list[str]:
     directory = source.new_name("directory", "directory_of_it")
     parent = f"{target}.parent" if is_path else f'os.path.dirname({target}) or "."'
     return [f"{directory} = os.open({parent}, os.O_RDONLY)", f"os.fsync({directory})", f"os.close({directory})"]
 
 
-def synced(source: Source, blame: Blame) -> Iterator[Draft]:
+def synced(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """What is renamed is on the disk before; then its directory, too; then so with each rename of the file."""
     if not blame.is_power:
         return
@@ -223,21 +234,21 @@ def _rename(statement: ast.stmt) -> tuple[ast.expr, ast.expr] | None:
 
 
 def _rename_synced(
-    source: Source, statement: ast.stmt, names: tuple[ast.expr, ast.expr], *, directories: bool
+    source: ParsedSource, statement: ast.stmt, names: tuple[ast.expr, ast.expr], *, directories: bool
 ) -> Iterator[Edit]:
     old, new = names
     step = source.deeper(statement)[len(source.indent(statement)) :]
     yield source.before(statement, _synced(source.of(old), step))
     if directories:
         is_path = source.is_path(new)
-        target = source.of(new) if _is_dotted(new) or not is_path else f"({source.of(new)})"
+        target = source.operand(new) if is_path else source.of(new)
         yield source.after(statement, _directory_synced(source, target, is_path=is_path))
 
 
 # -- other small changes of how a file is written ----------------------------------------------------------------------
 
 
-def copied(source: Source, blame: Blame) -> Iterator[Draft]:
+def copied(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A file stays until another one takes its place."""
     for block, at in source.statements():
         statement = block[at]
@@ -248,7 +259,7 @@ def copied(source: Source, blame: Blame) -> Iterator[Draft]:
                 yield Draft("copy in place of a move", [*source.imported("shutil"), edit])
 
 
-def joined(source: Source, blame: Blame) -> Iterator[Draft]:
+def joined(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """Several lines are one write."""
     for node in ast.walk(source.tree):
         if isinstance(node, ast.Call) and last_name(node.func) == "writelines" and len(node.args) == 1:
@@ -264,7 +275,7 @@ def joined(source: Source, blame: Blame) -> Iterator[Draft]:
                     yield Draft("one write in place of several", edits)
 
 
-def flushed(source: Source, blame: Blame) -> Iterator[Draft]:
+def flushed(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """What is written does not stay in a buffer."""
     for block, at in source.statements():
         statement = block[at]
@@ -276,7 +287,7 @@ def flushed(source: Source, blame: Blame) -> Iterator[Draft]:
                 yield Draft("flush what is written", [source.after(statement, [f"{file}.flush()"])])
 
 
-def directories(source: Source, blame: Blame) -> Iterator[Draft]:
+def directories(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """Directories are made, whichever of them are there."""
     for block, at in source.statements():
         statement = block[at]
@@ -292,7 +303,7 @@ def directories(source: Source, blame: Blame) -> Iterator[Draft]:
             yield Draft("make the directories that are missing", [source.dropped(statement), line])
 
 
-def locked(source: Source, blame: Blame) -> Iterator[Draft]:
+def locked(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """The kernel gives a lock back when its owner is dead."""
     for block, at in source.statements():
         statement = block[at]
@@ -309,7 +320,7 @@ def locked(source: Source, blame: Blame) -> Iterator[Draft]:
             yield Draft("the kernel's lock in place of a lock file", [*imports, *edits])
 
 
-def outliving(source: Source, _: Blame) -> Iterator[Draft]:
+def outliving(source: ParsedSource, _: Blame) -> Iterator[Draft]:
     """What is in the directory for temporary files goes where other files are."""
     variables = {
         source.of(node): None

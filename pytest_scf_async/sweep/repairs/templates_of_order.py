@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from ..differences import Kind
 from ..source_text import SCOPES, AnyFunction, Edit, last_name
 from .draft import EXITS, Blame, Draft, Template
-from .parsed_source import Source, loaded, stored
+from .parsed_source import ParsedSource, loaded, stored
 
 _FAR = 4
 """Over so many statements one is moved at most."""
@@ -19,7 +19,7 @@ _CHANGES_NOTHING = frozenset({"print", "sleep", "exists", "read_text", "int", "s
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
-def moved(source: Source, blame: Blame) -> Iterator[Draft]:
+def moved(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A statement moves to the other side of another one that does something: in its block, or out of that."""
     registrations = {registration.statement for registration in source.code.registrations}
     for block in source.blocks():
@@ -37,7 +37,7 @@ def moved(source: Source, blame: Blame) -> Iterator[Draft]:
                 yield from _out(source, blame, block, statement)
 
 
-def _out(source: Source, blame: Blame, block: list[ast.stmt], statement: ast.stmt) -> Iterator[Draft]:
+def _out(source: ParsedSource, blame: Blame, block: list[ast.stmt], statement: ast.stmt) -> Iterator[Draft]:
     """The last statement of a loop, an ``if`` or a ``with`` moves behind it, the first one before it."""
     around = source.code.parents[statement]
     if not isinstance(around, (*_LOOPS, ast.If, ast.With, ast.AsyncWith)) or block is not around.body or len(block) < 2:
@@ -50,7 +50,7 @@ def _out(source: Source, blame: Blame, block: list[ast.stmt], statement: ast.stm
         yield from _move(source, statement, around, behind=False)
 
 
-def _move(source: Source, statement: ast.stmt, to: ast.stmt, *, behind: bool) -> Iterator[Draft]:
+def _move(source: ParsedSource, statement: ast.stmt, to: ast.stmt, *, behind: bool) -> Iterator[Draft]:
     edits = source.moved(statement, to, behind=behind)
     if edits is not None:
         yield Draft("effect before the position", edits)
@@ -86,7 +86,7 @@ def _may_pass(statement: ast.stmt, over: list[ast.stmt]) -> bool:
     return True
 
 
-def counted(source: Source, blame: Blame) -> Iterator[Draft]:
+def counted(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """How far the work is says the file to which it is appended, or what is there is not appended again."""
     for block, at in source.statements():
         read, function = block[at], source.function(block[at])
@@ -97,9 +97,10 @@ def counted(source: Source, blame: Blame) -> Iterator[Draft]:
             if last_name(read.targets[0]) not in loaded(head) or not blame.touches(loop):
                 continue
             for statement, file in _appended(loop):
-                name = source.of(file)
-                lines = f"{name}.read_text().splitlines()" if source.is_path(file) else f"open({name}).readlines()"
-                exists = f"{name}.exists()" if source.is_path(file) else f"os.path.exists({name})"
+                name, path = source.of(file), source.operand(file)
+                is_path = source.is_path(file)
+                lines = f"{path}.read_text().splitlines()" if is_path else f"open({name}).readlines()"
+                exists = f"{path}.exists()" if is_path else f"os.path.exists({name})"
                 known = f"len({lines}) if {exists} else 0"
                 imports = source.imported("os") if exists.startswith("os") else []
                 if not loaded(file) & _bound_from(read, function):
@@ -139,7 +140,7 @@ def _bound_from(read: ast.stmt, function: AnyFunction) -> set[str]:
     return stored(function) - before
 
 
-def one_transaction(source: Source, blame: Blame) -> Iterator[Draft]:
+def one_transaction(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """What belongs together is committed together."""
     for block, at in source.statements():
         statement = block[at]
@@ -176,7 +177,7 @@ def _is(statement: ast.stmt, of: str, *methods: str) -> bool:
     return call.func.attr in methods and ast.unparse(call.func.value) == of
 
 
-def saved_at_stop(source: Source, blame: Blame) -> Iterator[Draft]:
+def saved_at_stop(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A stop commits or flushes what the end of the work commits or flushes."""
     code = source.code
     flags = code.flags(code.listeners)
@@ -198,7 +199,7 @@ def saved_at_stop(source: Source, blame: Blame) -> Iterator[Draft]:
                     yield Draft("save at a stop what the end saves", [source.before(test.body[0], [source.of(save)])])
 
 
-def checked_between(source: Source, blame: Blame) -> Iterator[Draft]:
+def checked_between(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A flag is not looked at in the middle of a step, where it has been looked at before the step."""
     flags = set(source.code.flags(source.code.listeners))
     if not blame.is_stop or blame.kinds.isdisjoint({Kind.LOST, Kind.DIVERGED, Kind.DOUBLED}):

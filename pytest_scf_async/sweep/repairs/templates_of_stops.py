@@ -9,12 +9,12 @@ from ..differences import Kind
 from ..shutdown_code import Registration, names_declared
 from ..source_text import FUNCTIONS, AnyFunction, Edit, last_name
 from .draft import EXITS, Blame, Draft, Template
-from .parsed_source import Source, loaded, stored
+from .parsed_source import ParsedSource, loaded, stored
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
-def listener_first(source: Source, blame: Blame) -> Iterator[Draft]:
+def listener_first(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """The listener is installed as soon as what it needs is there."""
     for registration in _registrations(source) if blame.is_stop else ():
         statement, function = registration.statement, source.function(registration.call)
@@ -43,19 +43,19 @@ def _stays_above(statement: ast.stmt, needs: set[str]) -> bool:
     return is_text or isinstance(statement, (ast.Global, ast.Nonlocal)) or bool(stored(statement) & needs)
 
 
-def _registrations(source: Source) -> Iterator[Registration]:
+def _registrations(source: ParsedSource) -> Iterator[Registration]:
     for each in source.code.registrations:
         if isinstance(each.statement, ast.Expr) and each.statement.value is each.call:
             yield each
 
 
-def _listener(source: Source, registration: Registration) -> AnyFunction | None:
+def _listener(source: ParsedSource, registration: Registration) -> AnyFunction | None:
     """The listener, where it is a function of the module."""
     found = source.code.function_of(registration.listener)
     return found if isinstance(found, FUNCTIONS) and found in source.tree.body else None
 
 
-def flag(source: Source, blame: Blame) -> Iterator[Draft]:
+def flag(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """The listener sets a flag, and the loop ends at its head as the listener has ended the process."""
     for registration in _registrations(source) if blame.is_stop else ():
         listener, function = _listener(source, registration), source.function(registration.call)
@@ -78,12 +78,17 @@ def flag(source: Source, blame: Blame) -> Iterator[Draft]:
             if not source.positions.has_own_lines(loop.body[0]):
                 continue
             step = source.deeper(loop.body[0])[len(source.indent(loop.body[0])) :]
-            check = source.before(loop.body[0], [f"if {name}:", f"{step}{ast.unparse(end)}"])
+            check = source.before(loop.body[0], [f"if {name}:", f"{step}{_line(source, end)}"])
             if None not in edits:
                 yield Draft("return in place of exit", [*(each for each in edits if each is not None), check])
 
 
-def ignored(source: Source, blame: Blame) -> Iterator[Draft]:
+def _line(source: ParsedSource, statement: ast.stmt) -> str:
+    """*statement* as one line."""
+    return source.of(statement) if statement.lineno == statement.end_lineno else ast.unparse(statement)
+
+
+def ignored(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A second SIGTERM does not run the listener within itself."""
     for registration in _registrations(source) if blame.is_second else ():
         listener, func = source.code.function_of(registration.listener), registration.call.func
@@ -95,7 +100,7 @@ def ignored(source: Source, blame: Blame) -> Iterator[Draft]:
                 yield Draft("ignore further signals", [edit])
 
 
-def not_taken(source: Source, blame: Blame) -> Iterator[Draft]:
+def not_taken(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """``except Exception`` lets pass what the listener raises."""
     raised = {
         last_name(node.exc)
@@ -112,7 +117,7 @@ def not_taken(source: Source, blame: Blame) -> Iterator[Draft]:
                     )
 
 
-def kept(source: Source, blame: Blame) -> Iterator[Draft]:
+def kept(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """The listener has no way out before it has noted that SIGTERM has come."""
     for listener in source.code.listeners if blame.is_stop else ():
         body = [] if isinstance(listener, ast.Lambda) else listener.body
@@ -122,7 +127,7 @@ def kept(source: Source, blame: Blame) -> Iterator[Draft]:
                 yield Draft("forget no signal", [source.dropped(statement)])
 
 
-def reset(source: Source, blame: Blame) -> Iterator[Draft]:
+def reset(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A flag of the module is not set any more when the next event begins."""
     code = source.code
     flags = code.flags(code.listeners)
@@ -150,7 +155,7 @@ def _binds(statement: ast.stmt, name: str) -> bool:
     return isinstance(statement, ast.Assign) and any(last_name(each) == name for each in statement.targets)
 
 
-def waited(source: Source, blame: Blame) -> Iterator[Draft]:
+def waited(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A sleep ends when SIGTERM comes: `time.sleep` goes on after it, and ``Event.wait`` does not."""
     if Kind.LATE not in blame.kinds or not blame.is_stop:
         return
@@ -164,9 +169,11 @@ def waited(source: Source, blame: Blame) -> Iterator[Draft]:
         edits: list[Edit | None] = []
         if not names:
             names = [source.new_name("stop_requested", "stop_event")]
+            bound = next((each for each in source.tree.body for flag in flags if _binds(each, flag)), None)
+            line = f"{names[0]} = threading.Event()"
             edits = [
                 *source.imported("threading"),
-                source.before(listener, [f"{names[0]} = threading.Event()", "", ""]),
+                source.before(listener, [line, "", ""]) if bound is None else source.after(bound, [line]),
                 source.after(listener.body[-1], [f"{names[0]}.set()"]),
                 source.at_top(function, [f"{names[0]}.clear()"]),
             ]
@@ -197,15 +204,15 @@ def _is_event(statement: ast.stmt, name: str) -> bool:
     return _binds(statement, name) and isinstance(statement, ast.Assign) and last_name(statement.value) == "Event"
 
 
-def _end_at(source: Source, statement: ast.stmt, flags: dict[str, bool]) -> str:
+def _end_at(source: ParsedSource, statement: ast.stmt, flags: dict[str, bool]) -> str:
     """What the function does elsewhere when a flag is set; else it returns."""
     for test in ast.walk(source.function(statement) or source.tree):
         if isinstance(test, ast.If) and loaded(test.test) & set(flags) and len(test.body) == 1:
-            return ast.unparse(test.body[0])
+            return _line(source, test.body[0])
     return "return"
 
 
-def reentrant(source: Source, blame: Blame) -> Iterator[Draft]:
+def reentrant(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """The listener does not wait for a lock that the code below it holds."""
     if not blame.is_stop:
         return
@@ -219,7 +226,7 @@ def reentrant(source: Source, blame: Blame) -> Iterator[Draft]:
                 imports = source.imported("threading")
                 yield Draft("RLock in place of Lock", [*imports, source.positions.value(func, "threading.RLock")])
     for listener in listeners:
-        for node in getattr(listener, "body", ()):
+        for node in [] if isinstance(listener, ast.Lambda) else listener.body:
             if isinstance(node, ast.With) and "lock" in source.of(node.items[0].context_expr).lower():
                 body = [source.reindented(each.lineno, each, source.indent(node)) for each in node.body]
                 if None not in body and all(map(source.positions.has_own_lines, [node, *node.body])):

@@ -344,7 +344,9 @@ class _Search:
         differences = compare(before.effects, outcome.effects, evidence.ignored)
         if differences:
             raise _RefusedError(f"undisturbed, {all_difference_lines(differences)[0]}")
-        if [each.seconds for each in before.attempts] != [each.seconds for each in outcome.attempts]:
+        if [round(each.seconds, 2) for each in before.attempts] != [
+            round(each.seconds, 2) for each in outcome.attempts
+        ]:
             took = [f"{each.attempts[0].seconds:g} s" for each in (before, outcome)]
             raise _RefusedError(f"undisturbed it takes {took[1]} in place of {took[0]}")
         ours, theirs = Counter(before.log), Counter(outcome.log)
