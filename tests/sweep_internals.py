@@ -6,7 +6,9 @@ from __future__ import annotations
 
 import os
 import select
+from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from internals import Zygote
 
@@ -31,7 +33,9 @@ from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
+from pytest_scf_async.sweep.repairs import templates as repair_templates
 from pytest_scf_async.sweep.repairs import trying as repairs_trying
+from pytest_scf_async.sweep.repairs.found import Repairs
 from pytest_scf_async.sweep.run import NotReachedError
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
@@ -98,3 +102,13 @@ def explained_of(sweep: Sweep, *, exactly_once: bool = False) -> list[Explained]
     swept = sweep._swept
     doubled = {sweep_differences.Kind.DOUBLED} if exactly_once else set()
     return [Explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]
+
+
+def change_facts(sweep: Sweep, **facts: Any) -> None:
+    """Have a sweep have come to these facts."""
+    sweep._swept = replace(sweep._swept, **facts)
+
+
+def have_told(sweep: Sweep, told: list[Repairs]) -> None:
+    """Have what its searches for repairs find be added to a list, whether they end or not."""
+    sweep._bench = replace(sweep._bench, guide=replace(sweep._guide, repaired=told.append))

@@ -384,7 +384,7 @@ class _Command:
         elif found:
             _say("\n".join([head_text(swept, found), *not_reached_lines(swept)]))
             _say(f"\n{class_text(swept, found[0], command=True, repro=self._repros.get(found[0].earliest.key, ''))}")
-            _say("\nThe whole report: --report")
+            _say(f"\nThe whole report: --report{'; a repair: --fix' * bool(swept.repairs and not self._given.fix)}")
         else:
             _say(failure or "\n".join([head_text(swept, found), *not_reached_lines(swept), tried_text(swept)]))
         if self._given.mutate and not whole:

@@ -283,6 +283,9 @@ class Swept:
     """More than one thread has effects, so that their order may vary from run to run."""
     is_job: bool = False
     """Whether it is of a program that says by its exit code whether the work is done."""
+    repairs: tuple[str, ...] = ()
+    """The command, or the call, that searches for a repair, and the one for who wants nothing to be done twice, either;
+    empty: there can be none."""
     available: tuple[str, ...] = ()
     """Where ``include=`` has matched no point: what there is, the closest first: ``export.py:3-9 (save)``."""
     test: str = ""

@@ -27,6 +27,8 @@ class Guide:
 
     test: str = ""
     """The test in which it is made, as the command ``pytest`` takes it; empty: it is made in none."""
+    directory: str = ""
+    """The directory in which commands that it names are called; empty: the current one."""
     replay: str = ""
     """The key of the only run to make (``SweepRun.key``); empty: make all of them."""
     shard: tuple[int, int] | None = None

@@ -21,6 +21,7 @@ from .findings import HARMFUL, Swept, classes
 from .guide import Guide, nothing
 from .neighbours import Around
 from .progress import Progress
+from .repairs.found import Repairs
 from .report import class_text, failure_text, sweep_text, text_without_classes
 from .titles import class_title
 
@@ -48,6 +49,7 @@ class _Made:
 
     def __init__(self) -> None:
         self.swept: Swept | None = None
+        self.repairs: Repairs | None = None
         self.asked = False
         self.failure = ""
         """The message of its last assertion that failed; it is the report."""
@@ -97,7 +99,8 @@ class SweepsOfTest:
 
     def reports(self) -> list[str]:
         """All that has been found, as texts."""
-        return [sweep_text(swept) for swept in self.found]
+        repairs = [made.repairs.report for made in self._made if made.repairs is not None]
+        return [*(sweep_text(swept) for swept in self.found), *repairs]
 
     def unasked(self) -> str:
         """Why the test has tested nothing, if it never asked for what a sweep has found."""
@@ -120,8 +123,13 @@ class SweepsOfTest:
                 self.replayed = True
                 self._to_show.append(made)
 
+        def repaired(repairs: Repairs) -> None:
+            made.repairs = repairs
+            progress.end()
+
         return Guide(
             test=_as_given(self._item),
+            directory=os.fspath(self._config.invocation_params.dir),
             replay=self._replay,
             shard=None if shard is None else shard_of(shard),
             first=failed_before.keys(),
@@ -129,6 +137,8 @@ class SweepsOfTest:
             begins=progress.begin,
             progress=progress.come_to,
             finished=finished,
+            tries=progress.begin,
+            repaired=repaired,
             effects_of=self._effects_of,
             no_such_run=self._no_such_run,
             asked=made.ask,

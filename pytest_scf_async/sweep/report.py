@@ -14,7 +14,7 @@ from .difference_texts import all_difference_lines
 from .differences import Kind
 from .effects import RESULT
 from .explanation import Explained, ended_text
-from .findings import FailureClass, SweepRun, Swept, classes
+from .findings import HARMFUL, FailureClass, SweepRun, Swept, classes
 from .mutants import Mutant
 from .repro import repro_call
 from .titles import WIDTH
@@ -76,7 +76,7 @@ def sweep_text(
         lines += ["", *_class_lines(swept, alike, whole=number == 0, command=command, repro=repro)]
     if len(found) > CLASSES:
         lines.append(f"and {_number(found[CLASSES:], 'more reason')}")
-    return "\n".join([*lines, *_end(swept, kinds)])
+    return "\n".join([*lines, *_end(swept, kinds, command=command)])
 
 
 def text_without_classes(swept: Swept, kinds: frozenset[Kind]) -> str:
@@ -318,7 +318,12 @@ def _timeline(swept: Swept, run: SweepRun, facts: Explained) -> Iterator[str]:
 # -- the end -----------------------------------------------------------------------------------------------------------
 
 
-def _end(swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
+def _end(swept: Swept, kinds: frozenset[Kind], *, command: bool = False) -> Iterator[str]:
+    found = any(run.fails(kinds & HARMFUL) for run in swept.runs)
+    if found and swept.repairs and not command:
+        is_once = kinds == HARMFUL or not any(run.fails() for run in swept.runs)
+        yield ""
+        yield f"Search for a repair:  {swept.repairs[is_once]}"
     table = list(_table(swept, kinds))
     if table:
         yield ""

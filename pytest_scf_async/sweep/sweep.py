@@ -231,7 +231,7 @@ class _Sweeper:
         if request.choice.include and not candidates:
             swept = replace(swept, available=available(points, request.choice.include))
         if any(run.fails(HARMFUL) for run in swept.runs):
-            swept = replace(swept, evidence=self._evidence())
+            swept = self._with_advice(swept)
         if request.mutate and not self._guide.replay:
             swept, stopped = self._with_mutants(swept, stopped)
         self._guide.finished(swept)
@@ -608,6 +608,13 @@ class _Sweeper:
             undisturbed.spoke_to,
             self._states,
         )
+
+    def _with_advice(self, swept: Swept) -> Swept:
+        """*swept*, with what repros are made of, and how to search for a repair."""
+        from .repairs.calls import repair_calls  # noqa: PLC0415  (most sweeps find nothing)
+
+        calls = repair_calls(self._request, self._bench, swept, os.fspath(self._runner.path))
+        return replace(swept, evidence=self._evidence(), repairs=calls)
 
     def _with_mutants(self, swept: Swept, stopped: bool) -> tuple[Swept, bool]:
         """*swept*, with the mutants that were tried, where all runs were made; and whether Ctrl-C has come by now."""

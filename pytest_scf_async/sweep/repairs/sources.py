@@ -38,6 +38,11 @@ class Source:
     def _encoding(self) -> str:
         return tokenize.detect_encoding(io.BytesIO(self.content).readline)[0]
 
+    @property
+    def _mark(self) -> str:
+        """The mark of the order of bytes with which it begins; empty: none."""
+        return "\ufeff" if self._encoding == "utf-8-sig" else ""
+
     @cached_property
     def _lines(self) -> list[str]:
         """Its lines with their own ends."""
@@ -55,7 +60,10 @@ class Source:
     def _with_ends(self, text: str) -> list[str]:
         ends = [line[len(_body(line)) :] for line in self._lines]
         usual = max(ends, key=ends.count, default="\n") or "\n"
-        after = [f"{_body(line)}{usual}" if line.endswith("\n") else line for line in _split(text)]
+        known = {_body(line): line for line in self._lines if _body(line) != line}
+        after = [
+            known.get(_body(line), f"{_body(line)}{usual}") if line.endswith("\n") else line for line in _split(text)
+        ]
         for block in SequenceMatcher(None, _split(self.text), _split(text), autojunk=False).get_matching_blocks():
             after[block.b : block.b + block.size] = self._lines[block.a : block.a + block.size]
         return after
@@ -64,7 +72,8 @@ class Source:
         """The unified diff to *text*, which ``patch`` and ``git apply`` take; empty: nothing differs."""
         path = os.path.relpath(self.path)
         names = (self.path, self.path) if path.startswith("..") else (f"a/{path}", f"b/{path}")
-        lines = difflib.unified_diff(self._lines, self._with_ends(text), *names, n=_CONTEXT)
+        before, after = (_split(self._mark + "".join(lines)) for lines in (self._lines, self._with_ends(text)))
+        lines = difflib.unified_diff(before, after, *names, n=_CONTEXT)
         return "".join(line if line.endswith("\n") else f"{line}\n{_NO_END}" for line in lines)
 
     def size(self, text: str) -> int:

@@ -26,7 +26,7 @@ from ...protocol.shortening import shortened_list
 from ..comparison import compare
 from ..difference_texts import all_difference_lines
 from ..differences import Kind
-from ..findings import FAILURES, HARMFUL, STOPPED, FailureClass, MutantOutcome, SweepRun, Swept, classes
+from ..findings import FAILURES, HARMFUL, STOPPED, FailureClass, SweepRun, Swept, classes
 from ..guide import Guide
 from ..mutants import mutants
 from ..neighbours import Around
@@ -92,14 +92,18 @@ def search(
 ) -> Repairs:
     """Search for repairs of what *swept* has found, for *budget* real seconds; ``KeyboardInterrupt`` ends it, too."""
     kinds = HARMFUL if exactly_once else FAILURES
-    why = next(_why_none(request, bench.guide, swept, kinds), "")
+    why = why_none(request, bench.guide, swept, kinds)
     if why:
         return Repairs(why_none=why)
     return _Search(request, bench, swept, kinds, by=by, budget=budget).repairs()
 
 
-def _why_none(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
-    """Why no change can be tried; nothing: some can, if there are any."""
+def why_none(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind]) -> str:
+    """Why no change can be tried; empty: some can, if there are any."""
+    return next(_reasons(request, guide, swept, kinds), "")
+
+
+def _reasons(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind]) -> Iterator[str]:
     function, found = request.function, classes(swept.runs, kinds)
     if guide.replay or guide.shard is not None:
         what = "a replay makes one run" if guide.replay else "a shard makes a part of the runs"
@@ -112,7 +116,7 @@ def _why_none(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kin
         yield f"{first.key} came to something else when it was made again: no run says whether a change helps"
     if not function.runtime.has_places:
         yield (
-            f"there are templates for Python alone, and {swept.function} runs in {function.runtime.name}; a program in "
+            f"there are templates for Python alone, and {swept.function} is {function.runtime.name}; a program in "
             "Python is repaired where the instance itself runs it (in_process=True, and no --traced)"
         )
     code = function.code_to_run()
@@ -160,7 +164,8 @@ class _Search:
         self._best: tuple[int, _Proposal, Swept] | None = None
         """Of the changes that do not survive all: how many interruptions fail with the best one, and its sweep."""
         self._refused: dict[str, None] = {}
-        self._noticed: tuple[MutantOutcome, ...] | None = None
+        self._noticed: Counter[str] | None = None
+        """How many mutants of each kind the sweep notices of the code as it is, once that is asked."""
 
     def repairs(self) -> Repairs:
         """Search until there is no more to find, or the time is over."""
@@ -362,35 +367,44 @@ class _Search:
             raise _RefusedError(f"the sweep no longer compares {shortened_list(lost or ['the result'], 3)}")
 
     def _require_stops(self, swept: Swept) -> None:
-        """Refuse a change with which no SIGTERM ends the work any more, where one did."""
-        if _obeyed(self._swept) and not _obeyed(swept):
-            raise _RefusedError("after a SIGTERM it always goes on to its end, which the code did not")
+        """Refuse a change with which nobody listens to SIGTERM any more, or it goes on for longer after one."""
+        before, after = _stops(self._swept), _stops(swept)
+        if before and not after:
+            raise _RefusedError("no listener is called for SIGTERM any more")
+        if before and self._request.within_us is None and max(after) > max(before):
+            took = [f"{max(each) / 1e6:g} s" for each in (before, after)]
+            raise _RefusedError(f"after a SIGTERM it goes on for up to {took[1]}, and before for {took[0]} at most")
+        if _done_early(swept) and not _done_early(self._swept) and not _late(self._swept):
+            whole = self._swept.undisturbed.attempts[0].seconds
+            left_out = whole - min(_done_early(swept))
+            raise _RefusedError(f"after a SIGTERM it says that all is done, and leaves out {left_out:g} s of its work")
 
     def _require_mutants(self, proposal: _Proposal, swept: Swept) -> None:
         """Refuse a change with which the sweep no longer notices a break of the shutdown code.
 
-        Where kills are survived, a break need not be noticed: a process without its listener is killed by SIGTERM. But
-        the code that was broken has to be there.
+        Where kills are tried, and so survived, a break need not be noticed: SIGTERM kills a process without a listener.
+        But the listeners have to be there.
         """
         name = self._code.entry_name
         if name not in proposal.texts or all(how.kind != "graceful" for how in self._request.hows):
             return
-        there = Counter(each.kind for each in mutants(proposal.texts[name], name))
-        before = Counter(each.kind for each in mutants(self._sources[name].text, name))
-        if FORCED not in self._request.hows:
+        made = [mutants(text, name) for text in (self._sources[name].text, proposal.texts[name])]
+        before, after = (Counter[str](each.kind for each in some if each.kind == "listener removed") for some in made)
+        if FORCED not in self._request.hows and made[0]:
             if self._noticed is None:
-                self._noticed = tuple(each for each in self._mutants({}, self._swept) if each.noticed)
-            before = Counter(each.mutant.kind for each in self._noticed)
-            there = Counter(each.mutant.kind for each in self._mutants(proposal.texts, swept) if each.noticed)
-        for kind in before:
-            if there[kind] < before[kind]:
-                raise _RefusedError(f"the sweep would no longer notice this break of the shutdown code: {kind}")
+                self._noticed = self._mutants_noticed({}, self._swept)
+            before, after = self._noticed, self._mutants_noticed(proposal.texts, swept)
+            if all(each.kind != "registered late" for each in made[1]):  # it is at the top of the module now
+                before = before - Counter({"registered late": before["registered late"]})
+        for kind in before - after:
+            raise _RefusedError(f"the sweep no longer notices a break of the shutdown code: {kind}")
 
-    def _mutants(self, texts: Mapping[str, str], swept: Swept) -> tuple[MutantOutcome, ...]:
+    def _mutants_noticed(self, texts: Mapping[str, str], swept: Swept) -> Counter[str]:
+        """How many mutants of each kind the sweep notices, of the code with *texts*."""
         with _Written(self._code.directory, self._sources, texts):
             found = self._mutants_of(self._asked(None), self._a_bench(), swept)
         self._require_time()
-        return found.mutants
+        return Counter(each.mutant.kind for each in found.mutants if each.noticed)
 
     # -- what is found -------------------------------------------------------------------------------------------------
 
@@ -458,10 +472,21 @@ def _failing(swept: Swept, kinds: frozenset[Kind]) -> int:
     return sum(run.fails(kinds) for run in swept.runs)
 
 
-def _obeyed(swept: Swept) -> int:
-    """In how many runs a listener has had the work end before its end."""
-    whole = swept.undisturbed.attempts[0].seconds
-    return sum(run.outcome.listened and run.outcome.attempts[0].seconds < whole for run in swept.runs)
+def _stops(swept: Swept) -> list[int]:
+    """How long it goes on after a SIGTERM for which a listener is called, in µs."""
+    outcomes = [run.outcome for run in swept.runs if run.how == "graceful"]
+    return [each.stop_us for each in outcomes if each.listened and each.stop_us is not None]
+
+
+def _done_early(swept: Swept) -> list[float]:
+    """How many seconds it took where it was stopped, did all, and took less than undisturbed."""
+    outcomes = [run.outcome for run in swept.runs if run.how.startswith("graceful")]
+    done = [each.attempts[0].seconds for each in outcomes if each.done and len(each.attempts) == 1]
+    return [seconds for seconds in done if seconds < swept.undisturbed.attempts[0].seconds]
+
+
+def _late(swept: Swept) -> bool:
+    return any(Kind.LATE in run.kinds for run in swept.runs)
 
 
 def _renumbered(key: str, moved: Mapping[str, str]) -> str:
