@@ -1,0 +1,29 @@
+"""Has its steps done by a worker of RQ; their queue is in a Redis server of this job, in {path}."""
+
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+from redis import Redis
+from redis.exceptions import ConnectionError as NotYet
+from rq import Queue, SimpleWorker
+
+directory, options = Path(sys.argv[1]), sys.argv[2:]
+address = "/tmp/redis-of-job"
+server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--dir", directory, *options])
+redis = Redis(unix_socket_path=address)
+while True:
+    try:
+        if redis.ping():
+            break
+    except NotYet:
+        time.sleep(0.1)
+queue = Queue(connection=redis)
+if not (directory / "enqueued").exists():
+    for step in range(3):
+        queue.enqueue("steps.write", str(directory), step)
+    (directory / "enqueued").touch()
+SimpleWorker([queue], connection=redis).work(burst=True)
+redis.shutdown()
+sys.exit(server.wait())
