@@ -259,13 +259,21 @@ class _Causes:
         is_about = any(each.effect is EffectKind.ROW for each in self._run.differences)
         if len(finals) != 1 or not is_database or not (is_about or Kind.NEVER_FINISHES in self._run.kinds):
             return None
+        database = finals.pop()
+        own = [each.after for each in done if each.path == database and each.after is not None]
+        if own and not any(after.size for after in own):
+            return Cause(
+                f"{database} is empty until its first transaction is committed",
+                f"at the start remove {database} if it is empty",
+            )
         return Cause(
-            f"{finals.pop()} is changed in more than one transaction, and not all of them are committed by then",
+            f"{database} is changed in more than one transaction, and not all of them are committed by then",
             "make the changes in one transaction",
         )
 
     def _of_one_file(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
-        path, following = todo[0].path, todo[0]
+        path = todo[0].path
+        following = next((each for each in todo if each.after != each.before), todo[0])  # a clone may be refused first
         if any(each.path != path or len(each.paths) > 1 for each in (*done, *todo)):
             return None
         emptied = next((each for each in done if each.empties), None)

@@ -122,6 +122,30 @@ def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., An
             id="emptied at one line and filled at another",
         ),
         pytest.param(
+            STEPS,
+            'import fcntl\nwith open(out / "empty", "w") as empty, open(out / "state", "w") as file:\n'
+            "    try:\n        fcntl.ioctl(file, 0x40049409, empty.fileno())\n    except OSError:\n        pass\n"
+            "    file.write(json.dumps(step + 1))",
+            {},
+            (
+                "open at job.py:10 creates the file empty, and it is filled later",
+                "write state.new, then os.replace() it",
+            ),
+            id="a clone between the two, which leaves nothing in it",
+        ),
+        pytest.param(
+            ONCE,
+            'import sqlite3\nassert not (out / "a.db").exists() or (out / "a.db").stat().st_size\n'
+            'database = sqlite3.connect(out / "a.db")\ndatabase.execute("CREATE TABLE IF NOT EXISTS rows (id)")\n'
+            "database.commit()\ndatabase.close()",
+            {},
+            (
+                "a.db is empty until its first transaction is committed",
+                "at the start remove a.db if it is empty",
+            ),
+            id="a database whose first transaction is not committed",
+        ),
+        pytest.param(
             ONCE,
             '(out / "done").write_text("")\n(out / "row").touch()',
             {},
