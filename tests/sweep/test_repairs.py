@@ -13,7 +13,7 @@ from typing import Any
 
 import pytest
 from internals import scratch_of
-from sweep_internals import change_facts, have_told, repair_search, repair_templates, sweep_of_function
+from sweep_internals import change_facts, have_told, repair_templates, repairs_trying, sweep_of_function
 from sweeping import each_run
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, power
@@ -99,7 +99,7 @@ def proposed(monkeypatch: pytest.MonkeyPatch) -> Proposed:
             for kind, edit in edits:
                 yield repair_templates.Change(kind, file, 1, edit(source))
 
-        monkeypatch.setattr(repair_search, "changes", changes)
+        monkeypatch.setattr(repairs_trying, "changes", changes)
 
     return propose
 
@@ -411,7 +411,7 @@ class Clock:
 
     def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
         self.now = 0.0
-        monkeypatch.setattr(repair_search, "REAL", SimpleNamespace(monotonic=lambda: self.now))
+        monkeypatch.setattr(repairs_trying, "REAL", SimpleNamespace(monotonic=lambda: self.now))
 
 
 @pytest.fixture
@@ -420,14 +420,14 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 def when_found(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
-    made = repair_search._Search._repair
+    made = repairs_trying._Search._repair
 
     def repair(*arguments: Any) -> Any:
         found = made(*arguments)
         then()
         return found
 
-    monkeypatch.setattr(repair_search._Search, "_repair", repair)
+    monkeypatch.setattr(repairs_trying._Search, "_repair", repair)
 
 
 def test_when_the_time_is_over_the_best_so_far_is_given(
