@@ -64,6 +64,8 @@ def assert_deployable(
     __tracebackhide__ = True
     lookup = tuple(os.fspath(each) for each in session.defaults().lookup) or (os.getcwd(),)
     shown = os.fspath(path).rstrip("/")
+    if not shown:  # and not the working directory: a variable of the shell was empty
+        raise ScfUsageError(f"path is {os.fspath(path)!r}; it must be a directory of code, a zip or a file's handler")
     of_file = re.fullmatch(r"(.*?)/?[^/]+\.py:\w+", shown)
     with tempfile.TemporaryDirectory(prefix="scf-check-") as scratch:
         code = resolve(shown, None if of_file else "index.main_handler", lookup, lambda: scratch)
@@ -81,7 +83,7 @@ def assert_deployable(
         variables = environment or {}
         wrong = [why for each in variables.items() for why in _limits("environment", dict([each]))]
         found += [*(wrong or _limits("environment", variables)), *_timeout(said, timeout, async_run)]
-        module, _, function = handler.replace("/", ".").rpartition(".") if suffix else (handler, "", "")
+        module, _, function = str(handler).replace("/", ".").rpartition(".") if suffix else (handler, "", "")
         file = f"{module.replace('.', '/')}{suffix}"
         wrong = _limits("handler", handler, runtime=runtime) or _missing(code.directory, file, handler)
         entry = os.path.join(code.directory, file)

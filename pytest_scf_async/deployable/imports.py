@@ -81,7 +81,7 @@ class Imports:
             tree = parsed(source, self._version)
         except (SyntaxError, ValueError) as error:
             if module.is_sure:
-                where = f"{module.path}:{getattr(error, 'lineno', 1)}"
+                where = f"{module.path}:{getattr(error, 'lineno', None) or 1}"
                 why = f"Python {self._python} cannot parse it ({getattr(error, 'msg', error)})"
                 self.findings[module.path] = f"{where}: {why}: write it as that version has it"
             return

@@ -48,7 +48,7 @@ def documented() -> dict[str, dict[str, Any]]:
 def message_of(call: str, name: str, fields: Mapping[str, object], origin: Origin) -> Any:
     """The message of the trigger *name* with the keywords *fields*; raises ``ScfUsageError``, which names *call*."""
     triggers = documented()
-    if name not in triggers:
+    if name not in [*triggers]:  # it may be no text
         near = did_you_mean(str(name), triggers)
         raise ScfUsageError(f"{call}: there is no trigger {name!r}{near} (triggers: {', '.join(triggers)})")
     types = get_type_hints(getattr(of, triggers[name]["fields"]))

@@ -131,6 +131,17 @@ def test_a_handler_that_is_not_valid(tmp_path: Path) -> None:
     ]
 
 
+def test_a_handler_that_is_no_text(tmp_path: Path) -> None:
+    (finding,) = found(package(tmp_path / "code", {"index.py": HANDLER}), handler=7)
+    assert finding.startswith("handler=7 is not valid: it must be ")
+
+
+@pytest.mark.parametrize("path", ["", "/"])
+def test_a_path_that_is_empty_is_not_the_working_directory(path: str) -> None:
+    with pytest.raises(ScfUsageError, match=f"^path is '{path}'; it must be a directory of code, a zip or a file's "):
+        assert_deployable(path)
+
+
 def test_what_is_no_finding_but_a_wrong_call(tmp_path: Path) -> None:
     with pytest.raises(ScfUsageError, match=r"there is no .*/nowhere"):
         assert_deployable(tmp_path / "nowhere")
@@ -364,6 +375,13 @@ def test_syntax_that_the_runtime_does_not_have(tmp_path: Path, runtime: str, cod
         rf"CODE/rows.py:\d+: Python {runtime[6:]} cannot parse it \(.+\): write it as that version has it", finding
     )
     assert abs(int(finding.split(":")[1]) - line) <= 1  # of a statement of several lines, Python names one
+
+
+@pytest.mark.interpreter
+def test_a_file_with_null_bytes_is_named_with_a_line(tmp_path: Path) -> None:
+    """Of these Python names no line."""
+    (finding,) = of_imports(tmp_path, "import rows\n", {"rows.py": "a = 1\n\0"})
+    assert finding.startswith("CODE/rows.py:1: Python 3.10 cannot parse it (source code string cannot contain null ")
 
 
 @pytest.mark.interpreter

@@ -67,6 +67,15 @@ def test_times_region_and_appid_are_those_of_the_runtime(deploy, make_runtime):
     assert timer["Time"] == "2026-01-01T01:00:00Z"
 
 
+def test_a_region_of_which_no_message_is_published_has_its_whole_name(deploy, make_runtime):
+    function = deploy(ECHO, to=make_runtime(region="ap-singapore"), name="export")
+
+    (record,) = function.trigger("cos").wait().result[0]["Records"]
+
+    assert record["cos"]["cosBucket"]["region"] == "ap-singapore"
+    assert record["event"]["eventQueue"].startswith("qcs:0:scf:ap-singapore:appid/")
+
+
 @pytest.mark.parametrize("trigger", ASYNCHRONOUS)
 def test_an_asynchronous_trigger_of_a_sync_function_is_tried_again_twice(deploy, runtime, trigger):
     event = deploy(ECHO, async_run=False, environment={"FAILS": "1"}).trigger(trigger).wait()

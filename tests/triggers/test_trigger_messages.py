@@ -186,6 +186,7 @@ REFUSED = [
         {},
         "event_of('kos'): there is no trigger 'kos'; did you mean 'cos'? (triggers: timer, cos, ckafka, cmq, cls, ",
     ),
+    (["cos"], {}, "event_of(['cos']): there is no trigger ['cos']; did you mean 'cos'? (triggers: timer, cos, "),
     (
         "cos",
         {"keys": "a"},
