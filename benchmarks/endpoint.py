@@ -6,10 +6,13 @@ import contextlib
 import json
 import threading
 from collections.abc import Iterator
+from functools import partial
+from time import perf_counter
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, Literal
 
 from pytest_scf_async import ScfEndpoint, ScfRuntime
+from pytest_scf_async.scripted import finished, running_for
 
 from .instances import new_runtime
 from .measure import Row, Sample
@@ -18,6 +21,8 @@ from .trace import BETWEEN, START, records
 CALLS = 50
 """Calls of one sample."""
 FEW, MANY = 1_000, 1_000_000
+POLLS = 121
+"""Of an hour, one each 30 s: the last one sees the end."""
 
 
 def handler(event: object, context: object) -> None:
@@ -66,8 +71,6 @@ def empty_application(answer: dict[str, Any]) -> Iterator[str]:
 
 def calling(client: Any, action: str, **sent: Any) -> Sample:
     """A sample of calls: seconds of one."""
-    from time import perf_counter
-
     from tencentcloud.scf.v20180416 import models
 
     request = getattr(models, f"{action}Request")()
@@ -146,8 +149,41 @@ def page_of(count: int, floor_count: int | None) -> Iterator[tuple[Sample, Sampl
         yield samples[0], samples[1]
 
 
+@contextlib.contextmanager
+def polls(children: Literal["real", "simulated"]) -> Iterator[tuple[Sample, None]]:
+    """An hour of another event, watched by a handler that starts cold: its import of the SDK and TLS are included."""
+    with served() as (runtime, _):
+        watched = runtime.deploy_scripted("export", [running_for(3_600), finished()])
+
+        def sample() -> float:
+            poller = runtime.deploy("poller.py:main_handler", timeout=7_200, children=children)
+            event = watched.invoke_async({})
+            start = perf_counter()
+            polled = poller.run({"id": event.request_id})
+            took = perf_counter() - start
+            assert polled == POLLS
+            poller.delete()
+            return took
+
+        yield sample, None
+
+
 def rows() -> list[Row]:
     return [
+        *(
+            Row(
+                f"endpoint-polls-{children}",
+                f"{POLLS} polls of the SDK in a handler that starts cold, {children} children",
+                "≤ 2 s",
+                partial(polls, children),
+                2.0,
+                unit="s",
+                rounds=5,
+                quick_rounds=2,
+                warm_up=1,
+            )
+            for children in ("real", "simulated")
+        ),
         Row(
             "endpoint-status",
             "GetAsyncEventStatus by the SDK / an empty Werkzeug application",
