@@ -112,6 +112,7 @@ LONG = {
         "tests/sweep/test_mutants.py",
         "tests/sweep/test_points.py",
         "tests/sweep/test_random_numbers.py",
+        "tests/sweep/test_repairs_of_kinds.py",
         "tests/sweep/test_repairs_of_seeded.py",
         "tests/sweep/test_repros.py",
         "tests/sweep/test_seeded.py",

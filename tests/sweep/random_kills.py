@@ -4,8 +4,8 @@ Repairs are judged by it, so it shares no code with the package and nothing is l
 record and no point. A bare process of Python runs the handler; it gets a real SIGKILL or SIGTERM at a moment that is
 drawn at random, and is started again, without its ``/tmp``, until it returns what the undisturbed process has returned.
 
-Sleeps take a thousandth of their time, and each call pauses for a moment, so that a moment between two calls is about
-as likely as one in a sleep.
+Sleeps take a thousandth of their time, and each call of the handler, and each one that may change a file, pauses for a
+moment, so that a moment between two calls is about as likely as one in a sleep.
 
 As a script, it reads a job as JSON from its standard input, and writes what was lost, a line for each kill.
 """
@@ -37,6 +37,8 @@ PAUSE = 5e-5
 BOUND = 60.0
 """Real seconds after which a process counts as stuck."""
 SHOWN = 3
+_FILE = "handler.py"
+_TO_DISK = frozenset({"posix", "_io", "sqlite3"})
 _MAGIC = b"SQLite format 3\0"
 _PRELOADED = (
     "asyncio",
@@ -55,10 +57,17 @@ Files = dict[str, Any]
 
 
 def losses(
-    source: str, payload: dict[str, int], signals: list[list[str]], times: int, *, exactly_once: bool, seed: str
+    source: str,
+    payload: dict[str, int],
+    signals: list[list[str]],
+    times: int,
+    *,
+    exactly_once: bool,
+    seed: str,
+    only_first: bool = False,
 ) -> list[str]:
     """What bare processes of the handler *source* lose in so many kills, each of which is one of *signals*."""
-    job = {"source": source, "payload": payload, "signals": signals, "times": times}
+    job = {"source": source, "payload": payload, "signals": signals, "times": times, "only_first": only_first}
     done = subprocess.run(
         [sys.executable, "-I", "-S", __file__],
         input=json.dumps({**job, "exactly_once": exactly_once, "seed": seed}),
@@ -94,7 +103,7 @@ class Bare:
     """Runs of one handler."""
 
     def __init__(self, job: dict[str, Any], scratch: Path) -> None:
-        self._code = compile(job["source"], "handler.py", "exec")
+        self._code = compile(job["source"], _FILE, "exec")
         self._payload, self._exactly_once = job["payload"], job["exactly_once"]
         self._out, self._tmp = scratch / "out", scratch / "tmp"
         self._rng = random.Random(job["seed"])
@@ -182,8 +191,11 @@ class Bare:
 _sleep, _wait = time.sleep, threading.Event.wait
 
 
-def _pause(*_: object) -> None:
-    _sleep(PAUSE)
+def _pause(frame: types.FrameType, event: str, function: object) -> None:
+    owner = getattr(function, "__self__", None) if event.startswith("c_") else None
+    name = owner.__name__ if isinstance(owner, types.ModuleType) else type(owner).__module__
+    if name in _TO_DISK or frame.f_code.co_filename == _FILE:
+        _sleep(PAUSE)
 
 
 def _short_sleep(seconds: float) -> None:
@@ -218,13 +230,16 @@ def main() -> None:
     for name in _PRELOADED:  # here, as the forks have it then
         __import__(name)
     job = json.load(sys.stdin)
-    with tempfile.TemporaryDirectory() as scratch:
+    # a database is synced at each commit, which a kill does not need
+    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
         bare, rng = Bare(job, Path(scratch)), random.Random(job["seed"])
         for _ in range(job["times"]):
             signals = rng.choice(job["signals"])
             lost = bare.killed(signals)
             if lost:
                 print(f"{' and '.join(signals)}: {lost}", flush=True)
+                if job["only_first"]:
+                    break
 
 
 if __name__ == "__main__":

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import ast
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 
 from ..shutdown_code import ShutdownCode
 from ..source_text import FUNCTIONS, AnyFunction, Edit, Text, blocks, last_name
@@ -49,6 +49,16 @@ class ParsedSource:
     def function(self, node: ast.AST) -> AnyFunction | None:
         """The function around *node*."""
         return self.code.function_around(node)
+
+    def with_calls(self, lines: Iterable[int]) -> frozenset[int]:
+        """The *lines*, and those from which functions are called that have one of them."""
+        known, more = set[int](), set(lines)
+        while not more <= known:
+            known |= more
+            around = {self.function(node) for node in ast.walk(self.tree) if getattr(node, "lineno", 0) in more}
+            calls = (node for node in ast.walk(self.tree) if isinstance(node, ast.Call))
+            more = {call.lineno for call in calls if self.code.function_of(call.func) in around - {None}}
+        return frozenset(known)
 
     def is_path(self, node: ast.expr, seen: Collection[str] = ()) -> bool:
         """Whether *node* is a ``pathlib.Path``, as far as the text says it."""

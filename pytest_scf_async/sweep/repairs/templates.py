@@ -46,6 +46,7 @@ def changes(source: str, file: str, found: Sequence[FailureClass]) -> Iterator[C
     if tree is None or not tree.body:
         return
     looked_at, blame = ParsedSource(before, tree), blame_of(found, file)
+    blame = blame._replace(lines=looked_at.with_calls(blame.lines), at=looked_at.with_calls(blame.at))
     made: dict[str, tuple[tuple[int, int], Change]] = {}
     for draft in chain.from_iterable(template(looked_at, blame) for template in TEMPLATES):
         changed = looked_at.positions.edited(*draft.edits)

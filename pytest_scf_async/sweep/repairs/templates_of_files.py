@@ -37,9 +37,11 @@ class _Write(NamedTuple):
 
 def replaced(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A file gets its name when it is complete."""
+    renames = (_rename(block[at]) for block, at in source.statements())
+    renamed = {source.of(names[0]) for names in renames if names is not None}
     for block, at in source.statements():
         for write in _writes(source, block, at):
-            if blame.touches(write.first, write.last):
+            if blame.touches(write.first, write.last) and source.of(write.target) not in renamed:
                 for synced in range(3 if blame.is_power else 1):
                     yield _draft(source, write, block[at - 1] if at else None, synced)
 
@@ -226,7 +228,7 @@ def synced(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
 def _rename(statement: ast.stmt) -> tuple[ast.expr, ast.expr] | None:
     """What *statement* renames, and to what."""
     call = statement.value if isinstance(statement, ast.Expr) else None
-    if not isinstance(call, ast.Call) or last_name(call.func) not in ("replace", "rename"):
+    if not isinstance(call, ast.Call) or last_name(call.func) not in ("replace", "rename", "move"):
         return None
     if len(call.args) == 2:
         return call.args[0], call.args[1]
@@ -250,13 +252,17 @@ def _rename_synced(
 
 def copied(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A file stays until another one takes its place."""
+    renames = [names for block, at in source.statements() if (names := _rename(block[at])) is not None]
+    replaced = {source.of(new) for _, new in renames}
     for block, at in source.statements():
         statement = block[at]
-        for call in ast.walk(statement) if isinstance(statement, ast.Expr) else ():
-            is_move = isinstance(call, ast.Call) and last_name(call.func) in ("move", "rename", "replace")
-            if isinstance(call, ast.Call) and is_move and len(call.args) == 2 and blame.touches(statement):
-                edit = source.positions.value(call.func, "shutil.copyfile")
-                yield Draft("copy in place of a move", [*source.imported("shutil"), edit])
+        names = _rename(statement)
+        if names is not None and source.of(names[0]) in replaced and blame.touches(statement):
+            assert isinstance(statement, ast.Expr)
+            copy = f"shutil.copyfile({source.of(names[0])}, {source.of(names[1])})"
+            yield Draft(
+                "copy in place of a move", [*source.imported("shutil"), source.positions.value(statement.value, copy)]
+            )
 
 
 def joined(source: ParsedSource, blame: Blame) -> Iterator[Draft]:

@@ -15,7 +15,8 @@ _FAR = 4
 _ENDS = (ast.Return, ast.Raise, ast.Break, ast.Continue)
 _STAYS = (*SCOPES, *_ENDS, ast.Import, ast.ImportFrom, ast.Global, ast.Nonlocal)
 _TO_DISK = ("commit", "flush", "sync")
-_CHANGES_NOTHING = frozenset({"print", "sleep", "exists", "read_text", "int", "str", "len", "range", "join", "format"})
+_CHANGES_NOTHING = frozenset({"print", "sleep", "exists", "read_text", "int", "str", "len", "range", "format"})
+_REMOVES = frozenset({"unlink", "remove", "rmtree", "clear", "rmdir"})
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
 
 
@@ -30,6 +31,8 @@ def moved(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
                 for to in (at - far, at + far):
                     over = block[max(to, 0) : at] if to < at else block[at + 1 : to + 1]
                     is_inside = 0 <= to < len(block) and _may_pass(statement, over) and any(map(_does, over))
+                    if to < at and (any(map(_may_end, over)) or _calls(statement) & _REMOVES):
+                        continue  # it would be done where it is not now, or throw away what is read
                     if is_inside and blame.is_at(statement, *over):
                         yield from _move(source, statement, block[to], behind=to > at)
         for statement in (block[0], block[-1]):
@@ -43,6 +46,8 @@ def _out(source: ParsedSource, blame: Blame, block: list[ast.stmt], statement: a
     if not isinstance(around, (*_LOOPS, ast.If, ast.With, ast.AsyncWith)) or block is not around.body or len(block) < 2:
         return
     if not source.positions.has_own_lines(around) or not blame.is_at(around):
+        return
+    if isinstance(around, ast.While) and stored(statement) & loaded(around.test):
         return
     if statement is block[-1]:
         yield from _move(source, statement, around, behind=True)
@@ -72,6 +77,10 @@ def _calls(statement: ast.stmt) -> set[str]:
 
 def _ends(statement: ast.stmt) -> bool:
     return isinstance(statement, _ENDS) or (isinstance(statement, ast.Expr) and last_name(statement.value) in EXITS)
+
+
+def _may_end(statement: ast.stmt) -> bool:
+    return any(isinstance(each, _ENDS) for each in ast.walk(statement))
 
 
 def _may_pass(statement: ast.stmt, over: list[ast.stmt]) -> bool:

@@ -468,6 +468,28 @@ CASES = {
                 position.write_text(str(number + 1))
         """,
     ),
+    "two calls of functions, of which one is blamed": (
+        "effect before the position",
+        ("blamed",),
+        """
+        def put(number):
+            for each in range(number):
+                write(each)  # blamed
+
+        def main_handler(event, context):
+            save(1)
+            put(1)
+        """,
+        """
+        def put(number):
+            for each in range(number):
+                write(each)  # blamed
+
+        def main_handler(event, context):
+            put(1)
+            save(1)
+        """,
+    ),
     "a commit between": (
         "one transaction",
         ("commit",),
