@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shlex
+import shutil
+import subprocess
+import sys
 from collections.abc import Iterable
 
 import pytest
@@ -64,7 +68,8 @@ def swept(lines: list[str]) -> list[str]:
 
     On a machine that is busy with other tests it may take so long that it says how its runs become fewer.
     """
-    text = re.sub(r" *\b\d[\d,.]*(?= (points?|interruptions?|of|real s|ms)\b)", " …", "\n".join(reported(lines)))
+    counted = "points?|interruptions?|changes?|of|with|real s|ms"
+    text = re.sub(rf" *\b\d[\d,.]*(?= ({counted})\b)", " …", "\n".join(reported(lines))).replace("( …", "(…")
     lines = [line for line in text.splitlines() if "points='waits' or limit= make fewer" not in line]
     return [re.sub(r"(?<= lost )\d+$", "…", line).rstrip() for line in lines]
 
@@ -73,7 +78,7 @@ def test_the_reports_of_the_page_on_the_sweep_are_true(
     pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str], chosen_sandbox: str
 ) -> None:
     files = ("handlers/convert.py", "handlers/fixed.py", "test_convert.py", "test_fixed.py")
-    report, survived, command = written(pytester, blocks("docs/sweep.md"), files)
+    report, survived, _, command = written(pytester, blocks("docs/sweep.md"), files)
     forget_modules(monkeypatch, files)
     assert swept(failure_of(pytester, "test_convert.py")) == swept(report)
 
@@ -94,3 +99,34 @@ def test_the_reports_of_the_page_on_the_sweep_are_true(
     monkeypatch.chdir(pytester.path)
     assert main(["sweep", "handlers/convert.py:main_handler", "--payload", '{"pages": 2}']) == 1
     assert swept(capsys.readouterr().out.splitlines()) == swept(command)
+
+
+def test_the_repair_of_the_page_on_the_sweep_is_true(
+    pytester: pytest.Pytester, monkeypatch: pytest.MonkeyPatch, chosen_sandbox: str
+) -> None:
+    """Its command is that of the failing test; its diff, applied as it is printed, is the repair."""
+    _, _, expected, _ = written(pytester, blocks("docs/sweep.md"), ("handlers/convert.py", "test_convert.py"))
+    forget_modules(monkeypatch, ["test_convert.py"])
+    (line,) = [each for each in failure_of(pytester, "test_convert.py") if "Search for a repair:" in each]
+    (console,) = [
+        each.text for each in blocks("docs/sweep.md") if "sweep --fix" in each.text and each.language == "console"
+    ]
+    command = line.partition("repair:  ")[2]
+    assert f"$ {command}\n" == console
+
+    environment = {**os.environ, "PATH": f"{os.path.dirname(sys.executable)}:{os.environ['PATH']}"}
+    done = subprocess.run(
+        ["sh", "-c", command], cwd=pytester.path, env=environment, capture_output=True, text=True, check=False
+    )
+    assert (done.returncode, done.stderr) == (1, "")
+    printed = done.stdout.splitlines()
+    printed = printed[next(at for at, each in enumerate(printed) if each.startswith("A repair:")) :]
+    assert swept(printed) == swept(expected)
+
+    elsewhere = pytester.mkdir("elsewhere")
+    shutil.copytree(pytester.path / "handlers", elsewhere / "handlers")
+    shutil.copy(pytester.path / "test_convert.py", elsewhere)
+    diff = "\n".join([*printed[printed.index("--- a/handlers/convert.py") : -4], ""])
+    subprocess.run(["git", "apply", "-"], cwd=elsewhere, input=diff, text=True, check=True)
+    monkeypatch.chdir(elsewhere)
+    pytester.runpytest_inprocess("-p", "no:cacheprovider", "--rootdir=.", "test_convert.py").assert_outcomes(passed=1)
