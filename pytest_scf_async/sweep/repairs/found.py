@@ -25,7 +25,7 @@ class Repair:
     line: int
     """The first line that it changes."""
     diff: str
-    """The unified diff, which ``git apply`` and ``patch -p1`` take."""
+    """The unified diff, which ``git apply`` takes."""
     interruptions: int
     """The number of interruptions that it survives."""
     second: int = 0

@@ -69,7 +69,7 @@ class Source:
         return after
 
     def diff(self, text: str) -> str:
-        """The unified diff to *text*, which ``patch`` and ``git apply`` take; empty: nothing differs."""
+        """The unified diff to *text*, which ``git apply`` takes; empty: nothing differs."""
         path = os.path.relpath(self.path)
         names = (self.path, self.path) if path.startswith("..") else (f"a/{path}", f"b/{path}")
         before, after = (_split(self._mark + "".join(lines)) for lines in (self._lines, self._with_ends(text)))

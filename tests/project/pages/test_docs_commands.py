@@ -49,6 +49,7 @@ RUN_BY = {
     "npm test": "examples/endpoint_jest/test_endpoint_jest.py",
     "python demo.py": "examples/demo/test_demo.py",
     "python demo.py --build": "examples/demo/test_demo.py",
+    "git apply": "tests/project/pages/test_docs_report.py",
     "sh repro.sh undisturbed": "tests/sweep/test_repros.py",
     "python rehearse.py": "examples/without_pytest/test_rehearse.py",
 }
