@@ -16,6 +16,7 @@ TAG ?=
 TESTS ?=
 OUT ?=
 PARTS ?=
+ROWS ?=
 LEG ?= --list
 # What mypy is told besides: CI has it check the code as the oldest Python would.
 TYPES_OF ?=
@@ -34,7 +35,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills windows repairs differential soak fuzz wheel release-check bench ci-leg clean
+.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills survival windows repairs differential soak fuzz wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -145,6 +146,9 @@ kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py tests/sweep/test_kills_from_record.py $(ARGS)
 	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/bare/test_jobs_against_bare.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/kernel/instances/test_kills.py tests/kernel/instances/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
+
+survival: $(STAMP) ## sweeps the ways to keep state of examples/survival into docs/survival.md (ROWS=sqlite3 for some); with KILLS=30 it kills bare processes instead, and compares
+	@$(BIN)/python tools/survival.py $(if $(ROWS),--rows $(ROWS)) $(if $(filter command,$(firstword $(origin KILLS))),--kills $(KILLS)) $(ARGS)
 
 windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
 	@$(BIN)/python tests/sweep/search_windows.py

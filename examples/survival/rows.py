@@ -36,6 +36,10 @@ class Row:
     """Files that are not compared, as ``ignore=`` of a sweep takes them, ..."""
     why_ignored: str = ""
     """... and why, which the page says."""
+    build: tuple[str, ...] = ()
+    """The command that makes ``{program}``, which its own starts: ``("go", "build", "-o", "{program}", "main.go")``."""
+    limit: int = 400
+    """How many runs a sweep of it makes at most."""
     traced: bool = False
     """A Python job is traced, with what it starts, instead of being run in the instance."""
     preload: tuple[str, ...] = ()
