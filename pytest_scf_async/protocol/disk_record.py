@@ -95,6 +95,8 @@ class Effect(NamedTuple):
     """Whether it needs room on the disk: it makes a name, a file longer, or fills a hole of one."""
     room_from: int = UNKNOWN
     """Of a write of which a full disk may take a part: from which byte of the file on it needs room."""
+    other: str = ""
+    """Who makes it in an instance, where that is not the main thread: ``another thread``, ``a child process``."""
 
     def may_fail_with(self, error: int) -> bool:
         """Whether the kernel may give that error: any but ENOSPC wherever it changes the directory itself."""

@@ -44,6 +44,8 @@ class NearEffect(NamedTuple):
     """How many bytes a write, or what is sent, has; 0: none."""
     said: bool
     """It communicates with another process and changes no file."""
+    other: str
+    """Who makes it, where that is not the main thread, whose line a point names: ``another thread``."""
     before: FileThen | None
     """The file at its last path when it began; None: there was none."""
     after: FileThen | None
@@ -146,7 +148,7 @@ def _near(record: DiskRecord, wanted: set[int], named: list[Effect]) -> Iterator
                 name, file, line = place_of(same.function if same is not None and is_same else item.function)
                 near = NearEffect(
                     *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread, item.time_us),
-                    *(max(item.stop - item.start, 0), bool(item.said), None, None),
+                    *(max(item.stop - item.start, 0), bool(item.said), item.other, None, None),
                 )
                 under_way[item.thread] = near._replace(before=_file(image, near))
         image.apply(item, content)

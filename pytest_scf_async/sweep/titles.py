@@ -115,8 +115,13 @@ def _at_effect(around: Around, place: str) -> str:
         text = point.text
         when = "before" if around.by.failure is None else "when"
         return f"{when} {place or 'it'} did {text}" if point.kind == "sync" or place else f"{when} {text}"
-    verb, what = _VERBS.get(effect.call), _object(effect)
-    where = place if point.kind == "effect" else effect.place or place
+    if effect.other:
+        return _did(around, effect, effect.other) + (f", the main thread at {place}" if place else "")
+    return _did(around, effect, place if point.kind == "effect" else effect.place or place)
+
+
+def _did(around: Around, effect: NearEffect, where: str) -> str:
+    point, verb, what = around.run.point, _VERBS.get(effect.call), _object(effect)
     if point.cut:
         what += f", of which {point.cut:,} bytes were there"
     if around.by.failure is not None:

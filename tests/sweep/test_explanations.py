@@ -40,7 +40,14 @@ ONCE = """
             (out / "done").touch()
         return "done"
 """
+WRITES_ONCE = """
+    import subprocess, threading
 
+    def main_handler(event, context):
+        if not (out / "row").exists():
+            SAVE
+        return "done"
+"""
 
 TASKS = """
     async def save():
@@ -306,6 +313,29 @@ def test_what_is_to_be_saved_after_sigterm_is_named_where_the_effects_prove_it(
 def test_who_waited_at_an_await_is_in_the_title(sweep_of: Callable[..., Any]) -> None:
     (found, *_) = explained_of(sweep_of(TASKS, "", include=["wait#1"]))
     assert found.title == "LOST: killed while Task-1 was at the `await` on job.py:8"
+
+
+@pytest.mark.parametrize(
+    ("save", "who"),
+    [
+        pytest.param("(out / 'row').write_text('row')", "while job.py:9 was writing row", id="the main thread"),
+        pytest.param(
+            "thread = threading.Thread(target=(out / 'row').write_text, args=['row']); thread.start(); thread.join()",
+            "before another thread wrote row, the main thread at job.py:9",
+            id="another thread",
+        ),
+        pytest.param(
+            "subprocess.run('echo row > row', shell=True, cwd=out)",
+            "before a child process wrote row, the main thread at job.py:9",
+            id="a child process",
+        ),
+    ],
+)
+def test_what_others_do_is_not_said_of_the_line_at_which_the_main_thread_is(
+    sweep_of: Callable[..., Any], save: str, who: str
+) -> None:
+    (found, *_) = explained_of(sweep_of(WRITES_ONCE, save))
+    assert found.title == f"LOST: killed {who}"
 
 
 @pytest.mark.parametrize(

@@ -940,7 +940,10 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
 
         def named(effect: Effect) -> Effect:
             """The control page may say what the main thread has called."""
-            function = control.function if effect.thread == pid else ""
+            if effect.thread != pid:
+                is_thread = os.path.exists(f"/proc/{pid}/task/{effect.thread}")
+                return effect._replace(other="another thread" if is_thread else "a child process")
+            function = control.function
             return effect._replace(function=function) if function else effect
 
         effects = random = None
