@@ -22,6 +22,8 @@ for step in range(3):
         if "flush" in options:
             file.flush()
     if "replaced" in options:
+        with open(written, "rb+") as new:
+            os.fsync(new)
         os.replace(written, state)
 with h5py.File(state, "r") as file:
     sums = [int(numpy.sum(file[name])) for name in sorted(file)]

@@ -10,21 +10,19 @@ import pandas
 directory, kind, options = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 state = directory / f"state.{kind}"
 read = pandas.read_parquet if kind == "parquet" else pandas.read_csv
-table = (
-    read(state)
-    if state.exists()
-    else pandas.DataFrame({"step": [], "text": []}).astype({"step": "int64", "text": "str"})
-)
+table = read(state) if state.exists() else pandas.DataFrame()
 for step in range(len(table), 3):
     row = pandas.DataFrame({"step": [step], "text": [random.Random(step).randbytes(5000).hex()]})
     table = pandas.concat([table, row], ignore_index=True)
     written = directory / f"new.{kind}" if "replaced" in options else state
-    if kind == "parquet":
-        table.to_parquet(written)
-    elif "append" in options:
+    if "append" in options:
         row.to_csv(state, mode="a", header=step == 0, index=False)
-    else:
+    elif kind == "csv":
         table.to_csv(written, index=False)
+    else:
+        table.to_parquet(written)
     if "replaced" in options:
+        with open(written, "rb+") as new:
+            os.fsync(new)
         os.replace(written, state)
 (directory / "result.txt").write_text("\n".join(read(state)["text"]))

@@ -18,6 +18,8 @@ while epoch < 3:
     epoch += 1
     if "replaced" in options:
         joblib.dump((epoch, model), written)
+        with open(written, "rb+") as new:
+            os.fsync(new)
         os.replace(written, state)
     else:
         joblib.dump((epoch, model), state)
