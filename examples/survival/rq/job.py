@@ -1,4 +1,4 @@
-"""Has its steps done by a worker of RQ; their queue is in a Redis server of this job, in {path}."""
+"""Has its steps done by a worker of RQ, from a Redis server of its own; "again" enqueues all at each start."""
 
 import subprocess
 import sys
@@ -9,7 +9,7 @@ from redis import Redis
 from redis.exceptions import ConnectionError as NotYet
 from rq import Queue, SimpleWorker
 
-directory, options = Path(sys.argv[1]), sys.argv[2:]
+directory, when, options = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
 address = "/tmp/redis-of-job"
 server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--dir", directory, *options])
 redis = Redis(unix_socket_path=address)
@@ -20,7 +20,8 @@ while True:
     except NotYet:
         time.sleep(0.1)
 queue = Queue(connection=redis)
-if not (directory / "enqueued").exists():
+if when == "again" or not (directory / "enqueued").exists():
+    queue.empty()
     for step in range(3):
         queue.enqueue("steps.write", str(directory), step)
     (directory / "enqueued").touch()
