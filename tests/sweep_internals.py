@@ -6,10 +6,12 @@ from __future__ import annotations
 
 import os
 import select
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import pytest
 from internals import Zygote
 
 from pytest_scf_async import ScfRuntime
@@ -112,3 +114,15 @@ def change_facts(sweep: Sweep, **facts: Any) -> None:
 def have_told(sweep: Sweep, told: list[Repairs]) -> None:
     """Have what its searches for repairs find be added to a list, whether they end or not."""
     sweep._bench = replace(sweep._bench, guide=replace(sweep._guide, repaired=told.append))
+
+
+def when_repair_is_found(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
+    """Have *then* be called once a change has survived everything."""
+    made = repairs_trying._Search._repair
+
+    def repair(*arguments: Any) -> Any:
+        found = made(*arguments)
+        then()
+        return found
+
+    monkeypatch.setattr(repairs_trying._Search, "_repair", repair)

@@ -13,7 +13,14 @@ from typing import Any
 
 import pytest
 from internals import scratch_of
-from sweep_internals import change_facts, have_told, repair_templates, repairs_trying, sweep_of_function
+from sweep_internals import (
+    change_facts,
+    have_told,
+    repair_templates,
+    repairs_trying,
+    sweep_of_function,
+    when_repair_is_found,
+)
 from sweeping import each_run
 
 from pytest_scf_async import Function, ScfRuntime, ScfUsageError, power
@@ -419,22 +426,11 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
     return Clock(monkeypatch)
 
 
-def when_found(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:
-    made = repairs_trying._Search._repair
-
-    def repair(*arguments: Any) -> Any:
-        found = made(*arguments)
-        then()
-        return found
-
-    monkeypatch.setattr(repairs_trying._Search, "_repair", repair)
-
-
 def test_when_the_time_is_over_the_best_so_far_is_given(
     scf_runtime: ScfRuntime, job: Function, proposed: Proposed, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     proposed(("swap", swapped), ("other", lambda source: swapped(source) + "# more\n"))
-    when_found(monkeypatch, lambda: setattr(clock, "now", 60.5))
+    when_repair_is_found(monkeypatch, lambda: setattr(clock, "now", 60.5))
     repairs = swept(scf_runtime, job, how="forced").repairs()
     assert [repair.kind for repair in repairs.found] == ["swap"]
     ended = "Tried: 1 of 2 changes, each with the whole sweep, in 60.5 real s. The search ended early: "
@@ -473,7 +469,7 @@ def test_ctrl_c_keeps_what_was_found(
         yield from each_run(run)
 
     found: list[bool] = []
-    when_found(monkeypatch, lambda: found.append(True))
+    when_repair_is_found(monkeypatch, lambda: found.append(True))
     sweep = scf_runtime.sweep(job, each_run=interrupted_run, how="forced")
     assert sweep.failures
     have_told(sweep, told)
