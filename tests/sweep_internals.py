@@ -37,7 +37,6 @@ from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.sweep.repairs import templates as repair_templates
 from pytest_scf_async.sweep.repairs import trying as repairs_trying
-from pytest_scf_async.sweep.repairs.found import Repairs
 from pytest_scf_async.sweep.run import NotReachedError
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
@@ -111,9 +110,9 @@ def change_facts(sweep: Sweep, **facts: Any) -> None:
     sweep._swept = replace(sweep._swept, **facts)
 
 
-def have_told(sweep: Sweep, told: list[Repairs]) -> None:
-    """Have what its searches for repairs find be added to a list, whether they end or not."""
-    sweep._bench = replace(sweep._bench, guide=replace(sweep._guide, repaired=told.append))
+def change_guide(sweep: Sweep, **told: Any) -> None:
+    """Have the searches for repairs of a sweep be told this."""
+    sweep._bench = replace(sweep._bench, guide=replace(sweep._guide, **told))
 
 
 def when_repair_is_found(monkeypatch: pytest.MonkeyPatch, then: Callable[[], None]) -> None:

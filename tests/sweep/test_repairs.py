@@ -15,7 +15,7 @@ import pytest
 from internals import scratch_of
 from sweep_internals import (
     change_facts,
-    have_told,
+    change_guide,
     repair_templates,
     repairs_trying,
     sweep_of_function,
@@ -188,6 +188,15 @@ def test_a_repair_has_to_survive_the_power_failures_that_were_asked_for(
     proposed(("swap", swapped), ("sync", synced))
     (repair,) = sweep.repairs().found
     assert repair.kind == "sync"
+
+
+def test_workers_make_the_runs_of_changes_too(scf_runtime: ScfRuntime, job: Function, proposed: Proposed) -> None:
+    if scf_runtime.settings.sandbox == "none":
+        return  # there are no workers then
+    proposed(("wrong", both_wrong), ("swap", swapped))
+    repairs = swept(scf_runtime, job, how="forced", workers=2).repairs()
+    assert [repair.kind for repair in repairs.found] == ["swap"]
+    assert repairs.tried == 2
 
 
 def test_two_of_different_kinds_are_given(scf_runtime: ScfRuntime, job: Function, proposed: Proposed) -> None:
@@ -472,7 +481,7 @@ def test_ctrl_c_keeps_what_was_found(
     when_repair_is_found(monkeypatch, lambda: found.append(True))
     sweep = scf_runtime.sweep(job, each_run=interrupted_run, how="forced")
     assert sweep.failures
-    have_told(sweep, told)
+    change_guide(sweep, repaired=told.append)
     with pytest.raises(KeyboardInterrupt):
         sweep.repairs()
     (repairs,) = told
@@ -537,6 +546,37 @@ def test_a_sweep_that_is_not_complete(scf_runtime: ScfRuntime, job: Function) ->
     assert why_none(sweep) == (
         "the sweep is not complete (the time limit of the test was near), and a change has to survive all of it"
     )
+
+
+@pytest.mark.parametrize(
+    ("told", "sentence"),
+    [
+        ({"replay": "forced@job.py:20#1"}, "a replay makes one run, and a change has to survive all of them: "),
+        ({"shard": (1, 2)}, "a shard makes a part of the runs, and a change has to survive all of them: "),
+    ],
+)
+def test_a_part_of_the_runs_says_nothing(
+    told: dict[str, Any], sentence: str, scf_runtime: ScfRuntime, job: Function
+) -> None:
+    sweep = swept(scf_runtime, job, how="forced")
+    change_guide(sweep, **told)
+    assert why_none(sweep) == f"{sentence}run the whole sweep"
+
+
+def test_where_a_run_comes_to_something_else_again(scf_runtime: ScfRuntime, job: Function) -> None:
+    sweep = swept(scf_runtime, job, how="forced")
+    change_facts(sweep, unlike=((sweep.runs[0], sweep.runs[1]),))
+    key = sweep.runs[0].key
+    assert why_none(sweep) == f"{key} came to something else when it was made again: no run says whether a change helps"
+
+
+def test_lines_of_a_layer_are_not_changed(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    for name, source in (("layer/work.py", textwrap.dedent(JOB)), ("code/job.py", "from work import main_handler\n")):
+        (tmp_path / name).parent.mkdir()
+        (tmp_path / name).write_text(source)
+    function = scf_runtime.deploy(tmp_path / "code", handler="job.main_handler", layers=[tmp_path / "layer"])
+    why = why_none(swept(scf_runtime, function, how="forced"))
+    assert why == f"what is blamed is no Python file in {tmp_path}/code: work.py"
 
 
 def test_code_that_does_something_else_in_a_copy(scf_runtime: ScfRuntime, tmp_path: Path, proposed: Proposed) -> None:

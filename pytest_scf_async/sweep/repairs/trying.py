@@ -14,6 +14,7 @@ import re
 import warnings
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
 
@@ -122,8 +123,6 @@ def _reasons(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind
     code = function.code_to_run()
     if code.archive:
         yield f"the code is in a zip ({code.archive}): deploy the directory that it is made of"
-    if code is not function.code:
-        yield f"{code.directory} has changed since the version was published: sweep $LATEST"
     if not _blamed(found):
         yield "no line of the code is blamed for what the sweep has found"
     if not sources_of(code.directory, iter(_blamed(found))):
@@ -175,7 +174,6 @@ class _Search:
             self._code = copied(code, self._bench.scratch, "repair-", "a search for repairs would copy")
         except ScfUsageError as error:
             return Repairs(why_none=str(error))
-        self._directory = scratch_of(os.fspath(self._bench.directory.parent))
         stopped = False
         try:
             why = self._rounds()
@@ -187,7 +185,6 @@ class _Search:
             ended, stopped = STOPPED, True
         finally:
             remove_tree(self._code.directory)
-            remove_tree(os.fspath(self._directory))
         found = tuple(sorted(self._found, key=lambda each: (each.doubled, each.size)))
         best = "" if self._best is None or found else self._best_text(*self._best)
         seconds = REAL.monotonic() - self._began
@@ -278,9 +275,10 @@ class _Search:
 
     def _swept_with(self, proposal: _Proposal, until: Callable[[SweepRun], bool] | None) -> Swept:
         """Sweep the code with that change."""
-        with _Written(self._code.directory, self._sources, proposal.texts):
+        first = self._first(proposal.texts)
+        with _Written(self._code.directory, self._sources, proposal.texts), self._a_bench(first) as bench:
             try:
-                swept = self._sweep_of(self._asked(until), self._a_bench(self._first(proposal.texts)))
+                swept = self._sweep_of(self._asked(until), bench)
             except (ScfAsyncError, AssertionError) as error:  # an AssertionError is of check=
                 raise _RefusedError(str(error).partition("\n")[0]) from None
         if swept.incomplete:
@@ -300,13 +298,15 @@ class _Search:
         runtime = before.runtime.moved(before.code, self._code)
         return replace(before, code=self._code, runtime=runtime, copy=None)
 
-    def _a_bench(self, first: tuple[str, ...] = ()) -> Bench:
-        guide = self._bench.guide
-        return replace(
-            self._bench,
-            directory=self._directory,
-            guide=Guide(first=first, seconds_left=self._seconds_left, progress=guide.progress),
-        )
+    @contextmanager
+    def _a_bench(self, first: tuple[str, ...] = ()) -> Iterator[Bench]:
+        """What a sweep is made on: with a directory that nothing is in."""
+        guide, directory = self._bench.guide, scratch_of(os.fspath(self._bench.directory.parent))
+        own = Guide(first=first, seconds_left=self._seconds_left, progress=guide.progress)
+        try:
+            yield replace(self._bench, directory=directory, guide=own)
+        finally:
+            remove_tree(os.fspath(directory))
 
     def _first(self, texts: Mapping[str, str]) -> tuple[str, ...]:
         """The keys of the runs that failed, as they are in *texts*, where lines have other numbers."""
@@ -336,7 +336,8 @@ class _Search:
         """Why the code does not do the same in a copy."""
         self._require_time()
         try:
-            self._sweep_of(self._asked(lambda _: True), self._a_bench())
+            with self._a_bench() as bench:
+                self._sweep_of(self._asked(lambda _: True), bench)
         except (ScfAsyncError, AssertionError, _RefusedError) as error:
             shown = str(error).partition("\n")[0]
             return f"in a copy of {self._request.function.code.directory} the code does something else ({shown})"
@@ -401,8 +402,8 @@ class _Search:
 
     def _mutants_noticed(self, texts: Mapping[str, str], swept: Swept) -> Counter[str]:
         """How many mutants of each kind the sweep notices, of the code with *texts*."""
-        with _Written(self._code.directory, self._sources, texts):
-            found = self._mutants_of(self._asked(None), self._a_bench(), swept)
+        with _Written(self._code.directory, self._sources, texts), self._a_bench() as bench:
+            found = self._mutants_of(self._asked(None), bench, swept)
         self._require_time()
         return Counter(each.mutant.kind for each in found.mutants if each.noticed)
 
