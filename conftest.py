@@ -119,6 +119,7 @@ LONG = {
         "tests/sweep/test_repros.py",
         "tests/sweep/test_seeded.py",
         "tests/sweep/test_seeded_model.py",
+        "tests/sweep/test_survival.py",
         "tests/sweep/test_sweep.py",
         "tests/sweep/test_sweep_of_programs.py",
         "tests/sweep/test_verdicts_once_wrong.py",

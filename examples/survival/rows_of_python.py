@@ -42,7 +42,7 @@ def dbm(module: str, title: str, flags: str, *options: str, promise: str, **more
         promise=promise,
         page=f"dbm.html#module-{module}",
         ignore=("steps*", "__db*"),
-        why_ignored="its own files, but what is read from them",
+        why_ignored="its own files; what is read from them is",
         **more,
     )
 
@@ -125,7 +125,7 @@ ROWS = (
         promise="promises nothing about a kill",
         page="shelve.html",
         ignore=("shelf*",),
-        why_ignored="its own files, but what is read from them",
+        why_ignored="its own files; what is read from them is",
         needs=("dbm.sqlite3",),
         survives_by="removing an empty file before it is opened",
     ),
@@ -137,7 +137,7 @@ ROWS = (
         promise="`sync()` synchronizes, if feasible",
         page="shelve.html#shelve.Shelf.sync",
         ignore=("shelf*",),
-        why_ignored="its own files, but what is read from them",
+        why_ignored="its own files; what is read from them is",
         needs=("dbm.sqlite3",),
         survives_by="removing an empty file before it is opened",
     ),
@@ -195,7 +195,7 @@ ROWS = (
         promise="without `close()` essential records are not written",
         page="zipfile.html#zipfile.ZipFile.close",
         ignore=("steps.zip",),
-        why_ignored="the archive's bytes, but its members",
+        why_ignored="the archive's bytes; its members are",
         survives_by=f"appending to a copy, and {REPLACE}",
     ),
     in_python(
@@ -206,7 +206,7 @@ ROWS = (
         promise=SYNCED,
         page="os.html#os.fsync",
         ignore=("steps.zip",),
-        why_ignored="the archive's bytes, but its members",
+        why_ignored="the archive's bytes; its members are",
     ),
     in_python(
         "tarfile",
@@ -215,7 +215,7 @@ ROWS = (
         promise="`close()` appends the finishing blocks",
         page="tarfile.html#tarfile.TarFile.close",
         ignore=("steps.tar",),
-        why_ignored="the archive's bytes, but its members",
+        why_ignored="the archive's bytes; its members are",
         survives_by=f"appending to a copy, and {REPLACE}",
     ),
     in_python(
@@ -226,7 +226,7 @@ ROWS = (
         promise=SYNCED,
         page="os.html#os.fsync",
         ignore=("steps.tar",),
-        why_ignored="the archive's bytes, but its members",
+        why_ignored="the archive's bytes; its members are",
     ),
     sqlite("DELETE", "OFF", "corrupt if power is lost", survives_by="`synchronous=FULL`"),
     sqlite("DELETE", "NORMAL", "nearly never corrupt if power is lost", survives_by="`synchronous=FULL`"),
