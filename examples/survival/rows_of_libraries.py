@@ -98,9 +98,11 @@ ROWS = (
         title="sqlitedict, `commit()`",
         directory="sqlitedict",
         command=("python", "job.py", "{path}"),
-        promise="`commit()` makes changes persistent",
+        promise="`commit()` persists all data to disk",
         page="https://github.com/piskvorky/sqlitedict",
         needs=("sqlitedict==2.1.0",),
+        survives_by="nothing that it offers where the power fails: it sets `PRAGMA synchronous=OFF`",
+        waits="its maintainers have not been told yet",
     ),
     Row(
         name="sqlitedict-autocommit",
@@ -110,6 +112,8 @@ ROWS = (
         promise="commits after each operation, later",
         page="https://github.com/piskvorky/sqlitedict",
         needs=("sqlitedict==2.1.0",),
+        survives_by="nothing that it offers where the power fails: it sets `PRAGMA synchronous=OFF`",
+        waits="its maintainers have not been told yet",
     ),
     Row(
         name="joblib-memory",
