@@ -16,6 +16,7 @@ from internals import Zygote
 
 from pytest_scf_async import ScfRuntime
 from pytest_scf_async.function import Function
+from pytest_scf_async.protocol import messages
 from pytest_scf_async.sweep import comparison as sweep_comparison
 from pytest_scf_async.sweep import differences as sweep_differences
 from pytest_scf_async.sweep import effects as sweep_effects
@@ -33,6 +34,7 @@ from pytest_scf_async.sweep.findings import FAILURES, Swept, classes, missing_pa
 from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
+from pytest_scf_async.sweep.points import Point
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.sweep.repairs import templates as repair_templates
@@ -103,6 +105,11 @@ def explained_of(sweep: Sweep, *, exactly_once: bool = False) -> list[Explained]
     swept = sweep._swept
     doubled = {sweep_differences.Kind.DOUBLED} if exactly_once else set()
     return [Explained(swept, alike) for alike in classes(sweep.runs, FAILURES | doubled)]
+
+
+def line_point(file: str, line: int) -> Point:
+    """The point before a line."""
+    return Point(f"{file}:{line}#1", "line", file, line, 0.0, messages.Point("line", 0, 1, file, line))
 
 
 def change_facts(sweep: Sweep, **facts: Any) -> None:

@@ -4,14 +4,15 @@ Repairs are judged by it, so it shares no code with the package and nothing is l
 record and no point. A bare process of Python runs the handler; it gets a real SIGKILL or SIGTERM at a moment that is
 drawn at random, and is started again, without its ``/tmp``, until it returns what the undisturbed process has returned.
 
-Sleeps take a thousandth of their time, and each call of the handler, and each one that may change a file, pauses for a
-moment, so that a moment between two calls is about as likely as one in a sleep.
+Sleeps take a thousandth of their time, and each statement of the handler, and each call that may change a file, pauses
+for a moment, so that a moment between two calls is about as likely as one in a sleep.
 
 As a script, it reads a job as JSON from its standard input, and writes what was lost, a line for each kill.
 """
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import json
 import os
@@ -103,7 +104,7 @@ class Bare:
     """Runs of one handler."""
 
     def __init__(self, job: dict[str, Any], scratch: Path) -> None:
-        self._code = compile(job["source"], _FILE, "exec")
+        self._code = compile(_with_pauses(job["source"]), _FILE, "exec")
         self._payload, self._exactly_once = job["payload"], job["exactly_once"]
         self._out, self._tmp = scratch / "out", scratch / "tmp"
         self._rng = random.Random(job["seed"])
@@ -162,7 +163,7 @@ class Bare:
                     if select.select([pipe], [], [], self._rng.uniform(0, self._seconds * spread))[0]:
                         break
                     os.kill(child, number)
-                    spread = 0.25
+                    spread = 0.25 * self._rng.random()  # a listener is short
                 ended = bool(select.select([pipe], [], [], BOUND)[0])
                 return pipe.read().decode() or None if ended else None
             finally:
@@ -178,6 +179,7 @@ class Bare:
             _slow_down()
             _stand_in(self._out)
             module = types.ModuleType("handler")
+            module.__dict__["_pause_here"] = _pause_here
             exec(self._code, module.__dict__)  # noqa: S102
             os.write(writing, b"b")
             sys.setprofile(_pause)
@@ -189,6 +191,25 @@ class Bare:
 
 
 _sleep, _wait = time.sleep, threading.Event.wait
+
+
+def _with_pauses(source: str) -> ast.Module:
+    """The tree of *source*, in which each statement of a function pauses first.
+
+    A profile function alone would not do: what a listener does that is called while that pauses is not profiled.
+    """
+    tree = ast.parse(source)
+    for node in ast.walk(tree):
+        for name in ("body", "orelse", "finalbody"):
+            block = getattr(node, name, None)
+            if isinstance(block, list) and not isinstance(node, (ast.Module, ast.ClassDef)):
+                pauses = [ast.Expr(ast.Call(ast.Name("_pause_here", ast.Load()), [], [])) for _ in block]
+                setattr(node, name, [each for pair in zip(pauses, block, strict=True) for each in pair])
+    return ast.fix_missing_locations(tree)
+
+
+def _pause_here() -> None:
+    _sleep(PAUSE)
 
 
 def _pause(frame: types.FrameType, event: str, function: object) -> None:
@@ -230,8 +251,9 @@ def main() -> None:
     for name in _PRELOADED:  # here, as the forks have it then
         __import__(name)
     job = json.load(sys.stdin)
-    # a database is synced at each commit, which a kill does not need
-    with tempfile.TemporaryDirectory(dir="/dev/shm" if os.access("/dev/shm", os.W_OK) else None) as scratch:
+    # on a disk, where a database takes its time to sync each commit
+    fast = "/dev/shm" if "sqlite3" not in job["source"] and os.access("/dev/shm", os.W_OK) else None
+    with tempfile.TemporaryDirectory(dir=fast) as scratch:
         bare, rng = Bare(job, Path(scratch)), random.Random(job["seed"])
         for _ in range(job["times"]):
             signals = rng.choice(job["signals"])

@@ -13,7 +13,7 @@ from random_kills import losses
 from seeded_set import SEEDED, Seeded, path_of
 from sweep_internals import repairs_trying, sweep_of_function
 from sweeping import each_run
-from unrepaired import LOSES_NOTHING, MOST, UNREPAIRED
+from unrepaired import LOSES_BEYOND_SWEEP, LOSES_NOTHING, MOST, UNREPAIRED
 
 from pytest_scf_async import ScfRuntime
 
@@ -23,7 +23,8 @@ pytestmark = pytest.mark.once
 KILLS = int(os.environ.get("SCF_REPAIRS", "10"))
 """Random kills of each repair; ``make repairs`` makes 300, and repairs all of the set."""
 IS_WHOLE = "SCF_REPAIRS" in os.environ
-SOME = ("counted_twice", "flushed_after_checkpoint", "item_not_put_back", "rows_each_committed")
+SOME = ("appended_without_key", "counted_twice", "exit_in_listener", "finally_returns")
+"""Of these bugs one random kill in ten shows something, so that a hundred are sure to."""
 BUDGET = 180.0
 _SIGNALS = {
     "forced": ["KILL"],
@@ -53,6 +54,11 @@ def lost(seeded: Seeded, name: str, source: str, kills: int, *, only_first: bool
     return found
 
 
+def survives(seeded: Seeded, name: str, source: str) -> None:
+    found = lost(seeded, name, source, KILLS)
+    assert len(found) <= (KILLS // 20 if seeded.name in LOSES_BEYOND_SWEEP else 0), found
+
+
 def swept(runtime: ScfRuntime, seeded: Seeded, name: str) -> Any:
     function = runtime.deploy(f"{path_of(name)}:main_handler")
     how = [kind for kind in ("graceful", "forced") if kind in seeded.how]
@@ -72,6 +78,7 @@ def test_at_least_half_of_the_bugs_get_a_repair() -> None:
     assert set(UNREPAIRED) <= set(BY_NAME)
     assert len(UNREPAIRED) <= MOST <= len(SEEDED) / 2
     assert all(reason.endswith(".") for reason in (*UNREPAIRED.values(), *LOSES_NOTHING.values()))
+    assert {*LOSES_BEYOND_SWEEP, *LOSES_NOTHING} <= set(BY_NAME)
 
 
 @pytest.mark.usefixtures("one_repair")
@@ -87,12 +94,12 @@ def test_a_repair_survives_random_kills(scf_runtime: ScfRuntime, seeded: Seeded)
     (repair,) = repairs.found
     assert repair.diff
     ((_, source),) = repair.files.values()
-    assert lost(seeded, seeded.name, source, KILLS) == []
+    survives(seeded, seeded.name, source)
 
 
 @pytest.mark.parametrize("seeded", TRIED, ids=[each.name for each in TRIED])
 def test_random_kills_find_the_bug(seeded: Seeded) -> None:
-    found = lost(seeded, seeded.name, path_of(seeded.name).read_text("utf-8"), max(KILLS, 100), only_first=True)
+    found = lost(seeded, seeded.name, path_of(seeded.name).read_text("utf-8"), KILLS * 10, only_first=True)
     assert bool(found) == (seeded.name not in LOSES_NOTHING), found
 
 
@@ -103,4 +110,4 @@ def test_no_change_of_a_right_twin_is_proposed(scf_runtime: ScfRuntime, seeded: 
     assert not repairs.found
     assert "has found nothing to repair" in repairs.why_none
     twin = f"{seeded.name}_fixed"
-    assert lost(seeded, twin, path_of(twin).read_text("utf-8"), KILLS) == []
+    survives(seeded, twin, path_of(twin).read_text("utf-8"))

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections.abc import Collection, Iterable, Iterator, Sequence
+from functools import cached_property
 
 from ..shutdown_code import ShutdownCode
 from ..source_text import FUNCTIONS, AnyFunction, Edit, Text, blocks, last_name
@@ -89,10 +90,15 @@ class ParsedSource:
         line = self._lines[node.lineno - 1]
         return line[: len(line) - len(line.lstrip())]
 
+    @cached_property
+    def step(self) -> str:
+        """The white space that a block has more than what it is in, as the file has it elsewhere."""
+        indents = (self.indent(block[0]) for block in self.blocks())
+        return next(filter(None, indents), "    ")
+
     def deeper(self, node: ast.stmt) -> str:
-        """The white space of a block below *node*, as the file has it elsewhere."""
-        step = next((self.indent(block[0]) for block in self.blocks() if self.indent(block[0])), "    ")
-        return self.indent(node) + ("\t" if step.startswith("\t") else step)
+        """The white space of a block below *node*."""
+        return self.indent(node) + self.step
 
     def before(self, node: ast.stmt, lines: Sequence[str]) -> Edit:
         """The *lines* come before *node*, with its indent."""
@@ -139,10 +145,10 @@ class ParsedSource:
         had, lines = self.indent(node), self._lines[first - 1 : node.end_lineno]
         if had == indent:
             return "".join(f"{line}\n" for line in lines)
-        texts = (each for each in ast.walk(node) if isinstance(each, (ast.Constant, ast.JoinedStr)))
-        if any(each.lineno != each.end_lineno for each in texts) or any(
-            line.strip() and not line.startswith(had) for line in lines
-        ):
+        texts = (each for each in ast.walk(self.tree) if isinstance(each, (ast.Constant, ast.JoinedStr)))
+        several = (each for each in texts if each.lineno != each.end_lineno)
+        is_text = any(first <= each.lineno <= (node.end_lineno or 0) for each in several)
+        if is_text or any(line.strip() and not line.startswith(had) for line in lines):
             return None
         return "".join(f"{indent}{line[len(had) :]}\n" if line.strip() else "\n" for line in lines)
 

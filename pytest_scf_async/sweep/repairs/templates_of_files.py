@@ -60,14 +60,12 @@ def _draft(source: ParsedSource, write: _Write, before: ast.stmt | None, synced:
     if write.is_link or (write.changes and is_path):
         lines.append(f"{name}.unlink(missing_ok=True)")
     if write.changes:
-        inner = source.deeper(write.first)[len(source.indent(write.first)) :]
         exists = f"{target}.exists()" if is_path else f"os.path.exists({target})"
-        lines += [f"if {exists}:", f"{inner}shutil.copyfile({target}, {name})"]
+        lines += [f"if {exists}:", f"{source.step}shutil.copyfile({target}, {name})"]
         edits += source.imported("shutil")
     if before is not None and _is_removal(before, source, source.of(write.target)):
         edits.append(source.dropped(before))
-    step = source.deeper(write.first)[len(source.indent(write.first)) :]
-    behind = [*_synced(name, step), f"os.replace({name}, {target})"] if synced else [f"os.replace({name}, {target})"]
+    behind = [*(_synced(source, name) if synced else []), f"os.replace({name}, {target})"]
     if synced > 1:
         behind += _directory_synced(source, target, is_path=is_path)
     edits += [source.before(write.first, lines), *write.edits(name), source.after(write.last, behind)]
@@ -203,8 +201,8 @@ def _is_dotted(node: ast.expr) -> bool:
 # -- power -------------------------------------------------------------------------------------------------------------
 
 
-def _synced(name: str, step: str) -> list[str]:
-    return [f'with open({name}, "rb") as synced:', f"{step}os.fsync(synced.fileno())"]
+def _synced(source: ParsedSource, name: str) -> list[str]:
+    return [f'with open({name}, "rb") as synced:', f"{source.step}os.fsync(synced.fileno())"]
 
 
 def _directory_synced(source: ParsedSource, target: str, *, is_path: bool) -> list[str]:
@@ -239,8 +237,7 @@ def _rename_synced(
     source: ParsedSource, statement: ast.stmt, names: tuple[ast.expr, ast.expr], *, directories: bool
 ) -> Iterator[Edit]:
     old, new = names
-    step = source.deeper(statement)[len(source.indent(statement)) :]
-    yield source.before(statement, _synced(source.of(old), step))
+    yield source.before(statement, _synced(source, source.of(old)))
     if directories:
         is_path = source.is_path(new)
         target = source.operand(new) if is_path else source.of(new)
@@ -302,11 +299,12 @@ def directories(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
         made = statement.body[0]
         if not (_is_call(made, "makedirs") or _is_call(made, "mkdir")) or not blame.touches(statement):
             continue
-        text = source.of(made)
-        if "exist_ok" not in text and made.lineno == made.end_lineno and made.lineno > statement.lineno:
+        text, body = source.of(made), source.reindented(statement.lineno + 1, made, source.indent(statement))
+        if "exist_ok" not in text and made.lineno == made.end_lineno and body is not None:
             more = ", exist_ok=True)" if not text.endswith("()") else "exist_ok=True)"
-            line = source.before(statement, [text[:-1] + more])
-            yield Draft("make the directories that are missing", [source.dropped(statement), line])
+            lines = source.positions.lines(statement.lineno, made.lineno)
+            edit = Edit(*lines, body.replace(text, f"{text[:-1]}{more}"))
+            yield Draft("make the directories that are missing", [edit])
 
 
 def locked(source: ParsedSource, blame: Blame) -> Iterator[Draft]:

@@ -31,8 +31,9 @@ def moved(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
                 for to in (at - far, at + far):
                     over = block[max(to, 0) : at] if to < at else block[at + 1 : to + 1]
                     is_inside = 0 <= to < len(block) and _may_pass(statement, over) and any(map(_does, over))
-                    if to < at and (any(map(_may_end, over)) or _calls(statement) & _REMOVES):
-                        continue  # it would be done where it is not now, or throw away what is read
+                    ends = [statement] if to > at else over
+                    if any(map(_may_end, ends)) or (to < at and _calls(statement) & _REMOVES):
+                        continue  # something would be done where it is not now, or be removed before it is read
                     if is_inside and blame.is_at(statement, *over):
                         yield from _move(source, statement, block[to], behind=to > at)
         for statement in (block[0], block[-1]):

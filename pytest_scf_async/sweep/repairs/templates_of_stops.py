@@ -70,15 +70,16 @@ def flag(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
             source.before(listener, [f"{name} = False", "", ""]),
             source.at_top(function, [f"global {name}", f"{name} = False"]),
         ]
+        noted = f"{name} = True"
         if first is end:
-            edits += [source.dropped(end), source.after(end, [f"global {name}", f"{name} = True"])]
+            noted = f"global {name}\n{source.indent(end)}{noted}"
         else:
-            edits += [source.at_top(listener, [f"global {name}"]), source.positions.replaced(end, f"{name} = True")]
+            edits.append(source.at_top(listener, [f"global {name}"]))
+        edits.append(source.positions.replaced(end, noted))
         for loop in (each for each in ast.walk(function) if isinstance(each, _LOOPS)):
             if not source.positions.has_own_lines(loop.body[0]):
                 continue
-            step = source.deeper(loop.body[0])[len(source.indent(loop.body[0])) :]
-            check = source.before(loop.body[0], [f"if {name}:", f"{step}{_line(source, end)}"])
+            check = source.before(loop.body[0], [f"if {name}:", f"{source.step}{_line(source, end)}"])
             if None not in edits:
                 yield Draft("return in place of exit", [*(each for each in edits if each is not None), check])
 
@@ -228,11 +229,10 @@ def reentrant(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     for listener in listeners:
         for node in [] if isinstance(listener, ast.Lambda) else listener.body:
             if isinstance(node, ast.With) and "lock" in source.of(node.items[0].context_expr).lower():
-                body = [source.reindented(each.lineno, each, source.indent(node)) for each in node.body]
-                if None not in body and all(map(source.positions.has_own_lines, [node, *node.body])):
-                    _, end = source.positions.lines(1, node.end_lineno or 1)
-                    at, _ = source.positions.lines(node.lineno, node.lineno)
-                    yield Draft("no lock in the listener", [Edit(at, end, "".join(each or "" for each in body))])
+                body = source.reindented(node.lineno + 1, node.body[-1], source.indent(node))
+                if body is not None and all(map(source.positions.has_own_lines, [node, *node.body])):
+                    lines = source.positions.lines(node.lineno, node.end_lineno or 1)
+                    yield Draft("no lock in the listener", [Edit(*lines, body)])
 
 
 TEMPLATES_OF_STOPS: tuple[Template, ...] = (

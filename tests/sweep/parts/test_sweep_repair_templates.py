@@ -9,12 +9,11 @@ from pathlib import Path
 from typing import Any, cast
 
 import pytest
+from sweep_internals import line_point
 
-from pytest_scf_async.protocol import messages
 from pytest_scf_async.sweep.differences import Difference, Kind
 from pytest_scf_async.sweep.effects import EffectKind
 from pytest_scf_async.sweep.findings import FailureClass, SweepRun
-from pytest_scf_async.sweep.points import Point
 from pytest_scf_async.sweep.repairs.templates import Change, changes
 
 # once: a source and its tree; no process
@@ -29,12 +28,8 @@ def blaming(source: str, *marked: str, how: str = "forced", kind: Kind = Kind.LO
     numbers = [number for number, line in enumerate(source.split("\n"), 1) if any(mark in line for mark in marked)]
     assert numbers
     wrong = (Difference(kind, EffectKind.FILE, "state"),)
-    runs = []
-    for number in numbers:
-        found = messages.Point("line", 0, 1, "job.py", number)
-        point = Point(f"job.py:{number}#1", "line", "job.py", number, 0.0, found)
-        runs.append(SweepRun(point, how, wrong, cast("Any", None)))
-    return [FailureClass(tuple(runs))]
+    runs = tuple(SweepRun(line_point("job.py", number), how, wrong, cast("Any", None)) for number in numbers)
+    return [FailureClass(runs)]
 
 
 def made(before: str, *marked: str, how: str = "forced", kind: Kind = Kind.LOST) -> list[Change]:
@@ -315,11 +310,13 @@ CASES = {
         ("makedirs",),
         """
         if not home.exists():
-            os.makedirs(home / "inbox")
+            # with its inbox
+            os.makedirs(home / "inbox")  # (all)
         put(home)
         """,
         """
-        os.makedirs(home / "inbox", exist_ok=True)
+        # with its inbox
+        os.makedirs(home / "inbox", exist_ok=True)  # (all)
         put(home)
         """,
     ),
@@ -572,7 +569,7 @@ STOPS = {
         @logged
         def stop(number, frame):
             print("stops")
-            sys.exit(0)
+            sys.exit(0)  # at once
 
 
         def main_handler(event, context):
@@ -591,7 +588,7 @@ STOPS = {
         def stop(number, frame):
             global stopping
             print("stops")
-            stopping = True
+            stopping = True  # at once
 
 
         def main_handler(event, context):
@@ -945,6 +942,25 @@ NO_CHANGE = {
 def test_where_a_template_makes_no_change(source: str) -> None:
     found = blaming("state" if "state" not in source else source, "state")
     assert list(changes(source, "job.py", found)) == []
+
+
+STAYS_IN_ORDER = {
+    "a check before an effect": "if stopping:\n    save(1)\n    return\nput(1)\n",
+    "an end": "put(1)\nsys.exit(0)\n",
+    "a listener": "put(1)\nsignal.signal(signal.SIGTERM, stop)\n",
+    "a name that is given": "position += put(1)\nsave(position)\n",
+    "what is removed": "first = load(position)\nposition.unlink()\n",
+}
+
+
+@pytest.mark.parametrize("body", STAYS_IN_ORDER.values(), ids=[*STAYS_IN_ORDER])
+def test_what_does_not_move(body: str) -> None:
+    source = "def main_handler(event, context):\n" + textwrap.indent(body, "    ")
+    found = list(changes(source, "job.py", blaming(source, "put", "position", how="graceful")))
+    orders = [change.source for change in found if change.kind == "effect before the position"]
+    for order in orders:
+        before, after = source.split("\n"), order.split("\n")
+        assert before == after, order
 
 
 def test_a_file_that_is_not_blamed_has_no_change() -> None:
