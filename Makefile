@@ -17,6 +17,7 @@ TESTS ?=
 OUT ?=
 PARTS ?=
 ROWS ?=
+REPROS ?=
 LEG ?= --list
 # What mypy is told besides: CI has it check the code as the oldest Python would.
 TYPES_OF ?=
@@ -148,7 +149,7 @@ kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/kernel/instances/test_kills.py tests/kernel/instances/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 survival: $(STAMP) ## sweeps the ways to keep state of examples/survival into docs/survival.md (ROWS=sqlite3 for some); with KILLS=30 it kills bare processes instead, and compares
-	@$(BIN)/python tools/survival.py $(if $(ROWS),--rows $(ROWS)) $(if $(filter command,$(firstword $(origin KILLS))),--kills $(KILLS)) $(ARGS)
+	@$(BIN)/python tools/survival.py $(if $(ROWS),--rows $(ROWS)) $(if $(REPROS),--repros $(REPROS)) $(if $(filter command,$(firstword $(origin KILLS))),--kills $(KILLS)) $(ARGS)
 
 windows: $(STAMP) ## searches the windows of the seeded set again, which is due when a handler there or the model has changed
 	@$(BIN)/python tests/sweep/search_windows.py

@@ -306,18 +306,22 @@ def page_with(page: str, results: Mapping[str, Result]) -> str:
         kept = before[number] if number < len(before) else {}
         found = [kept.get(row.title) if row.name not in results else made(row, results[row.name]) for row in on_page()]
         tables.append("\n".join([head, *filter(None, found)]))
-    return "\n\n".join([page.partition(BEGIN)[0] + BEGIN, *tables, versions(), END + page.partition(END)[2]])
+    return "\n\n".join([page.partition(BEGIN)[0] + BEGIN, *tables, versions(*tables), END + page.partition(END)[2]])
 
 
-def versions() -> str:
-    """The versions of what is installed here; those of distributions are pinned in their rows."""
+def versions(*tables: str) -> str:
+    """The versions of what is installed here, and of the distributions that the rows of the *tables* pin."""
+
+    def on(row: Row) -> bool:
+        return any(f"| {row.title} |" in table for table in tables)
+
     found = [f"Python {platform.python_version()}", f"SQLite {sqlite3.sqlite_version}"]
     for command in ("git --version", "bash --version", "cp --version", "node --version", "go version"):
         if shutil.which(command.split()[0]):
             said = subprocess.run(command.split(), capture_output=True, text=True, check=False).stdout
             number = re.search(r"\d+(\.\d+)+", said)
             found.append(f"{command.split()[0]} {number[0] if number else said.strip()}")
-    found += sorted({need.replace("==", " ") for row in on_page() for need in row.needs if "==" in need})
+    found += sorted({need.replace("==", " ") for row in on_page() for need in row.needs if "==" in need and on(row)})
     return f"Made with {', '.join(found)}."
 
 

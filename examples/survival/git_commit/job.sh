@@ -1,6 +1,7 @@
 # Commits a file for each step; "unlock" removes the locks of a git that is dead, "fsync" is core.fsync=all.
 set -e
 export GIT_AUTHOR_DATE='2026-01-01T00:00:00Z' GIT_COMMITTER_DATE='2026-01-01T00:00:00Z' HOME=/nonexistent
+export GIT_CEILING_DIRECTORIES=$1 # no repository around it is meant
 options=" $2 $3 "
 git() { command git -C "$path/repository" -c user.name=a -c user.email=a@example.com -c maintenance.auto=false $fsync "$@"; }
 path=$1 fsync=
@@ -11,6 +12,7 @@ git init --quiet --template=
 done=$(git rev-list --count HEAD 2>/dev/null || echo 0)
 while [ "$done" -lt 2 ]; do
     echo "step $done" >"$path/repository/step-$done"
+    touch --date=2026-01-01 "$path/repository/step-$done" # older than the index, so that git reads it once
     git add .
     git commit --quiet --message "step $done"
     done=$(git rev-list --count HEAD)

@@ -60,6 +60,7 @@ NOT_OURS = {
     "coverage run -m pytest": "tests/plugin/beside/test_coverage.py measures as it does",
     "pip install --upgrade --only-binary=": "what users install of their own packages, for the platform",
     "pip install --target": "what users install of their own packages, for the platform",
+    "git commit": "the name of a row of docs/survival.md: what examples/survival/git_commit runs",
     "make UV=uv …": "any target: it begins as another, and the Makefile has the variable",
     "apt-get install": "of tables: conftest.py has one of what tests need, tools/try_wheel.py of what examples do",
     "export TENCENTCLOUD_SECRET_ID=… TENCENTCLOUD_SECRET_KEY=… TENCENTCLOUD_REGION=ap-guangzhou": "the shell's own",
