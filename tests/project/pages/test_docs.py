@@ -33,6 +33,7 @@ NOT_RUN = {
     "docs/install.md": 2,
     "docs/jobs.md": 1,
     "docs/recipes.md": 1,
+    "docs/survival.md": 1,
     "docs/sweep.md": 4,
     "docs/trace.md": 1,
 }
