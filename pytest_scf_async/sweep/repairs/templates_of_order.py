@@ -34,6 +34,8 @@ def moved(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
                     ends = [statement] if to > at else over
                     if any(map(_may_end, ends)) or (to < at and _calls(statement) & _REMOVES):
                         continue  # something would be done where it is not now, or be removed before it is read
+                    if to < at and not registrations.isdisjoint(over):
+                        continue  # the listener would be installed later
                     if is_inside and blame.is_at(statement, *over):
                         yield from _move(source, statement, block[to], behind=to > at)
         for statement in (block[0], block[-1]):

@@ -134,7 +134,7 @@ def test_it_prints_the_first_finding_and_the_test_that_fails_in_the_same_way(
         "LOST: killed before loses.py:8",
         "  lost: file row",
     ]
-    assert {f"  Replay:  --replay '{LOST}'", "The whole report: --report"} < set(lines)
+    assert {f"  Replay:  --replay '{LOST}'", "The whole report: --report; a repair: --fix"} < set(lines)
     assert pasted(output).splitlines() == [
         "def test_loses_is_interrupted_anywhere(scf_runtime):",
         '    function = scf_runtime.deploy("handlers/loses.py:main_handler")',
