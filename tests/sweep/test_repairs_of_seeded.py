@@ -91,6 +91,8 @@ def test_a_repair_survives_random_kills(scf_runtime: ScfRuntime, seeded: Seeded)
         assert not repairs.found, f"take it off the list, which only gets shorter:\n{repairs.report}"
         return
     assert repairs.found, repairs.report
+    if seeded.name == "exit_in_listener":
+        assert "; after a SIGTERM it goes on for up to 1 s, and before for 0 s at most." in repairs.report
     (repair,) = repairs.found
     assert repair.diff
     ((_, source),) = repair.files.values()

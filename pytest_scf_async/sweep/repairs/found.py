@@ -36,6 +36,8 @@ class Repair:
     """How many of them do something twice."""
     left_out: int = 0
     """How many points ``limit=`` leaves out."""
+    longer_stops: str = ""
+    """How much longer it goes on after a SIGTERM than before the change; empty: it does not."""
     size: int = field(default=0, repr=False)
     """The number of lines that the diff adds and removes."""
     files: Mapping[str, tuple[Source, str]] = field(default_factory=dict, repr=False, compare=False)
@@ -106,7 +108,7 @@ def _number(number: int, name: str) -> str:
 def _repair_lines(repair: Repair) -> list[str]:
     return [
         f"A repair: {repair.kind}, at {repair.file}:{repair.line}",
-        f"{repair.survives} Undisturbed it does what the code did.",
+        f"{repair.survives} Undisturbed it does what the code did{repair.longer_stops and f'; {repair.longer_stops}'}.",
         "",
         repair.diff.rstrip("\n"),
     ]

@@ -368,17 +368,25 @@ class _Search:
             raise _RefusedError(f"the sweep no longer compares {shortened_list(lost or ['the result'], 3)}")
 
     def _require_stops(self, swept: Swept) -> None:
-        """Refuse a change with which nobody listens to SIGTERM any more, or it goes on for longer after one."""
+        """Refuse a change with which nobody listens to SIGTERM any more, or all of the work is done after one."""
         before, after = _stops(self._swept), _stops(swept)
         if before and not after:
             raise _RefusedError("no listener is called for SIGTERM any more")
-        if before and self._request.within_us is None and max(after) > max(before):
-            took = [f"{max(each) / 1e6:g} s" for each in (before, after)]
-            raise _RefusedError(f"after a SIGTERM it goes on for up to {took[1]}, and before for {took[0]} at most")
+        longer, whole = self._longer_stops(swept), swept.undisturbed.attempts[0].seconds
+        if longer and self._request.within_us is None and max(after) / 1e6 >= whole:
+            raise _RefusedError(longer)
         if _done_early(swept) and not _done_early(self._swept) and not _late(self._swept):
             whole = self._swept.undisturbed.attempts[0].seconds
             left_out = whole - min(_done_early(swept))
             raise _RefusedError(f"after a SIGTERM it says that all is done, and leaves out {left_out:g} s of its work")
+
+    def _longer_stops(self, swept: Swept) -> str:
+        """How much longer it goes on after a SIGTERM than before, as part of a sentence; empty: it does not."""
+        before, after = (max(_stops(each), default=0) / 1e6 for each in (self._swept, swept))
+        is_longer = _stops(self._swept) and after > before
+        return f"after a SIGTERM it goes on for up to {after:g} s, and before for {before:g} s at most" * bool(
+            is_longer
+        )
 
     def _require_mutants(self, proposal: _Proposal, swept: Swept) -> None:
         """Refuse a change with which the sweep no longer notices a break of the shutdown code.
@@ -422,6 +430,7 @@ class _Search:
             power=sum(len(each) == 1 and each[0].by.kind == "power" for each in steps),
             doubled=sum(Kind.DOUBLED in run.kinds for run in swept.runs),
             left_out=swept.left_out,
+            longer_stops=self._longer_stops(swept),
             size=proposal.size,
             files={name: (sources[name], text) for name, text in proposal.texts.items()},
         )
