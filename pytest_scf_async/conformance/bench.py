@@ -102,11 +102,14 @@ class Bench:
         begin_seconds: float = BEGIN_SECONDS,
         note: Callable[[str], None] = print,
         topic: Sequence[str] = (),
+        *,
+        ckafka_function: str = "",
     ) -> None:
         self.call: Final = account.call
         self.state: Final = state
         self.pace: Final = account.pace
         self.address: Final = account.address
+        self.ckafka_function: Final = ckafka_function
         self._begin_seconds = begin_seconds
         self._note = note
         self._topic = dict(zip(("ClsLogsetId", "ClsTopicId"), topic, strict=False))

@@ -61,6 +61,8 @@ class Case:
     later: Later | None = None
     logs: bool = False
     """Whether it reads a log, which GetFunctionLogs alone has."""
+    of_user: bool = False
+    """Whether it reads what a function of the user's has, which --ckafka-function names."""
 
     @property
     def question(self) -> str:
@@ -90,6 +92,8 @@ class Case:
 RUNS: Final = 60.0
 """Seconds that an event runs which is terminated long before."""
 SHORT: Final = 20.0
+RETRIED_SECONDS: Final = 150.0
+"""After them the two retries of a failed event have begun, each of which comes after a minute (document 41138)."""
 LISTENS: Final = 4.0
 """Seconds after SIGTERM in which an event that has listened cannot end: the code waits for 5."""
 LATENCY: Final = 2.0
@@ -330,7 +334,7 @@ def _bare_memory(bench: Bench) -> Facts:
 def _retries(bench: Bench) -> Facts:
     """A sync function that fails, invoked by nobody who waits."""
     function, sent = bench.function("sync"), bench.invoke("sync", then="raise")
-    bench.pace.sleep(150)
+    bench.pace.sleep(RETRIED_SECONDS)
     rows = bench.call("GetRequestStatus", FunctionName=function, FunctionRequestId=sent.id)["Data"]
     return {"RetryNum": sorted(int(row["RetryNum"]) for row in rows)}
 
@@ -459,6 +463,22 @@ def _trace_off_and_on(bench: Bench) -> Facts:
         if found != switch:
             raise Undecided(f"TraceEnable is {found} after UpdateFunctionConfiguration with {switch}")
     return {"TotalCount": bench.list(sent.function, InvokeRequestId=sent.id)["TotalCount"]}
+
+
+def _ckafka_trigger(bench: Bench) -> Facts:
+    """Whether a failed message is tried again with its own id, as for callers that do not wait; nothing is invoked."""
+    named = {"FunctionName": bench.ckafka_function, "Namespace": "default"}
+    if bench.call("GetFunction", **named)["AsyncRunEnable"] != "FALSE":
+        raise Undecided(f"{bench.ckafka_function} is an async function, which lets no caller wait")
+    retries = bench.call("GetFunctionEventInvokeConfig", **named)["AsyncTriggerConfig"]["RetryConfig"]
+    if not any(each["RetryNum"] > 0 for each in retries):
+        raise Undecided(f"{bench.ckafka_function} has no retries, as its RetryNum is 0")
+    failed = bench.call("GetFunctionLogs", **named, Filter={"RetCode": "UserCodeException"}, Order="asc")["Data"]
+    if not failed:
+        raise Undecided(f"{bench.ckafka_function} has no log of a message that failed")
+    bench.pace.sleep(RETRIED_SECONDS)
+    rows = bench.call("GetFunctionLogs", **named, FunctionRequestId=failed[0]["RequestId"])["Data"]
+    return {"trigger": "does not wait" if any(row["RetryNum"] for row in rows) else "waits"}
 
 
 # -- probes: versions and namespaces ---------------------------------------------------------------------------------
@@ -731,6 +751,7 @@ CASES: Final = (
     Case("delete-latest", _delete_latest, functions=("versions",)),
     Case("timer-enable", lambda bench: _timer(bench, "enable")),
     Case("timer-zone", _timer_in_a_minute, events=(1.0,)),
+    Case("trigger-ckafka", _ckafka_trigger, functions=(), logs=True, of_user=True),
     Case("list-namespaces-order", _order_of_namespaces, functions=("in-a-namespace",)),
     Case("delete-namespace-with-functions", _delete_namespace, functions=("in-a-namespace",)),
     Case(

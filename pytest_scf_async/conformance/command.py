@@ -87,6 +87,13 @@ def add_conformance(commands: Any) -> None:
         help="log topic of the functions; without it the platform makes a topic of its own, and CLS bills it by itself",
     )
     parser.add_argument(
+        "--ckafka-function",
+        metavar="NAME",
+        default="",
+        help="sync function of the namespace default that a trigger of CKafka, and nothing else, invokes, and that has "
+        "failed within the last day: the case trigger-ckafka reads its logs",
+    )
+    parser.add_argument(
         "--clock",
         metavar="URL",
         help="clock of an endpoint on simulated time, such as http://127.0.0.1:40001/_scf/clock: it is advanced, and "
@@ -98,7 +105,8 @@ def run_conformance(given: argparse.Namespace) -> int:
     """Do what the command line says; what the process ends with."""
     chosen = _chosen(given.case)
     phase = PHASES[given.phase]
-    asked = [case for case in chosen if phase.takes_days or not case.later] if phase.asks else []
+    askable = [case for case in chosen if given.ckafka_function or not case.of_user]
+    asked = [case for case in askable if phase.takes_days or not case.later] if phase.asks else []
     if given.dry_run and not phase.asks:
         state = read_state(given.state)
         names = [f"{namespace}/{name}" for name, namespace in state.functions] + state.namespaces
@@ -131,7 +139,7 @@ def _bench(given: argparse.Namespace, begins: bool) -> Bench:
         raise ScfUsageError(f"--clock: {error}") from None
     state = new_state(given.state, account.address, begun) if begins else read_state(given.state)
     state.check_address(account.address)
-    return Bench(account, state, given.begin, _note, given.cls_topic)
+    return Bench(account, state, given.begin, _note, given.cls_topic, ckafka_function=given.ckafka_function)
 
 
 def _chosen(ids: Sequence[str]) -> list[Case]:

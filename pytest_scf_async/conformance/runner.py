@@ -66,6 +66,7 @@ class Plan:
             *([f"logs: {where}"] if self.functions else []),
             "may be billed: invocations and GB-seconds; what CLS keeps of their logs, by itself",
             "deletes: all that it has created; nothing else is changed",
+            *(f"reads logs of a function of yours: {case.id}" for case in self.cases if case.of_user),
             *([UNDECIDED + ", ".join(logs)] if logs else []),
             *(f"asks again {case.later.when}: {case.id}" for case in self.cases if case.later),
         ]
@@ -126,6 +127,5 @@ def _verdict(state: State, case: Case) -> Verdict:
         return Verdict(case, "undecided", {}, state.errors[case.id])
     if case.id in state.pending:
         return Verdict(case, "pending", {}, f"asked {case.later.when if case.later else 'later'}, by the phase check")
-    return Verdict(
-        case, "left out", {}, "not asked in this run" if not case.later else "needs the phases launch, check"
-    )
+    needs = "the phases launch, check" if case.later else "--ckafka-function" if case.of_user else ""
+    return Verdict(case, "left out", {}, f"needs {needs}" if needs else "not asked in this run")

@@ -23,6 +23,8 @@ from pytest_scf_async.conformance.bench import ACCEPTED
 from pytest_scf_async.conformance.cases import CASES
 from pytest_scf_async.conformance.runner import Plan
 from pytest_scf_async.endpoint.actions import ACTIONS
+from pytest_scf_async.scripted import failed, finished
+from pytest_scf_async.triggers import event_of
 
 pytestmark = [
     pytest.mark.once,
@@ -31,6 +33,7 @@ pytestmark = [
 ]
 
 LONG = {case.id for case in CASES if case.later}
+NOT_ASKED = {case.id for case in CASES if case.later or case.of_user}
 UNKNOWN = "ResourceNotFound.AsyncEvent"
 
 
@@ -89,7 +92,7 @@ def asked(
 def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> None:
     """And the run creates, invokes and deletes what ``--dry-run`` shows."""
     command = asked()
-    plan = Plan([case for case in CASES if not case.later])
+    plan = Plan([case for case in CASES if case.id not in NOT_ASKED])
     code, said = command("--dry-run")
     assert code == 0
     assert command.endpoint.calls == []
@@ -98,10 +101,10 @@ def test_each_case_finds_what_is_the_default(asked: Callable[..., Asked]) -> Non
 
     code, cases = command.report()
 
-    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in LONG}
+    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in NOT_ASKED}
     assert others == {}
     assert code == 0
-    assert {cases[id_]["outcome"] for id_ in LONG} == {"left out"}
+    assert {cases[id_]["outcome"] for id_ in NOT_ASKED} == {"left out"}
 
     assert command.left() == []
     assert not command.state.exists()
@@ -150,6 +153,77 @@ def test_settings_give_the_other_readings(
     assert setting in (f'{name}="{value}"', f"{name}={value}")
 
 
+# -- a function of the user --------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("waits", "ago", "reading"),
+    [(True, 0, "waits"), (False, 0, "does not wait"), (True, 3600, "waits"), (False, 3600, "does not wait")],
+)
+def test_a_function_shows_whether_its_trigger_of_ckafka_waits(
+    asked: Callable[..., Asked], waits: bool, ago: int, reading: str
+) -> None:
+    """The function stays as it is, and nothing is created or invoked."""
+    command = asked()
+    function = command.endpoint.runtime.deploy_scripted("consume", [failed()], async_run=False)
+    if waits:
+        function.trigger("ckafka")
+    else:
+        function.invoke_async(event_of("ckafka"), invoke_type="CKAFKA_TRIGGER")
+    command.endpoint.runtime.clock.advance(timedelta(seconds=ago))
+
+    code, cases = command.report("--case=trigger-ckafka", "--ckafka-function=consume")
+
+    assert (code, cases["trigger-ckafka"]["reading"]) == (0, reading)
+    assert cases["trigger-ckafka"]["is_default_here"] == waits
+    assert {call.action for call in command.endpoint.calls} == {
+        *("GetFunction", "GetFunctionEventInvokeConfig", "GetFunctionLogs")
+    }
+    assert command.left() == ["consume"]
+    assert "\nreads logs of a function of yours: trigger-ckafka\n" in command.errors
+
+
+@pytest.mark.parametrize(
+    ("script", "options", "sentence"),
+    [
+        (failed(), {}, "consume is an async function, which lets no caller wait"),
+        (finished(), {"async_run": False}, "consume has no log of a message that failed"),
+        (None, {}, "GetFunction: ResourceNotFound.Function: "),
+    ],
+)
+def test_a_function_that_cannot_show_it_decides_nothing(
+    asked: Callable[..., Asked], script: Any, options: dict[str, Any], sentence: str
+) -> None:
+    command = asked()
+    if script is not None:
+        command.endpoint.runtime.deploy_scripted("consume", [script], **options).trigger("ckafka")
+
+    code, cases = command.report("--case=trigger-ckafka", "--ckafka-function=consume")
+
+    assert (code, cases["trigger-ckafka"]["outcome"]) == (1, "undecided")
+    assert cases["trigger-ckafka"]["detail"].startswith(sentence)
+
+
+def test_a_function_without_retries_decides_nothing(asked: Callable[..., Asked]) -> None:
+    command = asked()
+    function = command.endpoint.runtime.deploy_scripted("consume", [failed()], async_run=False)
+    function.update_event_invoke_config(retry_num=0)
+    function.trigger("ckafka")
+
+    code, cases = command.report("--case=trigger-ckafka", "--ckafka-function=consume")
+
+    assert (code, cases["trigger-ckafka"]["detail"]) == (1, "consume has no retries, as its RetryNum is 0")
+
+
+def test_what_reads_a_function_of_the_user_is_left_out_without_one(asked: Callable[..., Asked]) -> None:
+    code, cases = asked().report("--case=trigger-ckafka")
+
+    assert code == 0
+    assert (cases["trigger-ckafka"]["outcome"], cases["trigger-ckafka"]["detail"]) == (
+        *("left out", "needs --ckafka-function"),
+    )
+
+
 # -- a platform that takes its time ----------------------------------------------------------------------------------
 
 LAG = timedelta(seconds=10)
@@ -184,9 +258,9 @@ def test_a_platform_that_is_slow_and_has_no_logs_changes_no_reading(asked: Calla
     code, cases = command.report()
 
     assert code == 1
-    assert {id_ for id_, case in cases.items() if case["outcome"] == "undecided"} == LOGS
-    assert {cases[id_]["detail"].partition(":")[0] for id_ in LOGS} == {"GetFunctionLogs"}
-    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in LONG | LOGS}
+    assert {id_ for id_, case in cases.items() if case["outcome"] == "undecided"} == LOGS - NOT_ASKED
+    assert {cases[id_]["detail"].partition(":")[0] for id_ in LOGS - NOT_ASKED} == {"GetFunctionLogs"}
+    others = {id_: case for id_, case in cases.items() if not case["is_default_here"] and id_ not in NOT_ASKED | LOGS}
     assert others == {}
     assert command.left() == []
     assert not command.state.exists()
@@ -244,7 +318,7 @@ def test_it_says_what_it_creates_and_what_may_be_billed_before_it_begins(asked: 
     (undecided,) = [line for line in said.splitlines() if line.startswith("undecided")]
     where, _, ids = undecided.rpartition(": ")
     assert where == "undecided where GetFunctionLogs is gone, as announced (document 39328)"
-    assert set(ids.split(", ")) == LOGS
+    assert set(ids.split(", ")) == LOGS - NOT_ASKED
     before, _, _ = command.errors.partition("[1/1] terminate-forced-error-line\n")
     assert [line.partition(":")[0] for line in before.splitlines()[1:]] == [
         *("creates", "invokes", "logs", "may be billed", "deletes"),
