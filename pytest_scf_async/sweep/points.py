@@ -14,6 +14,7 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
+from .library_numbers import effects_and_nth
 from .states import Missing, State, alike_at_first
 
 __tracebackhide__ = hidden_from_users
@@ -40,7 +41,9 @@ class Point:
     line of the log that a library has written; ``connection#2``, at the second piece of traffic on connections, and
     ``sync#2``, at the second call that syncs, for faults; ``effect#7``, before the seventh system call that changes
     ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there;
-    ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing."""
+    ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing;
+    ``after#4`` and ``before#5``, in a library that the line has called, where Python looks for signals between the
+    fourth of these system calls and the fifth: at the first such place, and at the last one."""
     kind: str
     file: str
     """Its file, relative to the code directory; empty if no user code is on the stack."""
@@ -70,7 +73,7 @@ class Point:
     @property
     def graceful(self) -> bool:
         """This Python, or the program, can run a signal handler there."""
-        return self.kind in ("both", "taken", "wait", "waited", "log") or self.of_program
+        return self.kind in ("both", "taken", "wait", "waited", "log", "library") or self.of_program
 
     @property
     def forced(self) -> bool:
@@ -107,7 +110,10 @@ def points_of(found: Iterable[messages.Point], roots: Sequence[str], start_us: i
 def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> Point:
     prefix = next((prefix for prefix in prefixes if found.file.startswith(prefix)), "")
     file = found.file[len(prefix) :]
-    if found.kind not in _LINES:
+    if found.kind == "library":
+        effects, nth = effects_and_nth(found.number)
+        label = f"after#{effects}" if nth == 1 else f"before#{effects + 1}"
+    elif found.kind not in _LINES:
         label = f"{found.kind}#{found.number}"
     else:
         shares_line = found.name.startswith("<") or (found.kind == "taken" and found.line == found.first)

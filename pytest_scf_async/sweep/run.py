@@ -60,6 +60,8 @@ TIMELINE = 16
 """Characters of a line that a job has written."""
 LARGEST_KEPT = 256 * 1024 * 1024
 """Bytes of a directory of which a copy may be kept."""
+_COUNTED = frozenset({"effect", "sync", "library"})
+"""Kinds of points that are known by how many effects, or syncs, there have been."""
 COLD = " cold"
 """How the key of a run ends whose instance is reclaimed when its interrupted event has ended."""
 
@@ -353,7 +355,7 @@ class Runner:
         empty_directory(self.path)
         at_effect = plan.at_effect
         syncs = plan.syncs or at_effect.error == errno.EIO
-        counted = killed is None and any(step.point.kind in ("effect", "sync") for step in plan.steps)
+        counted = killed is None and any(step.point.kind in _COUNTED for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
         with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
@@ -469,6 +471,9 @@ class Runner:
         if plan.is_killed_at_effect:
             event_of(event).will_be_killed()  # maybe while the handler of the SIGTERM before it runs
         effects = 0
+        is_in_library = bool(plan.steps) and plan.steps[0].point.kind == "library"
+        if is_in_library:
+            self._collect(event, replace(plan, functions=True), interrupted=False)
         steps = plan.steps[:-1] if plan.is_killed_at_effect else plan.steps
         gates = [self._gate(event, step.point) for step in steps[:1]]
         for number, step in enumerate(steps):
@@ -480,7 +485,7 @@ class Runner:
                 scheduler_of(event).gates.forget_places(event_of(event))
             if number + 1 < len(steps):
                 gates.append(self._gate(event, steps[number + 1].point))
-            elif plan.collects or plan.recorded:
+            elif plan.collects or plan.recorded or is_in_library:
                 self._collect(event, plan)
             instance = event_of(event).instance
             effects = 0 if instance is None or instance.released else instance.control.effects

@@ -22,6 +22,7 @@ class PointGate(NamedTuple):
 def collect_points(event: AsyncEvent, collect: messages.Collect, *, interrupted: bool) -> None:
     """Have the points that the event comes to from here on collected, where a sweep may have *interrupted* it."""
     with scheduler_of(event).locked():
+        event_of(event).points.clear()
         event_of(event).collect(collect, interrupted=interrupted)
         scheduler_of(event).gates.send(event_of(event))
 

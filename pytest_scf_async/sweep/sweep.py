@@ -512,7 +512,11 @@ class _Sweeper:
         ways: dict[tuple[str, ...], list[tuple[Step, Outcome]]] = {}
         stops = _FIRST_STOPS if self._request.first_stops is None else self._request.first_stops
         listened = [
-            each for each in reached if each.graceful and not self._records.ends_at_default(Plan((Step(each, by),)))
+            each
+            for each in reached
+            if each.graceful
+            and each.kind != "library"  # what it does next shows at the points of its own code around it
+            and not self._records.ends_at_default(Plan((Step(each, by),)))
         ]
         collecting = {"collects": True, "recorded": self._follows_stops}
         agenda = Agenda(

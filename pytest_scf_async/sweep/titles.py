@@ -18,7 +18,7 @@ from .surroundings import NearEffect
 
 WIDTH = 120
 """Characters of a line of a report."""
-_WITH_TEXT: Final = ("wait", "waited", "log", "effect", "sync", "power")
+_WITH_TEXT: Final = ("wait", "waited", "log", "effect", "sync", "power", "library")
 """Kinds of points that are not lines."""
 
 
@@ -104,6 +104,8 @@ def _where(around: Around) -> str:
         return f"{'while' if point.kind == 'wait' else 'right after'} {_waited(point, place or 'it')}"
     if point.kind == "connection":
         return f"at {place or point.shown}"
+    if point.kind == "library":
+        return f"within {place or 'it'}{f', in {point.text}' if point.text else ''}"
     return f"within {place}" if point.kind == "taken" else f"before {place}"
 
 

@@ -7,6 +7,7 @@ import os
 import re
 from collections.abc import Iterator
 from dataclasses import replace
+from itertools import pairwise
 
 from ..errors import ScfUsageError, hidden_from_users
 from ..model.statuses import Status
@@ -74,7 +75,7 @@ class Undisturbed:
             )
         self.lines = lines_of(point for each in (first, second) for point in (*each.points, *each.resumed))
         """The lines that these two have come to."""
-        self.records = self._records(first)
+        self.records = self._records(self._with_libraries(first))
         code = request.function.code_to_run()
         script = code.entry if request.function.runtime.is_job else ""
         self.slow_starts = list(cold_start_texts(first.slow_lines, code.directory, script))
@@ -108,6 +109,28 @@ class Undisturbed:
             self._refuse_unrecorded("a container is not recorded")
             self.about_effects += [_OF_A_CONTAINER] * has_effects
         return has_effects and runtime.can_be_recorded
+
+    def _with_libraries(self, first: Outcome) -> Outcome:
+        """*first*, among whose points are those in libraries at which a SIGTERM finds what it finds at no other point.
+
+        They lie between two effects of one pass of a line, and another run tells them, which is slower. None where
+        several threads have effects: which of them is the next may be another one in each run.
+        """
+        record, runtime = first.record, self._request.function.runtime
+        begun = [each.found.effects for each in first.points]
+        is_graceful = any(how.kind == "graceful" for how in self._request.hows)
+        if record is None or record.problems or not (is_graceful and runtime.has_places):
+            return first
+        if len({effect.thread for effect in record.effects}) > 1 or not any(b - a > 1 for a, b in pairwise(begun)):
+            return first
+        named = self._made(Plan(collects=True, recorded=True, syncs=True, functions=True))
+        of_user = iter(first.points)
+        points = [each if each.kind == "library" else next(of_user, each) for each in named.points]
+        if first_difference([each for each in points if each.kind != "library"], first.points) is not None:
+            return first
+        # one at which nobody listens is a kill
+        kept = (each for each in points if not (each.kind == "library" and each.found.at_default))
+        return replace(first, points=tuple(kept))
 
     def _records(self, first: Outcome) -> Records:
         kills: Kills | None = None

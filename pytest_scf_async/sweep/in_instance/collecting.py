@@ -22,7 +22,7 @@ from ...python import clock, process_ends
 from ...python.gates import bytecode
 from ...python.patches import children, signals
 from ...python.scheduler.scheduler import scheduler
-from . import functions, signal_checks
+from . import functions, libraries, signal_checks
 
 BATCH = 256
 """How many points one message has."""
@@ -82,6 +82,7 @@ class Collector:
         self._since_ns = 0
         """... and since when, on the real clock."""
         self._slow: list[list[Any]] = []
+        self.libraries = libraries.Places(self._in_library, self._append) if wanted.functions else None
         process_ends.do_first(lambda _: self.report())
 
     # -- what is a point -----------------------------------------------------------------------------------------------
@@ -193,11 +194,22 @@ class Collector:
         """
         self._add(messages.Point(kind, clock.now_us(), number, file, line, int(direct), text=text))
 
+    def _in_library(self, number: int, frame: FrameType) -> list[object]:
+        """The row of a place in a library, which code in *frame* is at."""
+        at: FrameType | None = frame
+        while at is not None and not self.is_users(at.f_code.co_filename):
+            at = at.f_back
+        file, line = ("", 0) if at is None else (at.f_code.co_filename, at.f_lineno)
+        function = scheduler.control.function.partition("@")[0]
+        return _row(messages.Point("library", clock.now_us(), number, file, line, text=function))
+
     def _add(self, point: messages.Point) -> None:
-        control = scheduler.control
-        at_default = children.disposition(signal.SIGTERM) == signal.SIG_DFL
-        seen = control.effects, control.recorded, at_default, signals.changes, scheduler.is_initialised
-        self._rows.append([*point[: -len(seen)], *seen])
+        if self.libraries is not None:
+            self.libraries.begin_anew()
+        self._append(_row(point))
+
+    def _append(self, row: list[object]) -> None:
+        self._rows.append(row)
         if len(self._rows) >= BATCH:
             self.report()
 
@@ -207,6 +219,14 @@ class Collector:
             rows, self._rows = self._rows, []
             slow, self._slow = self._slow, []
             scheduler.send(messages.pack(messages.Points(rows, slow or None)))
+
+
+def _row(point: messages.Point) -> list[object]:
+    """The *point*, with what is known at this moment."""
+    control = scheduler.control
+    at_default = children.disposition(signal.SIGTERM) == signal.SIG_DFL
+    seen = control.effects, control.recorded, at_default, signals.changes, scheduler.is_initialised
+    return [*point[: -len(seen)], *seen]
 
 
 def _statements_of(file: str) -> dict[Owner, list[tuple[int, int]]]:

@@ -14,7 +14,9 @@ from types import FrameType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
+from ...python.gates import lines
 from ...python.scheduler.scheduler import scheduler
+from . import libraries
 
 _get_ident = _thread.get_ident
 _PREFIXES = {"posix": "os.", "builtins": "", "io": ""}
@@ -46,6 +48,14 @@ class _Functions:
     def __call__(self, frame: FrameType, event: str, callee: Any) -> None:
         if self._ended or not scheduler.active:  # in a child that user code forked, the page is its parent's
             return
+        self._name(frame, event, callee)
+        if event in libraries.LOOKS and frame.f_code.co_filename not in self._files:
+            places = getattr(lines.collector, "libraries", None)
+            if places is not None:
+                places.comes_to(frame)
+
+    def _name(self, frame: FrameType, event: str, callee: Any) -> None:
+        """Name the function that is under way now."""
         is_users, now = frame.f_code.co_filename in self._files, frame
         if event == "c_call":
             if is_users:

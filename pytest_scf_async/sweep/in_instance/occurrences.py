@@ -20,6 +20,7 @@ from ...python.gates import lines
 from ...python.patches import connections, output
 from ...python.scheduler.callers import user_frame
 from ...python.scheduler.scheduler import Readiness, Scheduler, Waiter, scheduler
+from . import libraries
 from .collecting import Collector
 
 _get_ident = _thread.get_ident
@@ -75,6 +76,7 @@ def set_gates(message: messages.ArmGates) -> None:
     faults = [gate for gate in message.gates if isinstance(gate, messages.Fault)]
     _gates.clear()
     _gates.update({(gate.kind, gate.number): gate.id for gate in gates})
+    libraries.gates = {gate.number: gate.id for gate in gates if gate.kind == "library"}
     _faults.clear()
     _faults.update({(gate.kind, gate.number): gate for gate in faults})
     _lasting.clear()
