@@ -17,7 +17,9 @@ def main_handler(event, context):
     jobs = json.loads(queue.read_text()) if queue.exists() else list(range(event["jobs"]))
 
     def give_back(number, frame):
-        queue.write_text(json.dumps(jobs))
+        new = queue.with_suffix(".new")
+        new.write_text(json.dumps(jobs))
+        os.replace(new, queue)
         sys.exit(1)
 
     signal.signal(signal.SIGTERM, give_back)
