@@ -143,9 +143,9 @@ repeat: $(STAMP) ## the tests marked `repeat`, 200 times (TIMES=...), with every
 runs: $(STAMP) ## runs of handlers and of programs in each language, 50 of each (RUNS=...), which are the same
 	@SCF_RUNS=$(RUNS) $(BIN)/python -m pytest -q tests/kernel/scheduler/test_repeatable_runs.py tests/programs/supervisor/test_runs_of_programs.py tests/programs/supervisor/test_connections_of_programs.py tests/programs/supervisor/test_waits_for_others_of_programs.py $(ARGS)
 
-kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; 300 of each program whose effects are recorded; and 100 of each job
+kills: $(STAMP) ## 1,000 SIGKILLs over all processes of ours, and as many Ctrl-C (KILLS=... of each kind): nothing is left; 300 of each program whose effects are recorded; and 100 of each job, and as many SIGTERMs of jobs that do not listen
 	@SCF_KILLS=300 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/test_every_kill_is_recorded.py tests/sweep/test_kills_from_record.py $(ARGS)
-	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/bare/test_jobs_against_bare.py $(ARGS)
+	@SCF_KILLS=100 $(BIN)/python -m pytest -q --timeout=0 tests/sweep/bare/test_jobs_against_bare.py tests/sweep/bare/test_sigterms_against_bare.py $(ARGS)
 	@SCF_KILLS=$(KILLS) $(BIN)/python -m pytest -q --timeout=0 tests/kernel/instances/test_kills.py tests/kernel/instances/test_interrupted_calls.py tests/plugin/test_nothing_left.py $(ARGS)
 
 survival: $(STAMP) ## sweeps the ways to keep state of examples/survival into docs/survival.md (ROWS=sqlite3 for some); with KILLS=30 it kills bare processes instead, and compares

@@ -96,6 +96,7 @@ LONG = {
         "tests/sweep/bare/test_against_bare_processes.py",
         "tests/sweep/bare/test_faults.py",
         "tests/sweep/bare/test_jobs_against_bare.py",
+        "tests/sweep/bare/test_sigterms_against_bare.py",
         "tests/sweep/parts/test_sweep_legitimate.py",
         "tests/sweep/plugin/test_sweep_command.py",
         "tests/sweep/plugin/test_sweep_fix.py",

@@ -41,15 +41,17 @@ class Order(NamedTuple):
     """Whether it answers what code in C draws of the kernel's random numbers."""
     syncs: bool
     """Whether the record has what makes files durable."""
+    dispositions: bool
+    """Whether it says of each effect what a SIGTERM does there; a program that is traced by itself always does."""
 
     def packed(self) -> bytes:
-        return ORDER.pack(*self.at_effect, self.draws, self.syncs)
+        return ORDER.pack(*self.at_effect, self.draws, self.syncs, self.dispositions)
 
     @classmethod
     def unpacked(cls, data: bytes) -> Order:
         """What `packed` has given."""
-        *at_effect, draws, syncs = ORDER.unpack(data)
-        return cls(AtEffect(*at_effect), draws, syncs)
+        *at_effect, draws, syncs, dispositions = ORDER.unpack(data)
+        return cls(AtEffect(*at_effect), draws, syncs, dispositions)
 
 
 IS_DONE: Final = b"1"
@@ -58,7 +60,7 @@ IS_AT_REST: Final = b"2"
 """... or stands still for SIGSTOP, with all that it has done in the record, ..."""
 GOES_ON: Final = b"3"
 """... or does so no more."""
-ORDER: Final = struct.Struct("<II??Q??")
+ORDER: Final = struct.Struct("<II??Q???")
 
 
 class Effect(NamedTuple):
@@ -86,8 +88,8 @@ class Effect(NamedTuple):
     in_event: bool = False
     """Whether the init of a program is over: it has been given its event."""
     at_default: bool = False
-    """Whether a SIGTERM ends the program there, as its first thread, which is about to make the call, does not
-    block it, and it has its default disposition."""
+    """Whether a SIGTERM ends the process there, as it has its default disposition: an instance of Python, where that
+    was asked for, or a program, whose first thread is about to make the call, and does not block it."""
     function: str = ""
     """The function of a library that user code has called, and where, as in ``Path.unlink@export.py:7``, where the
     instance was asked to name it."""

@@ -44,7 +44,7 @@ def _point(point: Point) -> _Facts:
         "text": point.text,
         "function": point.function,
         "missing": point.missing,
-        "graceful": point.graceful,
+        "graceful": point.graceful or point.is_ended,
         "forced": point.forced,
         "after": None if point.after is None else point.after.shown,
     }

@@ -300,5 +300,6 @@ class Swept:
 
     @property
     def forced_only(self) -> int:
-        """The number of points at which this Python does not check for signals."""
-        return sum(point.forced and not point.graceful and point.kind != "effect" for point in self.points)
+        """The number of points at which this Python does not check for signals, and a listener would have to run."""
+        tried = (point for point in self.points if point.forced and point.kind != "effect")
+        return sum(not (point.graceful or point.is_ended) for point in tried)

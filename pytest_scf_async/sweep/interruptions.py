@@ -60,6 +60,7 @@ class Interruption:
         return ",".join([self.kind, *(f"{name}={us / 1e6:g}" for name, us in more if us is not None)])
 
 
+FORCED = Interruption("forced")
 How: TypeAlias = "str | Interruption"
 
 

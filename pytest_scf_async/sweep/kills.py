@@ -123,8 +123,8 @@ class Kills:
     def ends_at_default(self, step: Step) -> bool:
         """Whether *step* is a SIGTERM that ends the process at once, as a kill would: nobody listens to it there."""
         point = step.point
-        known = step.by.kind == "graceful" and point.found.at_default and self.has(point)
-        return known and (point.kind != "effect" or self._record.effects[point.found.number - 1].in_event)
+        is_ended = point.found.at_default if point.kind != "effect" else self._is_ended_at(point.found.number)
+        return step.by.kind == "graceful" and (is_ended or point.is_end) and self.has(point)
 
     def may_time_out(self, point: Point) -> bool:
         """Whether the record says what comes of the function's timeout at *point*: its handler has been called."""
@@ -159,6 +159,7 @@ class Kills:
             first, left = 1, {place.key for point, place in found if point.forced}
         else:
             first, left = self._before_stop + 1, set(known)
+        ended = {place.key for point, place in found if point.found.at_default}
         last: tuple[Point, _Place] | None = None
         for (number, cut, _), digest in digests.items():
             while found and found[0][1].state[0] <= number:
@@ -174,10 +175,24 @@ class Kills:
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
             fails = self._stop is None and any(self._fails(number, cut or 0, error) for error in self._errors)
-            if is_new or takes_signals or fails:
+            is_end = self._is_ended_at(number) or (self._is_ended_after(number - 1) and not cut)
+            is_end = is_end and place.key not in ended and not (place.is_real and cut)
+            if is_new or takes_signals or fails or is_end:
                 left.add(place.key)
+                ended.update([place.key] if is_end else [])
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
-                yield replace(point, after=self._stop, of_program=takes_signals, is_new=is_new), place
+                point = replace(point, after=self._stop, of_program=takes_signals, is_new=is_new, is_end=is_end)
+                yield point, place
+
+    def _is_ended_at(self, number: int) -> bool:
+        """Whether a SIGTERM when that effect begins ends the process, to which nobody listens."""
+        effect = self._record.effects[number - 1]
+        return self._stop is None and effect.at_default and (self._has_places or effect.in_event)
+
+    def _is_ended_after(self, number: int) -> bool:
+        """Whether one does right after that effect, in a main thread in Python, which may install a listener then."""
+        is_of_main = number > 0 and self._has_places and not self._record.effects[number - 1].other
+        return is_of_main and self._is_ended_at(number)
 
     def _moment_at(self, effect: Effect, state: State, last: tuple[Point, _Place] | None) -> Moment:
         """When *effect* begins, which is about *state*, and what has been done by then; *last* is the point before."""
@@ -213,7 +228,7 @@ class Kills:
     def key(self, question: Question, step: Step) -> _Key:
         """Equal for kills after which the same is resumed from."""
         place = self._places[step.point]
-        if any((question.check, question.done, question.retry)):  # they have the event that was killed, and its log
+        if question.looks_at_event:
             return place.key, place.at.lines, step.by.name
         return place.key, 0, "timeout" if step.by.kind == "timeout" else ""
 

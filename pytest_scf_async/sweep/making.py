@@ -8,10 +8,11 @@ from dataclasses import replace
 from ..errors import ScfUsageError, hidden_from_users
 from ..protocol.real_time import REAL
 from .agenda import Job, Made
+from .interruptions import FORCED
 from .judge import Judge
 from .kills import Kills, LeftBy
 from .points import NAMED_CALLS, Point
-from .records import FORCED, Records
+from .records import Records
 from .report import SAME
 from .request import Request
 from .run import NotReachedError, Outcome, Plan, Runner, Step
@@ -95,6 +96,9 @@ class Maker:
                 return self._killed_after_stop(plan)
             if records.kills is not None and records.is_kill(plan) and records.kills.is_real(last.point):
                 return self._killed_for_real(plan)
+            if last.point.is_ended and last.point.kind == "effect":  # no SIGTERM comes just before a system call
+                forced = replace(plan, steps=(replace(last, by=FORCED),))
+                return replace(self._killed_for_real(forced), plan=plan)
             return self._runner.run(plan, self._judge.is_done)
         except NotReachedError as error:
             if len(plan.steps) > 1 or (last.point.kind in NAMED_CALLS and records.several_writers):

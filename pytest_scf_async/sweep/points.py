@@ -61,6 +61,9 @@ class Point:
     """It is an effect of a program, which handles signals anywhere."""
     is_new: bool = True
     """A kill at this effect leaves what a kill at no other point leaves."""
+    is_end: bool = False
+    """A SIGTERM at this effect ends the process, to which nobody listens, and leaves what it leaves at no other point.
+    """
     cut: int = 0
     """Of an effect that is a write: it is cut when its file has so many bytes."""
     missing: str = field(default="", compare=False)
@@ -79,6 +82,12 @@ class Point:
     def forced(self) -> bool:
         """A kill there differs from one at the points around it."""
         return self.kind in ("line", "both", "wait", "waited", "log") or (self.kind == "effect" and self.is_new)
+
+    @property
+    def is_ended(self) -> bool:
+        """No signal handler can run there, and there is none: SIGTERM ends the process, as a kill does."""
+        is_end = self.is_end or (self.kind == "line" and self.found.at_default)
+        return is_end and not self.graceful and self.after is None
 
     @property
     def shown(self) -> str:

@@ -146,6 +146,7 @@ class Drawing:
     at_effect = messages.AtEffect()
     draws = True
     syncs = False
+    dispositions = False
     has_record = False
     _recorder: Recorder | None = None
 
@@ -155,7 +156,8 @@ class Drawing:
         Raises ``OSError`` or ``HarnessError``.
         """
         ours, theirs = socket.socketpair()
-        order, fds = disk_record.Order(self.at_effect, self.draws, self.syncs), [*self._files(clock_file), control_file]
+        order = disk_record.Order(self.at_effect, self.draws, self.syncs, self.dispositions)
+        fds = [*self._files(clock_file), control_file]
         with ours:
             recorder = _take_recorder(zygote)
             try:
@@ -188,11 +190,13 @@ class Recording(Drawing):
         *,
         draws: bool = False,
         syncs: bool = False,
+        dispositions: bool = False,
     ) -> None:
-        """With *syncs* the record also has what makes files durable."""
+        """With *syncs* the record also has what makes files durable, with *dispositions* what a SIGTERM does."""
         self.at_effect = at_effect
         self.draws = draws
         self.syncs = syncs
+        self.dispositions = dispositions
         self._root = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
         self._file = os.memfd_create("scf-async-record", os.MFD_CLOEXEC)
 

@@ -4,19 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Hashable, Iterable
 
-from .interruptions import FAULTS, Interruption
+from .interruptions import FAULTS, FORCED, Interruption
 from .kills import Kills, PowerFailures
 from .points import Point
 from .run import Plan, Question, Step
-
-FORCED = Interruption("forced")
 
 
 class Records:
     """The records of the undisturbed run, where it could be recorded."""
 
-    def __init__(self, question: Question, kills: Kills | None, powers: dict[Interruption, PowerFailures]) -> None:
-        self._question = question
+    def __init__(
+        self,
+        question: Question,
+        kills: Kills | None,
+        powers: dict[Interruption, PowerFailures],
+        *,
+        tries_ends: bool,
+    ) -> None:
+        """With *tries_ends* what a SIGTERM ends, to which nobody listens, is not left to forced terminations."""
+        self._question, self._tries_ends = question, tries_ends
         self.kills = kills
         """Answers kills."""
         self.powers = powers
@@ -41,10 +47,15 @@ class Records:
         if how.failure is not None:
             return point.kind == FAULTS[how.failure][0]
         if how.kind == "graceful":
-            return point.graceful
+            return point.graceful or (self._tries_ends and point.is_ended and not self._looks_at_real_end(point))
         if how.kind == "timeout" and point.kind == "effect":
             return self.kills is not None and point.forced and self.kills.may_time_out(point)
         return point.forced and not (how == FORCED and self.kills is not None and point.after is not None)
+
+    def _looks_at_real_end(self, point: Point) -> bool:
+        """Whether only a real forced termination leaves what a SIGTERM does there, and somebody looks at the event."""
+        is_real = point.kind == "effect" and self.kills is not None and self.kills.is_real(point)
+        return is_real and self._question.looks_at_event
 
     def needs(self, hows: Iterable[Interruption], point: Point) -> set[object]:
         """Names the runs and resumes that say what comes of the interruptions at *point*."""

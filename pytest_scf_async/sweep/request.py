@@ -19,7 +19,7 @@ from .agenda import no_workers
 from .findings import JobOf, SweepRun
 from .guide import Guide
 from .ignored import IgnoredByUser
-from .interruptions import Interruption, power
+from .interruptions import FORCED, Interruption, power
 from .points import Choice, is_count
 from .run import Outcome, Question, Stages
 
@@ -70,6 +70,17 @@ class Request:
     def function(self) -> FunctionVersion:
         """The function that is swept."""
         return self.question.function
+
+    @property
+    def tries_ends(self) -> bool:
+        """Whether a SIGTERM to which nobody listens is tried wherever it ends the process, and not only where a handler
+        could run.
+
+        A forced termination leaves the same there, and answers it where it is tried, too, and nobody looks at the event
+        itself. It says nothing of the shutdown code, of which mutants are.
+        """
+        is_told = FORCED in self.hows and not self.question.looks_at_event
+        return any(how.kind == "graceful" for how in self.hows) and not is_told and self.until is None
 
     @property
     def name(self) -> str:

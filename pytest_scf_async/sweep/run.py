@@ -150,6 +150,8 @@ class Plan:
     """The effects of its first event are recorded; where that is interrupted, its points after that are collected."""
     syncs: bool = False
     """What is recorded has what makes files durable."""
+    dispositions: bool = False
+    """It has whether a SIGTERM ends the process before each effect, as nobody listens to it."""
     functions: bool = False
     """What is recorded names the library's function that user code has called."""
     cold: bool = False
@@ -302,6 +304,11 @@ class Question:
     exclude: tuple[str, ...] = ()
     """Patterns of files that are not user code."""
 
+    @property
+    def looks_at_event(self) -> bool:
+        """Whether user callables get the event that was interrupted, with its status and its log."""
+        return any((self.check, self.done, self.retry))
+
 
 def done_codes(done: object, function: FunctionVersion) -> tuple[int, ...]:
     """The exit codes that ``done=`` names; none where it names none. Raises ``ScfUsageError`` for what is not valid."""
@@ -358,7 +365,8 @@ class Runner:
         counted = killed is None and any(step.point.kind in _COUNTED for step in plan.steps)
         if not (plan.recorded or counted):
             return self._made(plan, is_done, killed)
-        with closing(Recording(self.path, at_effect, draws=self._draws, syncs=syncs)) as recording:
+        recording = Recording(self.path, at_effect, draws=self._draws, syncs=syncs, dispositions=plan.dispositions)
+        with closing(recording):
             outcome = self._made(plan, is_done, recording=recording)
             if at_effect.error:
                 written, failed = _failures_in(recording, plan.steps[-1].point)

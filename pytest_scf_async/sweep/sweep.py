@@ -17,6 +17,7 @@ from .compared import Compared
 from .differences import Kind
 from .findings import FAILURES, HARMFUL, STOPPED, Evidence, FailureClass, MutantOutcome, SweepRun, Swept, classes
 from .guide import Guide
+from .interruptions import FORCED
 from .judge import Judge
 from .kills import LeftBy
 from .making import Maker
@@ -24,7 +25,6 @@ from .mutating import Trial, tried
 from .nearby import Nearby
 from .points import Point, Which, available, chosen, effect_named, first_turns
 from .reached import lines_of, not_reached
-from .records import FORCED
 from .report import sweep_text
 from .repro import with_repros
 from .request import Bench, Request, roots_of
@@ -197,10 +197,8 @@ class _Sweeper:
         self._lines, self._collected = undisturbed.lines, 2
         self._stopped: dict[Plan, tuple[Job, int, Made]] = {}
         """What is known of graceful stops before their turn comes, and by which worker."""
-        question, kills = request.question, undisturbed.records.kills
-        # these have the log of what was killed
-        has_log = any((question.check, question.done, question.retry))
-        self._left: set[LeftBy] = set() if kills is None or has_log else kills.leave
+        kills = undisturbed.records.kills
+        self._left: set[LeftBy] = set() if kills is None or request.question.looks_at_event else kills.leave
         """What kills leave that are known by now."""
         judge = Judge(request, undisturbed.outcome.effects, undisturbed.ignored)
         self._maker = Maker(request, runner, self._records, judge, left=self._left, untold=self._about_effects)
@@ -376,7 +374,7 @@ class _Sweeper:
     def _job(self, number: Number, plan: Plan, *, collects: bool = False) -> Job:
         """The job to make the run of *plan*; where it is stopped with grace, the kills after that are to be known."""
         is_first_stop = len(plan.steps) == 1 and plan.is_graceful and not plan.cold and not self._guide.replay
-        recorded = is_first_stop and self._follows_stops
+        recorded = is_first_stop and self._follows_stops and not self._records.ends_at_default(plan)
         plan = replace(plan, collects=collects, recorded=recorded, keeps=bool(self._guide.replay))
         return Job(next(self._names), number, plan, self._records.lanes(plan))
 

@@ -15,13 +15,13 @@ from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
 from .cold_starts import cold_start_texts
 from .compared import NAMED, compared_in, why_nothing
-from .interruptions import Interruption
+from .interruptions import FORCED, Interruption
 from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
 from .points import first_difference
 from .power import NEXT
 from .reached import lines_of
-from .records import FORCED, Records
+from .records import Records
 from .report import SAME
 from .request import Bench, Request
 from .run import Attempt, Outcome, Plan, Runner
@@ -58,7 +58,15 @@ class Undisturbed:
         """An address to which it has connected; empty: none is known."""
         recorded = self._is_recorded()
         began = REAL.monotonic()
-        first = self._made(Plan(collects=True, recorded=recorded, syncs=self._needs_syncs, keeps=True))
+        first = self._made(
+            Plan(
+                collects=True,
+                recorded=recorded,
+                syncs=self._needs_syncs,
+                dispositions=request.tries_ends,
+                keeps=True,
+            )
+        )
         self.seconds = REAL.monotonic() - began
         """How many real seconds it takes."""
         runner.draws_as(first)
@@ -103,8 +111,9 @@ class Undisturbed:
         """Whether its effects are recorded; says why not, where that matters."""
         runtime, hows = self._request.function.runtime, self._request.hows
         has_effects = any(how.kind in ("forced", "timeout") for how in hows) or self._needs_syncs or bool(self._errors)
-        # a program is stopped with grace at effects, too
-        has_effects |= not runtime.has_places and self._request.choice.which == "lines"
+        # a program is stopped with grace at effects, too, and one that does not listen ends there
+        is_stopped = not runtime.has_places or self._request.tries_ends
+        has_effects |= is_stopped and self._request.choice.which == "lines"
         if not runtime.can_be_recorded:
             self._refuse_unrecorded("a container is not recorded")
             self.about_effects += [_OF_A_CONTAINER] * has_effects
@@ -144,7 +153,7 @@ class Undisturbed:
             if not record.problems:
                 kills = Kills(first, errors=self._errors)
                 powers = dict(self._powers(first, kills))
-        return Records(self._runner.question, kills, powers)
+        return Records(self._runner.question, kills, powers, tries_ends=self._request.tries_ends)
 
     def _powers(self, first: Outcome, kills: Kills) -> Iterator[tuple[Interruption, PowerFailures]]:
         known = kills.leave if FORCED in self._request.hows else set[LeftBy]()

@@ -303,7 +303,7 @@ def test_only_a_handler_whose_code_in_c_draws_is_traced_in_each_run(
         runs.append((run.path / "traced").read_text(encoding="utf-8").split())
 
     sweep = scf_runtime.sweep(
-        function, each_run=each, how="graceful", include="wait#1", ignore="traced", compares_nothing=True
+        function, each_run=each, how="graceful", points="waits", ignore="traced", compares_nothing=True
     )
     assert sweep.failures == []
     (first, *others) = runs

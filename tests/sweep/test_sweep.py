@@ -174,10 +174,10 @@ def test_what_does_not_come_to_a_second_termination_again_is_left_out_and_named(
     run_of = sweep_of_function.Runner.run
     left_out = "graceful>graceful@wait#1>wait#2"
 
-    def run(runner: Any, plan: Any, is_done: Any) -> Any:
+    def run(runner: Any, plan: Any, *arguments: Any) -> Any:
         if len(plan.steps) > 1 and plan.key == left_out:
             raise NotReachedError("it did not")
-        return run_of(runner, plan, is_done)
+        return run_of(runner, plan, *arguments)
 
     monkeypatch.setattr(sweep_of_function.Runner, "run", run)
     function = deployed(

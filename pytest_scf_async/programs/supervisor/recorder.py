@@ -18,6 +18,7 @@ import marshal
 import math
 import mmap
 import os
+import signal
 import socket
 import stat
 import struct
@@ -938,8 +939,11 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
         pid = 0
         control = ControlPage(control_file)
 
-        def named(effect: Effect) -> Effect:
+        def completed(effect: Effect) -> Effect:
             """The control page may say what the main thread has called."""
+            if wanted.dispositions:
+                state = procfs.signal_state(pid, signal.SIGTERM)
+                effect = effect._replace(at_default=state is not None and not any(state))
             if effect.thread != pid:
                 is_thread = os.path.exists(f"/proc/{pid}/task/{effect.thread}")
                 return effect._replace(other="another thread" if is_thread else "a child process")
@@ -952,7 +956,7 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
             clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
             effects = Effects(
                 *(root, record, clock, control),
-                complete=named,
+                complete=completed,
                 at_effect=wanted.at_effect,
                 kill=lambda: os._exit(0),
                 syncs=wanted.syncs,

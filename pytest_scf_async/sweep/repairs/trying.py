@@ -29,9 +29,9 @@ from ..difference_texts import all_difference_lines
 from ..differences import Kind
 from ..findings import FAILURES, HARMFUL, STOPPED, FailureClass, SweepRun, Swept, classes
 from ..guide import Guide
+from ..interruptions import FORCED
 from ..mutants import mutants
 from ..neighbours import Around
-from ..records import FORCED
 from ..request import Bench, Request, roots_of, scratch_of
 from ..run import Outcome
 from ..titles import class_title
