@@ -26,15 +26,15 @@ _SOCK_DIAG_BY_FAMILY: Final = 20
 _DONE: Final = 3
 _REQUEST: Final = 1
 _DUMP: Final = 0x300
-_HEADER = struct.Struct("=IHHII")
+HEADER = struct.Struct("=IHHII")
 _QUERY = struct.Struct("=BBBxI")
 _ENDS = struct.Struct("!HH16s16s")
 _ANY_COOKIE: Final = bytes(4) + b"\xff" * 8
 """No interface is named, nor one certain socket."""
 _ALL_STATES: Final = 0xFFFFFFFF
-_LISTENS: Final = 10
+LISTENS: Final = 10
 """A state (TCP_LISTEN)."""
-_OWN_ADDRESS: Final = _HEADER.size + 4 + 4
+_OWN_ADDRESS: Final = HEADER.size + 4 + 4
 """Where an answer has the address of the socket, after what precedes the ends and the two ports."""
 _LOOPBACK: Final = (
     (socket.AF_INET, "127.0.0.1", socket.inet_aton("127.0.0.1")),
@@ -42,9 +42,9 @@ _LOOPBACK: Final = (
     (socket.AF_INET6, "::1", socket.inet_pton(socket.AF_INET6, "::1")),
 )
 """By whom it is asked for, how it is written, and as the address of a socket."""
-_FIRST_NUMBERS: Final = _HEADER.size + 4 + 48
+FIRST_NUMBERS: Final = HEADER.size + 4 + 48
 """Where an answer has five numbers, after the state and the ends: expires, unread, unconfirmed, the user, the inode."""
-_NUMBERS = struct.Struct("=5I")
+NUMBERS = struct.Struct("=5I")
 _ERROR = struct.Struct("=i")
 _ANSWER_BYTES: Final = 8192
 _MAPPED: Final = "0000000000000000FFFF0000" if sys.byteorder == "little" else "00000000000000000000FFFF"
@@ -74,21 +74,21 @@ class SockDiag:
     def other_end(self, connection: _socket.socket) -> TcpEnd | None:
         """The other end of a *connection* that has one, where it is in this network; None: it is not, or gone."""
         own, other, family = connection.getsockname(), connection.getpeername(), connection.family
-        if not self._is_answered():
+        if not self.is_answered():
             return _in_tables(family, other, own)
-        answer = self._query(family, other, own)
+        answer = self.query(family, other, own)
         if answer is None:
             return None
-        _, unread, unconfirmed, _, inode = _NUMBERS.unpack_from(answer, _FIRST_NUMBERS)
+        _, unread, unconfirmed, _, inode = NUMBERS.unpack_from(answer, FIRST_NUMBERS)
         return TcpEnd(inode, unread, unconfirmed)
 
     def loopback_listener(self, port: int) -> str:
         """The loopback's address at which a socket listens on *port* and on no other address; empty: none does."""
-        if not self._is_answered():
+        if not self.is_answered():
             return procfs.listens_on_loopback(port)
         for family, host, address in _LOOPBACK:
-            answer = self._query(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
-            if answer is None or answer[_HEADER.size + 1] != _LISTENS:
+            answer = self.query(family, (host, port), ("::" if family == socket.AF_INET6 else "0.0.0.0", 0))
+            if answer is None or answer[HEADER.size + 1] != LISTENS:
                 continue
             if answer[_OWN_ADDRESS : _OWN_ADDRESS + len(address)] == address:
                 return host
@@ -99,22 +99,22 @@ class SockDiag:
         if self._socket is not None:
             self._socket.close()
 
-    def _is_answered(self) -> bool:
+    def is_answered(self) -> bool:
         """Whether this kernel answers: one that does not says that each socket is unknown, and so has no states."""
         if self._is_served is None:
             try:
                 kind, answer = self._exchange(socket.AF_INET, ("0.0.0.0", 0), ("0.0.0.0", 0), flags=_DUMP, states=0)
-                self._is_served = kind == _DONE and _ERROR.unpack_from(answer, _HEADER.size)[0] == 0
+                self._is_served = kind == _DONE and _ERROR.unpack_from(answer, HEADER.size)[0] == 0
             except OSError:
                 self._is_served = False
         return self._is_served
 
-    def _query(self, family: int, own: Address, other: Address) -> bytes | None:
+    def query(self, family: int, own: Address, other: Address) -> bytes | None:
         """What is said of the socket whose address is *own*, connected to *other*; None: there is none."""
         kind, answer = self._exchange(family, own, other, flags=0, states=_ALL_STATES)
         if kind == _SOCK_DIAG_BY_FAMILY:
             return answer
-        (error,) = _ERROR.unpack_from(answer, _HEADER.size)
+        (error,) = _ERROR.unpack_from(answer, HEADER.size)
         if -error not in (errno.ENOENT, errno.EINVAL):  # the second: the kernel has no IPv6
             raise OSError(-error, "sock_diag")
         return None
@@ -127,12 +127,12 @@ class SockDiag:
         self._requests += 1
         query = _QUERY.pack(family, socket.IPPROTO_TCP, 0, states)
         query += _ENDS.pack(own[1], other[1], _packed(family, own), _packed(family, other)) + _ANY_COOKIE
-        size = _HEADER.size + len(query)
-        self._socket.send(_HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST | flags, self._requests, 0) + query)
+        size = HEADER.size + len(query)
+        self._socket.send(HEADER.pack(size, _SOCK_DIAG_BY_FAMILY, _REQUEST | flags, self._requests, 0) + query)
         number = -1
         while number != self._requests:
             answer = self._socket.recv(_ANSWER_BYTES, socket.MSG_DONTWAIT)  # the kernel has answered within the send
-            _, kind, _, number, _ = _HEADER.unpack_from(answer)
+            _, kind, _, number, _ = HEADER.unpack_from(answer)
         return kind, answer
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import socket
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -19,6 +20,12 @@ Deploy = Callable[[str], Function]
 
 def each_run(run: Any) -> Iterator[dict[str, str]]:
     yield {"OUT": str(run.path)}
+
+
+def each_run_with_a_server(run: Any) -> Iterator[dict[str, str]]:
+    """``PORT`` is that of a server of the test's process, which accepts whatever comes, and answers nothing."""
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        yield {"OUT": str(run.path), "PORT": str(server.getsockname()[1])}
 
 
 def labels(sweep: Any) -> list[str]:

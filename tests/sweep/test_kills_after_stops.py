@@ -7,7 +7,7 @@ import textwrap
 from typing import Any
 
 import pytest
-from sweeping import Deploy, each_run
+from sweeping import Deploy, each_run, each_run_with_a_server
 
 from pytest_scf_async import ScfRuntime
 
@@ -179,10 +179,9 @@ SPEAKS_WHEN_STOPPED = """
     def main_handler(event, context):
         saved = pathlib.Path(os.environ["OUT"], "done")
         first = int(saved.read_text()) if saved.exists() else 0
-        server = socket.create_server(("127.0.0.1", 0))
 
         def stop(*_):
-            with socket.create_connection(server.getsockname()) as connection:
+            with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as connection:
                 connection.sendall(b"stops")
             SAVE
             raise SystemExit(3)
@@ -191,7 +190,6 @@ SPEAKS_WHEN_STOPPED = """
         for number in range(first, 2):
             time.sleep(1)
             pathlib.Path(os.environ["OUT"], f"row-{number}").write_text("row")
-        server.close()
 """
 
 
@@ -206,7 +204,7 @@ def test_a_kill_in_a_listener_that_speaks_to_a_server_is_a_real_run(
     scf_runtime: ScfRuntime, deployed: Deploy, save: str, *, is_right: bool
 ) -> None:
     function = deployed(SPEAKS_WHEN_STOPPED.replace("SAVE", save))
-    sweep = scf_runtime.sweep(function, each_run=each_run, ignore=["done", "done.new"])
+    sweep = scf_runtime.sweep(function, each_run=each_run_with_a_server, ignore=["done", "done.new"])
     after = [run for run in sweep.runs if run.how == "graceful>forced"]
     tried = {run.point.text.partition(" to ")[0].removesuffix(".new") for run in after}
     assert {"send 5 bytes", "write done"} <= tried
@@ -225,18 +223,18 @@ def test_a_real_kill_that_a_run_with_threads_does_not_come_to_is_left_out_with_a
         import os, pathlib, socket, threading
 
         def main_handler(event, context):
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                with socket.create_connection(server.getsockname()) as client:
-                    sends = lambda: [client.sendall(b"x") for _ in range(int(os.environ["SENDS"]))]
-                    thread = threading.Thread(target=sends)
-                    thread.start()
-                    thread.join()
+            with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as client:
+                sends = lambda: [client.sendall(b"x") for _ in range(int(os.environ["SENDS"]))]
+                thread = threading.Thread(target=sends)
+                thread.start()
+                thread.join()
             pathlib.Path(os.environ["OUT"], "done").write_text("done")
         """
     )
 
     def fewer(run: Any) -> Any:
-        yield {"OUT": str(run.path), "SENDS": "3" if run.point is None else "2"}
+        for environment in each_run_with_a_server(run):
+            yield {**environment, "SENDS": "3" if run.point is None else "2"}
 
     sweep = scf_runtime.sweep(function, each_run=fewer, how="forced")
     sweep.assert_survives()

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 from seeded_set import SEEDED, path_of
 from sweep_internals import Kills
-from sweeping import Deploy, each_run
+from sweeping import Deploy, each_run, each_run_with_a_server
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError
 
@@ -246,12 +246,11 @@ def test_a_handler_is_killed_for_real_from_its_first_connect_on(scf_runtime: Scf
 
         def main_handler(event, context):
             pathlib.Path(os.environ["OUT"], "first").write_text("first")
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                socket.create_connection(server.getsockname()).sendall(b"hello")
+            socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))).sendall(b"hello")
             pathlib.Path(os.environ["OUT"], "done").write_text("done")
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    sweep = scf_runtime.sweep(function, each_run=each_run_with_a_server, how="forced")
     sweep.assert_survives()
     effects = {
         point.label: re.sub(r"127.0.0.1:\d+", "PORT", point.text) for point in sweep.points if point.kind == "effect"

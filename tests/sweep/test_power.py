@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from internals import PythonHandler, disk_record
 from sweep_internals import Guide, recorded_run
-from sweeping import Deploy, each_run
+from sweeping import Deploy, each_run, each_run_with_a_server
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError, fault, power
 
@@ -269,12 +269,11 @@ def test_power_failures_end_where_others_were_spoken_to(scf_runtime: ScfRuntime,
         def main_handler(event, context):
             out = pathlib.Path(os.environ["OUT"])
             (out / "first").write_text("first")
-            with socket.create_server(("127.0.0.1", 0)) as server:
-                socket.create_connection(server.getsockname()).sendall(b"hello")
+            socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))).sendall(b"hello")
             (out / "second").write_text("second")
         """
     )
-    sweep = scf_runtime.sweep(function, each_run=each_run, how=power("posix"))
+    sweep = scf_runtime.sweep(function, each_run=each_run_with_a_server, how=power("posix"))
     assert {run.point.missing for run in sweep.runs} == {"first is never synced", "the name first is never synced"}
     reason = "power loss after the first connect, as no record contains what others were told"
     assert f"  Not tried: {reason}." in sweep.report.splitlines()

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweeping import each_run
+from sweeping import each_run, each_run_with_a_server
 
 from pytest_scf_async import Function, ScfRuntime
 
@@ -194,13 +194,23 @@ def test_a_handler_with_simulated_children_is_recorded(scf_runtime: ScfRuntime, 
 
 
 def test_a_program_is_killed_for_real_from_its_first_connect_on(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
-    script = f"(: > /dev/tcp/127.0.0.1/9) 2>/dev/null; {textwrap.dedent(LOOP)}"
-    sweep = scf_runtime.sweep(job(scf_runtime, tmp_path, script, IN_PLACE), each_run=each_run, how="forced")
+    path = tmp_path / "job.sh"
+    path.write_text(f": > /dev/tcp/127.0.0.1/$PORT; {textwrap.dedent(LOOP).replace('SAVE', IN_PLACE)}")
+    function = scf_runtime.deploy_image(command=["bash", str(path)], port=-1, timeout=600, network="all")
+    sweep = scf_runtime.sweep(function, each_run=each_run_with_a_server, how="forced")
     (failure,) = sweep.failures
     assert failure.earliest.point.text == "write done"
     assert failure.earliest.outcome.attempts[0].status == "ABORTED"
     at_effects = [key for key in keys(sweep.runs) if key.startswith("forced@effect#")]
     assert f"\nnote: {len(at_effects)} kills after the first connect were real runs" in sweep.report
+
+
+def test_a_program_that_nobody_answers_is_killed_from_the_record(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    script = f"(: > /dev/tcp/127.0.0.1/9) 2>/dev/null; {textwrap.dedent(LOOP)}"
+    sweep = scf_runtime.sweep(job(scf_runtime, tmp_path, script, IN_PLACE), each_run=each_run, how="forced")
+    (failure,) = sweep.failures
+    assert failure.earliest.point.text == "write done"
+    assert "were real runs" not in sweep.report
 
 
 SERVER = f"""#!{sys.executable}

@@ -56,6 +56,7 @@ from ...protocol.shared_page import PAGE_BYTES, ClockPage, ControlPage
 from ...side.originals import real_waitpid
 from . import filter as seccomp
 from . import sockets, tracee
+from .listeners import Listener, Listeners, is_connected
 from .random_numbers import RandomNumbers
 from .system_calls import BY_NUMBER, CALLS, NAMES, Conditions, EffectCall
 from .tracee import Registers
@@ -69,6 +70,8 @@ _SET_PTRACER: Final = 0x59616D61
 _LONGEST_NUMBER: Final = 64
 """Bytes of the id of a process, as the two say theirs to each other."""
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
+_LONGEST_ADDRESS: Final = 128
+"""Bytes of the address of a socket (``sockaddr_storage``)."""
 _LONGEST_PATH: Final = 4096
 _USUAL_PATH: Final = 256
 """Bytes that are read at once of a path, which may be longer."""
@@ -355,6 +358,7 @@ class Effects:
         control: ControlPage,
         *,
         server: str = "",
+        processes: Callable[[], Iterable[int]],
         complete: Callable[[Effect], Effect],
         at_effect: messages.AtEffect,
         kill: Callable[[], object],
@@ -362,9 +366,9 @@ class Effects:
     ) -> None:
         """*root* and *record* are descriptors: of the directory, and of the file of the record.
 
-        *server* is the address at which this process itself serves what it traces, and *complete* adds what else it
-        knows of an effect. *at_effect* says at which of them what happens: a kill is made by calling *kill*. With
-        *syncs* the record has what makes files durable, too.
+        *server* is the address at which this process itself serves what it traces, *processes* gives what it traces,
+        and *complete* adds what else it knows of an effect. *at_effect* says at which of them what happens: a kill is
+        made by calling *kill*. With *syncs* the record has what makes files durable, too.
         """
         self._writer = Writer(record)
         self._clock, self._control = clock, control
@@ -378,8 +382,11 @@ class Effects:
         self._synced = 0
         """How many calls that sync, and may fail, there were."""
         self._registers = Registers()
+        self._listeners = Listeners(processes)
         self._peers: dict[int, str] = {}
-        """By its inode, to whom a socket is connected."""
+        """By its inode, to whom outside of the record a socket is connected."""
+        self._unanswered: dict[int, tuple[str, bytes]] = {}
+        """The same of one that was connected where nobody listened, with the address as the kernel has it."""
         self._asked: set[int] = set()
         """Those on which something was said since the last receive."""
         self._in_flight: dict[int, list[_Change]] = {}
@@ -544,16 +551,18 @@ class Effects:
 
     def _said(self, tid: int, name: str, row: EffectCall, arguments: list[int]) -> Effect | None:
         """What a call says to another process, or is about to hear from one that was asked."""
-        if not (row.says or row.hears) or (row.address is None and not self._peers):
+        if not (row.says or row.hears) or (row.address is None and not (self._peers or self._unanswered)):
             return None
         try:
-            found = os.stat(f"/proc/{tid}/fd/{_int(arguments[row.descriptor])}")
+            fd = _int(arguments[row.descriptor])
+            found = os.stat(f"/proc/{tid}/fd/{fd}")
             if not stat.S_ISSOCK(found.st_mode):
                 return None
             inode = found.st_ino
             address = 0 if row.address is None else arguments[row.address]
-            peer = _peer_at(tid, address) if address else self._peers.get(inode, "")
-            if not peer or peer == self._server:
+            peer = _peer_at(tid, address) if address else self._peer_of(tid, fd, inode)
+            is_outside = bool(peer) and peer != self._server
+            if not is_outside or (name == "connect" and not self._goes_outside(tid, fd, inode, peer, arguments)):
                 return None
             now = self._clock.now_us, self._control.recorded
             if row.hears:
@@ -571,6 +580,26 @@ class Effects:
             return Effect("send", [peer], *now, tid, stop=size, said=said)
         except OSError:
             return None  # the call itself fails with it
+
+    def _goes_outside(self, tid: int, fd: int, inode: int, peer: str, arguments: list[int]) -> bool:
+        """Whether who listens where thread *tid* is about to connect is outside of the record."""
+        self._peers.pop(inode, None)
+        data = tracee.read_memory(tid, arguments[1], min(arguments[2], _LONGEST_ADDRESS))
+        listener = self._listeners.at(tid, fd, data)
+        if listener is Listener.NOBODY:
+            self._unanswered[inode] = peer, data
+        return listener is Listener.OUTSIDE
+
+    def _peer_of(self, tid: int, fd: int, inode: int) -> str:
+        """To whom outside a socket is connected; empty: to nobody there.
+
+        Somebody may have begun to listen right behind the entry of its ``connect``.
+        """
+        if inode in self._unanswered and is_connected(tid, fd):
+            peer, data = self._unanswered.pop(inode)
+            if self._listeners.at(tid, fd, data) is not Listener.INSIDE:
+                self._peers[inode] = peer
+        return self._peers.get(inode, "")
 
     def ended(self, tid: int) -> None:
         """The last effect of a thread is over: look at what it has done."""
@@ -815,6 +844,8 @@ class _Tracer:
         self._effects, self._random, self._pid, self._control, self._said = effects, random, pid, control, said
         self._running = {pid}
         """The threads that do not stand still for SIGSTOP and its like."""
+        self.threads = {pid}
+        """All of them."""
         self._core, self._cpus, self._is_one = 0, os.sched_getaffinity(0), True
         self._deferred: list[int] = []
 
@@ -836,6 +867,7 @@ class _Tracer:
 
     def _ended(self, tid: int, status: int) -> None:
         self._running.discard(tid)
+        self.threads.discard(tid)
         if self._random is not None:
             self._random.ended(tid)
         if self._effects is not None:
@@ -853,9 +885,12 @@ class _Tracer:
         if not self._running:
             self._said(GOES_ON)
         self._running.add(tid)
+        self.threads.add(tid)
         if event in _STARTS:
             self._is_one = False
-            self._running.add(tracee.event_message(tid))
+            made = tracee.event_message(tid)
+            self._running.add(made)
+            self.threads.add(made)
         self._follow()
         if self._random is not None:
             self._random.stopped(tid, signum, event, self._step)
@@ -956,6 +991,7 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
             clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
             effects = Effects(
                 *(root, record, clock, control),
+                processes=lambda: tracer.threads,
                 complete=completed,
                 at_effect=wanted.at_effect,
                 kill=lambda: os._exit(0),
@@ -978,7 +1014,8 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
                     instance.sendall(_filter_of(bool(of_effects), wanted.syncs, wanted.draws))
                     if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
                         effects.fail(why.decode())
-    _Tracer(effects, random, pid, control, say).trace()
+    tracer = _Tracer(effects, random, pid, control, say)
+    tracer.trace()
     if effects is not None:
         effects.close()
     for fd in (*of_effects, control_file):

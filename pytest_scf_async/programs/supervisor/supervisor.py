@@ -169,6 +169,7 @@ class Supervisor:
         self._effects = Effects(
             *(root, record, self._clock, scheduler.control),
             server=self._client.server,
+            processes=lambda: self._tree.processes,
             complete=self._completed,
             at_effect=at_effect,
             kill=lambda: os.kill(os.getpid(), signal.SIGKILL),
