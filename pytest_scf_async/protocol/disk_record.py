@@ -91,8 +91,8 @@ class Effect(NamedTuple):
     """Whether a SIGTERM ends the process there, as it has its default disposition: an instance of Python, where that
     was asked for, or a program, whose first thread is about to make the call, and does not block it."""
     function: str = ""
-    """The function of a library that user code has called, and where, as in ``Path.unlink@export.py:7``, where the
-    instance was asked to name it."""
+    """The function of a library that user code has called, where, and that library if it decides itself how files are
+    written, as in ``numpy.save@export.py:7@numpy``, where the instance was asked to name it."""
     takes_space: bool = False
     """Whether it needs room on the disk: it makes a name, a file longer, or fills a hole of one."""
     room_from: int = UNKNOWN

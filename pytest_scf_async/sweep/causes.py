@@ -6,7 +6,9 @@ same interruption does no harm, and how the interrupted event has ended.
 
 from __future__ import annotations
 
+import linecache
 import os
+import re
 from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
@@ -20,6 +22,10 @@ from .surroundings import NearEffect, Surroundings
 from .titles import MAKES, WRITES
 
 _DATABASE: Final = ("-journal", "-wal", "-shm")
+_ARCHIVES: Final = ("tarfile", "zipfile")
+"""Libraries whose files are whole between two calls, and nobody has them open then."""
+_SHORTEST_NAME: Final = 3
+"""Characters of a part of a file's name that is no accident in a source."""
 
 
 class Cause(NamedTuple):
@@ -58,6 +64,27 @@ class _Causes:
         """What puts a file into the place of another one, in the words of the program's language."""
         return "os.replace() it" if self._run.point.file else "rename it"
 
+    def _followed(self, fix: str, path: str, effects: Sequence[NearEffect], *, is_whole: bool = False) -> str:
+        """*fix* of how *path* is written, or what can be done instead where a library decides that.
+
+        *is_whole*: all of the file is written anew.
+        """
+        library = next((each.library for each in effects if each.library), "")
+        if not library:
+            return fix
+        if library in _ARCHIVES:
+            return f"change a copy of {path}, then {self._replaced}"
+        calls = {(each.function, each.place) for each in effects}
+        if is_whole and len(calls) == 1 and self._is_named(path):
+            return f"have {effects[0].function} write {path}.new, then {self._replaced}"
+        return f"{library} decides how {path} is written: see whether an option of it makes it survive this"
+
+    def _is_named(self, path: str) -> bool:
+        """Whether the source has the name of that file, but for numbers in it."""
+        parts = [part for part in re.split(r"\d+", os.path.basename(path)) if len(part) >= _SHORTEST_NAME]
+        source = "".join(linecache.getlines(self._run.point.found.file))
+        return bool(parts) and all(part in source for part in parts)
+
     def _of_fault(self) -> Cause | None:
         run = self._run
         (first, *others) = run.outcome.attempts
@@ -87,9 +114,10 @@ class _Causes:
         if lost.is_name:
             return Cause(what, f"{'os.fsync()' if is_python else 'sync'} the directory once the name is there")
         done = [each for each in near.effects if each.number <= near.begun]
-        renamed = any(each.call == "rename" and each.path == lost.what for each in done)
+        renamed = [each for each in done if each.call == "rename" and each.path == lost.what]
         before = "before it is renamed" if renamed else "once it is written"
-        return Cause(what, f"{'flush and os.fsync()' if is_python else 'sync'} the file {before}")
+        fix = f"{'flush and os.fsync()' if is_python else 'sync'} the file {before}"
+        return Cause(what, self._followed(fix, lost.what, renamed))
 
     def _of_exit(self) -> Cause | None:
         """SIGTERM has ended it in a way that says that its work is done."""
@@ -227,10 +255,8 @@ class _Causes:
             path = each.paths[0] if each.paths else ""
             if each.call in ("unlink", "rename") and path in compared and path in made:
                 how = "removed" if each.call == "unlink" else "moved away"
-                return Cause(
-                    f"{path} is {how} before the new one is there",
-                    f"leave the old one there, write {path}.new, then {self._replaced} over it",
-                )
+                fix = f"leave the old one there, write {path}.new, then {self._replaced} over it"
+                return Cause(f"{path} is {how} before the new one is there", self._followed(fix, path, [each]))
         return None
 
     def _of_tree(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
@@ -241,15 +267,11 @@ class _Causes:
         if not top or len(window) < 2 or any(len(each.paths) > 1 for each in window):
             return None
         if calls <= {"unlink", "rmdir"} and window[-1].path == top:
-            return Cause(
-                f"{top} is removed piece by piece, and some of it is gone by then",
-                f"rename {top} away, then remove it",
-            )
+            explanation, fix = "is removed piece by piece, and some of it is gone by then", f"rename {top} away"
+            return Cause(f"{top} {explanation}", self._followed(f"{fix}, then remove it", top, window))
         if any((each.call, each.path) == ("mkdir", top) for each in done):
-            return Cause(
-                f"{top} is there before all that belongs into it is",
-                f"make {top}.new as a whole, then {self._replaced}",
-            )
+            fix = f"make {top}.new as a whole, then {self._replaced}"
+            return Cause(f"{top} is there before all that belongs into it is", self._followed(fix, top, window))
         return None
 
     def _of_database(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
@@ -281,21 +303,20 @@ class _Causes:
             explanation = self._emptying(emptied, following)
             if any(each.after is not None and each.after.size for each in done) or self._run.point.cut:
                 explanation = f"{path} is filled piece by piece, and not all of it is there by then"
-            return Cause(explanation, f"write {path}.new, then {self._replaced}")
+            fix = f"write {path}.new, then {self._replaced}"
+            return Cause(
+                explanation, self._followed(fix, path, [*done, following], is_whole=emptied.call != "truncate")
+            )
         last, before = todo[-1].after, following.before
         if following.call not in WRITES or last is None or before is None or last.size <= before.size:
             return None
         if last.ends_line and (self._run.point.cut or not before.ends_line):
-            return Cause(
-                f"{path} ends in the middle of a line by then",
-                f"at the start cut {path} off behind its last whole line",
-            )
+            fix = f"at the start cut {path} off behind its last whole line"
+            return Cause(f"{path} ends in the middle of a line by then", self._followed(fix, path, [*done, following]))
         pieces = done and done[-1].call in WRITES and done[-1].place == following.place
         if pieces and following.function and self._around.is_in_middle:
-            return Cause(
-                f"{following.function} appends to {path} in more than one write",
-                "join the pieces, and write them at once",
-            )
+            fix = self._followed("join the pieces, and write them at once", path, [following])
+            return Cause(f"{following.function} appends to {path} in more than one write", fix)
         return None
 
     def _of_two_files(self, done: Sequence[NearEffect], todo: Sequence[NearEffect]) -> Cause | None:
@@ -307,9 +328,11 @@ class _Causes:
         if self._names.isdisjoint({first, then}) and Kind.NEVER_FINISHES not in run.kinds:
             return None
         explanation = f"{first} is changed before {then} is, and the two belong together"
+        fix = "keep both in one file that a rename puts in place, or in one transaction"
         if Kind.LOST in run.kinds and then in self._names:
-            return Cause(explanation, f"change {then} before {first}, or keep both in one file")
-        return Cause(explanation, "keep both in one file that a rename puts in place, or in one transaction")
+            fix = f"change {then} before {first}, or keep both in one file"
+        is_one_call = (done[-1].function, done[-1].place) == (todo[0].function, todo[0].place)
+        return Cause(explanation, self._followed(fix, then, todo[:1]) if is_one_call else fix)
 
     @property
     def _names(self) -> set[str]:

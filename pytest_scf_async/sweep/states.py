@@ -178,10 +178,15 @@ def without_numbers(text: str) -> str:
 
 
 def place_of(function: str) -> tuple[str, str, int]:
-    """The name of the function, the file and the line of what a record says: ``Path.unlink@export.py:7``."""
-    name, _, place = function.partition("@")
+    """The name of the function, the file and the line of what a record says: ``numpy.save@export.py:7@numpy``."""
+    name, _, place = function.rpartition("@")[0].partition("@")
     file, _, line = place.rpartition(":")
     return name, file, int(line or 0)
+
+
+def library_of(function: str) -> str:
+    """The library that keeps files as it wants to, of what a record says; empty: it is none of these."""
+    return function.rpartition("@")[2]
 
 
 def _sequence(effects: Iterable[Effect]) -> list[str]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from typing import NamedTuple
 
 from ..protocol.disk_record import PAGE, Effect, NodeKind, Sync
-from .states import DiskRecord, Image, place_of, without_numbers
+from .states import DiskRecord, Image, library_of, place_of, without_numbers
 
 BEFORE, AFTER = 64, 64
 """How many effects on each side are kept: a file that is written piece by piece has many."""
@@ -50,6 +50,8 @@ class NearEffect(NamedTuple):
     """The file at its last path when it began; None: there was none."""
     after: FileThen | None
     """The file there when the next effect of its thread began."""
+    library: str
+    """The library of that function, if it decides itself how its files are written; else empty."""
 
     @property
     def path(self) -> str:
@@ -145,10 +147,10 @@ def _near(record: DiskRecord, wanted: set[int], named: list[Effect]) -> Iterator
             if number in wanted:
                 same = named[number - 1] if number <= len(named) else None
                 is_same = same is not None and without_numbers(same.text) == without_numbers(item.text)
-                name, file, line = place_of(same.function if same is not None and is_same else item.function)
+                function = same.function if same is not None and is_same else item.function
                 near = NearEffect(
-                    *(number, item.call, tuple(item.paths), item.text, name, file, line, item.thread, item.time_us),
-                    *(max(item.stop - item.start, 0), bool(item.said), item.other, None, None),
+                    *(number, item.call, tuple(item.paths), item.text, *place_of(function), item.thread, item.time_us),
+                    *(max(item.stop - item.start, 0), bool(item.said), item.other, None, None, library_of(function)),
                 )
                 under_way[item.thread] = near._replace(before=_file(image, near))
         image.apply(item, content)

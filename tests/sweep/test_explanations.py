@@ -310,6 +310,98 @@ def test_what_is_to_be_saved_after_sigterm_is_named_where_the_effects_prove_it(
     assert "Init Report RequestId" in found.timeline
 
 
+KEEPER = """
+import os
+
+def save(path, text):
+    with open(path, "w") as file:
+        file.write(text)
+
+def remember(directory, text):
+    save(directory / "output.bin", text)
+
+def publish(path, text):
+    path.unlink(missing_ok=True)
+    save(path.with_suffix(".tmp"), text)
+    os.replace(path.with_suffix(".tmp"), path)
+
+class Store:
+    def __init__(self, path):
+        self.file = open(path, "r+" if path.exists() else "w+")
+
+    def put(self, text):
+        self.file.seek(0)
+        self.file.truncate()
+        self.file.write(text)
+        self.file.flush()
+
+    def get(self):
+        self.file.seek(0)
+        return self.file.read()
+"""
+LIBRARY = """
+    import sys, zipfile
+    sys.path.insert(0, KEEPERS)
+    import keeper
+
+    def main_handler(event, context):
+        path = out / "state"
+        if (out / "begun").exists():
+            READ
+        for step in range(2):
+            time.sleep(1)
+            SAVE
+            (out / "begun").touch()
+        return "done"
+"""
+DECIDES = "{} decides how {} is written: see whether an option of it makes it survive this"
+
+
+@pytest.mark.parametrize(
+    ("read", "save", "fix"),
+    [
+        pytest.param(
+            "json.loads(path.read_text())",
+            "keeper.save(path, json.dumps(step))",
+            "have keeper.save write state.new, then os.replace() it",
+            id="a function that writes what it is told to",
+        ),
+        pytest.param(
+            "json.loads(next(out.glob('out*')).read_text())",
+            "keeper.remember(out, json.dumps(step))",
+            DECIDES.format("keeper", "output.bin"),
+            id="a function that chooses the name",
+        ),
+        pytest.param(
+            "json.loads(keeper.Store(path).get())",
+            "keeper.Store(path).put(json.dumps(step))",
+            DECIDES.format("keeper", "state"),
+            id="an object that has the file open",
+        ),
+        pytest.param(
+            "json.loads(path.read_text())",
+            "keeper.publish(path, json.dumps(step))",
+            DECIDES.format("keeper", "state"),
+            id="a file that is removed first",
+        ),
+        pytest.param(
+            "zipfile.ZipFile(path).testzip()",
+            "with zipfile.ZipFile(path, 'a') as archive:\n    archive.writestr(str(step), str(step) * 20_000)",
+            "change a copy of state, then os.replace() it",
+            id="an archive",
+        ),
+    ],
+)
+def test_the_fix_of_a_file_that_a_library_writes_is_one_that_its_user_can_make(
+    sweep_of: Callable[..., Any], tmp_path: Path, read: str, save: str, fix: str
+) -> None:
+    (tmp_path / "keepers").mkdir()
+    (tmp_path / "keepers" / "keeper.py").write_text(KEEPER)
+    template = LIBRARY.replace("KEEPERS", repr(str(tmp_path / "keepers"))).replace("READ", read)
+    found = explained_of(sweep_of(template, save))[0]
+    assert found.fix == fix, (found.title, found.explanation)
+
+
 def test_who_waited_at_an_await_is_in_the_title(sweep_of: Callable[..., Any]) -> None:
     (found, *_) = explained_of(sweep_of(TASKS, "", include=["wait#1"]))
     assert found.title == "LOST: killed while Task-1 was at the `await` on job.py:8"

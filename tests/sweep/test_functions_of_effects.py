@@ -2,13 +2,20 @@
 
 from __future__ import annotations
 
+import io
+import os
 import re
+import sqlite3
+import sys
 import textwrap
+import types
 from collections.abc import Callable, Iterator
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_internals import DiskRecord
+from sweep_internals import DiskRecord, functions_of_effects
 from sweeping import EXPORT, Deploy, each_run
 
 from pytest_scf_async import ScfRuntime
@@ -214,3 +221,21 @@ def test_nothing_is_looked_up_where_no_finding_is_at_an_effect(
     sweep = scf_runtime.sweep(function, each_run=each, how="forced")
     assert sweep.failures == []
     assert made.count(None) == 2
+
+
+@pytest.mark.once
+def test_the_library_of_a_function_in_c_is_known_unless_its_caller_says_how_a_file_is_written(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    nameless = type("Handle", (io.FileIO,), {"__module__": "builtins"})  # as many types in C are
+    module = types.ModuleType("keeper.handles")
+    module.Handle = nameless  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "keeper.handles", module)
+    functions = functions_of_effects(())
+    with nameless(tmp_path / "file", "w") as handle, closing(sqlite3.connect(tmp_path / "db")) as database:
+        assert functions.library_in_c(handle.write) == "keeper"
+        assert functions.library_in_c(handle.write) == "keeper"
+        assert functions.library_in_c(database.commit) == "sqlite3"
+        assert functions.library_in_c(sqlite3.connect) == "sqlite3"
+    with open(tmp_path / "file", "w") as file:
+        assert [functions.library_in_c(each) for each in (file.write, open, os.rename, [].append)] == [""] * 4

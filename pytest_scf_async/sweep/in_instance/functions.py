@@ -8,9 +8,10 @@ is one, nothing is named.
 from __future__ import annotations
 
 import _thread
+import builtins
 import sys
 from collections.abc import Callable, Container
-from types import FrameType
+from types import FrameType, ModuleType
 from typing import Any
 
 from ...protocol.own_code import OWN_CODE
@@ -21,6 +22,8 @@ from . import libraries
 _get_ident = _thread.get_ident
 _PREFIXES = {"posix": "os.", "builtins": "", "io": ""}
 """What stands before the name of a function in C, where that is not its module."""
+_KEEP_FILES = frozenset(("dbm", "gdbm", "logging", "mailbox", "shelve", "sqlite3", "tarfile", "zipfile"))
+"""Modules of the standard library that decide themselves how the files are written which they keep."""
 
 
 class _Functions:
@@ -28,8 +31,11 @@ class _Functions:
 
     def __init__(self, files: Container[str]) -> None:
         self._files = files
-        self._in_c: dict[int, str] = {}
-        """The function in C that a frame of user code has called, until it returns, by the frame's identity."""
+        self._in_c: dict[int, tuple[str, str]] = {}
+        """The function in C that a frame of user code has called, until it returns, and its library, by the frame's
+        identity."""
+        self._modules: dict[type, str] = {}
+        """Of types of C that do not say their modules."""
         self.begun = self._ended = False
 
     def begin(self) -> None:
@@ -59,7 +65,7 @@ class _Functions:
         is_users, now = frame.f_code.co_filename in self._files, frame
         if event == "c_call":
             if is_users:
-                self._in_c[id(frame)] = _name_in_c(callee)
+                self._in_c[id(frame)] = _name_in_c(callee), self.library_in_c(callee)
         elif is_users:
             self._in_c.pop(id(frame), None)
         if event in ("call", "return"):
@@ -72,7 +78,10 @@ class _Functions:
         scheduler.control.function = self._under_way(now)
 
     def _under_way(self, frame: FrameType) -> str:
-        """The function that user code has called last, and where: ``f@export.py:7``. *frame* is the innermost one."""
+        """The function that user code has called last, where, and its library: ``f@export.py:7@numpy``.
+
+        *frame* is the innermost one.
+        """
         at: FrameType | None = frame
         outermost: FrameType | None = None
         while at is not None and at.f_code.co_filename not in self._files:
@@ -81,9 +90,25 @@ class _Functions:
             at = at.f_back
         if at is None:
             return ""
-        name = self._in_c.get(id(at)) or ("" if outermost is None else _name_of(outermost))
+        name, library = self._in_c.get(id(at), ("", ""))
+        if not name and outermost is not None:
+            name, library = _name_of(outermost), _library_of(outermost.f_globals.get("__name__"))
         file = at.f_code.co_filename.rpartition("/")[2]
-        return f"{name}@{file}:{at.f_lineno}" if name else ""
+        return f"{name}@{file}:{at.f_lineno}@{library}" if name else ""
+
+    def library_in_c(self, function: Any) -> str:
+        """The library of a *function* in C; empty as `_library_of` says."""
+        owner = getattr(function, "__self__", None)
+        kind = type(owner)
+        if owner is None or isinstance(owner, (ModuleType, type)):
+            return _library_of(function.__module__)
+        if kind.__module__ != "builtins" or hasattr(builtins, kind.__name__):
+            return _library_of(kind.__module__)
+        if kind not in self._modules:
+            modules = [*sys.modules.items()]
+            has = (name for name, module in modules if getattr(module, "__dict__", {}).get(kind.__name__) is kind)
+            self._modules[kind] = next(has, "")
+        return _library_of(self._modules[kind])
 
 
 _functions: _Functions | None = None
@@ -100,6 +125,14 @@ def begin(files: Container[str], follow: Callable[[], None]) -> Callable[[], Non
             functions.begin()
 
     return follow_both
+
+
+def _library_of(module: object) -> str:
+    """The library whose files are its own, by the name of a module of it; empty: a caller says how they are written."""
+    top = module.partition(".")[0] if isinstance(module, str) else ""
+    own = top.lstrip("_")
+    is_standard = top in sys.stdlib_module_names or top in sys.builtin_module_names or top == "__main__"
+    return "" if is_standard and own not in _KEEP_FILES else own
 
 
 def _name_of(frame: FrameType) -> str:
