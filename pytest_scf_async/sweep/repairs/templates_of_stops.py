@@ -6,7 +6,7 @@ import ast
 from collections.abc import Iterator
 
 from ..differences import Kind
-from ..shutdown_code import Registration, names_declared
+from ..shutdown_code import Registration, condition_says, names_declared
 from ..source_text import FUNCTIONS, AnyFunction, Edit, last_name
 from .draft import EXITS, Blame, Draft, Template
 from .parsed_source import ParsedSource, loaded, stored
@@ -187,13 +187,15 @@ def waited(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
                 continue
             assert isinstance(statement, ast.Expr)
             assert isinstance(statement.value, ast.Call)
-            step = source.deeper(statement)
-            seconds = source.of(statement.value.args[0])
-            text = f"if {names[0]}.wait({seconds}):\n{step}{_end_at(source, statement, flags)}"
-            change = source.positions.replaced(statement, text)
-            yield Draft(
-                "wait for an event in place of a sleep", [*(each for each in edits if each is not None), change]
-            )
+            waits = f"{names[0]}.wait({source.of(statement.value.args[0])})"
+            texts = [f"if {waits}:\n{source.deeper(statement)}{_end_at(source, statement, flags)}"]
+            if _is_followed_by_test(source, statement, flags):
+                texts.append(waits)
+            for text in texts:
+                change = source.positions.replaced(statement, text)
+                yield Draft(
+                    "wait for an event in place of a sleep", [*(each for each in edits if each is not None), change]
+                )
 
 
 def _sleeps(statement: ast.stmt) -> bool:
@@ -206,11 +208,33 @@ def _is_event(statement: ast.stmt, name: str) -> bool:
 
 
 def _end_at(source: ParsedSource, statement: ast.stmt, flags: dict[str, bool]) -> str:
-    """What the function does elsewhere when a flag is set; else it returns."""
+    """What is done elsewhere when a flag is set: what an ``if`` does, or the end of the loop; else a return."""
     for test in ast.walk(source.function(statement) or source.tree):
         if isinstance(test, ast.If) and loaded(test.test) & set(flags) and len(test.body) == 1:
             return _line(source, test.body[0])
-    return "return"
+    return "break" if _ends_by_flag(_loop_around(source, statement), flags) else "return"
+
+
+def _is_followed_by_test(source: ParsedSource, statement: ast.stmt, flags: dict[str, bool]) -> bool:
+    """Whether a flag is looked at right after *statement*, the last one of a loop, so that nothing else is done."""
+    loop = _loop_around(source, statement)
+    if not isinstance(loop, _LOOPS) or loop.body[-1] is not statement:
+        return False
+    first = loop.body[0]
+    by_first = isinstance(first, ast.If) and bool(loaded(first.test) & set(flags))
+    asks_first = isinstance(loop, ast.While) and not isinstance(loop.test, ast.Constant)
+    return _ends_by_flag(loop, flags) or (by_first and not asks_first)
+
+
+def _ends_by_flag(loop: ast.stmt | None, flags: dict[str, bool]) -> bool:
+    """Whether it is the condition of *loop* that a flag ends."""
+    return isinstance(loop, ast.While) and any(condition_says(loop.test, name) is not None for name in flags)
+
+
+def _loop_around(source: ParsedSource, statement: ast.stmt) -> ast.stmt | None:
+    around = (each for each in source.code.around(statement) if each is not statement)
+    found = next((each for each in around if isinstance(each, (*_LOOPS, *FUNCTIONS))), None)
+    return found if isinstance(found, _LOOPS) else None
 
 
 def reentrant(source: ParsedSource, blame: Blame) -> Iterator[Draft]:

@@ -879,6 +879,47 @@ def test_a_sleep_ends_when_sigterm_comes_where_that_is_late() -> None:
     assert of_kind(kind, made(LATE, "here", how="graceful")) == []
 
 
+POLLS = """
+    import threading
+    import time
+
+    stop_requested = threading.Event()
+
+
+    def stop(number, frame):
+        stop_requested.set()
+
+
+    def main_handler(event, context):
+        stop_requested.clear()
+        signal.signal(signal.SIGTERM, stop)
+        while not stop_requested.is_set():
+            poll()
+            time.sleep(40)  # here
+        return "stopped"
+    """
+
+
+def test_the_condition_of_a_loop_still_ends_it_and_the_function_returns_what_it_did() -> None:
+    kind = "wait for an event in place of a sleep"
+    found = of_kind(kind, made(POLLS, "here", how="graceful", kind=Kind.LATE))
+    before = textwrap.dedent(POLLS).lstrip("\n")
+    assert found == [
+        before.replace("time.sleep(40)", "stop_requested.wait(40)"),
+        before.replace("time.sleep(40)", "if stop_requested.wait(40):\n            break"),
+    ]
+
+
+def test_a_sleep_before_other_work_is_not_only_shorter() -> None:
+    kind = "wait for an event in place of a sleep"
+    asked_then = POLLS.replace(
+        "            poll()\n            time.sleep(40)  # here",
+        "            time.sleep(40)  # here\n            poll()",
+    )
+    (found,) = of_kind(kind, made(asked_then, "here", how="graceful", kind=Kind.LATE))
+    assert "            break  # here\n" in found
+
+
 RENAME = """
     import os
 
