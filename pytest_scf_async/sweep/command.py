@@ -389,6 +389,9 @@ class _Command:
             _say(failure or "\n".join([head_text(swept, found), *not_reached_lines(swept), tried_text(swept)]))
         if self._given.mutate and not whole:
             _say("\n".join(mutants_lines(swept)))
+        twice = sum(Kind.DOUBLED in run.kinds for run in swept.runs)
+        if twice and not failure:
+            _say(f"Work is done twice after {twice:,} of them, which passes by default: --exactly-once reports it")
         for line in self._about_repros:
             _say(line)
         if found:

@@ -281,8 +281,13 @@ def test_what_is_done_twice_is_a_failure_where_it_is_asked(
 ) -> None:
     write_handler(loses, TWICE)
     assert sweep("--how=forced") == 0
+    twice = capsys.readouterr().out.splitlines()[-1]
+    assert re.fullmatch(
+        r"Work is done twice after \d+ of them, which passes by default: --exactly-once reports it", twice
+    )
     assert sweep("--how=forced", "--exactly-once") == 1
     output = capsys.readouterr().out
+    assert "--exactly-once" not in output
     assert 'doubled: line "row" of rows' in output
     assert output.endswith("    sweep.assert_exactly_once()\n")
 
