@@ -190,8 +190,6 @@ class _Sweeper:
         self._names = itertools.count()
         self._runner = runner = Runner(request.question, bench.stages, bench.directory / "run", bench.scratch)
         undisturbed = self._undisturbed = Undisturbed(request, runner, bench)
-        if request.accepts is not None:
-            request.accepts(undisturbed.outcome)
         self._notes, self._about_effects = undisturbed.notes, undisturbed.about_effects
         self._records = undisturbed.records
         self._lines, self._collected = undisturbed.lines, 2

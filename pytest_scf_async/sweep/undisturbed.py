@@ -96,6 +96,9 @@ class Undisturbed:
 
     def _made(self, plan: Plan) -> Outcome:
         outcome = self._runner.run(plan, lambda _: True)
+        accepts, is_first = self._request.accepts, plan.keeps
+        if accepts is not None and is_first and not _READ_ONLY.search(outcome.attempts[0].message):
+            accepts(outcome)  # before other runs are made for nothing
         self._require_finished(outcome)
         return outcome
 

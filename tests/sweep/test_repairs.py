@@ -212,6 +212,35 @@ def test_two_of_different_kinds_are_given(scf_runtime: ScfRuntime, job: Function
     assert repairs.report.index("A repair: swap") < repairs.report.index("A repair: other")
 
 
+def test_a_kind_with_many_changes_does_not_use_up_the_time_for_others(
+    scf_runtime: ScfRuntime, job: Function, proposed: Proposed
+) -> None:
+    def wrong(comment: str) -> Edit:
+        return lambda source: f"{both_wrong(source)}# {comment}\n"
+
+    def commented(source: str) -> str:
+        return swapped(source).replace(PRINT, f"{PRINT}    # the same\n    # again\n    # and again\n")
+
+    proposed(*(("many", wrong(each)) for each in "abcdef"), ("one", commented), ("one", swapped))
+    tried: list[str] = []
+    sweep = swept(scf_runtime, job, how="forced")
+    change_guide(sweep, tries=tried.append)
+    repairs = sweep.repairs()
+    assert [repair.kind for repair in repairs.found] == ["one"]
+    assert tried[:3] == ["repair 1 of 8: one", "repair 2 of 8: many", "repair 3 of 8: many"]
+
+
+def test_a_smaller_change_is_given_though_two_were_found_before_it(
+    scf_runtime: ScfRuntime, job: Function, proposed: Proposed
+) -> None:
+    def commented(lines: int) -> Edit:
+        return lambda source: swapped(source).replace(PRINT, PRINT + "    # the same\n" * lines)
+
+    proposed(("late", both_wrong), ("late", commented(1)), ("large", commented(5)), ("larger", commented(6)))
+    repairs = swept(scf_runtime, job, how="forced").repairs()
+    assert [repair.kind for repair in repairs.found] == ["late", "large"]
+
+
 APPENDS = """
     import os
     from pathlib import Path
@@ -277,7 +306,7 @@ def test_changes_that_repair_one_of_two_findings_each_are_made_together(
     repairs = sweep.repairs()
     assert not repairs.found
     assert repairs.report.splitlines()[:2] == [
-        "No repair was found: none of 1 change survives everything.",
+        "No repair was found: the one change that was tried does not survive everything.",
         repairs.best,
     ]
     assert repairs.best.startswith("The best one (first, at job.py:1) still fails in 1 of ")
@@ -308,7 +337,11 @@ HIDING = {
     "returns early": (in_file("    print(", "    return 'done'\n    print("), "undisturbed it does not log *"),
     "does nothing": (
         in_file("    out =", "    return 'done'\n    out ="),
-        "sweep: nothing that function * is compared: *",
+        "undisturbed, lost: file mark",
+    ),
+    "fails": (
+        in_file(PRINT, "    raise OSError('a path: /tmp/1')\n"),
+        "undisturbed it ends FAILED (430) at job.py:* with OSError: a path: /tmp/1",
     ),
     "returns something else": (in_file('"done"', '"well"'), "undisturbed, * result*"),
     "leaves the work out": (in_file(SLEEP, ""), "undisturbed it takes 0 s in place of 60 s"),
@@ -419,7 +452,8 @@ def test_a_budget_of_nothing_tries_nothing(scf_runtime: ScfRuntime, job: Functio
     first, last = repairs.report.splitlines()[:2]
     assert first == "No repair was found: no change was tried."
     assert last.startswith("Tried: 0 of 2 changes, each with the whole sweep, in ")
-    assert last.endswith(" real s. The search ended early: the 0 s of its budget were over.")
+    ended = "the 0 s of its budget were over; --budget 60 (budget=60) gives it more."
+    assert last.endswith(f" real s. The search ended early: {ended}")
 
 
 class Clock:
@@ -463,7 +497,7 @@ def test_the_sweep_of_a_change_ends_with_the_time(
     repairs = sweep.repairs(budget=5.5)  # the first three are of the unchanged copy
     assert (repairs.found, repairs.tried, repairs.number) == ((), 0, 1)
     assert 5.5 <= clock.now < 7.5
-    assert repairs.ended == "the 5.5 s of its budget were over"
+    assert repairs.ended == "the 5.5 s of its budget were over; --budget 60 (budget=60) gives it more"
 
 
 def test_ctrl_c_keeps_what_was_found(
@@ -504,6 +538,15 @@ def test_where_nothing_was_found(scf_runtime: ScfRuntime, tmp_path: Path) -> Non
     function = deployed(scf_runtime, tmp_path, swapped(textwrap.dedent(JOB)))
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
     assert why_none(sweep) == "the sweep has found nothing to repair in job"
+
+
+def test_where_nothing_was_found_but_work_that_is_done_twice(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = deployed(scf_runtime, tmp_path, appended_first(textwrap.dedent(APPENDS)))
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    assert why_none(sweep) == (
+        "the sweep has found nothing to repair in job; work is done twice, and --exactly-once (exactly_once=True) "
+        "searches for a repair of that"
+    )
 
 
 def test_where_no_template_fits(scf_runtime: ScfRuntime, job: Function, proposed: Proposed) -> None:

@@ -91,9 +91,11 @@ class Repairs:
         if not self.number and not self.ended:
             return ["No repair was found: no template fits the lines that are blamed."]
         if not self.found:
-            what = (
-                f"none of {_number(self.tried, 'change')} survives everything" if self.tried else "no change was tried"
-            )
+            what = f"none of {_number(self.tried, 'change')} survives everything"
+            if self.tried < 2:
+                what = (
+                    "the one change that was tried does not survive everything" if self.tried else "no change was tried"
+                )
             lines = [f"No repair was found: {what}.", *filter(None, [self.best])]
             lines += [f"  refused: {each}" for each in self.refused[:REFUSED]]
             lines += [f"  and {len(self.refused) - REFUSED:,} more"] * (len(self.refused) > REFUSED)

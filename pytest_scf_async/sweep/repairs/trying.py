@@ -13,7 +13,7 @@ import os
 import re
 import warnings
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from typing import Final, NamedTuple, TypeAlias
@@ -23,7 +23,7 @@ from ...instances.code import copied
 from ...instances.function_version import FunctionVersion
 from ...linux.linux import remove_tree
 from ...protocol.real_time import REAL
-from ...protocol.shortening import shortened_list
+from ...protocol.shortening import shortened_line, shortened_list
 from ..comparison import compare
 from ..difference_texts import all_difference_lines
 from ..differences import Kind
@@ -33,9 +33,9 @@ from ..interruptions import FORCED
 from ..mutants import mutants
 from ..neighbours import Around
 from ..request import Bench, Request, roots_of, scratch_of
-from ..run import Outcome
-from ..titles import class_title
-from .found import Repair, Repairs
+from ..run import Attempt, Outcome
+from ..titles import WIDTH, class_title
+from .found import BUDGET, Repair, Repairs
 from .sources import Source, sources_of
 from .templates import Change, changes
 
@@ -43,6 +43,8 @@ ROUNDS: Final = 3
 """Changes that are made together at most, where each alone repairs one of several findings."""
 _SHOWN: Final = 2
 """Repairs that are given at most, each of another kind."""
+_MORE: Final = 5
+"""Times the budget, as the next one that is proposed."""
 _LEFT_FOR_REPORT: Final = 2.0
 """Real seconds before its limit at which a sweep ends."""
 
@@ -112,7 +114,9 @@ def _reasons(request: Request, guide: Guide, swept: Swept, kinds: frozenset[Kind
     if swept.incomplete:
         yield f"the sweep is not complete ({swept.incomplete}), and a change has to survive all of it"
     if not found:
-        yield f"the sweep has found nothing to repair in {swept.function}"
+        is_twice = any(Kind.DOUBLED in run.kinds for run in swept.runs)
+        but = "; work is done twice, and --exactly-once (exactly_once=True) searches for a repair of that" * is_twice
+        yield f"the sweep has found nothing to repair in {swept.function}{but}"
     for first, _ in swept.unlike:
         yield f"{first.key} came to something else when it was made again: no run says whether a change helps"
     if not function.runtime.has_places:
@@ -181,11 +185,14 @@ class _Search:
                 return Repairs(why_none=why)
         except _TimeIsOverError:
             ended = f"the {self._budget:g} s of its budget were over"
+            if not self._found:
+                more = max(_MORE * self._budget, BUDGET)
+                ended += f"; --budget {more:g} (budget={more:g}) gives it more"
         except KeyboardInterrupt:
             ended, stopped = STOPPED, True
         finally:
             remove_tree(self._code.directory)
-        found = tuple(sorted(self._found, key=lambda each: (each.doubled, each.size)))
+        found = tuple(sorted(self._found, key=lambda each: (each.doubled, each.size))[:_SHOWN])
         best = "" if self._best is None or found else self._best_text(*self._best)
         seconds = REAL.monotonic() - self._began
         made = Repairs(found, self._tried, self._number, "", ended, best, tuple(self._refused), seconds)
@@ -198,7 +205,7 @@ class _Search:
         """Try changes, and more changes of the best of them; why none can be tried."""
         base: _Base | None = _Base(self._swept)
         for at in range(ROUNDS):
-            proposals = [] if base is None or self._found else sorted(self._proposed(base), key=lambda each: each.size)
+            proposals = [] if base is None or self._found else _in_turn(self._proposed(base))
             if base is None or not proposals:
                 break
             self._number += len(proposals)
@@ -212,9 +219,7 @@ class _Search:
         """Try the changes of *base*; that with the best of them, where it repairs one of several findings."""
         before = self._best
         for proposal in proposals:
-            if len(self._found) == _SHOWN:
-                break
-            if proposal.change.kind in {each.kind for each in self._found}:
+            if not self._is_needed(proposal):
                 continue
             self._require_time()
             self._bench.guide.tries(f"repair {self._tried + 1:,} of {self._number:,}: {proposal.change.kind}")
@@ -233,6 +238,12 @@ class _Search:
         if len(classes(whole.runs, self._kinds)) >= len(classes(base.swept.runs, self._kinds)):
             return None
         return _Base(whole, proposal.texts, proposal.made)
+
+    def _is_needed(self, proposal: _Proposal) -> bool:
+        """Whether it is of another kind than what was found, and could be among the smallest that are given."""
+        if proposal.change.kind in {each.kind for each in self._found}:
+            return False
+        return len(self._found) < _SHOWN or any(proposal.size < each.size for each in self._found)
 
     def _proposed(self, base: _Base) -> Iterator[_Proposal]:
         """The changes of *base*, each once."""
@@ -347,6 +358,8 @@ class _Search:
         """Refuse a change whose undisturbed run is not that of the code."""
         before, evidence = self._swept.undisturbed, self._swept.evidence
         assert evidence is not None
+        if outcome.done != before.done or outcome.attempts[0].status != before.attempts[0].status:
+            raise _RefusedError(f"undisturbed it ends {_end_text(outcome.attempts[0])}")
         differences = compare(before.effects, outcome.effects, evidence.ignored)
         if differences:
             raise _RefusedError(f"undisturbed, {all_difference_lines(differences)[0]}")
@@ -468,6 +481,15 @@ class _Written:
             linecache.checkcache(path)
 
 
+def _in_turn(proposals: Iterable[_Proposal]) -> list[_Proposal]:
+    """The smallest one of each kind, then the second one of each: a kind with many leaves time for the others."""
+    of_kind, turns = Counter[str](), list[tuple[int, int, _Proposal]]()
+    for each in sorted(proposals, key=lambda each: each.size):
+        turns.append((of_kind[each.change.kind], len(turns), each))
+        of_kind[each.change.kind] += 1
+    return [each for _, _, each in sorted(turns)]
+
+
 def _is_python(text: str) -> bool:
     try:
         with warnings.catch_warnings():
@@ -476,6 +498,12 @@ def _is_python(text: str) -> bool:
     except (SyntaxError, ValueError):
         return False
     return True
+
+
+def _end_text(attempt: Attempt) -> str:
+    where = f" at {attempt.place}" if attempt.place else ""
+    message = f" with {attempt.message}" if attempt.message else ""
+    return shortened_line(f"{attempt.status} ({attempt.status_code}){where}{message}", WIDTH)
 
 
 def _failing(swept: Swept, kinds: frozenset[Kind]) -> int:

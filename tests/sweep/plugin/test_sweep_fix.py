@@ -109,7 +109,7 @@ def test_a_budget_of_nothing(loses: pytest.Pytester, capsys: pytest.CaptureFixtu
     assert sweep("--budget", "0") == 1
     output = capsys.readouterr().out
     assert "No repair was found: no change was tried.\nTried: 0 of " in output
-    assert "The search ended early: the 0 s of its budget were over." in output
+    assert "ended early: the 0 s of its budget were over; --budget 60 (budget=60) gives it more.\n" in output
 
 
 @pytest.mark.usefixtures("loses")
