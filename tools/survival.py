@@ -113,6 +113,8 @@ class Result:
     """Whether it has a handler of SIGTERM."""
     error: str = ""
     """Why it could not be swept."""
+    without_repro: list[str] = field(default_factory=list)
+    """Of each class of findings of which there is no repro, why."""
 
 
 def command_of(row: Row) -> list[str]:
@@ -161,7 +163,10 @@ def swept(row: Row, how: Sequence[str], repros: Path | None = None) -> Result:
                         result.listens = any(run.outcome.listened for run in runs)
                 _name_the_first(result, sweep.failures)
                 for number, found in enumerate(sweep.failures if repros else (), 1):
-                    found.write_repro(repros / f"{row.name}-{ways[-1]}-{number}")
+                    try:
+                        found.write_repro(repros / f"{row.name}-{ways[-1]}-{number}")
+                    except ScfAsyncError as error:  # its verdict stands
+                        result.without_repro.append(str(error))
             if how == EVERYTHING:
                 _kill_twice(result, row, runtime, job, keywords)
     except ScfAsyncError as error:
@@ -429,6 +434,8 @@ def main() -> int:
     with ThreadPoolExecutor(os.cpu_count() or 1) as pool:
         for row, result in zip(there, pool.map(lambda row: _swept_alone(row, given.repros), there), strict=True):
             print(f"{row.name}: {result.error}" if result.error else line_of(row, result), flush=True)
+            for why in result.without_repro:
+                print(f"{row.name}: {why}", flush=True)
             if not result.error and not row.waits:
                 results[row.name] = result
     given.page.write_text(page_with(given.page.read_text(encoding="utf-8"), results), encoding="utf-8")

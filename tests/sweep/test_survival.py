@@ -168,3 +168,19 @@ def test_what_is_lost_has_a_repro_without_this_project(tmp_path: Path) -> None:
             for words, code in ([], 1), (["undisturbed"], 0):
                 done = subprocess.run(["sh", script, *words], capture_output=True, env=environment, check=False)
                 assert done.returncode == code, (row.name, words, done.stdout)
+
+
+def test_where_there_is_no_repro_the_verdict_stands_and_the_reason_is_said(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row, page = ROWS["open-in-place"], tmp_path / "page.md"
+    (tmp_path / f"{row.name}-forced-1").mkdir()
+    page.write_text(PAGE, encoding="utf-8")
+    result = survival.swept(row, ("forced",), tmp_path)
+
+    assert (result.error, result.verdicts["killed"]) == ("", "never opens again")
+    assert "open-in-place-forced-1 already exists" in result.without_repro[0]
+    monkeypatch.setattr(survival, "_swept_alone", lambda *_: result)
+    monkeypatch.setattr(sys, "argv", ["survival.py", "--rows", row.name, "--page", str(page)])
+    assert survival.main() == 0
+    assert f"\n{row.name}: {result.without_repro[0]}\n" in capsys.readouterr().out

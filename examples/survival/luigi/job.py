@@ -1,5 +1,6 @@
-"""Three tasks of Luigi, each of which needs the one before; "in-place" writes the target's file itself."""
+"""Three tasks of Luigi, each of which needs the one before; "in-place" writes the file itself, "synced" syncs it."""
 
+import os
 import sys
 
 import luigi
@@ -19,6 +20,9 @@ class Step(luigi.Task):
     def run(self) -> None:
         with open(self.output().path, "w") if "in-place" in options else self.output().open("w") as file:
             file.write(f"step {self.number}\n" * 1000)
+            if "synced" in options:
+                file.flush()
+                os.fsync(file.fileno())
 
 
 sys.exit(0 if luigi.build([Step(2)], local_scheduler=True) else 1)
