@@ -41,7 +41,7 @@ KILLS = ("graceful", "forced")
 EVERYTHING = (*KILLS, "power,posix", "power,ext4")
 TWICE = "killed twice"
 STATES = 6
-"""How many of the states that a kill leaves are started again and killed once more."""
+"""Of the states that a kill leaves at least so many, and less than twice as many, are killed once more."""
 COLUMNS = {
     "SIGTERM": "graceful",
     "killed": "forced",
@@ -113,6 +113,8 @@ class Result:
     """Whether it has a handler of SIGTERM."""
     error: str = ""
     """Why it could not be swept."""
+    left_out: int = 0
+    """How many points ``limit`` of the row leaves out."""
     without_repro: list[str] = field(default_factory=list)
     """Of each class of findings of which there is no repro, why."""
 
@@ -128,14 +130,14 @@ def command_of(row: Row) -> list[str]:
 
 
 @contextmanager
-def job_of(row: Row) -> Iterator[tuple[Any, Any]]:
+def job_of(row: Row, seed: str = "survival") -> Iterator[tuple[Any, Any]]:
     """A runtime, and the job of *row* in it; the working directory is the job's meanwhile."""
     from pytest_scf_async import ScfRuntime, ScfSettings  # noqa: PLC0415  what else this does starts quickly
 
     before, there = Path.cwd(), SURVIVAL / row.directory
     os.chdir(there)
     try:
-        with ScfRuntime(ScfSettings(preload=row.preload), seed="survival", lookup=[there], root=there) as runtime:
+        with ScfRuntime(ScfSettings(preload=row.preload), seed=seed, lookup=[there], root=there) as runtime:
             is_python = row.command[0] == "python" and not row.traced
             yield runtime, runtime.deploy_image(command_of(row), port=-1, in_process=is_python)
     finally:
@@ -154,6 +156,7 @@ def swept(row: Row, how: Sequence[str], repros: Path | None = None) -> Result:
             powers = [[way] for way in how if way not in KILLS]
             for ways in filter(None, [[way for way in how if way in KILLS], *powers]):
                 sweep = runtime.sweep(job, each_run=_runs(row), how=[*map(_way, ways)], **keywords)
+                result.left_out += sweep._swept.left_out
                 for way in ways:
                     runs = [run for run in sweep.runs if run.how.partition(">")[0] == way]
                     for column in (column for column, name in COLUMNS.items() if name == way):
@@ -212,8 +215,13 @@ def _kill_twice(result: Result, row: Row, runtime: Any, job: Any, keywords: Mapp
         runtime.sweep(job, each_run=_runs(row), how="forced", check=keep, workers=1, **keywords)
         found = [path for digest, path in states.items() if digest not in done]
         runs: list[Any] = []
-        for state in found[:: max(1, len(found) // STATES)]:
-            runs += runtime.sweep(job, each_run=_runs(row, state), how="forced", **keywords).runs
+        limited = {**keywords, "limit": row.limit_of_twice}
+        # Other random numbers than those of the run that left the state: its temporary files have other names.
+        with job_of(row, "twice") as (other, again):
+            for state in found[:: max(1, len(found) // STATES)]:
+                sweep = other.sweep(again, each_run=_runs(row, state), how="forced", **limited)
+                result.left_out += sweep._swept.left_out
+                runs += sweep.runs
         _judge(result, TWICE, runs)
 
 
@@ -259,7 +267,8 @@ def line_of(row: Row, result: Result) -> str:
     """What the page's table has of *row*."""
     columns = [*COLUMNS, TWICE]
     tried = sum(count for column, count in result.tried.items() if column != "within a write")
-    cells = [row.title, *(result.verdicts.get(column, NONE) for column in columns), f"{tried:,}", result.first or NONE]
+    number = f"{tried:,}, and not at {result.left_out:,} points" if result.left_out else f"{tried:,}"
+    cells = [row.title, *(result.verdicts.get(column, NONE) for column in columns), number, result.first or NONE]
     return f"| {' | '.join(cells)} |"
 
 

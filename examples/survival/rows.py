@@ -39,7 +39,9 @@ class Row:
     build: tuple[str, ...] = ()
     """The command that makes ``{program}``, which its own starts: ``("go", "build", "-o", "{program}", "main.go")``."""
     limit: int = 400
-    """How many runs a sweep of it makes at most."""
+    """At how many points a sweep of it interrupts it at most, ..."""
+    limit_of_twice: int = 400
+    """... and one that begins with what a kill has left."""
     traced: bool = False
     """A Python job is traced, with what it starts, instead of being run in the instance."""
     preload: tuple[str, ...] = ()

@@ -144,6 +144,7 @@ ROWS = (
         why_ignored="the repository; the patches in its log are",
         survives_by="removing the `*.lock` of a dead `git`, and `core.fsync=all`",
         limit=40,
+        limit_of_twice=40,
         in_ci=False,
     ),
     in_shell(
@@ -158,6 +159,7 @@ ROWS = (
         why_ignored="the repository; the patches in its log are",
         survives_by="`core.fsync=all`, on ext4",
         limit=40,
+        limit_of_twice=40,
         in_ci=False,
     ),
     in_shell(
@@ -173,6 +175,7 @@ ROWS = (
         why_ignored="the repository; the patches in its log are",
         survives_by="nothing that it offers",
         limit=40,
+        limit_of_twice=40,
         in_ci=False,
         waits="with core.fsync=all, which names references, `git init` leaves HEAD unsynced",
     ),

@@ -5,6 +5,7 @@ CI sweeps the rows that are marked so, by kills alone. `make survival` sweeps al
 
 from __future__ import annotations
 
+import dataclasses
 import importlib.util
 import os
 import subprocess
@@ -184,3 +185,15 @@ def test_where_there_is_no_repro_the_verdict_stands_and_the_reason_is_said(
     monkeypatch.setattr(sys, "argv", ["survival.py", "--rows", row.name, "--page", str(page)])
     assert survival.main() == 0
     assert f"\n{row.name}: {result.without_repro[0]}\n" in capsys.readouterr().out
+
+
+def test_the_page_says_how_many_points_are_left_out() -> None:
+    row = ROWS["open-in-place"]
+    tried = {"killed": 30, "within a write": 7, "power, posix": 10}
+
+    assert " | 40 | " in survival.line_of(row, survival.Result(row.name, tried=tried))
+    line = survival.line_of(row, survival.Result(row.name, tried=tried, left_out=1000))
+    assert " | 40, and not at 1,000 points | " in line
+    a_part, whole = (survival.swept(each, ("forced",)) for each in (dataclasses.replace(row, limit=2), row))
+    assert a_part.left_out > 0 == whole.left_out
+    assert a_part.tried["killed"] < whole.tried["killed"]

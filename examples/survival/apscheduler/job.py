@@ -5,6 +5,7 @@ import time
 from datetime import datetime
 from pathlib import Path
 
+import steps
 from apscheduler.jobstores.sqlalchemy import SQLAlchemyJobStore
 from apscheduler.schedulers.background import BackgroundScheduler
 
@@ -12,7 +13,7 @@ directory, options = Path(sys.argv[1]), sys.argv[2:]
 
 
 def write(step: int) -> None:
-    (directory / f"step-{step}.txt").write_text(f"step {step} " * 1000)
+    steps.write(str(directory), f"step-{step}.txt", f"step {step} " * 1000)
 
 
 store = SQLAlchemyJobStore(url=f"sqlite:///{directory}/jobs.sqlite")

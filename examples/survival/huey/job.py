@@ -1,18 +1,19 @@
-"""Has its steps done by a consumer of huey, from a queue in SQLite; "again" enqueues all at each start."""
+"""Has its steps done by a consumer of huey, from a queue in SQLite; "again" enqueues all at each start, synced."""
 
 import sys
 import time
 from pathlib import Path
 
+import steps
 from huey import SqliteHuey
 
 directory, options = Path(sys.argv[1]), sys.argv[2:]
-huey = SqliteHuey(filename=str(directory / "huey.db"))
+huey = SqliteHuey(filename=str(directory / "huey.db"), fsync="again" in options or None)
 
 
 @huey.task()
 def write(step: int) -> None:
-    (directory / f"step-{step}.txt").write_text(f"step {step} " * 1000)
+    steps.write(str(directory), f"step-{step}.txt", f"step {step} " * 1000)
 
 
 if "again" in options:

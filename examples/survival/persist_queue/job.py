@@ -4,6 +4,7 @@ import sys
 from pathlib import Path
 
 import persistqueue
+import steps
 
 directory, kind = Path(sys.argv[1]), sys.argv[2]
 path = str(directory / "queue")
@@ -19,7 +20,7 @@ if not (directory / "filled").exists():
     (directory / "filled").touch()
 while queue.qsize():
     text = queue.get()
-    (directory / f"{text[:6]}.txt").write_text(text)
+    steps.write(str(directory), f"{text[:6]}.txt", text)
     if kind == "sqlite-ack":
         queue.ack(text)
     else:

@@ -23,7 +23,7 @@ queue = Queue(connection=redis)
 if when == "again" or not (directory / "enqueued").exists():
     queue.empty()
     for step in range(3):
-        queue.enqueue("steps.write", str(directory), step)
+        queue.enqueue("steps.write", str(directory), f"step-{step}.txt", f"step {step} " * 1000)
     (directory / "enqueued").touch()
 SimpleWorker([queue], connection=redis).work(burst=True)
 redis.shutdown()
