@@ -16,6 +16,7 @@ import platform
 import random
 import re
 import shutil
+import signal
 import sqlite3
 import subprocess
 import sys
@@ -363,8 +364,7 @@ def killed_bare(row: Row, times: int, seed: int = 0) -> int:
             try:
                 process.wait(chosen.uniform(0, took))
             except subprocess.TimeoutExpired:
-                process.kill()
-                process.wait()
+                _kill(process)
             wrong += not _ends_well(row, there) or _left(there, row, expected) != expected
         return wrong
 
@@ -375,7 +375,8 @@ def _started(row: Row, there: Path) -> subprocess.Popen[bytes]:
     words = [sys.executable, *words[1:]] if words[0] == "python" else words
     environment = {"PATH": os.environ["PATH"], **dict(row.environment)}
     quiet = subprocess.DEVNULL
-    return subprocess.Popen(words, cwd=SURVIVAL / row.directory, env=environment, stdout=quiet, stderr=quiet)
+    directory = SURVIVAL / row.directory
+    return subprocess.Popen(words, cwd=directory, env=environment, stdout=quiet, stderr=quiet, start_new_session=True)
 
 
 def _ends_well(row: Row, there: Path) -> bool:
@@ -385,10 +386,15 @@ def _ends_well(row: Row, there: Path) -> bool:
             if process.wait(20) == 0:
                 return True
         except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+            _kill(process)
             return False
     return False
+
+
+def _kill(process: subprocess.Popen[bytes]) -> None:
+    """Kill a job with what it has started, as what kills an instance does."""
+    os.killpg(process.pid, signal.SIGKILL)
+    process.wait()
 
 
 def _left(there: Path, row: Row, expected: Mapping[str, object] | None = None) -> dict[str, object]:

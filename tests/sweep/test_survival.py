@@ -8,6 +8,7 @@ from __future__ import annotations
 import dataclasses
 import importlib.util
 import os
+import select
 import subprocess
 import sys
 from pathlib import Path
@@ -40,6 +41,16 @@ if not done:
     state.write_text("")
     sum(range(20_000_000))
     state.write_text("1")
+"""
+
+WITH_A_CHILD = """
+import signal, subprocess, sys
+from pathlib import Path
+
+child = subprocess.Popen([sys.executable, "-c", "import signal; signal.pause()"])
+Path(sys.argv[1], "new").write_text(str(child.pid))
+Path(sys.argv[1], "new").replace(Path(sys.argv[1], "child"))
+signal.pause()
 """
 
 
@@ -155,6 +166,20 @@ def test_kills_of_a_bare_process_find_what_is_lost(tmp_path: Path) -> None:
     row = survival.Row("in-pieces", "in pieces", str(tmp_path), ("python", "job.py", "{path}"), "", "")
 
     assert survival.killed_bare(row, 5) > 0
+
+
+def test_what_a_bare_process_has_started_is_killed_with_it(tmp_path: Path) -> None:
+    (tmp_path / "job.py").write_text(WITH_A_CHILD, encoding="utf-8")
+    process = survival._started(survival.Row("a", "a", str(tmp_path), ("python", "job.py", "{path}"), "", ""), tmp_path)
+    while not (tmp_path / "child").exists():
+        assert process.poll() is None
+    child = os.pidfd_open(int((tmp_path / "child").read_text()))
+    try:
+        assert select.select([child], [], [], 0)[0] == []
+        survival._kill(process)
+        assert select.select([child], [], [], 30)[0] == [child]
+    finally:
+        os.close(child)
 
 
 def test_what_is_lost_has_a_repro_without_this_project(tmp_path: Path) -> None:

@@ -23,6 +23,8 @@ class Step(luigi.Task):
             if "synced" in options:
                 file.flush()
                 os.fsync(file.fileno())
+        if "synced" in options:
+            os.fsync(os.open(directory, os.O_RDONLY))
 
 
 sys.exit(0 if luigi.build([Step(2)], local_scheduler=True) else 1)
