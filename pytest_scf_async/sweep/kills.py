@@ -159,7 +159,7 @@ class Kills:
             first, left = 1, {place.key for point, place in found if point.forced}
         else:
             first, left = self._before_stop + 1, set(known)
-        ended = {place.key for point, place in found if point.found.at_default}
+        ended = {place.key for point, place in found if point.found.at_default and (point.graceful or point.is_ended)}
         last: tuple[Point, _Place] | None = None
         for (number, cut, _), digest in digests.items():
             while found and found[0][1].state[0] <= number:

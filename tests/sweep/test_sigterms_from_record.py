@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import socket
 import sys
 from typing import Any
 
@@ -162,15 +163,15 @@ SPEAKS = """
         saved = pathlib.Path(os.environ["OUT"], "saved")
         if saved.exists():
             assert saved.read_text() == "whole"
-        with socket.create_server(("127.0.0.1", 0)) as server:
-            socket.create_connection(server.getsockname()).sendall(b"hello")
+        socket.create_connection(("127.0.0.1", PORT)).sendall(b"hello")
         saved.write_text("whole")
 """
 
 
 def test_after_a_connect_the_process_is_killed_for_real(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
-    function = deployed(SPEAKS)
-    sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful")
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        function = deployed(SPEAKS.replace("PORT", str(server.getsockname()[1])))
+        sweep = scf_runtime.sweep(function, each_run=each_run, how="graceful")
     (failure,) = sweep.failures
     assert re.fullmatch(r"graceful@effect#\d+", failure.earliest.key)
     assert failure.earliest.point.text == "write saved"

@@ -12,8 +12,9 @@ Two mechanisms of this plugin that agree prove nothing. So the same file is run 
 
 Not compared is what docs/sweep.md says is not explored. Where another thread writes, what comes of either order is
 right. A write that is cut at a page is left out, as no tracer can cut one: ``test_every_kill_is_recorded`` has real
-kills for that. So are second terminations, as most of the runs would be some: ``test_seeded_model`` compares them
-with a model.
+kills for that. So are SIGTERMs within a library, which a bare process does not count: ``test_points_in_libraries`` has
+real ones. So are second terminations, as most of the runs would be some: ``test_seeded_model`` compares them with a
+model.
 """
 
 from __future__ import annotations
