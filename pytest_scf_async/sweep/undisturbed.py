@@ -129,11 +129,12 @@ class Undisturbed:
         several threads have effects: which of them is the next may be another one in each run.
         """
         record, runtime = first.record, self._request.function.runtime
-        begun = [each.found.effects for each in first.points]
         is_graceful = any(how.kind == "graceful" for how in self._request.hows)
         if record is None or record.problems or not (is_graceful and runtime.has_places):
             return first
-        if len({effect.thread for effect in record.effects}) > 1 or not any(b - a > 1 for a, b in pairwise(begun)):
+        pairs = ((one.found, other.found) for one, other in pairwise(first.points))
+        may_be = (not (a.at_default and b.at_default) for a, b in pairs if b.effects - a.effects > 1)
+        if len({effect.thread for effect in record.effects}) > 1 or not any(may_be):
             return first
         named = self._made(Plan(collects=True, recorded=True, syncs=True, functions=True))
         of_user = iter(first.points)
