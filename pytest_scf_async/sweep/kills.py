@@ -175,7 +175,7 @@ class Kills:
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
             fails = self._stop is None and any(self._fails(number, cut or 0, error) for error in self._errors)
-            is_end = self._is_ended_at(number) or (self._is_ended_after(number - 1) and not cut)
+            is_end = self._is_ended_at(number) or (self._is_ended_before(number) and not cut)
             is_end = is_end and place.key not in ended and not (place.is_real and cut)
             if is_new or takes_signals or fails or is_end:
                 left.add(place.key)
@@ -189,10 +189,16 @@ class Kills:
         effect = self._record.effects[number - 1]
         return self._stop is None and effect.at_default and (self._has_places or effect.in_event)
 
-    def _is_ended_after(self, number: int) -> bool:
-        """Whether one does right after that effect, in a main thread in Python, which may install a listener then."""
-        is_of_main = number > 0 and self._has_places and not self._record.effects[number - 1].other
-        return is_of_main and self._is_ended_at(number)
+    def _is_ended_before(self, number: int) -> bool:
+        """Whether one does between that effect and the one before it, at the same time, in a main thread in Python.
+
+        A library may install a listener between the two.
+        """
+        if number < 2 or not self._has_places:
+            return False
+        before, effect = self._record.effects[number - 2 : number]
+        is_then = (before.time_us, before.records) == (effect.time_us, effect.records)
+        return is_then and not before.other and self._is_ended_at(number - 1)
 
     def _moment_at(self, effect: Effect, state: State, last: tuple[Point, _Place] | None) -> Moment:
         """When *effect* begins, which is about *state*, and what has been done by then; *last* is the point before."""

@@ -48,14 +48,14 @@ class Nearby:
         return self._known.get(run.outcome.plan.steps[:-1], (None, 0))
 
     def _with_function(self, run: SweepRun) -> Point:
-        """Its point, where that is an effect, with the library's function that has it."""
+        """Its point, where that is an effect, with the library's function that has it, and the line that calls it."""
         point, (record, _) = run.point, self._record_before(run)
         if record is None or point.kind not in NAMED_CALLS:
             return point
         function, file, line = record.function_at(point.kind, point.found.number, point.found.text)
-        if not function:
+        if not file:
             return point
-        # the last point before it may be of a listener that has interrupted the line
+        # the last point before it may be of a listener that has interrupted the line, or within a block that ends there
         return replace(point, function=function, file=point.file if point.file.endswith(file) else file, line=line)
 
     def _around(self, run: SweepRun) -> Surroundings | None:

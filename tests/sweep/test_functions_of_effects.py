@@ -66,6 +66,41 @@ def test_the_line_is_that_of_the_call_where_a_listener_has_interrupted_it(scf_ru
     assert any(point.found.line != 30 for point in points), "a line of the listener is the last one before the call"
 
 
+@pytest.mark.interpreter
+@pytest.mark.parametrize(
+    ("save", "line"),
+    [
+        pytest.param('with open(row, "w") as file:\n    file.write("row" * 2_000)\n    rows = 1', 10, id="its end"),
+        pytest.param(
+            'rows = 1\nwith open(out / "begun") as begun, open(row, "w") as file:\n    for _ in range(2_000):\n'
+            "        file.write(begun.read() or 'row')",
+            11,
+            id="its end after a loop",
+        ),
+        pytest.param(
+            'def save():\n    with open(row, "w") as file:\n        file.write("row" * 2_000)\n        return\nsave()',
+            11,
+            id="a return",
+        ),
+        pytest.param(
+            'for number in range(1):\n    with (\n        open(row, "w") as file,\n    ):\n'
+            '        file.write("row" * 2_000)\n        break',
+            11,
+            id="a break out of a loop",
+        ),
+    ],
+)
+def test_a_file_that_a_with_block_closes_is_written_at_the_with(
+    scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None, save: str, line: int
+) -> None:
+    function = deployed(SAVES.replace("SAVE", f"\n{' ' * 12}".join(save.splitlines())))
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced", include="effect#*+4096")
+    (run,) = sweep.runs
+    assert run.point.text == "write row, cut at byte 4,096"
+    assert run.point.line - line in {0, int("(\n" in save)}  # where it has several lines, that of the item
+    assert f"killed while job.py:{run.point.line} was writing row, of which 4,096 bytes were there\n" in sweep.report
+
+
 @pytest.mark.once
 def test_the_report_names_the_method_that_writes(
     scf_runtime: ScfRuntime, deployed: Deploy, without_second_stops: None

@@ -81,6 +81,8 @@ class _Functions:
         """The function that user code has called last, where, and its library: ``f@export.py:7@numpy``.
 
         *frame* is the innermost one.
+
+        It begins with ``@`` for one that the interpreter calls, as the end of the ``with`` block of that line does.
         """
         at: FrameType | None = frame
         outermost: FrameType | None = None
@@ -94,7 +96,7 @@ class _Functions:
         if not name and outermost is not None:
             name, library = _name_of(outermost), _library_of(outermost.f_globals.get("__name__"))
         file = at.f_code.co_filename.rpartition("/")[2]
-        return f"{name}@{file}:{at.f_lineno}@{library}" if name else ""
+        return f"{name}@{file}:{at.f_lineno}@{library}" if name or id(at) in self._in_c else ""
 
     def library_in_c(self, function: Any) -> str:
         """The library of a *function* in C; empty as `_library_of` says."""
