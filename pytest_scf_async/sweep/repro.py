@@ -31,6 +31,7 @@ from .difference_texts import all_difference_lines, difference_text, run_differe
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, HARMFUL, Evidence, FailureClass, SweepRun, Swept, classes
+from .imported import have_said, versions_in
 from .interruptions import Interruption
 from .normal_forms import ANY
 from .run import copy_tree, exit_code
@@ -136,7 +137,7 @@ with 0. {project}{ignored} Both have been run before this was written, and ended
 
 ## Versions
 
-{version}, {system}
+{versions}
 """
 
 
@@ -259,6 +260,8 @@ class _Repro:
         self._databases: list[str] = []
         self._patterns: list[str] = []
         self._is_copied = False
+        self._versions: list[str] = []
+        """Of Python, and of what the program has imported, as it was undisturbed."""
 
     def write(self) -> str:
         """Write it; why it is none, where it turns out to be none."""
@@ -382,7 +385,7 @@ class _Repro:
         if compared.is_dir():
             expected.rmdir()
             compared.rename(expected)
-        code, text = self._ran("undisturbed")
+        code, text = self._ran("undisturbed", says_versions=True)
         return f"without a platform it does not leave the same files each time: {_last_line(text, -2)}" if code else ""
 
     def _try_state(self) -> str:
@@ -423,10 +426,10 @@ class _Repro:
                 if name in self._databases:
                     yield shlex.quote(f"{name}.sql")
 
-    def _ran(self, *arguments: str) -> tuple[int | None, str]:
+    def _ran(self, *arguments: str, says_versions: bool = False) -> tuple[int | None, str]:
         """Run the script, as a job: its exit code, and what has been printed. This package cannot be imported there.
 
-        A job waits in simulated time, and can change nothing but its own directory.
+        A job waits in simulated time, and can change nothing but its own directory. It may say what it has imported.
         """
         question, target = self._evidence.question, os.fspath(self._target)
         command = ["sh", "repro.sh", *arguments]
@@ -435,6 +438,8 @@ class _Repro:
         hidden.mkdir(exist_ok=True)
         text = "raise ImportError('a repro has nothing of pytest_scf_async')\n"
         (hidden / "pytest_scf_async.py").write_text(text, encoding="utf-8")
+        if says_versions:
+            have_said(hidden)
         variables = {
             "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": os.fspath(hidden),
@@ -453,6 +458,8 @@ class _Repro:
                 except CannotEndError as error:
                     return None, str(error).partition("\n")[0]
                 look_at(event)
+                if says_versions:
+                    self._versions = [*versions_in(hidden)]
                 lines = [line.text for line in event.log if line.source == "Custom"]
                 return exit_code(event), "\n".join(lines)
         finally:
@@ -481,8 +488,7 @@ class _Repro:
             project=("The program is in `program/`." if self._is_copied else elsewhere)
             + " Its layers are in `layers/`." * bool(self._layers),
             ignored=f" Not compared: {', '.join(self._patterns)}." if self._patterns else "",
-            version=f"{platform.python_implementation()} {platform.python_version()}",
-            system=f"{platform.system()} {platform.release()}, {platform.machine()}",
+            versions=", ".join([*self._versions, f"{platform.system()} {platform.release()}, {platform.machine()}"]),
         )
 
 

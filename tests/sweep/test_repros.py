@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import importlib.metadata
 import os
+import platform
 import socket
 import subprocess
 import textwrap
@@ -119,6 +121,36 @@ def test_of_one_that_never_finishes(scf_runtime: ScfRuntime, tmp_path: Path) -> 
     repro = never.write_repro(tmp_path / "repro")
     assert "train.py:6, in Path.write_text" in (repro / "ISSUE.md").read_text()
     fails(repro, "it is not done after 5 starts: exit code 1")
+
+
+def test_it_names_the_versions_of_what_the_program_has_imported(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = python_job(
+        scf_runtime,
+        tmp_path,
+        """
+        import json, sys
+        from pathlib import Path
+        import pluggy
+        checkpoint = Path(sys.argv[1], "checkpoint")
+        for epoch in range(int(checkpoint.read_text()) if checkpoint.exists() else 0, 2):
+            checkpoint.write_text(str(epoch + 1))
+        """,
+    )
+    (never,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    repro = never.write_repro(tmp_path / "repro")
+    versions = (repro / "ISSUE.md").read_text().partition("## Versions\n\n")[2].strip()
+    python, distributions, system = versions.split(", ", 2)
+    assert python == f"cpython {platform.python_version()}"
+    assert distributions == f"pluggy {importlib.metadata.version('pluggy')}"
+    assert system == f"{platform.system()} {platform.release()}, {platform.machine()}"
+    assert not {"sitecustomize.py", "hidden"} & {path.name for path in repro.rglob("*")}
+
+
+def test_of_a_program_in_another_language_it_names_no_python(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    function = job(scf_runtime, tmp_path, IN_PLACE.replace("sleep 60", ""))
+    lost = scf_runtime.sweep(function, each_run=each_run, how="forced").failures[0]
+    issue = (lost.write_repro(tmp_path / "repro") / "ISSUE.md").read_text()
+    assert issue.endswith(f"## Versions\n\n{platform.system()} {platform.release()}, {platform.machine()}\n")
 
 
 def test_of_one_that_was_stopped_with_grace_has_what_it_left_in_the_end(
