@@ -40,7 +40,7 @@ from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.sweep.repairs import templates as repair_templates
 from pytest_scf_async.sweep.repairs import trying as repairs_trying
-from pytest_scf_async.sweep.run import NotReachedError
+from pytest_scf_async.sweep.run import NotReachedError, Plan, Runner
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned

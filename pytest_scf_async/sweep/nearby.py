@@ -28,6 +28,8 @@ class Nearby:
         self._records, self._is_late = records, is_late
         self._known: dict[tuple[Step, ...], tuple[DiskRecord | None, int]] = {}
         """By the interruptions before the last one."""
+        self.notes: list[str] = []
+        """Why the library's functions are not named."""
 
     def added(self, made: Sequence[SweepRun], earliest: Sequence[SweepRun]) -> tuple[SweepRun, ...]:
         """*made*, where the *earliest* run of each class has the effects around its interruption.
@@ -84,6 +86,10 @@ class Nearby:
         try:
             plan = Plan(steps, collects=True, recorded=True, syncs=True, functions=True)
             made = self._runner.run(plan, lambda _: True)
-        except (NotReachedError, CannotEndError):
+        except NotReachedError:
+            return known, 0
+        except CannotEndError as error:
+            why, *_ = str(error).splitlines()
+            self.notes = [f"no function of a library is named, as the run that would name them did not end: {why}"]
             return known, 0
         return (known if made.record is None or made.record.problems else made.record), made.effects_before_stop

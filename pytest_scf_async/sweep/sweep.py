@@ -589,7 +589,9 @@ class _Sweeper:
         if self._request.until is not None or not self._request.function.runtime.can_be_recorded:
             return tuple(made)
         nearby = Nearby(self._runner, self._bench, self._records, self._is_late)
-        return nearby.added(made, _earliest(made, FAILURES, HARMFUL, frozenset(Kind)))
+        runs = nearby.added(made, _earliest(made, FAILURES, HARMFUL, frozenset(Kind)))
+        self._notes += nearby.notes
+        return runs
 
     def _evidence(self) -> Evidence:
         """What repros of the findings are made of."""

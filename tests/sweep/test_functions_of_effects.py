@@ -15,10 +15,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_internals import DiskRecord, functions_of_effects
+from sweep_internals import DiskRecord, Plan, Runner, functions_of_effects
 from sweeping import EXPORT, Deploy, each_run
 
-from pytest_scf_async import ScfRuntime
+from pytest_scf_async import CannotEndError, ScfRuntime
 
 # interpreter: what a function is called, and what of a call the interpreter reports, depends on Python
 # once: where that is shown does not
@@ -274,3 +274,22 @@ def test_the_library_of_a_function_in_c_is_known_unless_its_caller_says_how_a_fi
         assert functions.library_in_c(sqlite3.connect) == "sqlite3"
     with open(tmp_path / "file", "w") as file:
         assert [functions.library_in_c(each) for each in (file.write, open, os.rename, [].append)] == [""] * 4
+
+
+@pytest.mark.once
+def test_the_report_says_so_where_the_run_that_names_functions_cannot_end(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch, without_second_stops: None
+) -> None:
+    run = Runner.run
+
+    def computes(runner: Runner, plan: Plan, *given: Any) -> Any:
+        """Each call is reported in that run, so it takes long."""
+        if plan.functions:
+            raise CannotEndError("wait() on event 1 could not end: the call took 120 real seconds.\nWhat to do: wait.")
+        return run(runner, plan, *given)
+
+    monkeypatch.setattr(Runner, "run", computes)
+    sweep = scf_runtime.sweep(deployed(SAVES.replace("SAVE", "pass")), each_run=each_run, how="forced")
+    assert "Path.write_text" not in sweep.report
+    note = "no function of a library is named, as the run that would name them did not end: wait() on event 1 could "
+    assert f"\nnote: {note}not end: the call took 120 real seconds.\n" in sweep.report
