@@ -341,8 +341,8 @@ def versions(*tables: str) -> str:
 
 
 def on_page() -> list[Row]:
-    """The rows that may be on the page: those that wait are not."""
-    return [row for row in rows() if not row.waits]
+    """The rows that may be on the page: those that wait are not, nor is what is not proven."""
+    return [row for row in rows() if not row.waits and not row.unproven]
 
 
 # -- bare processes ----------------------------------------------------------------------------------------------------
@@ -451,10 +451,10 @@ def main() -> int:
             print(f"{row.name}: {result.error}" if result.error else line_of(row, result), flush=True)
             for why in result.without_repro:
                 print(f"{row.name}: {why}", flush=True)
-            if not result.error and not row.waits:
+            if not result.error and row in on_page():
                 results[row.name] = result
     given.page.write_text(page_with(given.page.read_text(encoding="utf-8"), results), encoding="utf-8")
-    return int(len(results) < len([row for row in there if not row.waits]))
+    return int(len(results) < len([row for row in there if row in on_page()]))
 
 
 def _killed(chosen: Sequence[Row], times: int, page: str) -> int:

@@ -52,3 +52,5 @@ class Row:
     """CI sweeps it, kills only, and compares with the page."""
     waits: str = ""
     """Why it is not on the page: what it promises is broken, and its maintainers have not been told by a person yet."""
+    unproven: str = ""
+    """Why it is not on the page yet: what its sweeps say is not certain."""

@@ -453,6 +453,7 @@ ROWS = (
         traced=True,
         limit=40,
         limit_of_twice=8,
+        unproven="no sweep of it and of its repair with all columns has come to its end yet: it takes long",
     ),
     Row(
         name="rq-appendonly",
@@ -468,6 +469,7 @@ ROWS = (
         traced=True,
         limit=40,
         limit_of_twice=8,
+        unproven="no sweep of it and of its repair with all columns has come to its end yet: it takes long",
     ),
     Row(
         name="rq-again",
@@ -482,6 +484,7 @@ ROWS = (
         traced=True,
         limit=40,
         limit_of_twice=8,
+        unproven="no sweep of it and of its repair with all columns has come to its end yet: it takes long",
     ),
     Row(
         name="scikit-learn",
@@ -524,8 +527,9 @@ ROWS = (
         ignore=("job*",),
         why_ignored="it is Scrapy's own: the items are compared",
         preload=("scrapy.crawler",),
-        limit=40,
-        limit_of_twice=8,
+        limit=12,
+        limit_of_twice=3,
+        unproven="no sweep of it with all columns has come to its end: each of its starts takes long",
     ),
     Row(
         name="luigi",
@@ -545,8 +549,8 @@ ROWS = (
         promise="`os.fsync()` forces a file to disk",
         page="https://docs.python.org/3/library/os.html#os.fsync",
         needs=("luigi==3.8.1",),
-        limit=40,
-        limit_of_twice=8,
+        limit=12,
+        limit_of_twice=3,
     ),
     Row(
         name="luigi-in-place",

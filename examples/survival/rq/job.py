@@ -5,14 +5,13 @@ import sys
 import time
 from pathlib import Path
 
+from redis import ConnectionError as NotYet
 from redis import Redis
-from redis.exceptions import ConnectionError as NotYet
 from rq import Queue, SimpleWorker
 
 directory, when, options = Path(sys.argv[1]), sys.argv[2], sys.argv[3:]
-address = "/tmp/redis-of-job"
-server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", address, "--dir", directory, *options])
-redis = Redis(unix_socket_path=address)
+server = subprocess.Popen(["redis-server", "--port", "0", "--unixsocket", "/tmp/redis", "--dir", directory, *options])
+redis = Redis(unix_socket_path="/tmp/redis")
 while True:
     try:
         if redis.ping():
@@ -26,5 +25,6 @@ if when == "again" or not (directory / "enqueued").exists():
         queue.enqueue("steps.write", str(directory), f"step-{step}.txt", f"step {step} " * 1000)
     (directory / "enqueued").touch()
 SimpleWorker([queue], connection=redis).work(burst=True)
+left = queue.count  # of which a stopped worker has done none
 redis.shutdown()
-sys.exit(server.wait())
+sys.exit(server.wait() or left > 0)
