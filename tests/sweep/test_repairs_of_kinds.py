@@ -103,6 +103,75 @@ STAYS = """
             Path(os.environ["OUT"], f"{number}.txt").write_text("a row")
         return "done"
     """
+LOCK_FILE = """
+    import os
+    from pathlib import Path
+
+    def main_handler(event, context):
+        lock = Path(os.environ["OUT"], "lock")
+        if lock.exists():
+            return "busy"
+        lock.write_text(str(os.getpid()))
+        try:
+            Path(os.environ["OUT"], "row").write_text("a row")
+        finally:
+            lock.unlink()
+        return "done"
+    """
+FILLS = """
+    import os
+    import signal
+    import time
+    from pathlib import Path
+
+    rows = []
+    state = {"stops": False}
+
+    def stop(number, frame):
+        state["stops"] = True
+
+    def main_handler(event, context):
+        state["stops"] = False
+        signal.signal(signal.SIGTERM, stop)
+        for number in range(2):
+            if state["stops"]:
+                return "stopped"
+            time.sleep(1)
+            rows.append(f"row {number}\\n")
+        new = Path(os.environ["OUT"], "rows.new")
+        new.write_text("".join(rows))
+        new.replace(new.with_suffix(""))
+        return "done"
+    """
+SAVES = """
+    import os
+    import signal
+    import sys
+    import time
+    from pathlib import Path
+
+    state = [0, 0]
+
+    def save():
+        new = Path(os.environ["OUT"], "state.new")
+        new.write_text(" ".join(map(str, state)))
+        new.replace(new.with_suffix(""))
+
+    def stop(number, frame):
+        save()
+        sys.exit(1)
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, stop)
+        saved = Path(os.environ["OUT"], "state")
+        state[:] = map(int, saved.read_text().split()) if saved.exists() else (0, 0)
+        while state[0] < 2:
+            state[1] += 10
+            time.sleep(1)
+            state[0] += 1
+        save()
+        return state
+    """
 
 
 def repaired(runtime: ScfRuntime, deployed: Deploy, source: str, how: Any, **keywords: Any) -> str:
@@ -150,3 +219,32 @@ def test_a_listener_takes_no_lock_that_the_code_holds(scf_runtime: ScfRuntime, d
 def test_a_flag_is_reset_when_an_event_begins(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     text = repaired(scf_runtime, deployed, STAYS, "graceful", attempts=2)
     assert text == "reset the flag\n+    global stopping\n+    stopping = False"
+
+
+def test_a_dead_owner_holds_no_lock(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    text = repaired(scf_runtime, deployed, LOCK_FILE, "forced")
+    assert text.splitlines() == [
+        "the kernel's lock in place of a lock file",
+        "+import fcntl",
+        "-    if lock.exists():",
+        '+    held = open(lock, "a")',
+        "+    try:",
+        "+        fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+        "+    except OSError:",
+    ]
+
+
+def test_a_list_of_the_module_is_empty_when_an_event_begins(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = scf_runtime.sweep(deployed(FILLS), each_run=each_run, how="graceful")
+    repair = sweep.repairs(budget=120, exactly_once=True).found[0]
+    assert repair.kind == "empty what the last event has filled"
+    assert "\n+    rows.clear()\n" in repair.diff
+    assert repair.doubled == 0
+
+
+def test_a_listener_leaves_it_to_the_loop_to_save(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    sweep = scf_runtime.sweep(deployed(SAVES), each_run=each_run, how=("graceful", "forced"))
+    found = {repair.kind: repair.diff for repair in sweep.repairs(budget=120).found}
+    lines = found["save in the loop, not in the listener"].splitlines()
+    assert "+            save()" in lines
+    assert "-    save()" in lines

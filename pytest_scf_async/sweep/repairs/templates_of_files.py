@@ -324,6 +324,41 @@ def locked(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
             yield Draft("the kernel's lock in place of a lock file", [*imports, *edits])
 
 
+def held(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
+    """So it does where a file says by being there that somebody else works."""
+    for block, at in source.statements():
+        test, function = block[at], source.function(block[at])
+        lock = _asked_for(test)
+        if lock is None or function is None or not isinstance(test, ast.If) or not blame.touches(*block[at : at + 2]):
+            continue
+        name = source.of(lock)
+        removed = any(_is_removal(each, source, name) for each in ast.walk(function) if isinstance(each, ast.stmt))
+        if not removed or not all(map(source.positions.has_own_lines, test.body)):
+            continue  # where it is taken for longer than this function runs, the lock would be gone
+        file, indent = source.new_name("held", "held_lock"), source.indent(test)
+        lines = [
+            f'{indent}{file} = open({name}, "a")',
+            f"{indent}try:",
+            f"{source.deeper(test)}fcntl.flock({file}, fcntl.LOCK_EX | fcntl.LOCK_NB)",
+            f"{indent}except OSError:",
+        ]
+        start, end = source.positions.lines(test.lineno, test.body[0].lineno - 1)
+        edit = Edit(start, end, "".join(f"{line}\n" for line in lines))
+        yield Draft("the kernel's lock in place of a lock file", [*source.imported("fcntl"), edit])
+
+
+def _asked_for(test: ast.stmt) -> ast.expr | None:
+    """The file that ends the function where it is there."""
+    if not isinstance(test, ast.If) or test.orelse or not isinstance(test.body[-1], (ast.Return, ast.Raise)):
+        return None
+    call = test.test
+    if not isinstance(call, ast.Call) or last_name(call) not in ("exists", "is_file", "isfile"):
+        return None
+    if call.args:
+        return call.args[0]
+    return call.func.value if isinstance(call.func, ast.Attribute) else None
+
+
 def outliving(source: ParsedSource, _: Blame) -> Iterator[Draft]:
     """What is in the directory for temporary files goes where other files are."""
     variables = {
@@ -338,5 +373,5 @@ def outliving(source: ParsedSource, _: Blame) -> Iterator[Draft]:
 
 
 TEMPLATES_OF_FILES: tuple[Template, ...] = (
-    *(replaced, synced, copied, joined, flushed, directories, locked, outliving),
+    *(replaced, synced, copied, joined, flushed, directories, locked, held, outliving),
 )

@@ -12,6 +12,7 @@ from .draft import EXITS, Blame, Draft, Template
 from .parsed_source import ParsedSource, loaded, stored
 
 _LOOPS = (ast.For, ast.AsyncFor, ast.While)
+_CONTAINERS = ("list", "dict", "set", "deque", "Counter", "OrderedDict")
 
 
 def listener_first(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
@@ -89,6 +90,44 @@ def _line(source: ParsedSource, statement: ast.stmt) -> str:
     return source.of(statement) if statement.lineno == statement.end_lineno else ast.unparse(statement)
 
 
+def saved_in_loop(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
+    """The listener sets a flag, and the loop does between two steps what the listener has done in the middle of one."""
+    for registration in _registrations(source) if blame.is_stop else ():
+        listener, function = _listener(source, registration), source.function(registration.call)
+        if listener is None or function is None or not _is_plain(source, listener):
+            continue
+        name = source.new_name("stopping", "stop_requested")
+        reset = source.at_top(function, [f"global {name}", f"{name} = False"])
+        first, end = listener.body[0], listener.body[-1]
+        deeper = source.indent(first)
+        noted = Edit(
+            *source.positions.lines(first.lineno, end.end_lineno or end.lineno),
+            f"{deeper}global {name}\n{deeper}{name} = True\n",
+        )
+        flagged = source.before(listener, [f"{name} = False", "", ""])
+        for loop in (each for each in ast.walk(function) if isinstance(each, _LOOPS)):
+            begin = loop.body[0]
+            done = source.reindented(first.lineno, end, source.deeper(begin))
+            if reset is not None and done is not None and source.positions.has_own_lines(begin):
+                at = source.before(begin, [f"if {name}:"])
+                check = at._replace(text=f"{at.text}{done}")
+                yield Draft("save in the loop, not in the listener", [flagged, reset, noted, check])
+
+
+def _is_plain(source: ParsedSource, listener: AnyFunction) -> bool:
+    """Whether the lines of *listener* do the same in a loop: they save something, read no argument, and end all."""
+    *saves, end = listener.body
+    given = {each.arg for each in ast.walk(listener) if isinstance(each, ast.arg)}
+    ends = isinstance(end, ast.Raise) or (isinstance(end, ast.Expr) and last_name(end.value) in EXITS)
+    return bool(saves) and ends and all(_is_plain_line(source, each, given) for each in listener.body)
+
+
+def _is_plain_line(source: ParsedSource, statement: ast.stmt, given: set[str]) -> bool:
+    if not isinstance(statement, (ast.Expr, ast.Raise)) or statement.lineno != statement.end_lineno:
+        return False
+    return source.positions.has_own_lines(statement) and not loaded(statement) & given
+
+
 def ignored(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     """A second SIGTERM does not run the listener within itself."""
     for registration in _registrations(source) if blame.is_second else ():
@@ -150,6 +189,30 @@ def reset(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
             edit = source.before(registration.statement, lines) if is_declared else source.at_top(function, lines)
             if edit is not None and source.positions.has_own_lines(registration.statement):
                 yield Draft("reset the flag", [edit])
+
+
+def emptied(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
+    """A list, a set or a dictionary of the module has nothing of the last event when the next one begins."""
+    filled = [name for statement in source.tree.body if (name := _empty_in(statement))]
+    for registration in _registrations(source) if blame.is_stop else ():
+        function = source.function(registration.call)
+        for name in filled if function is not None else ():
+            assert function is not None
+            line = f"{name}.clear()"
+            edit = source.at_top(function, [line])
+            if edit is not None and line not in source.of(function):
+                yield Draft("empty what the last event has filled", [edit])
+
+
+def _empty_in(statement: ast.stmt) -> str:
+    """The name that *statement* binds to something empty that can be filled; empty: it does not."""
+    if not isinstance(statement, (ast.Assign, ast.AnnAssign)) or statement.value is None:
+        return ""
+    target = statement.targets[0] if isinstance(statement, ast.Assign) else statement.target
+    value = statement.value
+    is_call = isinstance(value, ast.Call) and last_name(value) in _CONTAINERS and not value.args
+    is_empty = isinstance(value, (ast.List, ast.Dict)) and ast.unparse(value) in ("[]", "{}")
+    return target.id if isinstance(target, ast.Name) and (is_call or is_empty) else ""
 
 
 def _binds(statement: ast.stmt, name: str) -> bool:
@@ -260,5 +323,5 @@ def reentrant(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
 
 
 TEMPLATES_OF_STOPS: tuple[Template, ...] = (
-    *(listener_first, kept, not_taken, ignored, reset, flag, waited, reentrant),
+    *(listener_first, kept, not_taken, ignored, reset, emptied, flag, saved_in_loop, waited, reentrant),
 )

@@ -778,6 +778,65 @@ STOPS = {
         signal.signal(signal.SIGTERM, stop)
         """,
     ),
+    "a list of the module": (
+        "empty what the last event has filled",
+        """
+        rows = []
+        names: set[str] = set()
+        LIMITS = [1]
+
+        def main_handler(event, context):
+            names.clear()
+            signal.signal(signal.SIGTERM, stop)
+            rows.append(1)  # here
+        """,
+        """
+        rows = []
+        names: set[str] = set()
+        LIMITS = [1]
+
+        def main_handler(event, context):
+            rows.clear()
+            names.clear()
+            signal.signal(signal.SIGTERM, stop)
+            rows.append(1)  # here
+        """,
+    ),
+    "a listener that saves": (
+        "save in the loop, not in the listener",
+        """
+        def stop(number, frame):
+            save()  # all
+            # no more
+            sys.exit(1)
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            for number in range(2):
+                step(number)  # here
+            save()
+        """,
+        """
+        stopping = False
+
+
+        def stop(number, frame):
+            global stopping
+            stopping = True
+
+        def main_handler(event, context):
+            global stopping
+            stopping = False
+            signal.signal(signal.SIGTERM, stop)
+            for number in range(2):
+                if stopping:
+                    save()  # all
+                    # no more
+                    sys.exit(1)
+                step(number)  # here
+            save()
+        """,
+    ),
     "a listener without it": (
         "no lock in the listener",
         """
@@ -821,6 +880,34 @@ def test_a_listener_ignores_further_signals_where_a_second_one_does_harm() -> No
         """
     makes("ignore further signals", before, after, "here", how="graceful>graceful")
     assert of_kind("ignore further signals", made(before, "here", how="graceful")) == []
+
+
+def test_a_list_that_is_emptied_already_or_is_none_stays() -> None:
+    before = """
+        rows = []
+        LIMITS = [1]
+
+        def main_handler(event, context):
+            rows.clear()
+            signal.signal(signal.SIGTERM, stop)
+            rows.append(1)  # here
+        """
+    assert of_kind("empty what the last event has filled", made(before, "here", how="graceful")) == []
+
+
+@pytest.mark.parametrize("line", ["save(number)", "rows = 1", "sys.exit(0); more()"])
+def test_a_listener_that_does_something_else_in_a_loop_stays(line: str) -> None:
+    before = f"""
+        def stop(number, frame):
+            {line}
+            sys.exit(1)
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, stop)
+            for number in range(2):
+                step(number)  # here
+        """
+    assert of_kind("save in the loop, not in the listener", made(before, "here", how="graceful")) == []
 
 
 LATE = """
@@ -877,6 +964,46 @@ def test_a_sleep_ends_when_sigterm_comes_where_that_is_late() -> None:
     kind = "wait for an event in place of a sleep"
     makes(kind, LATE, WAITS, "here", how="graceful", wrong=Kind.LATE)
     assert of_kind(kind, made(LATE, "here", how="graceful")) == []
+
+
+LOCK = """
+    import os
+
+    def main_handler(event, context):
+        if lock.exists():  # here
+            print("busy")
+            return "busy"
+        lock.write_text(str(os.getpid()))
+        try:
+            work()
+        finally:
+            lock.unlink()
+    """
+FLOCK = """
+    import fcntl
+    import os
+
+    def main_handler(event, context):
+        held = open(lock, "a")
+        try:
+            fcntl.flock(held, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            print("busy")
+            return "busy"
+        lock.write_text(str(os.getpid()))
+        try:
+            work()
+        finally:
+            lock.unlink()
+    """
+
+
+def test_a_file_that_is_there_is_no_lock_any_more() -> None:
+    kind = "the kernel's lock in place of a lock file"
+    makes(kind, LOCK, FLOCK, "here")
+    makes(kind, LOCK.replace("lock.exists()", "os.path.exists(lock)"), FLOCK, "here")
+    is_done = LOCK.replace("            lock.unlink()\n", "            pass\n")  # the file says that all is done
+    assert of_kind(kind, made(is_done, "here")) == []
 
 
 POLLS = """
