@@ -14,7 +14,6 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
-from .library_numbers import effects_and_nth
 from .states import Missing, State, alike_at_first
 
 __tracebackhide__ = hidden_from_users
@@ -120,8 +119,7 @@ def _point(found: messages.Point, prefixes: tuple[str, ...], start_us: int) -> P
     prefix = next((prefix for prefix in prefixes if found.file.startswith(prefix)), "")
     file = found.file[len(prefix) :]
     if found.kind == "library":
-        effects, nth = effects_and_nth(found.number)
-        label = f"after#{effects}" if nth == 1 else f"before#{effects + 1}"
+        label = f"after#{found.effects}" if found.nth == 1 else f"before#{found.effects + 1}"
     elif found.kind not in _LINES:
         label = f"{found.kind}#{found.number}"
     else:

@@ -194,14 +194,14 @@ class Collector:
         """
         self._add(messages.Point(kind, clock.now_us(), number, file, line, int(direct), text=text))
 
-    def _in_library(self, number: int, frame: FrameType) -> list[object]:
+    def _in_library(self, number: int, nth: int, frame: FrameType) -> list[object]:
         """The row of a place in a library, which code in *frame* is at."""
         at: FrameType | None = frame
         while at is not None and not self.is_users(at.f_code.co_filename):
             at = at.f_back
         file, line = ("", 0) if at is None else (at.f_code.co_filename, at.f_lineno)
         function = scheduler.control.function.partition("@")[0]
-        return _row(messages.Point("library", clock.now_us(), number, file, line, text=function))
+        return _row(messages.Point("library", clock.now_us(), number, file, line, nth, text=function))
 
     def _add(self, point: messages.Point) -> None:
         if self.libraries is not None:

@@ -13,18 +13,24 @@ from types import FrameType
 
 from ...protocol.own_code import OWN_CODE
 from ...python.scheduler.scheduler import scheduler
-from ..library_numbers import number_of
 
 LOOKS = frozenset({"call", "c_return", "c_exception"})
 """What a profiler is told where this Python looks for signals next: a function begins, or one in C has returned."""
 gates: dict[int, str] = {}
-"""The names of the gates, by what `number_of` gives."""
+"""The names of the gates, by the numbers of places."""
+_EFFECTS = 1 << 32
+"""The number of a place has the number of the effects before it, times this, and which place after them it is."""
 
 
 class Places:
-    """The places that the main thread comes to between points of user code. *add* makes a point of a number."""
+    """The places that the main thread comes to between points of user code.
 
-    def __init__(self, add: Callable[[int, FrameType], list[object]], report: Callable[[list[object]], None]) -> None:
+    *add* makes a point of the number of a place, and of which one after an effect it is.
+    """
+
+    def __init__(
+        self, add: Callable[[int, int, FrameType], list[object]], report: Callable[[list[object]], None]
+    ) -> None:
         self._add, self._report = add, report
         self._of_user = self._effects = scheduler.control.effects
         """How many effects there had been at the last point of user code, and at the last place."""
@@ -45,8 +51,8 @@ class Places:
             return
         self._follows(effects)
         self._passed += 1
-        number = number_of(effects, self._passed)
-        self._kept[1:] = [self._add(number, frame)]
+        number = effects * _EFFECTS + self._passed
+        self._kept[1:] = [self._add(number, self._passed, frame)]
         gate = gates.pop(number, None)
         if gate is not None:
             scheduler.gate(gate, "point")

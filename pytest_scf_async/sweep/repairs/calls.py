@@ -39,11 +39,12 @@ def repair_calls(request: Request, bench: Bench, swept: Swept, path: str) -> tup
     if words is None:
         return "sweep.repairs()", "sweep.repairs(exactly_once=True)"
     command = "python -m pytest_scf_async sweep --fix"
-    return f"{command} {shlex.join(words)}", f"{command} --exactly-once {shlex.join(words)}"
+    return " ".join([command, *words]), " ".join([command, "--exactly-once", *words])
 
 
 def _words(request: Request, swept: Swept, directory: str, path: str) -> list[str] | None:
-    """The words behind ``--fix``, where the command is called in *directory*; None: no command makes the same sweep."""
+    """The words behind ``--fix``, as a shell has them, where the command is called in *directory*; None: no command
+    makes the same sweep."""
     question, function = request.question, request.function
     configuration, began = function.configuration, swept.undisturbed.began
     assert began is not None
@@ -65,11 +66,11 @@ def _words(request: Request, swept: Swept, directory: str, path: str) -> list[st
     if function.runtime.is_job:
         if command is None or os.path.realpath(code.directory) != os.path.realpath(directory):
             return None
-        return [*words, *_variables(environment, path), "--", *command]
+        return [*map(shlex.quote, words), *_variables(environment, path), "--", *map(shlex.quote, command)]
     if not environment or os.path.dirname(code.entry) != code.directory:
         return None
-    variables = [] if environment == {"OUT": path} else _variables(environment, path)
-    return [*words, *variables, f"{_shown(code.entry, directory)}:{code.function}"]
+    variables = [] if environment == {"OUT": path} else [*_variables(environment, path)]
+    return [*map(shlex.quote, words), *variables, shlex.quote(f"{_shown(code.entry, directory)}:{code.function}")]
 
 
 def _plain(configuration: FunctionConfiguration) -> FunctionConfiguration:
@@ -96,10 +97,11 @@ def _options(request: Request) -> Iterator[str]:
         yield "--compares-nothing"
 
 
-def _variables(environment: Mapping[str, str], path: str) -> list[str]:
-    return [
-        word for name, value in environment.items() for word in ("--env", f"{name}={value.replace(path, RUN_PATH)}")
-    ]
+def _variables(environment: Mapping[str, str], path: str) -> Iterator[str]:
+    """Values may be secrets, so they come from the shell, which says what has to be set; not those with the path."""
+    for name, value in environment.items():
+        shown = shlex.quote(f"{name}={value.replace(path, RUN_PATH)}")
+        yield from ("--env", shown if path in value else f'{name}="${{{name}?as in the test}}"')
 
 
 def _shown(path: str, directory: str) -> str:

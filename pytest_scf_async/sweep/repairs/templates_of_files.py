@@ -42,11 +42,11 @@ def replaced(source: ParsedSource, blame: Blame) -> Iterator[Draft]:
     for block, at in source.statements():
         for write in _writes(source, block, at):
             if blame.touches(write.first, write.last) and source.of(write.target) not in renamed:
-                for synced in range(3 if blame.is_power else 1):
-                    yield _draft(source, write, block[at - 1] if at else None, synced)
+                for syncs in range(3 if blame.is_power else 1):
+                    yield _draft(source, write, block[at - 1] if at else None, syncs)
 
 
-def _draft(source: ParsedSource, write: _Write, before: ast.stmt | None, synced: int) -> Draft:
+def _draft(source: ParsedSource, write: _Write, before: ast.stmt | None, syncs: int) -> Draft:
     name, target = source.new_name("new", "new_file"), source.of(write.target)
     lines, edits = [], [*source.imported("os")]
     if not _is_dotted(write.target):
@@ -65,8 +65,8 @@ def _draft(source: ParsedSource, write: _Write, before: ast.stmt | None, synced:
         edits += source.imported("shutil")
     if before is not None and _is_removal(before, source, source.of(write.target)):
         edits.append(source.dropped(before))
-    behind = [*(_synced(source, name) if synced else []), f"os.replace({name}, {target})"]
-    if synced > 1:
+    behind = [*(_synced(source, name) if syncs else []), f"os.replace({name}, {target})"]
+    if syncs > 1:
         behind += _directory_synced(source, target, is_path=is_path)
     edits += [source.before(write.first, lines), *write.edits(name), source.after(write.last, behind)]
     return Draft("change a copy and replace it" if write.changes else "write a new file and replace it", edits)

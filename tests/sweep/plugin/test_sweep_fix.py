@@ -200,13 +200,16 @@ def test_all_that_a_command_can_say_is_said(loses: pytest.Pytester) -> None:
     write_handler(loses, LOSES.replace("            open", "            import time; time.sleep(1); open"))
     loses.makepyfile(test_loses=SAID)
     (line,) = lines_for_repairs(loses)
+    assert line.endswith(f' --env MODE="${{MODE?as in the test}}" {CODE}'), "a value may be a secret"
     assert shlex.split(line)[4:] == [
         *("--fix", "--exactly-once", "--payload", '{"name": "it\'s"}', "--how", "forced", "--how", "graceful,again=5"),
         *("--exclude", "other.py", "--ignore", "*.log", "--within", "30", "--points", "waits", "--limit", "500"),
-        *("--timeout", "100", "--env", "MORE=1", "--env", "ROOT={path}", "--env", "OUT={path}/", "--env", "MODE=a b"),
-        CODE,
+        *("--timeout", "100", "--env", "MORE=${MORE?as in the test}", "--env", "ROOT={path}", "--env", "OUT={path}/"),
+        *("--env", "MODE=${MODE?as in the test}", CODE),
     ]
     done = as_printed(loses, line)
+    assert (done.returncode, "MORE: as in the test" in done.stderr) == (2, True)
+    done = as_printed(loses, f"export MORE=1 MODE='a b'; {line}")
     assert (done.returncode, done.stderr) == (1, "")
 
 
