@@ -8,7 +8,7 @@ functions are named, as the interpreter reports all calls of the main thread the
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from types import FrameType
 
 from ...protocol.own_code import OWN_CODE
@@ -16,10 +16,16 @@ from ...python.scheduler.scheduler import scheduler
 
 LOOKS = frozenset({"call", "c_return", "c_exception"})
 """What a profiler is told where this Python looks for signals next: a function begins, or one in C has returned."""
-gates: dict[int, str] = {}
+_gates: dict[int, str] = {}
 """The names of the gates, by the numbers of places."""
 _EFFECTS = 1 << 32
 """The number of a place has the number of the effects before it, times this, and which place after them it is."""
+
+
+def set_gates(gates: Mapping[int, str]) -> None:
+    """Stop at the places with these numbers, and at no others; each gate has a name."""
+    _gates.clear()
+    _gates.update(gates)
 
 
 class Places:
@@ -53,7 +59,7 @@ class Places:
         self._passed += 1
         number = effects * _EFFECTS + self._passed
         self._kept[1:] = [self._add(number, self._passed, frame)]
-        gate = gates.pop(number, None)
+        gate = _gates.pop(number, None)
         if gate is not None:
             scheduler.gate(gate, "point")
 

@@ -76,7 +76,7 @@ def set_gates(message: messages.ArmGates) -> None:
     faults = [gate for gate in message.gates if isinstance(gate, messages.Fault)]
     _gates.clear()
     _gates.update({(gate.kind, gate.number): gate.id for gate in gates})
-    libraries.gates = {gate.number: gate.id for gate in gates if gate.kind == "library"}
+    libraries.set_gates({gate.number: gate.id for gate in gates if gate.kind == "library"})
     _faults.clear()
     _faults.update({(gate.kind, gate.number): gate for gate in faults})
     _lasting.clear()
