@@ -56,6 +56,10 @@ class Listeners:
             return self._at_port(tid, host, int.from_bytes(data[2:4], "big"))
         return Listener.OUTSIDE
 
+    def close(self) -> None:
+        """Ask no more."""
+        self._sock_diag.close()
+
     def _at_port(self, tid: int, host: str, port: int) -> Listener:
         """Only of the loopback: the kernel is asked for the listener of a port, and does not say whose host that is."""
         host = host.removeprefix(_MAPPED)

@@ -642,6 +642,7 @@ class Effects:
 
     def close(self) -> None:
         """All threads have ended."""
+        self._listeners.close()
         self._writer.flush()
 
     # -- what a call is about ------------------------------------------------------------------------------------------
@@ -839,12 +840,14 @@ class _Tracer:
         pid: int,
         control: ControlPage,
         said: Callable[[bytes], object],
+        *,
+        threads: set[int],
     ) -> None:
-        """The process *pid* is seized. By *said* it hears whether something of all that runs."""
+        """The process *pid* is seized. By *said* it hears whether something of all that runs; *threads* has all."""
         self._effects, self._random, self._pid, self._control, self._said = effects, random, pid, control, said
         self._running = {pid}
         """The threads that do not stand still for SIGSTOP and its like."""
-        self.threads = {pid}
+        self._threads = threads
         """All of them."""
         self._core, self._cpus, self._is_one = 0, os.sched_getaffinity(0), True
         self._deferred: list[int] = []
@@ -867,7 +870,7 @@ class _Tracer:
 
     def _ended(self, tid: int, status: int) -> None:
         self._running.discard(tid)
-        self.threads.discard(tid)
+        self._threads.discard(tid)
         if self._random is not None:
             self._random.ended(tid)
         if self._effects is not None:
@@ -885,12 +888,12 @@ class _Tracer:
         if not self._running:
             self._said(GOES_ON)
         self._running.add(tid)
-        self.threads.add(tid)
+        self._threads.add(tid)
         if event in _STARTS:
             self._is_one = False
             made = tracee.event_message(tid)
             self._running.add(made)
-            self.threads.add(made)
+            self._threads.add(made)
         self._follow()
         if self._random is not None:
             self._random.stopped(tid, signum, event, self._step)
@@ -986,12 +989,13 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
             return effect._replace(function=function) if function else effect
 
         effects = random = None
+        threads: set[int] = set()
         if of_effects:
             record, root, clock_file = of_effects
             clock = ClockPage(cast("MutableSequence[int]", memoryview(mmap.mmap(clock_file, PAGE_BYTES)).cast("q")))
             effects = Effects(
                 *(root, record, clock, control),
-                processes=lambda: tracer.threads,
+                processes=lambda: threads,
                 complete=completed,
                 at_effect=wanted.at_effect,
                 kill=lambda: os._exit(0),
@@ -1014,8 +1018,8 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
                     instance.sendall(_filter_of(bool(of_effects), wanted.syncs, wanted.draws))
                     if (why := instance.recv(_LONGEST_PATH)) and effects is not None:
                         effects.fail(why.decode())
-    tracer = _Tracer(effects, random, pid, control, say)
-    tracer.trace()
+    threads.add(pid)
+    _Tracer(effects, random, pid, control, say, threads=threads).trace()
     if effects is not None:
         effects.close()
     for fd in (*of_effects, control_file):
