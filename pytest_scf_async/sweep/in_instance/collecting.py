@@ -93,9 +93,9 @@ class Collector:
 
     def followed(self, follow: Callable[[], None]) -> tuple[Callable[[], None], frozenset[CodeType]]:
         """What each thread is to call when it resumes, in place of *follow*, and callbacks of the interpreter in it."""
-        if not self.wanted.functions:
-            return follow, frozenset()
-        return functions.begin(self.files(frozenset()), follow), functions.CALLBACKS
+        if self.wanted.functions:
+            follow = functions.begin(self.files(frozenset()), follow)
+        return follow, functions.CALLBACKS  # which go on after an interruption
 
     def is_users(self, file: str) -> bool:
         """Whether the code of *file* is the user's."""
