@@ -35,7 +35,7 @@ from pytest_scf_async.sweep.guide import Guide
 from pytest_scf_async.sweep.in_instance.functions import _Functions as functions_of_effects
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
-from pytest_scf_async.sweep.points import Point
+from pytest_scf_async.sweep.points import Point, chosen
 from pytest_scf_async.sweep.power import PowerRecord
 from pytest_scf_async.sweep.recording import Drawing, Recorder, Recording, _recorders
 from pytest_scf_async.sweep.repairs import templates as repair_templates

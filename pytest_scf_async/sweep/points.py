@@ -14,7 +14,7 @@ from ..model.log_lines import LogLine
 from ..model.timeline import AnyEntry, Waited, Written
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Sync
-from .states import Missing, State, alike_at_first
+from .states import Missing, State, alike_at_first, without_numbers
 
 __tracebackhide__ = hidden_from_users
 
@@ -245,21 +245,25 @@ def chosen(points: Sequence[Point], limit: int, needs: Callable[[Point], Collect
 
     *needs* names the runs and resumes that a point needs; what several points need counts once. No line is left out for
     another turn of one that is tried: the first turn of each line comes first, then all that a handler does only after
-    SIGTERM, then the last and the second turn of each line, and the rest evenly. A handler that goes on after SIGTERM
-    comes to most of its lines again after each of the first stops: these points are many more than all others, and
-    would leave no room for them.
+    SIGTERM, then the last and the second turn of each line, and the rest evenly. Where no line tells points apart, what
+    is changed, or missing, does: a single file that is never synced may be one among hundreds of effects. A handler
+    that goes on after SIGTERM comes to most of its lines again after each of the first stops: these points are many
+    more than all others, and would leave no room for them.
     """
     if len(set().union(*map(needs, points))) <= limit:
         return list(points)
-    by_line: dict[tuple[str, str, int, int], list[int]] = {}
+    by_line: dict[tuple[str, str, int, int, str], list[int]] = {}
     for at, point in enumerate(points):
         if point.after is None:
-            by_line.setdefault((point.kind, point.file, point.line, point.found.nth), []).append(at)
-    undisturbed = {(file, line) for _, file, line, _ in by_line}
-    first = [found[0] for found in by_line.values()]
+            changed = point.missing or ("" if point.line or point.kind not in NAMED_CALLS else point.text)
+            key = point.kind, point.file, point.line, point.found.nth, without_numbers(changed)
+            by_line.setdefault(key, []).append(at)
+    undisturbed = {(file, line) for _, file, line, _, _ in by_line}
+    turns = [*by_line.values()]
+    first = [turns[at][0] for at in _spread(len(turns))]
     first += [at for at, point in enumerate(points) if (point.file, point.line) not in undisturbed]
     for turn in (-1, 1):
-        first += [found[turn] for found in by_line.values() if len(found) > 1]
+        first += [found[turn] for found in turns if len(found) > 1]
     picked, needed = set[int](), set[object]()
     for at in dict.fromkeys([*first, *_spread(len(points))]):
         more = needed.union(needs(points[at]))

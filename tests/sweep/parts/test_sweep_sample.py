@@ -1,0 +1,43 @@
+"""Which points a sweep tries where ``limit=`` leaves some out."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+
+import pytest
+from internals import messages
+from sweep_internals import chosen, line_point
+
+from pytest_scf_async import Point
+
+# once: no process, and nothing of an interpreter
+pytestmark = pytest.mark.once
+
+
+def effect(number: int, text: str, missing: str = "") -> Point:
+    """That of a program, of which no line is known; with *missing* the power fails there."""
+    kind = "power" if missing else "effect"
+    found = messages.Point(kind, 0, number, "", 0, text=text)
+    return Point(f"{kind}#{number}", kind, "", 0, 0.0, found, text, missing=missing)
+
+
+@pytest.mark.parametrize("at", [3, 250, 497])
+def test_one_file_among_many_is_not_left_out(at: int) -> None:
+    """Hundreds of objects are written, and one name that is never synced."""
+    written = [effect(number, f"write objects/{number:04}") for number in range(500)]
+    missing = [effect(number, "rename", f"objects/{number:04}") for number in range(500)]
+    written[at], missing[at] = effect(at, "rename HEAD.lock to HEAD"), effect(at, "rename", "HEAD")
+
+    for points in (written, missing):
+        tried = chosen(points, 5, lambda point: {point.label})
+        assert points[at] in tried
+        assert len(tried) == 5
+
+
+def test_more_kinds_than_runs_are_tried_at_equal_distances() -> None:
+    points = [line_point("job.py", line) for line in range(1, 101)]
+    tried = [point.line for point in chosen(points, 4, lambda point: {point.label})]
+
+    assert len(tried) == 4
+    assert max(tried) > 75
+    assert max(b - a for a, b in pairwise(tried)) < 40
