@@ -60,6 +60,7 @@ def interrupted(timeout, daemon=False):
     raise AssertionError("join was not interrupted")
 
 def let_end(thread, go):
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a handler that has been called by now would set the timer again
     signal.setitimer(signal.ITIMER_REAL, 0)
     go.set()
     while thread in threading.enumerate():
