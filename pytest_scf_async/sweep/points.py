@@ -259,8 +259,9 @@ def chosen(points: Sequence[Point], limit: int, needs: Callable[[Point], Collect
             key = point.kind, point.file, point.line, point.found.nth, without_numbers(changed)
             by_line.setdefault(key, []).append(at)
     undisturbed = {(file, line) for _, file, line, _, _ in by_line}
-    turns = [*by_line.values()]
-    first = [turns[at][0] for at in _spread(len(turns))]
+    turns, things = [*by_line.values()], [found for key, found in by_line.items() if key[-1]]
+    first = [found[0] for key, found in by_line.items() if not key[-1]]
+    first += [things[at][0] for at in _spread(len(things))]
     first += [at for at, point in enumerate(points) if (point.file, point.line) not in undisturbed]
     for turn in (-1, 1):
         first += [found[turn] for found in turns if len(found) > 1]

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from itertools import pairwise
-
 import pytest
 from internals import messages
-from sweep_internals import chosen, line_point
+from sweep_internals import chosen
 
 from pytest_scf_async import Point
 
@@ -34,10 +32,8 @@ def test_one_file_among_many_is_not_left_out(at: int) -> None:
         assert len(tried) == 5
 
 
-def test_more_kinds_than_runs_are_tried_at_equal_distances() -> None:
-    points = [line_point("job.py", line) for line in range(1, 101)]
-    tried = [point.line for point in chosen(points, 4, lambda point: {point.label})]
+def test_more_things_than_runs_are_tried_at_equal_distances() -> None:
+    points = [effect(number, f"write {chr(65 + number % 26)}{chr(65 + number // 26)}") for number in range(100)]
+    tried = [point.found.number for point in chosen(points, 4, lambda point: {point.label})]
 
-    assert len(tried) == 4
-    assert max(tried) > 75
-    assert max(b - a for a, b in pairwise(tried)) < 40
+    assert tried == [0, 32, 64, 96]
