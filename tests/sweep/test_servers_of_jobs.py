@@ -22,9 +22,9 @@ LISTENS = {
     "TCP, at any address": "server = socket.create_server(('0.0.0.0', 0))",
     "IPv6": "server = socket.create_server(('::1', 0), family=socket.AF_INET6)",
     "IPv4 at a server of IPv6": "server = socket.create_server(('::', 0), family=socket.AF_INET6, dualstack_ipv6=True)",
-    "Unix": "server = socket.socket(socket.AF_UNIX); server.bind('/tmp/server'); server.listen()",
+    "Unix": "server = socket.socket(socket.AF_UNIX); server.bind('/tmp/of-the-job'); server.listen()",
     "Unix, relative": "os.chdir('/tmp'); server = socket.socket(socket.AF_UNIX); server.bind('at'); server.listen()",
-    "Unix, no path": "server = socket.socket(socket.AF_UNIX); server.bind('\\0of-a-test'); server.listen()",
+    "Unix, no path": "server = socket.socket(socket.AF_UNIX); server.bind('\\0of-the-job'); server.listen()",
 }
 TALKS = """
     import os, socket, threading
@@ -117,14 +117,14 @@ REFUSED = """
 
     def main_handler(event, context):
         codes, unix = [], socket.socket(socket.AF_UNIX)
-        codes.append(unix.connect_ex("/tmp/server"))
+        codes.append(unix.connect_ex("/tmp/refused"))
         server = socket.socket(socket.AF_UNIX)
-        server.bind("/tmp/server")
-        codes.append(unix.connect_ex("/tmp/server"))
+        server.bind("/tmp/refused")
+        codes.append(unix.connect_ex("/tmp/refused"))
         codes.append(socket.socket().connect_ex(("127.0.0.1", 1)))
         assert codes == [errno.ENOENT, errno.ECONNREFUSED, errno.ECONNREFUSED], codes
         server.listen()
-        unix.connect("/tmp/server")
+        unix.connect("/tmp/refused")
         unix.sendall(b"hello")
         with open(os.path.join(os.environ["OUT"], "told"), "wb") as file:
             file.write(server.accept()[0].recv(100))

@@ -31,11 +31,12 @@ def alarm(act):
     '''Have *act* done by a signal's handler while the main thread waits for another one; never, where it does not.'''
     def handler(signum, frame):
         if SIMULATED or is_in_wait(frame):
+            signal.setitimer(signal.ITIMER_REAL, 0)
             act()
         else:
-            signal.setitimer(signal.ITIMER_REAL, 0.001)
+            signal.setitimer(signal.ITIMER_REAL, 0.001, 1)
     signal.signal(signal.SIGALRM, handler)
-    signal.setitimer(signal.ITIMER_REAL, 0.001)
+    signal.setitimer(signal.ITIMER_REAL, 0.001, 1)  # one that comes right before the wait begins does not end it
 
 def stop():
     raise Stop
@@ -60,7 +61,7 @@ def interrupted(timeout, daemon=False):
     raise AssertionError("join was not interrupted")
 
 def let_end(thread, go):
-    signal.signal(signal.SIGALRM, signal.SIG_IGN)  # a handler that has been called by now would set the timer again
+    signal.signal(signal.SIGALRM, signal.SIG_IGN)
     signal.setitimer(signal.ITIMER_REAL, 0)
     go.set()
     while thread in threading.enumerate():
