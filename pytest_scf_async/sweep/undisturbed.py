@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from dataclasses import replace
 from itertools import pairwise
 
-from ..errors import ScfUsageError, hidden_from_users
+from ..errors import CannotEndError, ScfUsageError, hidden_from_users
 from ..model.statuses import Status
 from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
@@ -37,6 +37,7 @@ _COMPARE = (
 )
 _LACKS = ". A job has no terminal, reads nothing from its standard input, and has no rights of another user"
 _OF_A_CONTAINER = "kills at effects (a container is interrupted only in waits and at lines of its log)"
+_NOT_IN_LIBRARIES = "SIGTERM within libraries (a run whose calls are reported does not do the same)"
 _THINNED = (
     f"power loss: a change that is not synced was left out at the {NEXT} effects after it, and when it is synced "
     "or at the end, not at each effect in between"
@@ -126,7 +127,8 @@ class Undisturbed:
         """*first*, among whose points are those in libraries at which a SIGTERM finds what it finds at no other point.
 
         They lie between two effects of one pass of a line, and another run tells them, which is slower. None where
-        several threads have effects: which of them is the next may be another one in each run.
+        several threads have effects: which of them is the next may be another one in each run. Where that run does
+        something else, the report says that they were not tried.
         """
         record, runtime = first.record, self._request.function.runtime
         is_graceful = any(how.kind == "graceful" for how in self._request.hows)
@@ -136,11 +138,15 @@ class Undisturbed:
         may_be = (not (a.at_default and b.at_default) for a, b in pairs if b.effects - a.effects > 1)
         if len({effect.thread for effect in record.effects}) > 1 or not any(may_be):
             return first
-        named = self._made(Plan(collects=True, recorded=True, syncs=True, functions=True))
-        of_user = iter(first.points)
-        points = [each if each.kind == "library" else next(of_user, each) for each in named.points]
-        if first_difference([each for each in points if each.kind != "library"], first.points) is not None:
+        try:
+            found = self._runner.run(Plan(collects=True, recorded=True, functions=True), lambda _: True).points
+        except CannotEndError:  # calls that are reported take longer
+            found = ()
+        if first_difference([each for each in found if each.kind != "library"], first.points) is not None:
+            self.about_effects.append(_NOT_IN_LIBRARIES)
             return first
+        of_user = iter(first.points)
+        points = [each if each.kind == "library" else next(of_user) for each in found]
         # one at which nobody listens is a kill
         kept = (each for each in points if not (each.kind == "library" and each.found.at_default))
         return replace(first, points=tuple(kept))

@@ -113,3 +113,25 @@ def test_there_are_no_such_points(scf_runtime: ScfRuntime, deployed: Deploy, wor
 
     assert in_libraries(sweep) == []
     assert len(sweep.runs) > 5
+
+
+@pytest.mark.parametrize("more", ["threading.Event().wait()", "open(path, 'a').close()"], ids=["waits", "writes"])
+def test_what_does_something_else_where_calls_are_reported_is_not_tried_there(
+    scf_runtime: ScfRuntime, deployed: Deploy, more: str
+) -> None:
+    code = f"""
+        import os, signal, sys, threading
+        from pathlib import Path
+
+        def main_handler(event, context):
+            signal.signal(signal.SIGTERM, lambda number, frame: None)
+            path = Path(os.environ["OUT"], "text")
+            if sys.getprofile():
+                {more}
+            path.write_text("text")
+            return 1
+    """
+    sweep = scf_runtime.sweep(deployed(code), {}, each_run=each_run)
+
+    assert in_libraries(sweep) == []
+    assert "SIGTERM within libraries (a run whose calls are reported does not do the same)" in sweep.report

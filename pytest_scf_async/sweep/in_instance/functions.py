@@ -80,9 +80,8 @@ class _Functions:
     def _under_way(self, frame: FrameType) -> str:
         """The function that user code has called last, where, and its library: ``f@export.py:7@numpy``.
 
-        *frame* is the innermost one.
-
-        It begins with ``@`` for one that the interpreter calls, as the end of the ``with`` block of that line does.
+        *frame* is the innermost one. The text begins with ``@`` for one that the interpreter calls, as it does at
+        the end of the ``with`` block of that line.
         """
         at: FrameType | None = frame
         outermost: FrameType | None = None
