@@ -93,6 +93,7 @@ check: $(STAMP) ## ruff, format, mypy --strict, import directions, runtimes, own
 	@$(BIN)/python tools/check_waits.py
 	@$(BIN)/python tools/check_patches.py
 	@$(BIN)/python tools/check_facts.py
+	@$(BIN)/python tools/take_apart.py --all --imports
 	@$(BIN)/python tools/count_code.py
 	@$(BIN)/python tools/write_options.py --check
 	@$(BIN)/python tools/write_messages.py --check

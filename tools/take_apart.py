@@ -3,13 +3,15 @@
 Its files, its rows in the registries (REGISTRIES and the tables of the tools) and its tests are deleted, and nothing
 else is changed. Then mypy and the checks of `make check` that ask about code pass, and so do the tests of the kernel. A
 test file that imports what is gone is left out, and its name is printed; what asks about the whole is in OF_THE_WHOLE.
-Run: python tools/take_apart.py NAME... | --all | --next | --list [--quick] [-n WORKERS]
+`--imports` only looks at who imports what is gone: for all parts that takes seconds, so `make check` does it.
+Run: python tools/take_apart.py NAME... | --all | --next | --list [--quick | --imports] [-n WORKERS]
 """
 
 from __future__ import annotations
 
 import argparse
 import ast
+import functools
 import os
 import shutil
 import subprocess
@@ -21,6 +23,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import rooms
+from files_for import OTHER_PROJECTS
 
 REGISTRIES = (
     "__init__.py",
@@ -53,9 +56,11 @@ OF_THE_WHOLE = {
 }
 """Tests of the kernel that ask about all that there is: they pass only where nothing is taken out."""
 TESTS = ("tests/kernel", "tests/plugin")
+READ = (rooms.PACKAGE, "tests", "tools")
+"""Where sources are that may import a part."""
 QUICK = ("tests/kernel/model", "tests/kernel/reports", "tests/kernel/events", "tests/plugin/test_fixtures.py")
 """What `--quick` runs of them."""
-MOST_LEFT_OUT = {"programs": 3, "sweep": 2, "endpoint": 2, "real_cost": 1, "scripts": 7}
+MOST_LEFT_OUT = {"programs": 3, "sweep": 2, "endpoint": 2, "real_cost": 1, "scripts": 6}
 """How many test files of the kernel may import a part; this only falls."""
 
 
@@ -75,9 +80,9 @@ def parts() -> dict[str, Part]:
     return {name: Part(name, each.files, each.tests, MOST_LEFT_OUT.get(name, 0)) for name, each in known.items()}
 
 
-def copy(tree: Path, to: Path) -> None:
-    """Copy the files that Git knows, or would add."""
-    command: list[str | Path] = ["git", "-C", tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard"]
+def copy(tree: Path, to: Path, below: Sequence[str] = ()) -> None:
+    """Copy the files that Git knows, or would add: all of them, or those *below* these directories."""
+    command = ["git", "-C", tree, "ls-files", "-z", "--cached", "--others", "--exclude-standard", "--", *below]
     for name in os.fsdecode(subprocess.run(command, capture_output=True, check=True).stdout).split("\0")[:-1]:
         if (tree / name).is_file():
             (to / name).parent.mkdir(parents=True, exist_ok=True)
@@ -252,9 +257,7 @@ def still_imports(part: Part, tree: Path, gone: set[str]) -> list[str]:
     for name in sorted(_files(tree / rooms.PACKAGE, tree)):
         if name.endswith(".py"):
             finder = _Cutter(part, gone, _module(name).split("."), is_package=name.endswith("/__init__.py"))
-            imports = [
-                each for each in ast.walk(ast.parse((tree / name).read_bytes())) if isinstance(each, ast.ImportFrom)
-            ]
+            imports = [each for each in _imports((tree / name).read_bytes()) if isinstance(each, ast.ImportFrom)]
             found += [f"{name}:{each.lineno}" for each in imports if finder.loses(each)]
     return found
 
@@ -267,17 +270,23 @@ def left_out(tree: Path, gone: set[str], chosen: Iterable[str] = TESTS) -> list[
     while more := {name for name, targets in imported.items() if name not in lost and targets & (gone | lost)}:
         lost |= more
     found = (modules[name].relative_to(tree).as_posix() for name in lost if name.startswith("test_"))
-    return sorted(name for name in found if name.startswith(tuple(chosen)))
+    return sorted(name for name in found if name.startswith(tuple(chosen)) and not name.startswith(OTHER_PROJECTS))
 
 
 def _imported(path: Path) -> set[str]:
     found: set[str] = set()
-    for node in ast.walk(ast.parse(path.read_bytes())):
+    for node in _imports(path.read_bytes()):
         if isinstance(node, ast.Import):
             found |= {alias.name for alias in node.names}
-        elif isinstance(node, ast.ImportFrom):
+        else:
             found |= {node.module or "", *(f"{node.module}.{alias.name}" for alias in node.names)}
     return found
+
+
+@functools.cache
+def _imports(source: bytes) -> list[ast.Import | ast.ImportFrom]:
+    """All of a source, which is the same for most parts."""
+    return [each for each in ast.walk(ast.parse(source)) if isinstance(each, (ast.Import, ast.ImportFrom))]
 
 
 def commands_for(part: Part, *, quick: bool, workers: str) -> list[list[str]]:
@@ -290,19 +299,24 @@ def commands_for(part: Part, *, quick: bool, workers: str) -> list[list[str]]:
     ]
 
 
-def is_whole_without(part: Part, tree: Path, commands: Sequence[Sequence[str]]) -> bool:
-    """Whether all *commands* pass in a copy of *tree* without *part*; prints what is left out, and what fails."""
+def is_whole_without(part: Part, tree: Path, commands: Sequence[Sequence[str]], below: Sequence[str] = ()) -> bool:
+    """Whether all *commands* pass in a copy of *tree* without *part*; prints what is left out, and what fails.
+
+    Without commands only imports are asked about, which needs no more than what is *below* some directories.
+    """
     began = time.monotonic()
     with tempfile.TemporaryDirectory(prefix=f"without-{part.name}-") as directory:
         rest = Path(directory).resolve()
         rest.chmod(0o755)  # some tests are run as an ordinary user
-        copy(tree, rest)
+        copy(tree, rest, below)
         cache = Path(os.environ.get("MYPY_CACHE_DIR") or tree / ".mypy_cache")
-        if cache.is_dir():
+        if commands and cache.is_dir():
             shutil.copytree(cache, rest / ".mypy_cache")
         gone = take_out(part, rest)
         without = left_out(rest, gone)
-        print(f"without {part.name}: {len(without)} test files import what is gone", *without, sep="\n  ", flush=True)
+        if commands or len(without) > part.most_left_out:
+            found = f"without {part.name}: {len(without)} test files import what is gone"
+            print(found, *without, sep="\n  ", flush=True)
         if len(without) > part.most_left_out:
             print(f"without {part.name}: at most {part.most_left_out} may do so: move tests to those of {part.name}")
             return False
@@ -314,7 +328,8 @@ def is_whole_without(part: Part, tree: Path, commands: Sequence[Sequence[str]]) 
             if not _passes([*command, *ignored], rest):
                 print(f"without {part.name}: this fails: {' '.join(command)}", flush=True)
                 return False
-    print(f"without {part.name}: the rest is whole ({time.monotonic() - began:.0f} s)", flush=True)
+    if commands:
+        print(f"without {part.name}: the rest is whole ({time.monotonic() - began:.0f} s)", flush=True)
     return True
 
 
@@ -343,6 +358,7 @@ def main(arguments: Sequence[str]) -> int:
     parser.add_argument("--all", action="store_true", help="each in turn")
     parser.add_argument("--next", action="store_true", help="the one whose turn it is, by the contents of the commit")
     parser.add_argument("--list", action="store_true", help="print the names")
+    parser.add_argument("--imports", action="store_true", help="run nothing: find what imports what is gone")
     parser.add_argument("--quick", action="store_true", help="run only a few of the tests")
     parser.add_argument("-n", default="2", metavar="WORKERS", help="pytest's processes")
     given = parser.parse_args(arguments)
@@ -355,10 +371,11 @@ def main(arguments: Sequence[str]) -> int:
         parser.error(f"{unknown or 'no name'}: it must be one of {', '.join(known)}")
     failed = []
     for name in names:
-        commands = commands_for(known[name], quick=given.quick, workers=given.n)
-        if not is_whole_without(known[name], rooms.TREE, commands):
+        commands = [] if given.imports else commands_for(known[name], quick=given.quick, workers=given.n)
+        if not is_whole_without(known[name], rooms.TREE, commands, READ if given.imports else ()):
             failed.append(name)
-    print(f"take_apart: {', '.join(failed)} cannot be taken out" if failed else "take_apart: the rest is whole")
+    whole = "nobody imports what would be gone" if given.imports else "the rest is whole"
+    print(f"take_apart: {', '.join(failed)} cannot be taken out" if failed else f"take_apart: {whole}")
     return 1 if failed else 0
 
 

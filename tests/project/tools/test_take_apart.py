@@ -83,6 +83,19 @@ def test_a_test_of_the_kernel_that_uses_it_is_refused(
     assert "at most 0 may do so" in output
 
 
+def test_imports_alone_are_looked_at_in_seconds(tree: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    below = ["pytest_scf_async", "tests"]
+    assert TOOL.is_whole_without(SWEEP, tree, [], below)
+    other = tree / "tests" / "plugin" / "typed_project" / "test_typed.py"
+    other.parent.mkdir(parents=True)
+    other.write_text("from internals import Run\n")  # of a project that no test of the kernel collects
+    assert TOOL.is_whole_without(SWEEP, tree, [], below)
+    assert capsys.readouterr().out == ""
+    (tree / "tests" / "kernel" / "test_runtime.py").write_text("from internals import Run\n")
+    assert not TOOL.is_whole_without(SWEEP, tree, [], below)
+    assert "at most 0 may do so" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("before", "after"),
     [
