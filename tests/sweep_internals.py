@@ -44,6 +44,7 @@ from pytest_scf_async.sweep.run import NotReachedError, Plan, Runner
 from pytest_scf_async.sweep.states import DiskRecord
 from pytest_scf_async.sweep.sweep import Sweep
 from pytest_scf_async.sweep.traced import MOST_COMPARED, aligned
+from pytest_scf_async.sweep.undisturbed import Undisturbed
 
 
 def recording_of(runtime: ScfRuntime, directory: Path, *, syncs: bool = False) -> Recording:

@@ -21,6 +21,7 @@ import ctypes
 import fcntl
 import json
 import os
+import pathlib
 import select
 import shutil
 import signal
@@ -39,6 +40,7 @@ ATTEMPTS = 5
 """How often the function is invoked again."""
 _PRELOADED = (
     fcntl,
+    pathlib,
     subprocess,
     threading,
 )  # what handlers import is there before the fork, as that takes most of their time
@@ -175,6 +177,9 @@ class Place(NamedTuple):
     """In which line that has to be."""
     wait: str = ""
     """Which kind of wait: ``"sleep"``, the ``"start"`` of a thread, or its ``"join"``."""
+    in_library: bool = False
+    """The places that are counted are those of libraries where Python looks for signals: a function begins, or one in C
+    has returned."""
     order: str = "early"
     """``"early"``: another thread is through when its start returns; ``"late"``: it begins when the main thread joins
     it, and was interrupted before, if that is the place."""
@@ -195,6 +200,14 @@ class _Interrupter:
         if self._place.offset >= 0:
             sys._getframe().f_trace_opcodes = True  # Python 3.12 looks whether it is wanted when this is set,
             sys.settrace(self._on_call)
+        if self._place.in_library:
+            sys.setprofile(self._on_event)
+
+    def _on_event(self, frame: FrameType, event: str, argument: object) -> None:
+        if event in ("call", "c_return", "c_exception") and frame.f_code.co_filename not in (self._file, __file__):
+            self._passes += 1
+            if self._passes == self._place.number:
+                self.interrupt()
 
     def _on_call(self, frame: FrameType, event: str, argument: object) -> Any:
         code = frame.f_code
@@ -249,9 +262,9 @@ class _Interrupter:
             if self._passes == self._place.number:
                 self.interrupt()
 
-    @property
-    def has_reached_it(self) -> bool:
-        return not self._place.how or self._passes >= self._place.number
+    def passes(self) -> int | None:
+        """How often it has come to such a place; None: not to the one that was asked for."""
+        return self._passes if not self._place.how or self._passes >= self._place.number else None
 
     def interrupt(self) -> None:
         """This thread has the signal when this returns: a listener of it has run."""
@@ -279,7 +292,8 @@ def _serve(file: str, commands: int, answers: int, *, traced: bool) -> None:
                 answer = ["failed", f"{type(error).__name__}: {error}"]
             finally:
                 sys.settrace(None)
-            os.write(answers, json.dumps([*answer, interrupter.has_reached_it]).encode() + b"\n")
+                sys.setprofile(None)
+            os.write(answers, json.dumps([*answer, interrupter.passes()]).encode() + b"\n")
             if traced:
                 return
 
@@ -300,6 +314,8 @@ class Instance:
         theirs, self._commands = os.pipe()
         self._answers, ours = os.pipe()
         self.lives = True
+        self.passes = 0
+        """How often its last event has come to a place like the one that was asked for."""
         self.pid = os.fork()
         if self.pid == 0:
             status = 1
@@ -336,9 +352,10 @@ class Instance:
                 self.end()
                 return "died", None
             found += read
-        how, value, has_reached = json.loads(found)
-        if not has_reached:
+        how, value, passes = json.loads(found)
+        if passes is None:
             raise AssertionError("it did not come to the place")
+        self.passes = passes
         if how == "failed":
             self.end()
         return how, value
@@ -475,6 +492,19 @@ class Bench:
         found = self.interrupted(place)
         return [found, self.interrupted(place, cold=True)] if found["lives"] else [found]
 
+    def in_libraries(self, most: int) -> list[dict[str, Any]]:
+        """What comes of a SIGTERM at each place in libraries, or at so many of them, as far apart as possible."""
+        self._begin()
+        instance = Instance(self.file)
+        instance.ask(self.payload, Place("", in_library=True))
+        instance.answer()
+        instance.end()
+        numbers = range(1, instance.passes + 1)
+        chosen = numbers[:: -(-len(numbers) // most) if most else 1]
+        return [
+            found for each in chosen for found in self.warm_and_cold(Place("graceful", number=each, in_library=True))
+        ]
+
     def killed_at_each_state(self) -> list[dict[str, Any]]:
         """Kill it at each state of the directory and of the server, one after the other."""
         self._begin()
@@ -537,6 +567,7 @@ def _answer(job: dict[str, Any]) -> dict[str, Any]:
     return {
         "undisturbed": bench.expected,
         "places": [bench.warm_and_cold(Place.of(place)) for place in job["places"]],
+        "in_libraries": bench.in_libraries(job["most_in_libraries"]) if job["most_in_libraries"] is not None else [],
         "states": bench.killed_at_each_state(),
     }
 

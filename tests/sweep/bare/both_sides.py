@@ -76,7 +76,7 @@ def by_bare(found: dict[str, Any]) -> Came:
 class Sides:
     """What the sweep says of a handler, and what bare processes come to."""
 
-    def __init__(self, runtime: ScfRuntime, handler: Handler, directory: Path) -> None:
+    def __init__(self, runtime: ScfRuntime, handler: Handler, directory: Path, in_libraries: int) -> None:
         self.handler = handler
         file, out = directory / "code" / "job.py", directory / "out"
         file.parent.mkdir()
@@ -105,9 +105,11 @@ class Sides:
                 "file": str(file),
                 "out": str(out),
                 "payload": {},
+                "most_in_libraries": None if handler.has_others else in_libraries,
                 "places": [place._replace(order=order) for place in places.values() for order in orders],
             }
         )
+        self._has_all = not in_libraries
         found = iter(self._bare["places"])
         self._at_places = {key: [[by_bare(each) for each in next(found)] for _ in orders] for key in places}
         """What has come of each order: warm, and cold if something has lived on."""
@@ -182,6 +184,21 @@ class Sides:
                 cold = colds[end] if end else self.runs[key + COLD]
                 yield from self._difference(cold, key, lived)
         yield from self._different_states()
+        yield from self._different_in_libraries()
+
+    def _different_in_libraries(self) -> Iterator[str]:
+        """SIGTERMs in libraries: a bare process counts the places, and the sweep the effects between which they are."""
+        found = {by_bare(each).text: by_bare(each) for each in self._bare["in_libraries"]}
+        tried = {
+            by_sweep(run, self._after.get(key.removesuffix(COLD))).text
+            for key, run in self.runs.items()
+            if run.how in ("graceful", "forced")
+        }
+        for text in found.keys() - tried:
+            yield f"a SIGTERM in a library of a bare process comes to {text}, which no interruption of the sweep does"
+        for key, run in self.runs.items():
+            if run.point.kind == "library" and self._has_all:
+                yield from self._difference(run, key.removesuffix(COLD), [*found.values()])
 
     def _different_states(self) -> Iterator[str]:
         states = defaultdict[str, list[Came]](list)
@@ -214,8 +231,11 @@ class Sides:
             yield f"{named}: it is called {sorted(run.kinds)}, and came to {one.text}"
 
 
-def are_alike(runtime: ScfRuntime, directory: Path, seed: int) -> None:
-    """What the sweep says of each interruption of a random handler is what bare processes come to."""
+def are_alike(runtime: ScfRuntime, directory: Path, seed: int, in_libraries: int = 0) -> None:
+    """What the sweep says of each interruption of a random handler is what bare processes come to.
+
+    With *in_libraries* a bare process gets a SIGTERM at so many places of libraries, and else at all of them.
+    """
     handler = random_handler(seed)
-    differences = list(Sides(runtime, handler, directory).differences())
+    differences = list(Sides(runtime, handler, directory, in_libraries).differences())
     assert not differences, f"seed {seed} ({handler.parts})\n" + "\n".join(differences) + f"\n{handler.source}"

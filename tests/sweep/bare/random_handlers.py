@@ -457,6 +457,8 @@ class Handler(NamedTuple):
     parts: str
     has_threads: bool
     """Another thread writes, and the main thread waits for it."""
+    has_others: bool
+    """Another thread, or a child process, has effects."""
     has_server: bool
     """It speaks to a server at ``PORT``."""
 
@@ -509,7 +511,7 @@ def random_handler(seed: int) -> Handler:
     source = "\n\n".join([HEAD.strip("\n") + "\n", *(_dedented(each) for each in functions if each), handler])
     source = "".join(f"import {module}\n" for module in MODULES if f"{module}." in source) + source
     parts = f"{checkpoint}, {work}, {'position' if first else 'work'} first, lock {lock}, listener {listener}, {mode}"
-    return Handler(source, parts, work == "thread", "PORT" in WORKS[work])
+    return Handler(source, parts, work == "thread", work in ("thread", "child"), "PORT" in WORKS[work])
 
 
 def _dedented(code: str) -> str:
