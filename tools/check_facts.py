@@ -73,6 +73,7 @@ FROM_OUTSIDE: dict[str, dict[str, str]] = {
         "CREATE VIRTUAL": "SQLite, of a table",
         "SQLite format 3": "SQLite, in its files",
     },
+    "sweep/issue.py": {"start \\d+ (?:ended": "the script of a repro, among what the program prints"},
     "sweep/normal_forms.py": {"[0-9a-fA-F]{8}-": "the handler: the tokens of its lines"},
     "trace/page.py": {
         '<script type="application/json" id="trace">': "a file, which may be of another version, or none of ours",

@@ -13,6 +13,7 @@ SHOWN = 80
 """Characters of a line, a value or a name."""
 LONGEST = 300
 """Characters of the whole text."""
+ONLY_FOUND = "which the undisturbed run does not have"
 CHECK = 8
 """Lines of what ``check=`` says: pytest explains an assertion in several."""
 
@@ -36,16 +37,16 @@ def run_difference_lines(difference: Difference) -> list[str]:
     return [difference_text(difference)]
 
 
-def difference_text(difference: Difference) -> str:
-    """``lost: row id=7 of orders.db:orders``."""
+def difference_text(difference: Difference, word: str = "", only: str = ONLY_FOUND) -> str:
+    """``lost: row id=7 of orders.db:orders``; with another *word* for its kind, and *only* for what is extra."""
     missing, extra = difference.missing, difference.extra
     if missing and extra:
         said = _changed(difference, missing[0], extra[0]) + _more(len(missing) - 1)
     elif missing or extra:
-        said = _things(difference, missing or extra)
+        said = _things(difference, missing or extra, only)
     else:
         said = _name(difference)
-    return shortened_line(f"{difference.kind.value}: {said}", LONGEST)
+    return shortened_line(f"{word or difference.kind.value}: {said}", LONGEST)
 
 
 def _name(difference: Difference) -> str:
@@ -54,11 +55,11 @@ def _name(difference: Difference) -> str:
     return f"{of}{_bounded(difference.name)}"
 
 
-def _things(difference: Difference, parts: Sequence[Part]) -> str:
+def _things(difference: Difference, parts: Sequence[Part], only: str) -> str:
     """Things that only one of the runs has, or has more often."""
     first, others = parts[0], _more(len(parts) - 1)
     if difference.kind.name == "DIVERGED":
-        return f"{_thing(difference, first)}{_times(first)}{others}, which the undisturbed run does not have"
+        return f"{_thing(difference, first)}{_times(first)}{others}, {only}"
     if first.unit in _COUNTED and len(parts) > 1:
         number = f"{sum(abs(part.undisturbed - part.found) for part in parts):,}"
         name, of = _bounded(difference.name), _of(difference, first.where)

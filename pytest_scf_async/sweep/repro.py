@@ -6,7 +6,6 @@ the sweep compares with, and on what the interruption left, where the same has t
 
 from __future__ import annotations
 
-import errno
 import json
 import os
 import platform
@@ -27,15 +26,14 @@ from ..instances.layers import OPT, copy_layers
 from ..instances.runtimes.strategy import RUN_PATH
 from ..protocol.shortening import shortened_list
 from .comparison import compare
-from .difference_texts import all_difference_lines, difference_text, run_difference_lines
+from .difference_texts import difference_text, run_difference_lines
 from .differences import Difference, Kind
 from .effects import OWN_DIRECTORY, EffectKind, files_and_rows, gathered
 from .findings import FAILURES, HARMFUL, Evidence, FailureClass, SweepRun, Swept, classes
 from .imported import have_said, versions_in
-from .interruptions import Interruption
+from .issue import Issue, how_it_fails
 from .normal_forms import ANY
 from .run import copy_tree, exit_code
-from .titles import place_text, source_lines
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
@@ -110,35 +108,6 @@ result = json.loads(json.dumps(handler(given["event"], given["context"])).replac
 print("it has returned", json.dumps(result))
 sys.exit(0 if not given["compared"] or result == given["result"] else 1)
 '''
-_HOW: Final = {
-    "forced": "killed (SIGKILL)",
-    "graceful": "stopped (SIGTERM)",
-    "timeout": "ended by its timeout",
-    "power": "ended by a power failure",
-}
-_ISSUE: Final = """# {first}, after it was {how}
-
-{what} was {how} at {place}, and started again until it was done, {starts} times at most. In the end:
-
-{wrong}
-
-Its command:
-
-    {command}
-{source}
-## To see it
-
-    sh repro.sh
-
-This starts it on a copy of `state/`, the directory as it was after that ({files}), until it exits with {codes},
-{starts} times at most. What is there then is compared with `expected/`, what the undisturbed run leaves, and the exit
-code is 1, as that is not the same. `sh repro.sh undisturbed` starts it on what was there in the beginning, and ends
-with 0. {project}{ignored} Both have been run before this was written, and ended so.
-
-## Versions
-
-{versions}
-"""
 
 
 def write_repro(evidence: Evidence, alike: FailureClass, directory: str | os.PathLike[str]) -> Path:
@@ -262,6 +231,8 @@ class _Repro:
         self._is_copied = False
         self._versions: list[str] = []
         """Of Python, and of what the program has imported, as it was undisturbed."""
+        self._printed = ""
+        """What the script prints on what the interruption has left."""
 
     def write(self) -> str:
         """Write it; why it is none, where it turns out to be none."""
@@ -391,6 +362,7 @@ class _Repro:
     def _try_state(self) -> str:
         """Run it on what the interruption has left, where the same has to be wrong as in the sweep."""
         code, text = self._ran()
+        self._printed = text
         wanted = _shown_by(self._run.differences)
         is_done = (self._target / "compared").is_dir()
         if code == 0:
@@ -468,34 +440,24 @@ class _Repro:
     # -- what it says --------------------------------------------------------------------------------------------------
 
     def _issue(self) -> str:
-        run, code = self._run, self._code
-        steps = run.outcome.plan.steps
-        how = ", and then ".join(_how(step.by) for step in steps)
-        lines = all_difference_lines(run.differences)
-        source = "\n".join(source_lines(run.point))
-        elsewhere = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
-        return _ISSUE.format(
-            first=lines[0],
-            what="The program" if self._command else f"The handler `{code.handler}`",
-            how=how,
-            place=f"{place_text(run.point)}, {run.point.seconds:g} s after its start",
-            wrong="\n".join(f"    {line}" for line in lines),
+        code = self._code
+        function = f"The function `{code.function}` of {code.module}, called with what is in `call.json`,"
+        project = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
+        if self._is_copied:
+            project = "The program is in `program/`."
+        issue = Issue(
+            self._run,
+            what="The program" if self._command else function,
             command=self._started().replace('"$path"', "DIRECTORY").replace('"$here/call.py"', "call.py"),
-            source=f"\n```\n{source}\n```\n" if source else "",
-            files=", ".join(run.outcome.written) or "nothing",
             starts=self._question.attempts,
-            codes=" or ".join(map(str, self._codes)),
-            project=("The program is in `program/`." if self._is_copied else elsewhere)
-            + " Its layers are in `layers/`." * bool(self._layers),
-            ignored=f" Not compared: {', '.join(self._patterns)}." if self._patterns else "",
-            versions=", ".join([*self._versions, f"{platform.system()} {platform.release()}, {platform.machine()}"]),
+            codes=self._codes if self._command else (),
+            failing=how_it_fails(self._printed, self._question.attempts),
+            project=project + " Its layers are in `layers/`." * bool(self._layers),
+            patterns=self._patterns,
+            is_ended=True,
+            versions=[*self._versions, f"{platform.system()} {platform.release()}, {platform.machine()}"],
         )
-
-
-def _how(by: Interruption) -> str:
-    if by.error:
-        return f"refused a system call ({errno.errorcode[by.error]})"
-    return _HOW.get(by.kind, f"interrupted ({by.name})")
+        return issue.text()
 
 
 def _quoted(text: str, path: str) -> str:

@@ -101,7 +101,7 @@ def _where(around: Around) -> str:
     if point.kind == "log":
         return f"right after it logged {point.text!r}"
     if point.kind in ("wait", "waited"):
-        return f"{'while' if point.kind == 'wait' else 'right after'} {_waited(point, place or 'it')}"
+        return f"{'while' if point.kind == 'wait' else 'right after'} {waited_text(point, place or 'it')}"
     if point.kind == "connection":
         return f"at {place or point.shown}"
     if point.kind == "library":
@@ -135,7 +135,7 @@ def _did(around: Around, effect: NearEffect, where: str) -> str:
     return f"before {where} {verb.past if verb else f'did {effect.call} of'} {what}"
 
 
-def _waited(point: Point, place: str) -> str:
+def waited_text(point: Point, place: str) -> str:
     """Who waited, and in what: ``job.py:9 waited in sleep(1)``, ``Task-1 was at the `await` on job.py:9``."""
     if any(wait.task or wait.thread or wait.in_child for wait in waits_of(point.text)):
         return who_waits(point.text, place, "")
