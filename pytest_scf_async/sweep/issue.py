@@ -47,7 +47,8 @@ Its command, in which DIRECTORY is the directory that it works on:
 This starts it on a copy of `state/` until it has {ended}, {starts} times at most. `state/` is the directory as it was
 after the interruption: {files}. What is there then is compared with `expected/`, which is what it leaves where nothing
 interrupts it, and the exit code is 1, as that is not the same. `sh repro.sh undisturbed` starts it on what was there in
-the beginning, and ends with 0. {project}{ignored} {tried}
+the beginning, and ends with 0. A start that has not ended after {limit} s is killed, and counts as one that never ends
+(`REPRO_LIMIT=600 sh repro.sh` gives each 600 s). {project}{ignored} {tried}
 
 ## Versions
 
@@ -72,6 +73,8 @@ class Issue:
     """Where the program is, in sentences."""
     patterns: Sequence[str]
     """Of the files that are not compared."""
+    limit: int
+    """Real seconds that a start may take."""
     is_ended: bool
     """Whether the script was run to its end on what the interruption has left."""
     versions: Sequence[str] = field(default=())
@@ -99,6 +102,7 @@ class Issue:
             command=self.command,
             source=f"\n```\n{source}\n```\n" if source else "",
             files=shortened_list(run.outcome.written, _NAMED) if run.outcome.written else "no files",
+            limit=self.limit,
             project=self.project,
             ignored=f" Not compared: {', '.join(self.patterns)}." if self.patterns else "",
             tried=both if self.is_ended else one,
@@ -117,6 +121,8 @@ def how_it_fails(printed: str, starts: int) -> str:
     assert last is not None
     of_program = lines[ends[-2] + 1 if len(ends) > 1 else 0 : ends[-1]]
     if last["seconds"]:
+        if of_program and "Killed" in of_program[-1]:  # the shell says so
+            of_program.pop()
         said = f"its last line is: {of_program[-1]}" if of_program else "it prints nothing"
         return f"start {len(ends)} has not ended after {last['seconds']} s; {said}"
     said = f"the last line of the last one is: {of_program[-1]}" if of_program else "the last one prints nothing"

@@ -7,6 +7,7 @@ the sweep compares with, and on what the interruption left, where the same has t
 from __future__ import annotations
 
 import json
+import math
 import os
 import platform
 import re
@@ -24,6 +25,7 @@ from ..inner import look_at
 from ..instances.function_version import FunctionVersion
 from ..instances.layers import OPT, copy_layers
 from ..instances.runtimes.strategy import RUN_PATH
+from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
 from .comparison import compare
 from .difference_texts import difference_text, run_difference_lines
@@ -37,6 +39,12 @@ from .run import copy_tree, exit_code
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
+_LEAST: Final = 60
+"""Real seconds that each start of a repro may take at least, ..."""
+_TIMES: Final = 10
+"""... and so many times what it is known to take: the machine of another one may be slow, or busy."""
+_TIMED_OUT: Final = 433
+"""The status code of an event that has reached its function's timeout."""
 _NAMED: Final = 3
 """Layers that a refusal names."""
 _OF_FILES: Final = (EffectKind.FILE, EffectKind.ROW, EffectKind.RESULT, EffectKind.EVENTS)
@@ -66,18 +74,26 @@ _SCRIPT: Final = """#!/bin/sh
 # Starts {what} on what an interruption has left (state/), until it is done, and compares what is there then with
 # what it leaves undisturbed (expected/). Exit code: 0 it is the same, 1 it is not, 2 it could not be tried.
 # `sh repro.sh undisturbed` starts it on what was there before, and so has to end with 0.
+# A start that has not ended after {limit} s, or $REPRO_LIMIT, is killed, and is the last one: its work is not done.
 here=$(cd "$(dirname "$0")" && pwd) || exit 2
 path=$here/result
 rm -rf "$path" "$here/compared" && mkdir "$path" || exit 2
 from=state
 [ "${{1-}}" != undisturbed ] || from=start
 [ ! -d "$here/$from" ] || cp -a "$here/$from/." "$path/" || exit 2
+limit=${{REPRO_LIMIT:-{limit}}}
+command -v timeout > /dev/null || timeout() {{ shift 3; "$@"; }}  # without one a start may take any time
 {directory}cd "$project" || exit 2
 code=
 for start in {starts}; do
-    {command} < /dev/null
+    began=$(date +%s)
+    timeout -s KILL "$limit" {command} < /dev/null
     code=$?
     case $code in {codes}) break ;; esac
+    if [ "$code" = 137 ] && [ "$(($(date +%s) - began))" -ge "$limit" ]; then
+        echo "start $start has not ended after $limit s"
+        exit 1
+    fi
     echo "start $start ended with exit code $code"
 done
 case $code in {codes}) ;; *) echo "it is not done after {number}: exit code $code"; exit 1 ;; esac
@@ -233,6 +249,12 @@ class _Repro:
         """Of Python, and of what the program has imported, as it was undisturbed."""
         self._printed = ""
         """What the script prints on what the interruption has left."""
+        self._waited = 0.0
+        """Simulated seconds that the script has taken when it ran last."""
+        self._limit = LIMIT
+        """Real seconds that a start may take."""
+        self._is_ended = True
+        """Whether the script has come to its end on what the interruption has left."""
 
     def write(self) -> str:
         """Write it; why it is none, where it turns out to be none."""
@@ -318,6 +340,7 @@ class _Repro:
             starts=" ".join(map(str, range(1, starts + 1))),
             number=f"{starts} start{'s' * (starts != 1)}",
             command=self._started(),
+            limit=self._limit,
             codes="|".join(map(str, self._codes)),
             more=f"{more.lstrip()}\n" if more else "",
             filtered="" if doubles else " | grep -v '^Only in compared'",
@@ -342,8 +365,11 @@ class _Repro:
         expected, compared, result = (target / name for name in ("expected", "compared", "result"))
         shutil.rmtree(expected, ignore_errors=True)
         expected.mkdir()
+        self._limit = LIMIT
         self._write_script()
+        began = REAL.monotonic()
         _, text = self._ran("undisturbed")
+        self._limit = self._limit_of(REAL.monotonic() - began)
         if not compared.is_dir():
             return f"without a platform its undisturbed run does not end: {_last_line(text, -3)}"
         if wrong := self._differences(result):
@@ -365,6 +391,9 @@ class _Repro:
         self._printed = text
         wanted = _shown_by(self._run.differences)
         is_done = (self._target / "compared").is_dir()
+        if code is None and self._run.outcome.stuck:  # it computes for ever, there as here, and no time passes
+            self._is_ended = False
+            return ""
         if code == 0:
             return "it does not fail when it is started on the files that are left, so more than the files is involved"
         if any(effect in _NOT_DONE for _, effect, _ in wanted):
@@ -374,6 +403,12 @@ class _Repro:
         if code != 1 or not is_same:
             return f"started on the files that are left, it fails differently than in the sweep: {_last_line(text)}"
         return ""
+
+    def _limit_of(self, seconds: float) -> int:
+        """How many real seconds a start may take, where the undisturbed run takes *seconds* beside what it waits."""
+        ended = (each.seconds for each in self._run.outcome.attempts if each.status_code != _TIMED_OUT)
+        longest = max(seconds + self._waited, *ended)
+        return max(_LEAST, -(-_TIMES * math.ceil(longest) // _LEAST) * _LEAST)
 
     def _differences(self, result: Path) -> list[Difference]:
         evidence = self._evidence
@@ -430,6 +465,7 @@ class _Repro:
                 except CannotEndError as error:
                     return None, str(error).partition("\n")[0]
                 look_at(event)
+                self._waited = 0.0 if event.duration is None else event.duration.total_seconds()
                 if says_versions:
                     self._versions = [*versions_in(hidden)]
                 lines = [line.text for line in event.log if line.source == "Custom"]
@@ -454,7 +490,8 @@ class _Repro:
             failing=how_it_fails(self._printed, self._question.attempts),
             project=project + " Its layers are in `layers/`." * bool(self._layers),
             patterns=self._patterns,
-            is_ended=True,
+            limit=self._limit,
+            is_ended=self._is_ended,
             versions=[*self._versions, f"{platform.system()} {platform.release()}, {platform.machine()}"],
         )
         return issue.text()

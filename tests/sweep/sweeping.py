@@ -32,9 +32,11 @@ def labels(sweep: Any) -> list[str]:
     return [point.shown for point in sweep.points]
 
 
-def bare_repro(repro: Path, *arguments: str) -> tuple[int, str]:
-    """Run a repro with a Python that has no packages, and with no variable but the path of its programs."""
+def bare_repro(repro: Path, *arguments: str, **variables: str) -> tuple[int, str]:
+    """Run a repro with a Python that has no packages, and with no variables but these and the path of its programs."""
     pythons = os.path.dirname(os.path.realpath(sys.executable))
-    command = ["env", "-i", f"PATH={pythons}:/usr/local/bin:/usr/bin:/bin", "sh", f"{repro}/repro.sh", *arguments]
+    given = [f"{name}={value}" for name, value in variables.items()]
+    path = f"PATH={pythons}:/usr/local/bin:/usr/bin:/bin"
+    command = ["env", "-i", path, *given, "sh", f"{repro}/repro.sh", *arguments]
     done = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False, cwd="/")
     return done.returncode, done.stdout

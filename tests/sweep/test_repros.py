@@ -93,6 +93,53 @@ def test_of_a_job(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     assert sorted(os.listdir(repro)) == ["ISSUE.md", "compared", "expected", "program", "repro.sh", "result", "state"]
 
 
+def test_a_start_that_hangs_is_ended_by_the_limit_that_it_names(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    script = """
+        while [ -e "$1/lock" ]; do echo locked; sleep 50; done
+        : > "$1/lock"
+        echo row > "$1/row"
+        rm "$1/lock"
+    """
+    function = job(scf_runtime, tmp_path, script, timeout=300)
+    (never,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    repro = never.write_repro(tmp_path / "repro")
+    issue = (repro / "ISSUE.md").read_text()
+    assert "it does not end well any more: start 1 has not ended after 60 s; its last line is: locked\n" in issue
+    assert "A start that has not ended after 60 s is killed, and counts as one that never ends" in issue
+    code, printed = bare_repro(repro, REPRO_LIMIT="1")
+    assert (code, "start 1 has not ended after 1 s" in printed) == (1, True), printed
+    assert bare_repro(repro, "undisturbed")[0] == 0
+
+
+def test_of_one_that_computes_for_ever(make_runtime: Any, tmp_path: Path) -> None:
+    runtime = make_runtime(real_timeout=1)
+    script = """
+        while [ -e "$1/lock" ]; do :; done
+        : > "$1/lock"
+        echo row > "$1/row"
+        rm "$1/lock"
+    """
+    (never,) = runtime.sweep(
+        job(runtime, tmp_path, script), each_run=each_run, how="forced", include="effect#2"
+    ).failures
+    repro = never.write_repro(tmp_path / "repro")
+    issue = (repro / "ISSUE.md").read_text()
+    assert "it does not end well any more: a start computes and does not end\n" in issue
+    assert "has been run before this was written, and ended so; the first was not run to its end." in issue
+    code, printed = bare_repro(repro, REPRO_LIMIT="1")
+    assert (code, "start 1 has not ended after 1 s" in printed) == (1, True), printed
+
+
+def test_a_start_may_take_ten_times_what_it_takes_undisturbed_and_at_least_a_minute(
+    scf_runtime: ScfRuntime, tmp_path: Path
+) -> None:
+    function = job(scf_runtime, tmp_path, IN_PLACE)  # it waits for two minutes
+    (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
+    script = (lost.write_repro(tmp_path / "repro") / "repro.sh").read_text()
+    limit = int(re.findall(r"REPRO_LIMIT:-(\d+)", script)[0])
+    assert 1200 <= limit <= 1800
+
+
 def test_of_a_full_disk(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
     script = "set -e\n" + textwrap.dedent(IN_PLACE).replace("sleep 60", "sleep 0")
     function = job(scf_runtime, tmp_path, script, environment={"GREETING": "hello"})
