@@ -35,7 +35,8 @@ from .findings import FAILURES, HARMFUL, Evidence, FailureClass, SweepRun, Swept
 from .imported import have_said, versions_in
 from .issue import Issue, how_it_fails
 from .normal_forms import ANY
-from .run import copy_tree, exit_code
+from .opened import opened_in
+from .run import LARGEST_KEPT, copy_tree, exit_code
 
 LIMIT: Final = 86_400
 """Simulated seconds that a run of a repro may take before it is given."""
@@ -43,6 +44,8 @@ _LEAST: Final = 60
 """Real seconds that each start of a repro may take at least, ..."""
 _TIMES: Final = 10
 """... and so many times what it is known to take: the machine of another one may be slow, or busy."""
+_FILES: Final = 30
+"""Files of the program that the description names."""
 _TIMED_OUT: Final = 433
 """The status code of an event that has reached its function's timeout."""
 _NAMED: Final = 3
@@ -245,6 +248,10 @@ class _Repro:
         self._databases: list[str] = []
         self._patterns: list[str] = []
         self._is_copied = False
+        self._opened: list[str] = []
+        """The files that the program opens in its directory, undisturbed and on what the interruption has left."""
+        self._files: list[Path] = []
+        """Those that are copied."""
         self._versions: list[str] = []
         """Of Python, and of what the program has imported, as it was undisturbed."""
         self._printed = ""
@@ -264,14 +271,16 @@ class _Repro:
             _copy(evidence.start, target / "start")
         self._write_call()
         self._copy_layers()
+        self._opened, last_words = self._run_in_place()
         why = ""
         for layout in (self._copy_program, self._leave_program):
             if not layout():
                 continue
-            why = self._try_undisturbed()
+            why = self._try_undisturbed() or self._try_state()
+            if not why and self._is_copied and self._last_words() != last_words:
+                why = f"without all that is in {self._code.directory} it fails differently"
             if not why:
                 break
-        why = why or self._try_state()
         if why:
             shown = shortened_list([*map(os.path.basename, self._layers)], _NAMED)
             return f"{why}; of its layers ({shown}) it has a copy, not at {OPT}" if self._layers else why
@@ -306,12 +315,16 @@ class _Repro:
             copy_layers(self._layers, os.fspath(self._target / "layers"), os.fspath(self._target))
 
     def _copy_program(self) -> bool:
-        """Copy the files of the program that its command names; False: it names none."""
+        """Copy the files of the program: those that its command names, and what it has opened of its directory.
+
+        False: there are none, or they are larger than what is kept."""
         directory = Path(self._code.directory)
         words = self._command or [self._code.entry_name]
-        named = [Path(word) for word in words if word and not word.startswith("-")]
-        named = [path for path in named if not path.is_absolute() and ".." not in path.parts]
-        files = [path for path in named if (directory / path).is_file()]
+        named = [os.path.relpath(os.path.join(directory, word), directory) for word in words if word]
+        paths = map(Path, sorted({*named, *self._opened}))
+        self._files = files = [path for path in paths if ".." not in path.parts and (directory / path).is_file()]
+        if sum((directory / path).stat().st_size for path in files) > LARGEST_KEPT:
+            return False
         for path in files:
             copy = self._target / "program" / path
             copy.parent.mkdir(parents=True, exist_ok=True)
@@ -352,12 +365,34 @@ class _Repro:
         given = {**self._question.function.configuration.environment, **(self._evidence.began.environment or {})}
         if self._command and self._question.payload is not None:
             given["SCF_CUSTOM_CONTAINER_EVENT"] = json.dumps(self._question.payload)
-        own = self._evidence.path
-        words = [_quoted(word, RUN_PATH) for word in self._command] or ["python3", '"$here/call.py"', '"$path"']
-        variables = [f"{name}={_quoted(value, own)}" for name, value in given.items()]
+        own, project = self._evidence.path, self._code.directory
+        words = [_quoted(word, RUN_PATH, project) for word in self._command]
+        words = words or ["python3", '"$here/call.py"', '"$path"']
+        variables = [f"{name}={_quoted(value, own, project)}" for name, value in given.items()]
         return " ".join(["env", *variables, *words] if variables else words)
 
     # -- its runs ------------------------------------------------------------------------------------------------------
+
+    def _run_in_place(self) -> tuple[list[str], str]:
+        """Run it where the program is: the files of its directory that it opens, and its last words in the end."""
+        self._write_script()
+        with opened_in(self._code.directory) as opened:
+            began = REAL.monotonic()
+            self._ran("undisturbed")
+            self._limit = self._limit_of(REAL.monotonic() - began)
+            self._write_script()
+            if not self._run.outcome.stuck:
+                _, self._printed = self._ran()
+        return opened, self._last_words()
+
+    def _last_words(self) -> str:
+        """What the program itself has printed last; of addresses, numbers and its directory, which may be others, no
+        more than that they are there."""
+        places = [os.fspath(self._target / "program"), self._code.directory]
+        said = how_it_fails(self._printed, self._question.attempts)
+        for place in places:
+            said = said.replace(place, "")
+        return re.sub(r"0x[0-9a-f]+|\d+", "#", said)
 
     def _try_undisturbed(self) -> str:
         """Run it undisturbed, for what is to be expected, and once more, for whether that is found again."""
@@ -365,11 +400,8 @@ class _Repro:
         expected, compared, result = (target / name for name in ("expected", "compared", "result"))
         shutil.rmtree(expected, ignore_errors=True)
         expected.mkdir()
-        self._limit = LIMIT
         self._write_script()
-        began = REAL.monotonic()
         _, text = self._ran("undisturbed")
-        self._limit = self._limit_of(REAL.monotonic() - began)
         if not compared.is_dir():
             return f"without a platform its undisturbed run does not end: {_last_line(text, -3)}"
         if wrong := self._differences(result):
@@ -451,6 +483,7 @@ class _Repro:
             "PATH": os.pathsep.join([os.path.dirname(sys.executable), os.environ.get("PATH", os.defpath)]),
             "PYTHONPATH": os.fspath(hidden),
             "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONPYCACHEPREFIX": os.fspath(hidden),  # so that it opens its sources
         }
         # What the platform puts elsewhere is not there: at /opt, and at the places of mounts.
         given = question.function.configuration
@@ -480,11 +513,15 @@ class _Repro:
         function = f"The function `{code.function}` of {code.module}, called with what is in `call.json`,"
         project = f"The program is started in `{code.directory}`; elsewhere: `PROJECT=/its/directory sh repro.sh`."
         if self._is_copied:
-            project = "The program is in `program/`."
+            named = shortened_list([*map(os.fspath, self._files)], _FILES)
+            project = f"The program is in `program/`: {named}."
         issue = Issue(
             self._run,
             what="The program" if self._command else function,
-            command=self._started().replace('"$path"', "DIRECTORY").replace('"$here/call.py"', "call.py"),
+            command=self._started()
+            .replace('"$path"', "DIRECTORY")
+            .replace('"$here/call.py"', "call.py")
+            .replace('"$project"/', ""),
             starts=self._question.attempts,
             codes=self._codes if self._command else (),
             failing=how_it_fails(self._printed, self._question.attempts),
@@ -497,10 +534,14 @@ class _Repro:
         return issue.text()
 
 
-def _quoted(text: str, path: str) -> str:
-    """*text* as one word of a shell, with the variable in the place of *path*."""
-    parts = text.split(path) if path else [text]
-    return '"$path"'.join(shlex.quote(part) if part or len(parts) == 1 else "" for part in parts)
+def _quoted(text: str, path: str, project: str) -> str:
+    """*text* as one word of a shell, with the variables in the places of *path* and of the *project*."""
+    if not text:
+        return "''"
+    variables = {path: '"$path"', project: '"$project"'}
+    patterns = [re.escape(path)] * bool(path) + [rf"{re.escape(project)}(?![^/:])"]
+    parts = re.split(f"({'|'.join(patterns)})", text)
+    return "".join(variables.get(part) or shlex.quote(part) for part in parts if part)
 
 
 def _pattern(name: str) -> str:

@@ -6,6 +6,7 @@ import importlib.metadata
 import os
 import platform
 import re
+import shutil
 import socket
 import subprocess
 import textwrap
@@ -342,12 +343,8 @@ def test_of_a_program_that_needs_more_than_its_file_starts_it_where_it_is(
 ) -> None:
     project = tmp_path / "my project"
     project.mkdir()
-    (project / "pages").write_text("2\n")
-    function = job(
-        scf_runtime,
-        project,
-        "read -r last < pages || exit 1\n" + IN_PLACE.replace("sleep 60", "").replace("-lt 2", '-lt "$last"'),
-    )
+    (project / "empty").mkdir()
+    function = job(scf_runtime, project, "[ -d empty ] || exit 1\n" + IN_PLACE.replace("sleep 60", ""))
     (lost,) = scf_runtime.sweep(function, each_run=each_run, how="forced").failures
     repro = lost.write_repro(tmp_path / "repro")
     assert not (repro / "program").exists()
@@ -357,6 +354,99 @@ def test_of_a_program_that_needs_more_than_its_file_starts_it_where_it_is(
     command = ["env", f"PROJECT={tmp_path}/elsewhere", "sh", f"{repro}/repro.sh"]
     assert subprocess.run(command, capture_output=True, check=False).returncode == 1
     assert f"The program is started in `{project}`" in (repro / "ISSUE.md").read_text()
+
+
+LOSES_IN_PYTHON = {
+    "job.py": """
+        import os, sys
+        import steps
+
+        steps.work(sys.argv[1] if len(sys.argv) > 1 else os.environ["OUT"])
+
+        def main_handler(event, context):
+            steps.work(os.environ["OUT"])
+        """,
+    "steps/__init__.py": """
+        from pathlib import Path
+        from .names import NAMES
+        TEXT = (Path(__file__).parent.parent / "data" / "text.txt").read_text()
+
+        def work(out):
+            if Path(out, "mark").exists():
+                import after_a_start
+                return after_a_start.say(out)
+            Path(out, "mark").touch()
+            for name in NAMES:
+                Path(out, name).write_text(TEXT)
+        """,
+    "steps/names.py": "NAMES = ['one', 'two']\n",
+    "steps/unused.py": "SECRET = 'of the user'\n",
+    "data/text.txt": "a text",
+    "data/other.txt": "another text",
+    "after_a_start.py": "def say(out):\n    print('started again')\n",
+}
+LOSES_IN_BASH = {
+    "job.sh": '. ./parts/work.sh\nwork "$1"\n',
+    "parts/work.sh": """
+        work() {
+            [ ! -e "$1/mark" ] || return 0
+            : > "$1/mark"
+            cat data.txt > "$1/one"
+        }
+        """,
+    "parts/unused.sh": "exit 3\n",
+    "data.txt": "a text",
+}
+LOSES_IN_NODE = {
+    "job.js": 'require("./parts/work").work(process.argv[2]);\n',
+    "parts/work.js": """
+        const fs = require("fs");
+        exports.work = (out) => {
+            if (fs.existsSync(`${out}/mark`)) return;
+            fs.writeFileSync(`${out}/mark`, "");
+            fs.writeFileSync(`${out}/one`, "a text");
+        };
+        """,
+    "parts/unused.js": "process.exit(3);\n",
+}
+
+
+@pytest.mark.parametrize(
+    ("command", "files", "unused"),
+    [
+        (None, LOSES_IN_PYTHON, {"steps/unused.py", "data/other.txt"}),
+        (["python", "job.py", "{path}"], LOSES_IN_PYTHON, {"steps/unused.py", "data/other.txt"}),
+        (["python", "HERE/job.py", "{path}"], LOSES_IN_PYTHON, {"steps/unused.py", "data/other.txt"}),
+        (["bash", "job.sh", "{path}"], LOSES_IN_BASH, {"parts/unused.sh"}),
+        pytest.param(["node", "job.js", "{path}"], LOSES_IN_NODE, {"parts/unused.js"}, marks=pytest.mark.nodejs),
+    ],
+    ids=["handler", "python", "absolute", "bash", "node"],
+)
+def test_it_has_what_the_program_opens_of_its_directory_and_runs_anywhere(
+    scf_runtime: ScfRuntime, tmp_path: Path, command: list[str] | None, files: dict[str, str], unused: set[str]
+) -> None:
+    project = tmp_path / "project"
+    for name, text in files.items():
+        (project / name).parent.mkdir(parents=True, exist_ok=True)
+        (project / name).write_text(textwrap.dedent(text).lstrip())
+    if command is None:
+        source = files["job.py"].replace('steps.work(sys.argv[1] if len(sys.argv) > 1 else os.environ["OUT"])\n', "")
+        (project / "job.py").write_text(textwrap.dedent(source))
+        function = scf_runtime.deploy(project, handler="job.main_handler")
+    else:
+        words = [word.replace("HERE", str(project)) for word in command]
+        function = scf_runtime.deploy_image(words, cwd=project, port=-1)
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    written = sweep.failures[0].write_repro(tmp_path / "written")
+
+    copied = {str(path.relative_to(written / "program")) for path in (written / "program").rglob("*") if path.is_file()}
+    assert copied == files.keys() - unused
+    assert str(tmp_path) not in (written / "repro.sh").read_text()
+    assert str(project) not in (written / "ISSUE.md").read_text()
+    shutil.rmtree(project)
+    moved = written.rename(tmp_path / "moved")
+    fails(moved, "Only in expected: ")
+    assert f"The program is in `program/`: {', '.join(sorted(copied))}." in (moved / "ISSUE.md").read_text()
 
 
 SPEAKS = """
