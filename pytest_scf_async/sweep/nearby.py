@@ -23,7 +23,7 @@ class Nearby:
 
     def __init__(self, runner: Runner, bench: Bench, records: Records, is_late: Callable[[], bool]) -> None:
         question = replace(runner.question, check=None, done=None, attempts=0)
-        self._runner = Runner(question, bench.stages, runner.path, bench.scratch)
+        self._runner = Runner(question, bench.stages, runner.path, bench.scratch, runner.seed)
         self._has_places = question.function.runtime.has_places
         self._records, self._is_late = records, is_late
         self._known: dict[tuple[Step, ...], tuple[DiskRecord | None, int]] = {}

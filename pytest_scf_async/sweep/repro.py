@@ -491,7 +491,8 @@ class _Repro:
         configuration = replace(given, timeout=LIMIT, environment=variables, layers=(), mounts=mounts)
         version = FunctionVersion(configuration, made.code, question.function.version, made.runtime)
         try:
-            with self._evidence.stages(question.start, question.seed, self._target, False) as stage:
+            seed = f"{question.seed} repro"  # what the interrupted run has drawn may be the name of a file
+            with self._evidence.stages(question.start, seed, self._target, False) as stage:
                 event = stage.run_of(version, {}).invoke_async(None)
                 try:
                     event.wait()

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import os
 import shutil
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing
+from contextlib import AbstractContextManager, closing, contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -54,6 +55,7 @@ EachRun: TypeAlias = "Callable[[Run], Iterator[Environment]]"
 
 
 FIRST_RESUME_US = 60_000_000
+_BLOCK = 1 << 20
 SHOWN = 200
 TIMELINE = 16
 """Lines of a timeline that a report shows."""
@@ -333,9 +335,11 @@ class NotReachedError(Exception):
 class Runner:
     """Makes runs, one after the other, in one directory."""
 
-    def __init__(self, question: Question, stages: Stages, directory: Path, scratch: str) -> None:
-        """Copies of the *directory* that are kept are in *scratch*."""
+    def __init__(self, question: Question, stages: Stages, directory: Path, scratch: str, seed: str = "") -> None:
+        """Copies of the *directory* that are kept are in *scratch*; *seed* is that of another runner of the sweep."""
         self.question = question
+        self.seed = seed
+        """What all runs draw their random numbers from; empty before the first one."""
         self._scratch = scratch
         self._stages = stages
         self.path = directory
@@ -376,7 +380,7 @@ class Runner:
     def end(self, plan: Plan, killed: Killed) -> tuple[Attempt, str, str]:
         """What is known of the first event of *plan*, which was *killed*, and its timelines; nothing comes after it."""
         question = self.question
-        with self._stages(question.start, question.seed, self.path, False) as stage:
+        with self._stages(question.start, self.seed or question.seed, self.path, False) as stage:
             event = stage.run_of(question.function, {}).invoke_async(question.payload)
             kill(event, killed.lived, killed.at, plan.steps[-1].by.kind)
             look_at(event)
@@ -390,12 +394,9 @@ class Runner:
         recording: Recording | None = None,
     ) -> Outcome:
         question = self.question
-        start, seed = question.start, question.seed
-        if plan.another:
-            start, seed = start + OTHER_START, f"{seed} other"
         where = plan.steps[-1].point.shown if plan.steps else None
         run = Run(self.path, where, plan.how or None)
-        with self._stages(start, seed, self.path, self._draws) as stage, entered(question.each_run, run) as given:
+        with self._begun(plan, run) as (stage, given):
             stored = None if plan.steps else files_and_rows(self.path)
             kept = self._copied() if plan.keeps and not plan.steps and os.listdir(self.path) else None
             function = stage.run_of(question.function, given.environment or {})
@@ -440,6 +441,17 @@ class Runner:
             made = self._outcome(plan, run, done=done, end=end)
             noted = replace(made, written=written, check=failed, stuck=stuck, began=began, effects_before_stop=effects)
             return replace(noted, kept=kept, is_timeless=self._is_timeless(made, run), draws=_drew(run.events))
+
+    @contextmanager
+    def _begun(self, plan: Plan, run: Run) -> Iterator[tuple[Stage, entered]]:
+        """A stage for *run*, and what ``each_run`` has given to it, which may have put files there before."""
+        start = self.question.start
+        with entered(self.question.each_run, run) as given:
+            seed = self.seed = self.seed or seed_with(self.question.seed, self.path)
+            if plan.another:
+                start, seed = start + OTHER_START, f"{seed} other"
+            with self._stages(start, seed, self.path, self._draws) as stage:
+                yield stage, given
 
     def _is_timeless(self, made: Outcome, run: Run) -> bool:
         question = self.question
@@ -693,6 +705,23 @@ def _failures_in(recording: Recording, point: Point) -> tuple[tuple[str, ...], t
     if not failed or without_numbers(failed[0]) != without_numbers(point.found.text):
         raise NotReachedError(f"{point.found.text!r} did not fail at {point.label}")
     return _shown(written), tuple(failed)
+
+
+def seed_with(seed: str, path: Path) -> str:
+    """*seed*, and another one where the directory has files already.
+
+    An earlier run may have left them: a program that draws what that has drawn takes names that are there, which cannot
+    happen elsewhere. Digits do not count: a port, a date or a number in a path may be others in each sweep.
+    """
+    digest, digits = hashlib.sha256(), b"0123456789"
+    found = sorted(path.rglob("*"))
+    for each in found:
+        digest.update(os.fsencode(each.relative_to(path)).translate(None, digits) + b"\0")
+        if each.is_file() and not each.is_symlink():
+            with each.open("rb") as file:
+                while data := file.read(_BLOCK):
+                    digest.update(data.translate(None, digits))
+    return f"{seed} {digest.hexdigest()}" if found else seed
 
 
 def copy_tree(source: Path, target: Path) -> None:

@@ -8,6 +8,7 @@ import random
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -117,6 +118,45 @@ def test_random_goes_on_from_where_user_code_has_seeded_it(scf_runtime: ScfRunti
     assert [run.cold for run in sweep.runs] == [False, True]
     first, second = (seeded := random.Random(7)).random(), seeded.random()
     assert runs[2:4] == [[first, second], [first, first]]  # a cold start seeds it again
+
+
+NAMES_FILES = """
+    import os
+    def main_handler(event, context):
+        out = os.environ["OUT"]
+        while len(os.listdir(out)) < 3:
+            open(os.path.join(out, os.urandom(4).hex()), "x").close()
+    """
+
+
+def test_a_sweep_that_begins_with_files_of_an_earlier_run_draws_others(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    function, numbers = deployed(NAMES_FILES), count()
+
+    def names_of(first: list[str]) -> tuple[list[set[str]], Any]:
+        """The files that each run has made, after the *first* ones, and the sweep."""
+        found = []
+
+        def each(run: Any) -> Iterator[dict[str, str]]:
+            for name in first:
+                (run.path / name).touch()
+            (run.path / "port").write_text(str(next(numbers)))  # a number is another one in each run, or sweep
+            yield {"OUT": str(run.path)}
+            (run.path / "port").unlink()
+            found.append({path.name for path in run.path.iterdir()} - set(first))
+            run.observe(made=len(list(run.path.iterdir())))
+
+        sweep = scf_runtime.sweep(function, each_run=each, how="forced", ignore="[0-9a-f]*", include="job.py:4")
+        assert sweep.failures == []
+        return found, [(run.key, run.kinds) for run in sweep.runs]
+
+    of_first, _ = names_of([])
+    left = sorted(of_first[0])[:1]  # what a run has left that was killed
+    again, runs = names_of(left)
+    assert not again[0] & of_first[0]
+    assert again[0] == again[2], "every run of one sweep draws the same"
+    assert (again, runs) == names_of(left), "and so does each sweep of the same thing"
 
 
 # -- what code in C and programs draw ----------------------------------------------------------------------------------
