@@ -255,7 +255,9 @@ class _Command:
         self._about_repros: list[str] = []
         """Those that no class shows, and why there are no others."""
         self._repairs: Repairs | None = None
-        """What --fix has found."""
+        """What --fix has found, ..."""
+        self._applied: list[str] = []
+        """... and the files to which --apply has written it."""
         self._signal = signal.SIGINT
         """What has ended it, where something has."""
         for option in ("apply", "budget"):
@@ -371,7 +373,8 @@ class _Command:
         if self._given.json is None:
             return
         try:
-            Path(self._given.json).write_text(swept_json(swept), encoding="utf-8", errors="backslashreplace")
+            fix = None if self._repairs is None else self._repairs.facts(self._applied)
+            Path(self._given.json).write_text(swept_json(swept, fix), encoding="utf-8", errors="backslashreplace")
         except OSError as error:
             raise ScfUsageError(f"--json {self._given.json} cannot be written: {error.strerror or error}") from None
 
@@ -409,7 +412,9 @@ class _Command:
             return code
         for source, text in first.files.values():
             write(source, text)
+            self._applied.append(os.fspath(source.path))
             _say(f"Written: {source.path}")
+        self._write(self._found[0])
         return 0
 
     def _test(self, name: str) -> str:

@@ -9,13 +9,15 @@ from typing import Any
 from .differences import Difference
 from .findings import MutantOutcome, SweepRun, Swept
 from .points import Point
+from .repairs.found import RepairsFacts
 
 _Facts = dict[str, Any]
 
 
-def swept_json(swept: Swept) -> str:
-    """*swept* as the text of a file."""
-    return json.dumps(swept_facts(swept), ensure_ascii=False, indent=2) + "\n"
+def swept_json(swept: Swept, fix: RepairsFacts | None = None) -> str:
+    """*swept* as the text of a file, with what a search for repairs has found, where there was one."""
+    facts = swept_facts(swept) if fix is None else {**swept_facts(swept), "fix": fix}
+    return json.dumps(facts, ensure_ascii=False, indent=2) + "\n"
 
 
 def swept_facts(swept: Swept) -> _Facts:

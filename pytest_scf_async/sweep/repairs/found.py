@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import TypedDict
 
 from .sources import Source
 
@@ -12,6 +13,38 @@ BUDGET = 60.0
 """Real seconds for which repairs are searched for, unless something else is said."""
 REFUSED = 4
 """Refused changes that a report names."""
+
+
+class RepairFacts(TypedDict):
+    """A repair as JSON has it: the attributes of ``Repair``."""
+
+    kind: str
+    file: str
+    line: int
+    diff: str
+    interruptions: int
+    second: int
+    power: int
+    doubled: int
+    left_out: int
+    longer_stops: str
+    survives: str
+
+
+class RepairsFacts(TypedDict):
+    """What a search for repairs has found as JSON has it: the attributes of ``Repairs``."""
+
+    found: list[RepairFacts]
+    tried: int
+    number: int
+    why_none: str
+    ended: str
+    over_budget: bool
+    best: str
+    refused: list[str]
+    seconds: float
+    not_judged: str
+    applied: list[str]
 
 
 @dataclass(frozen=True)
@@ -42,6 +75,22 @@ class Repair:
     """The number of lines that the diff adds and removes."""
     files: Mapping[str, tuple[Source, str]] = field(default_factory=dict, repr=False, compare=False)
     """By its name each file that is changed, and its text then."""
+
+    def facts(self) -> RepairFacts:
+        """The same as JSON has it."""
+        return {
+            "kind": self.kind,
+            "file": self.file,
+            "line": self.line,
+            "diff": self.diff,
+            "interruptions": self.interruptions,
+            "second": self.second,
+            "power": self.power,
+            "doubled": self.doubled,
+            "left_out": self.left_out,
+            "longer_stops": self.longer_stops,
+            "survives": self.survives,
+        }
 
     @property
     def survives(self) -> str:
@@ -76,6 +125,24 @@ class Repairs:
     """Why changes were refused that lose nothing, or that do something else undisturbed; a sentence each."""
     seconds: float = 0.0
     """Real seconds."""
+    is_over_budget: bool = False
+    """It ended early as its budget was over."""
+
+    def facts(self, applied: Sequence[str] = ()) -> RepairsFacts:
+        """The same as JSON has it; *applied* are the paths of the files to which the first change was written."""
+        return {
+            "found": [repair.facts() for repair in self.found],
+            "tried": self.tried,
+            "number": self.number,
+            "why_none": self.why_none,
+            "ended": self.ended,
+            "over_budget": self.is_over_budget,
+            "best": self.best,
+            "refused": list(self.refused),
+            "seconds": round(self.seconds, 3),
+            "not_judged": NOT_JUDGED,
+            "applied": list(applied),
+        }
 
     @property
     def report(self) -> str:

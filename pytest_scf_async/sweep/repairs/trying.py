@@ -178,12 +178,13 @@ class _Search:
             self._code = copied(code, self._bench.scratch, "repair-", "a search for repairs would copy")
         except ScfUsageError as error:
             return Repairs(why_none=str(error))
-        stopped = False
+        stopped = is_over = False
         try:
             why = self._rounds()
             if why:
                 return Repairs(why_none=why)
         except _TimeIsOverError:
+            is_over = True
             ended = f"the {self._budget:g} s of its budget were over"
             if not self._found:
                 more = max(_MORE * self._budget, BUDGET)
@@ -195,7 +196,7 @@ class _Search:
         found = tuple(sorted(self._found, key=lambda each: (each.doubled, each.size))[:_SHOWN])
         best = "" if self._best is None or found else self._best_text(*self._best)
         seconds = REAL.monotonic() - self._began
-        made = Repairs(found, self._tried, self._number, "", ended, best, tuple(self._refused), seconds)
+        made = Repairs(found, self._tried, self._number, "", ended, best, tuple(self._refused), seconds, is_over)
         guide.repaired(made)
         if stopped:
             raise KeyboardInterrupt

@@ -2,17 +2,21 @@
 
 from __future__ import annotations
 
+import json
 import os
 import re
 import shlex
 import subprocess
 import sys
 import textwrap
+from collections.abc import Mapping
+from typing import Any
 
 import pytest
 from sweep_support import KEEPS, LOSES, write_handler
 
 from pytest_scf_async.command_line import main
+from pytest_scf_async.sweep.repairs.found import RepairFacts, Repairs, RepairsFacts
 
 # once: the same on all Pythons
 pytestmark = pytest.mark.once
@@ -103,6 +107,52 @@ def test_one_that_cannot_be_written_is_printed(loses: pytest.Pytester, capsys: p
     output = capsys.readouterr()
     assert "+++ b/handlers/loses.py" in output.out
     assert output.err == f"python -m pytest_scf_async: --apply: {path} cannot be written: it is read-only\n"
+
+
+def lines_of(fix: Mapping[str, Any]) -> list[str]:
+    """What the text has to say, as JSON says it."""
+    found = [text for each in fix["found"] for text in (each["survives"], *each["diff"].splitlines())]
+    heads = [f"A repair: {each['kind']}, at {each['file']}:{each['line']}" for each in fix["found"]]
+    tried = [f"Tried: {fix['tried']:,} of {fix['number']:,} change"] if fix["number"] else []
+    written = [f"Written: {path}" for path in fix["applied"]]
+    return [*heads, *found, *tried, *written, *fix["refused"], fix["best"], fix["ended"], fix["why_none"]]
+
+
+@pytest.mark.parametrize(
+    ("source", "options"),
+    [
+        (LOSES, []),
+        (LOSES, ["--apply"]),
+        (LOSES, ["--budget=0"]),
+        (KEEPS, []),
+        (LOSES.replace("def main_handler", "def renamed"), ["--how=power,nfs"]),
+    ],
+    ids=["found", "applied", "over", "nothing to repair", "with power"],
+)
+def test_its_json_says_what_its_text_says(
+    loses: pytest.Pytester, capsys: pytest.CaptureFixture[str], source: str, options: list[str]
+) -> None:
+    path = loses.path / "handlers" / "loses.py"
+    path.write_text(textwrap.dedent(source.replace("def renamed", "def main_handler")))
+    sweep("--json=facts.json", *options)
+    output = capsys.readouterr().out
+    fix = json.loads((loses.path / "facts.json").read_text())["fix"]
+    assert [line for line in lines_of(fix) if line not in output] == []
+    assert fix.keys() == {*RepairsFacts.__annotations__}
+    assert all(each.keys() == {*RepairFacts.__annotations__} for each in fix["found"])
+    assert len(fix["found"]) == output.count("A repair: ")
+    assert fix["over_budget"] == ("of its budget were over" in output)
+    assert fix["applied"] == ([str(path)] if "--apply" in options else [])
+    assert bool(fix["found"]) == (not (fix["why_none"] or fix["best"] or fix["over_budget"]))
+    assert all((f"({each['interruptions']:,} with power)" in output) == bool(each["power"]) for each in fix["found"])
+    assert (fix["not_judged"] in output) == (not fix["why_none"])
+
+
+def test_its_json_says_what_the_best_change_still_loses() -> None:
+    best = "The best one (rename, at loses.py:7) still fails in 1 of 7 interruptions: LOST: killed before loses.py:8"
+    repairs = Repairs(tried=3, number=3, best=best, refused=("swap, at loses.py:7: it removes output",))
+    assert [line for line in lines_of(repairs.facts()) if line not in repairs.report] == []
+    assert (repairs.facts()["best"], repairs.facts()["found"]) == (best, [])
 
 
 def test_a_budget_of_nothing(loses: pytest.Pytester, capsys: pytest.CaptureFixture[str]) -> None:
