@@ -56,6 +56,7 @@ class _Causes:
             self._of_files,
             self._of_nothing_saved,
             self._of_emptying,
+            self._of_stop_in_between,
         ]
         yield from filter(None, (each() for each in of))
 
@@ -228,6 +229,25 @@ class _Causes:
         if before is None or not before.empties or before.path != near.next.path or near.next.call not in WRITES:
             return None
         return Cause(self._emptying(before, near.next))
+
+    def _of_stop_in_between(self) -> Cause | None:
+        """A SIGTERM ended it between the call that empties a file and the one that fills it: before, and later, where
+        what is in a buffer may be written as it ends, it does no harm."""
+        near, before = self._around.near, self._around.begun_before
+        if near is None or not near.resumes or not self._run.outcome.plan.is_graceful or before is None:
+            return None
+        emptied = near.numbered(near.begun)
+        if emptied is None or not emptied.empties or not before < near.begun:
+            return None
+        path = emptied.path
+        filled = next((each for each in near.missed if each.path == path and each.call in WRITES), None)
+        goes_on = any(each.number > near.begun and each.path == path for each in near.effects)
+        if filled is None or goes_on or self._around.after is None:
+            return None
+        explanation = f"{self._emptying(emptied, filled)}; after SIGTERM it ended in between"
+        fix = f"write {path}.new, then {self._replaced}"
+        is_whole = emptied.call != "truncate"
+        return Cause(explanation, self._followed(fix, path, [emptied, filled], is_whole=is_whole))
 
     # -- what the effects between the nearest points without harm do to files ------------------------------------------
 

@@ -238,6 +238,44 @@ def test_why_it_fails_and_what_repairs_it(
     assert (found.explanation, found.fix) == cause, sweep.report
 
 
+EXITS = """
+    import json, os, signal, sys
+
+    def stop(*_):
+        END
+
+    def main_handler(event, context):
+        signal.signal(signal.SIGTERM, stop)
+        path, step = os.path.join(os.environ["OUT"], "state"), 0
+        if os.path.exists(path):
+            with open(path) as file:
+                step = json.load(file)
+        while step < 2:
+            step += 1
+            with open(path, "w") as file:
+                file.write(json.dumps(step))
+"""
+
+
+@pytest.mark.parametrize(
+    ("end", "fix"),
+    [
+        ("sys.exit(143)", "write state.new, then os.replace() it"),
+        ("os._exit(143)", "write state.new, then os.replace() it"),
+        ("open(os.path.join(os.environ['OUT'], 'state'), 'w').close(); sys.exit(143)", ""),
+    ],
+    ids=["it raises", "it ends at once", "the listener itself empties it"],
+)
+def test_a_stop_between_the_call_that_empties_a_file_and_the_one_that_fills_it(
+    scf_runtime: ScfRuntime, deployed: Deploy, end: str, fix: str
+) -> None:
+    sweep = scf_runtime.sweep(deployed(EXITS.replace("END", end)), each_run=each_run, how="graceful")
+    found = explained_of(sweep)[0]
+    explanation = "open at job.py:15 creates the file empty, and it is filled later; after SIGTERM it ended in between"
+    assert found.fix == fix, sweep.report
+    assert (found.explanation.replace("empties the file", "creates the file empty") == explanation) == bool(fix)
+
+
 SEEDED = {
     "removed_before_written": "ledger is removed before the new one is there",
     "moved_to_a_backup": "ledger is moved away before the new one is there",
