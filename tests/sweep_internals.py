@@ -32,7 +32,9 @@ from pytest_scf_async.sweep.effects import files_and_rows
 from pytest_scf_async.sweep.explanation import Explained
 from pytest_scf_async.sweep.findings import FAILURES, Swept, classes, missing_pattern
 from pytest_scf_async.sweep.guide import Guide
+from pytest_scf_async.sweep.in_instance.collecting import Collector as collector_of_points
 from pytest_scf_async.sweep.in_instance.functions import _Functions as functions_of_effects
+from pytest_scf_async.sweep.in_instance.libraries import Places as places_in_libraries
 from pytest_scf_async.sweep.interruptions import FileSystem
 from pytest_scf_async.sweep.kills import Kills
 from pytest_scf_async.sweep.points import Point, chosen

@@ -15,7 +15,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from sweep_internals import DiskRecord, Plan, Runner, functions_of_effects
+from internals import messages
+from sweep_internals import DiskRecord, Plan, Runner, collector_of_points, functions_of_effects, places_in_libraries
 from sweeping import EXPORT, Deploy, each_run
 
 from pytest_scf_async import CannotEndError, ScfRuntime
@@ -293,3 +294,63 @@ def test_the_report_says_so_where_the_run_that_names_functions_cannot_end(
     assert "Path.write_text" not in sweep.report
     note = "no function of a library is named, as the run that would name them did not end: wait() on event 1 could "
     assert f"\nnote: {note}not end: the call took 120 real seconds.\n" in sweep.report
+
+
+LIBRARY = """
+def deep(times, more):
+    if more:
+        return deep(times, more - 1)
+    for _ in range(times):
+        len("")
+        abs(0)
+"""
+
+
+@pytest.mark.interpreter
+def test_what_a_library_calls_asks_neither_the_stack_nor_the_patterns_of_files_again(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """A library that copies or compiles makes a hundred thousand calls: they would take longer than all else."""
+    asked: list[object] = []
+
+    class Counted(functions_of_effects):
+        def _under_way(self, frame: types.FrameType) -> str:
+            asked.append(frame)
+            return super()._under_way(frame)
+
+    control = types.SimpleNamespace(function="", effects=0, recorded=0)
+    for module in (functions_of_effects, collector_of_points, places_in_libraries):
+        scheduler = types.SimpleNamespace(active=True, is_initialised=True, control=control)
+        monkeypatch.setattr(sys.modules[module.__module__], "scheduler", scheduler)
+    monkeypatch.delitem(sys.modules, "greenlet", raising=False)
+    collector = collector_of_points(messages.Collect(["/user"], ["*_test.py"], functions=True))
+    matched: list[str] = []
+    is_users = collector.is_users
+    monkeypatch.setattr(collector, "is_users", lambda file: matched.append(file) or is_users(file))
+    naming = Counted(collector.files(frozenset()))
+    library: dict[str, Any] = {"__name__": "library"}
+    exec(compile(LIBRARY, "/library.py", "exec"), library)  # noqa: S102  its file is no real one
+    deep = library["deep"]
+    rows: list[list[object]] = []
+
+    def looks(frame: types.FrameType, event: str, callee: Any) -> None:
+        naming(frame, event, callee)
+        if event == "c_return" and frame.f_code.co_filename == "/library.py":
+            rows.append(collector._in_library(1, 1, frame)[3:5])
+
+    def named(times: int) -> tuple[int, int]:
+        asked.clear()
+        matched.clear()
+        rows.clear()
+        user: dict[str, Any] = {"deep": deep, "sys": sys, "looks": looks, "times": times}
+        source = compile("sys.setprofile(looks)\ndeep(times, 20)\nsys.setprofile(None)", "/user/job.py", "exec")
+        exec(source, user)  # noqa: S102
+        assert {tuple(row) for row in rows} == {("/user/job.py", 2)}
+        assert len(rows) == 2 * times
+        return len(asked), len(matched)
+
+    named(1)
+    once = named(1)
+    assert named(1000) == once
+    monkeypatch.setitem(sys.modules, "greenlet", types.ModuleType("greenlet"))
+    assert named(1000)[0] > 2000  # which may have gone on with another stack

@@ -83,6 +83,8 @@ class Collector:
         """... and since when, on the real clock."""
         self._slow: list[list[Any]] = []
         self.libraries = libraries.Places(self._in_library, self._append) if wanted.functions else None
+        self._of_user = Files(frozenset(), self)
+        """All of user code. It remembers which files that is, as each call in a library asks about all callers."""
         process_ends.do_first(lambda _: self.report())
 
     # -- what is a point -----------------------------------------------------------------------------------------------
@@ -94,7 +96,7 @@ class Collector:
     def followed(self, follow: Callable[[], None]) -> tuple[Callable[[], None], frozenset[CodeType]]:
         """What each thread is to call when it resumes, in place of *follow*, and callbacks of the interpreter in it."""
         if self.wanted.functions:
-            follow = functions.begin(self.files(frozenset()), follow)
+            follow = functions.begin(self._of_user, follow)
         return follow, functions.CALLBACKS  # which go on after an interruption
 
     def is_users(self, file: str) -> bool:
@@ -197,7 +199,7 @@ class Collector:
     def _in_library(self, number: int, nth: int, frame: FrameType) -> list[object]:
         """The row of a place in a library, which code in *frame* is at."""
         at: FrameType | None = frame
-        while at is not None and not self.is_users(at.f_code.co_filename):
+        while at is not None and at.f_code.co_filename not in self._of_user:
             at = at.f_back
         file, line = ("", 0) if at is None else (at.f_code.co_filename, at.f_lineno)
         function = scheduler.control.function.partition("@")[0]

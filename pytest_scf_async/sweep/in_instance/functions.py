@@ -27,7 +27,11 @@ _KEEP_FILES = frozenset(("dbm", "gdbm", "logging", "mailbox", "shelve", "sqlite3
 
 
 class _Functions:
-    """The function for ``sys.setprofile``. It asks the stack, as greenlets return from calls in any order."""
+    """The function for ``sys.setprofile``.
+
+    It asks the stack whenever user code calls or is returned to, and at each call in C where there are greenlets, as
+    they return from calls in any order. A library makes so many calls of its own that each may cost little.
+    """
 
     def __init__(self, files: Container[str]) -> None:
         self._files = files
@@ -37,6 +41,8 @@ class _Functions:
         self._modules: dict[type, str] = {}
         """Of types of C that do not say their modules."""
         self.begun = self._ended = False
+        self._is_named = False
+        """Whether the stack has been asked since calls are reported."""
 
     def begin(self) -> None:
         """Have the calls of this thread reported, unless they are to somebody else."""
@@ -53,6 +59,7 @@ class _Functions:
 
     def __call__(self, frame: FrameType, event: str, callee: Any) -> None:
         if self._ended or not scheduler.active:  # in a child that user code forked, the page is its parent's
+            self._is_named = False
             return
         self._name(frame, event, callee)
         if event in libraries.LOOKS and frame.f_code.co_filename not in self._files:
@@ -73,8 +80,9 @@ class _Functions:
             if caller is None or not (is_users or caller.f_code.co_filename in self._files):
                 return
             now = frame if event == "call" else caller
-        elif event != "c_call" and not is_users:
+        elif not is_users and (event != "c_call" or (self._is_named and "greenlet" not in sys.modules)):
             return
+        self._is_named = True
         scheduler.control.function = self._under_way(now)
 
     def _under_way(self, frame: FrameType) -> str:
