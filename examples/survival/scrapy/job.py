@@ -1,4 +1,4 @@
-"""Crawls the pages beside it with Scrapy, which keeps what it has seen in a job directory."""
+"""Crawls the pages beside it with Scrapy, which keeps what it has seen in a job directory; "filtered" starts once."""
 
 import sys
 from pathlib import Path
@@ -6,23 +6,22 @@ from pathlib import Path
 import scrapy
 from scrapy.crawler import CrawlerProcess
 
-directory = Path(sys.argv[1])
+directory, filtered = Path(sys.argv[1]), "filtered" in sys.argv
 
 
 class Pages(scrapy.Spider):
     name = "pages"
-    start_urls = [Path(__file__).with_name("index.html").as_uri()]  # noqa: RUF012  as its documentation has it
+
+    async def start(self):  # as it is made of start_urls where it is not filtered
+        yield scrapy.Request(Path(__file__).with_name("index.html").as_uri(), dont_filter=not filtered)
 
     def parse(self, response):
         yield {"title": response.css("title::text").get() * 1000}
         yield from response.follow_all(css="a")
 
 
-settings = {
-    "JOBDIR": str(directory / "job"),
-    "FEEDS": {directory / "items.jsonl": {"format": "jsonlines", "overwrite": False}},
-    "TELNETCONSOLE_ENABLED": False,
-}
+jsonl = {directory / "items.jsonl": {"format": "jsonlines", "overwrite": False}}
+settings = {"JOBDIR": str(directory / "job"), "FEEDS": jsonl, "TELNETCONSOLE_ENABLED": False, "CONCURRENT_REQUESTS": 1}
 process = CrawlerProcess(settings)
 crawler = process.create_crawler(Pages)
 process.crawl(crawler)
