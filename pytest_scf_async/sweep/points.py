@@ -245,23 +245,23 @@ def chosen(points: Sequence[Point], limit: int, needs: Callable[[Point], Collect
 
     *needs* names the runs and resumes that a point needs; what several points need counts once. No line is left out for
     another turn of one that is tried: the first turn of each line comes first, then all that a handler does only after
-    SIGTERM, then the last and the second turn of each line, and the rest evenly. Where no line tells points apart, what
-    is changed, or missing, does: a single file that is never synced may be one among hundreds of effects. A handler
-    that goes on after SIGTERM comes to most of its lines again after each of the first stops: these points are many
-    more than all others, and would leave no room for them.
+    SIGTERM, then the last and the second turn of each line, and the rest evenly. A thing that is changed, or missing,
+    counts as a line does, as one line may call a library that does all there is to do: a single file that is never
+    synced may be one among hundreds of effects. Of more lines and things than runs those are tried that lie at equal
+    distances. A handler that goes on after SIGTERM comes to most of its lines again after each of the first stops:
+    these points are many more than all others, and would leave no room for them.
     """
     if len(set().union(*map(needs, points))) <= limit:
         return list(points)
     by_line: dict[tuple[str, str, int, int, str], list[int]] = {}
     for at, point in enumerate(points):
         if point.after is None:
-            changed = point.missing or ("" if point.line or point.kind not in NAMED_CALLS else point.text)
+            changed = point.missing or (point.text if point.kind in NAMED_CALLS else "")
             key = point.kind, point.file, point.line, point.found.nth, without_numbers(changed)
             by_line.setdefault(key, []).append(at)
     undisturbed = {(file, line) for _, file, line, _, _ in by_line}
-    turns, things = [*by_line.values()], [found for key, found in by_line.items() if key[-1]]
-    first = [found[0] for key, found in by_line.items() if not key[-1]]
-    first += [things[at][0] for at in _spread(len(things))]
+    turns = [*by_line.values()]
+    first = [turns[at][0] for at in _spread(len(turns))]
     first += [at for at, point in enumerate(points) if (point.file, point.line) not in undisturbed]
     for turn in (-1, 1):
         first += [found[turn] for found in turns if len(found) > 1]

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 from internals import messages
 from sweep_internals import chosen
@@ -37,3 +39,24 @@ def test_more_things_than_runs_are_tried_at_equal_distances() -> None:
     tried = [point.found.number for point in chosen(points, 4, lambda point: {point.label})]
 
     assert tried == [0, 32, 64, 96]
+
+
+def test_one_line_that_calls_a_library_for_all_its_work_is_as_good_as_many_lines() -> None:
+    """The lines at the beginning do nothing that lasts, and the last one is all there is to do."""
+    lines = [replace(effect(number, ""), kind="line", file="job.py", line=number + 1) for number in range(30)]
+    of_last = [replace(effect(number, f"write objects/{number:04}"), file="job.py", line=30) for number in range(400)]
+    of_last[321] = replace(effect(321, "rename HEAD.lock to HEAD"), file="job.py", line=30)
+
+    tried = chosen([*lines, *of_last], 12, lambda point: {(point.kind, point.label)})
+    assert max(point.line for point in tried if point.kind == "line") > 20
+    tried = chosen([*lines, *of_last], 40, lambda point: {(point.kind, point.label)})
+    assert of_last[321] in tried
+    assert [point for point in tried if point.kind == "line"] == lines
+
+
+def test_no_line_is_left_out_for_another_turn_of_one_that_is_tried() -> None:
+    turns = [
+        replace(effect(number, ""), kind="line", file="job.py", line=number % 10, label=f"job.py:{number}")
+        for number in range(100)
+    ]
+    assert {point.line for point in chosen(turns, 10, lambda point: {point.label})} == {*range(10)}
