@@ -35,7 +35,7 @@ ROWS = (
         survives_by="`sqlite_synchronous=2, disk_min_file_size=2**20`: its values stay in the database",
         ignore=("cache*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -48,7 +48,7 @@ ROWS = (
         needs=("diskcache==5.6.3",),
         ignore=("cache*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -59,10 +59,10 @@ ROWS = (
         promise="survives crashes of the process; nothing about power",
         page="https://github.com/peter-wangxu/persist-queue",
         needs=("persist-queue==1.1.0",),
-        survives_by="`SQLiteAckQueue`",
+        survives_by="`SQLiteAckQueue`, the directory around its own synced",
         ignore=("queue*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -76,7 +76,7 @@ ROWS = (
         survives_by="`Queue()`, or `SQLiteAckQueue`",
         ignore=("queue*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -87,10 +87,10 @@ ROWS = (
         promise="nothing about an item that was taken; another queue has `ack()`",
         page="https://github.com/peter-wangxu/persist-queue",
         needs=("persist-queue==1.1.0",),
-        survives_by="`SQLiteAckQueue`",
+        survives_by="`SQLiteAckQueue`, the directory around its own synced",
         ignore=("queue*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -98,12 +98,13 @@ ROWS = (
         title="persist-queue, `SQLiteAckQueue`",
         directory="persist_queue",
         command=("python", "job.py", "{path}", "sqlite-ack"),
-        promise="items without an `ack()` are given out again",
+        promise="items without an `ack()` are given out again; nothing about power",
         page="https://github.com/peter-wangxu/persist-queue",
         needs=("persist-queue==1.1.0",),
+        survives_by="`os.fsync()` of the directory around its own, once it is made",
         ignore=("queue*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -165,7 +166,7 @@ ROWS = (
         ignore=("state*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
         preload=("h5py",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -180,7 +181,7 @@ ROWS = (
         ignore=("state*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
         preload=("h5py",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -195,7 +196,7 @@ ROWS = (
         ignore=("state*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
         preload=("h5py",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -210,7 +211,7 @@ ROWS = (
         ignore=("state*",),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
         preload=("h5py",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -224,7 +225,7 @@ ROWS = (
         ignore=("state*", "new*"),
         why_ignored="its files differ from run to run: the job writes what is in it to `result.txt`",
         preload=("h5py",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -290,7 +291,7 @@ ROWS = (
         needs=("pandas==3.1.1", "pyarrow==26.0.1"),
         survives_by="`to_parquet()`, and `os.replace()` of a synced file",
         preload=("pandas", "pyarrow.parquet"),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -302,7 +303,7 @@ ROWS = (
         page="https://pandas.pydata.org/docs/reference/api/pandas.DataFrame.to_parquet.html",
         needs=("pandas==3.1.1", "pyarrow==26.0.1"),
         preload=("pandas", "pyarrow.parquet"),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -394,7 +395,7 @@ ROWS = (
         survives_by="`fsync=True`, and to enqueue all tasks again at each start",
         ignore=("huey.db*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -407,7 +408,7 @@ ROWS = (
         needs=("huey==3.5.4",),
         ignore=("huey.db*",),
         why_ignored="the queue is empty in the end: what was taken from it is compared",
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -422,7 +423,7 @@ ROWS = (
         ignore=("jobs.sqlite*",),
         why_ignored="the job store is empty in the end: what its jobs have done is compared",
         preload=("sqlalchemy",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -436,7 +437,7 @@ ROWS = (
         ignore=("jobs.sqlite*",),
         why_ignored="the job store is empty in the end: what its jobs have done is compared",
         preload=("sqlalchemy",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -496,7 +497,7 @@ ROWS = (
         ignore=("*.joblib",),
         why_ignored="its bytes depend on whether it was read before: the weights are compared",
         preload=("sklearn.linear_model",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -510,7 +511,7 @@ ROWS = (
         ignore=("*.joblib",),
         why_ignored="its bytes depend on whether it was read before: the weights are compared",
         preload=("sklearn.linear_model",),
-        limit=40,
+        limit=120,
         limit_of_twice=8,
     ),
     Row(
@@ -527,7 +528,6 @@ ROWS = (
         preload=("scrapy.crawler",),
         limit=20,
         limit_of_twice=3,
-        unproven="no sweep of it with all columns has come to its end yet: it takes long",
     ),
     Row(
         name="scrapy-filtered",
@@ -543,7 +543,7 @@ ROWS = (
         preload=("scrapy.crawler",),
         limit=20,
         limit_of_twice=3,
-        unproven="no sweep of it with all columns has come to its end yet: it takes long",
+        unproven="no bare process was killed often enough to tell whether its verdicts are true",
     ),
     Row(
         name="luigi",
