@@ -200,7 +200,8 @@ class _TestProcess(Feature):
         return True
 
     def thread_begins(self) -> None:
-        """The calling thread has been started."""
+        """The calling thread has been started: until its end it may do what no look of before can be compared with."""
+        self._picture = None
         self._known.add(str(threading.get_native_id()))
 
     def _living(self) -> set[str]:

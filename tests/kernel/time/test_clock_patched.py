@@ -653,6 +653,32 @@ def test_a_loop_and_its_threads(deploy: Deploy, runtime: ScfRuntime) -> None:
         assert asyncio.run(main()) == [seconds(number) for number in (180, 60, 100, 20, 500)]
 
 
+def test_a_thread_that_ends_while_it_is_looked_at_was_not_at_rest(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Without it the look is the same as one from before it began."""
+    go, done, over = threading.Event(), threading.Event(), threading.Event()
+    ends = threading.Thread(target=lambda: (go.wait(), done.set()))
+    state_of = procfs.state_of
+
+    def looked_at(pid: int, task: str) -> bytes:
+        if task == str(ends.native_id):
+            go.set()
+            ends.join()
+        return state_of(pid, task)
+
+    monkeypatch.setattr(procfs, "state_of", looked_at)
+    with runtime.clock.patched():
+        rests = threading.Thread(target=over.wait)
+        rests.start()
+        time.sleep(1)
+        ends.start()
+        assert done.wait(300)
+        assert runtime.clock.now == START + seconds(1)
+        over.set()
+        rests.join()
+
+
 def test_a_timeout_of_a_loop_with_connections_comes_before_what_another_thread_waits_for(
     runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
