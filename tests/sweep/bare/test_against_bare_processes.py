@@ -51,7 +51,7 @@ def test_a_sweep_without_points_in_libraries_is_a_difference(
     scf_runtime: ScfRuntime, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(Undisturbed, "_with_libraries", lambda _, first: first)
-    differences = list(Sides(scf_runtime, random_handler(20), tmp_path, 60).differences())  # it saves in its listener
+    differences = list(Sides(scf_runtime, random_handler(20), tmp_path, 0).differences())  # it saves in its listener
     assert any(each.startswith("a SIGTERM in a library of a bare process comes to") for each in differences)
 
 
