@@ -200,7 +200,7 @@ class _TestProcess(Feature):
         return True
 
     def thread_begins(self) -> None:
-        """The calling thread has been started: until its end it may do what no look of before can be compared with."""
+        """The calling thread has been started, so that the last look, which did not see it, proves nothing."""
         self._picture = None
         self._known.add(str(threading.get_native_id()))
 
