@@ -77,12 +77,11 @@ def load(imports: frozenset[str]) -> None:
         return
     before, memory, path = set(sys.modules), procfs.memory(os.getpid()), sys.path[:]
     sys.path[:] = [entry for entry in path if entry == STANDARD_LIBRARY or entry.endswith("lib-dynload")]
-    complete = False
     with contextlib.suppress(Exception):  # of a Python without one of them: the instance meets it where its code does
         for name in sorted(names):
             __import__(name)
-        complete = True
     sys.path[:] = path
+    complete = names <= sys.modules.keys()
     modules = {name: sys.modules.pop(name) for name in sys.modules.keys() - before}
     _kept[names] = Kept(modules if complete else {}, max(procfs.memory(os.getpid()) - memory, 0))
 

@@ -8,6 +8,7 @@ import random
 import subprocess
 import textwrap
 from collections.abc import Iterator
+from contextlib import contextmanager
 from itertools import count
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ import pytest
 from program_internals import NUMBERS
 from sweeping import Deploy, each_run
 
-from pytest_scf_async import Function, ScfRuntime
+from pytest_scf_async import Function, ScfRuntime, ScfSettings
 
 pytestmark = [pytest.mark.interpreter, pytest.mark.usefixtures("without_second_stops")]
 
@@ -43,7 +44,7 @@ DRAWS = """
 
     def draw():
         with tempfile.NamedTemporaryFile() as file:
-            name = file.name
+            name = os.path.basename(file.name)
         return [
             os.urandom(8).hex(), os.getrandom(8).hex(), urandom(8).hex(), uuid.uuid4().hex, uuid.uuid1().hex,
             secrets.token_hex(8), SystemRandom().random(), random.SystemRandom().getrandbits(64),
@@ -64,11 +65,29 @@ BEFORE, BEHIND = (next(at for at, line in enumerate(LINES, 2) if text in line) f
 """Of the draws of an event."""
 
 
-def test_they_are_the_same_in_each_run_and_others_in_each_event(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
-    runs = []
+@pytest.fixture
+def scf_settings() -> ScfSettings:
+    return ScfSettings(preload=["colorsys"])  # a zygote of its own, which has imported nothing ahead
+
+
+@contextmanager
+def without_random_at_first(code: Path, of_run: int) -> Iterator[None]:
+    """The first run imports ``random`` itself, as one that was forked before; the others have it ahead."""
+    like_a_module = code / "random.txt"
+    if of_run == 0:
+        like_a_module.touch()
+    yield
+    like_a_module.unlink(missing_ok=True)
+
+
+def test_they_are_the_same_in_each_run_and_others_in_each_event(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    runs: list[list[Any]] = []
 
     def each(run: Any) -> Iterator[dict[str, str]]:
-        yield {"OUT": str(run.path / "drawn")}
+        with without_random_at_first(tmp_path / "code", len(runs)):
+            yield {"OUT": str(run.path / "drawn")}
         lines = (run.path / "drawn").read_text(encoding="utf-8").splitlines()
         runs.append([json.loads(line.replace("'", '"')) for line in lines])
         run.observe(events=len(run.events) >= 1)
@@ -220,12 +239,13 @@ IN_C = """
     """.replace("NUMBER", str(NUMBERS["getrandom"]))
 
 
-def drawn_in_runs(scf_runtime: ScfRuntime, function: Function, *points: str) -> list[list[Any]]:
+def drawn_in_runs(scf_runtime: ScfRuntime, function: Function, code: Path, *points: str) -> list[list[Any]]:
     """What each run of a sweep with kills at two *points* has written: a list of each event's."""
-    runs = []
+    runs: list[list[Any]] = []
 
     def each(run: Any) -> Iterator[dict[str, str]]:
-        yield {"OUT": str(run.path / "drawn")}
+        with without_random_at_first(code, len(runs)):
+            yield {"OUT": str(run.path / "drawn")}
         lines = (run.path / "drawn").read_text(encoding="utf-8").splitlines()
         runs.append([json.loads(line.replace("'", '"')) for line in lines])
         run.observe(events=len(run.events) >= 1)
@@ -244,11 +264,13 @@ def are_those_of_events(runs: list[list[Any]]) -> None:
     assert len({*numbers}) == len(numbers), "none comes twice, in other events or with other ids"
 
 
-def test_so_are_those_of_code_in_c_and_of_children(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+def test_so_are_those_of_code_in_c_and_of_children(scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path) -> None:
     lines = IN_C.strip("\n").splitlines()
     points = [next(at for at, line in enumerate(lines, 2) if text in line) for text in ("drawn = [*", 'return "do')]
     function = deployed(IN_C)
-    are_those_of_events(drawn_in_runs(scf_runtime, function, *(f"job.py:{line}#1" for line in points)))
+    are_those_of_events(
+        drawn_in_runs(scf_runtime, function, tmp_path / "code", *(f"job.py:{line}#1" for line in points))
+    )
 
 
 BASH = """
@@ -300,7 +322,7 @@ def test_so_are_those_of_programs(scf_runtime: ScfRuntime, tmp_path: Path, name:
         subprocess.run(["go", "build", "-o", tmp_path / "program", path], env=environment, check=True)
         command = [str(tmp_path / "program")]
     function = scf_runtime.deploy_image(command=command, port=-1, timeout=600)
-    are_those_of_events(drawn_in_runs(scf_runtime, function, "wait#1", "wait#2"))
+    are_those_of_events(drawn_in_runs(scf_runtime, function, tmp_path, "wait#1", "wait#2"))
 
 
 def test_a_handler_may_take_its_way_by_such_a_number(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

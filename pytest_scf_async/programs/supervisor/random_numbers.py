@@ -6,7 +6,8 @@ answers their ``getrandom``, and each read of ``/dev/urandom`` and ``/dev/random
 the first time on that it opens one of these, by a second filter, as such a stop costs some 10 µs.
 
 Each process has numbers of its own, by the event, the way on which it was forked (the second child of the first one),
-and the order in which it draws. So the order between processes decides nothing.
+how many bytes it wants, and the order in which it draws so many. So the order between processes decides nothing, nor
+does it matter whether an instance imports Python's ``random`` itself, which draws, or that was imported ahead.
 """
 
 from __future__ import annotations
@@ -65,8 +66,8 @@ class RandomNumbers:
         self._early: set[int] = set()
         """Those that were seen before the stop of the parent that announces them."""
         self._forked: Counter[tuple[int, str]] = Counter()
-        self._drawn: Counter[tuple[int, str]] = Counter()
-        """How many children each process has had, and how often it has drawn, by event."""
+        self._drawn: Counter[tuple[int, str, int]] = Counter()
+        """How many children each process has had, and how often it has drawn so many bytes, by event."""
         self._readers: set[int] = set()
         """The processes that stop at their reads."""
         self._registers = Registers()
@@ -95,14 +96,10 @@ class RandomNumbers:
         self._readers.discard(tid)
 
     def _name_of(self, pid: int) -> str:
-        name = self._names.get(pid)
-        if name is None:
-            parent = procfs.parent_of(pid)
-            if parent in self._names:
-                self.forked(parent, pid)
-                self._early.add(pid)
-            return self._names.setdefault(pid, "")
-        return name
+        if pid not in self._names and (parent := procfs.parent_of(pid)) in self._names:
+            self.forked(parent, pid)
+            self._early.add(pid)
+        return self._names.setdefault(pid, "")
 
     # -- what they draw ------------------------------------------------------------------------------------------------
 
@@ -160,7 +157,7 @@ class RandomNumbers:
 
     def _take(self, pid: int, size: int) -> bytes:
         """The next random numbers of a process."""
-        drawn_by = self._control.drawn_from, self._name_of(pid)
+        drawn_by = self._control.drawn_from, self._name_of(pid), size
         self._drawn[drawn_by] += 1
         seed = f"{drawn_by} {self._drawn[drawn_by]}".encode()
         return Random(int.from_bytes(seed, "big")).getrandbits(8 * size).to_bytes(size, "big")

@@ -20,30 +20,32 @@ _drawn: Random | None = None
 """What they are drawn from; None: from the machine."""
 _random: ModuleType | None = None
 """The module ``random``, once something has imported it."""
+_seed = 0
+"""That of `_drawn`, and of ``random``: this draws nothing itself, as it may be imported ahead, or later."""
 _of_child = 0
 
 
 def begin(event: str) -> None:
     """Draw random numbers from *event* on; ``random`` goes on from where it was, as user code may have seeded it."""
-    global _drawn
-    first, _drawn = _drawn is None, Random(int.from_bytes(event.encode(), "big"))
+    first = not _seed
+    _draw_from(int.from_bytes(event.encode(), "big"))
     if first:
         _seed_random()
 
 
+def _draw_from(seed: int) -> None:
+    global _drawn, _seed
+    _drawn, _seed = Random(seed) if seed else None, seed
+
+
 def _seed_random() -> None:
-    if _random is not None and _drawn is not None:
-        _random.seed(_drawn.getrandbits(128))
+    if _random is not None and _seed:
+        _random.seed(f"random {_seed}")
 
 
 def _before_fork() -> None:
     global _of_child
     _of_child = 0 if _drawn is None else _drawn.getrandbits(128)
-
-
-def _in_child() -> None:
-    global _drawn
-    _drawn = Random(_of_child) if _of_child else None
 
 
 def _drawing(real: Any) -> Any:
@@ -72,4 +74,4 @@ def install() -> None:
     registry.replace(os, "urandom", _drawing(os.urandom), _WHY)
     registry.replace(os, "getrandom", _drawing(os.getrandom), _WHY)
     after_import.patch("random", _patch_random)
-    os.register_at_fork(before=_before_fork, after_in_child=_in_child)
+    os.register_at_fork(before=_before_fork, after_in_child=lambda: _draw_from(_of_child))
