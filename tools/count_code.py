@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_106
+LIMIT = 25_110
 """Lines of code that the kernel may have."""
 METHODS = 40
 """How many a class may have without a sentence."""

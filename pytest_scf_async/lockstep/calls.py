@@ -12,6 +12,8 @@ from ..linux import procfs
 from ..protocol.real_time import REAL
 from .event import Event
 
+UNSEEN = 0.1
+"""At most so many real seconds between two looks count: in more, pytest did not run, nor did who is looked at."""
 CLOSED = (
     "the runtime is closed, as it is at the end of its test, or of its `with` block: run the event before that (a "
     "fixture yields the runtime within the block), or make the runtime with scf_runtime_factory"
@@ -186,5 +188,5 @@ class Unrest:
 
     def look(self, now: float, picture: procfs.Picture) -> None:
         """All threads of the process are as in *picture*, at *now* by the real clock."""
-        self.own.add(now - self.looked_at, picture)
+        self.own.add(min(now - self.looked_at, UNSEEN), picture)
         self.looked_at = now

@@ -18,7 +18,7 @@ from ..options import ScfSettings
 from ..protocol.real_time import REAL
 from ..protocol.shortening import real_seconds
 from .answers import AnswerOrder
-from .calls import Call, OwnTime
+from .calls import UNSEEN, Call, OwnTime
 from .diagnosis import Snapshot, explain
 from .event import Event
 from .features.feature import Feature
@@ -30,8 +30,6 @@ FIRST_LOOK = 0.02
 LOOK_EVERY = 0.01
 CHECK_EVERY = 0.05
 """Real seconds after which the bounds of a call are looked at although there is always something to receive."""
-UNSEEN = 0.1
-"""At most so many real seconds between two checks count as time without progress: in more, pytest did not run."""
 CHILD_CPU_NS = 1_000_000
 """Processor time of children that counts as progress."""
 STANDS = 2.0

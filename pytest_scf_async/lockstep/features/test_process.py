@@ -89,7 +89,11 @@ class _TestProcess(Feature):
         """A freeze of the user that began inside was still on at the end."""
         self._to_monotonic_us = round(REAL.monotonic() * 1e6) - self.clock.now_us
         """Monotonic clocks go on from their real values: a duration that began before has its real part."""
-        self._picture: object = None
+        self._picture: tuple[set[str], list[tuple[str, str, bytes]]] | None = None
+        """The last look: all threads, and how those outside calls were. A thread that has ended may have done what a
+        call waits for, and that one has not looked since."""
+        self._alone = False
+        """Since the last look at the latest there was one thread."""
         self._preempted: set[str] = set()
         """Threads, by their ids in ``/proc``, that ran for too long; until they wait on simulated time."""
         self._in_grace: set[str] = set()
@@ -190,7 +194,7 @@ class _TestProcess(Feature):
     # -- the other threads of the test ---------------------------------------------------------------------------
 
     def forbids_lease(self, instance: Instance, event: Event) -> bool:
-        return not self._is_alone()
+        return not (self._alone and self._is_alone())
 
     def delays(self, call: Call) -> bool:
         """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
@@ -201,7 +205,7 @@ class _TestProcess(Feature):
 
     def thread_begins(self) -> None:
         """The calling thread has been started, so that the last look, which did not see it, proves nothing."""
-        self._picture = None
+        self._picture, self._alone = None, False
         self._known.add(str(threading.get_native_id()))
 
     def _living(self) -> set[str]:
@@ -217,28 +221,31 @@ class _TestProcess(Feature):
         seen that it is not done."""
         scheduler = self.scheduler
         others = [other for other in scheduler.under_way.values() if other is not call]
-        if not others and self._is_alone():
+        was_alone, self._alone = self._alone, not others and self._is_alone()
+        if was_alone and self._alone:
             return True
         inside: set[str] = set()
         outside: set[str] = set()
         for thread in threading.enumerate():
             (inside if thread.ident in scheduler.under_way else outside).add(str(thread.native_id))
         outside |= self._living() - inside
+        living = inside | outside
         self._preempted -= inside
         outside -= self._preempted
         in_grace = set(self._in_grace)  # before the look, too: whose grace ends meanwhile has been seen asleep in it
         of_all = procfs.activity(os.getpid())[1] if outside else ()
-        picture = [task for task in of_all if task[0] in outside]
-        unrest = {task for task, state, _ in picture if state not in procfs.ASLEEP}
-        unrest |= outside & {"None"}  # it has been started, and has not come to its first line
+        rows = [task for task in of_all if task[0] in outside]
+        picture = living, rows
+        unrest = {task for task, state, _ in rows if state not in procfs.ASLEEP}
+        unrest |= outside - {task[0] for task in rows}  # it has not come to its first line, or has just ended
         unrest |= outside & (in_grace | self._in_grace)
         if picture == self._picture and not unrest and all(other.looked == scheduler.news for other in others):
             call.sees_unrest(None)
             return True
         now = REAL.monotonic()
         if picture != self._picture or unrest:
-            before = self._picture if isinstance(self._picture, list) else []
-            unrest |= {task[0] for task in picture if task not in before}
+            before = [] if self._picture is None else self._picture[1]
+            unrest |= {task[0] for task in rows if task not in before}
             self._picture = picture
             scheduler.something_new()  # what these threads did may be what another call waits for
         if call.unrest is None:

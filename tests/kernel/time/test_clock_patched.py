@@ -503,6 +503,33 @@ def test_a_thread_that_polls_something_real_is_preempted(make_runtime: MakeRunti
     assert runtime.clock.now == START + seconds(5)
 
 
+def test_nor_is_one_while_the_machine_stands_still(make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch) -> None:
+    runtime = make_runtime(real_timeout=2)
+    monotonic, looks, stood_still, done = REAL.monotonic, 0, 0, threading.Event()
+
+    def read() -> float:
+        nonlocal looks
+        looks += 1
+        return monotonic() + stood_still
+
+    def spin() -> None:
+        nonlocal stood_still
+        for seconds_more in (0, 100):
+            stood_still = seconds_more
+            until = looks + 20
+            while looks < until:
+                os.sched_yield()
+        done.set()
+
+    monkeypatch.setattr(REAL, "monotonic", read)
+    with runtime.clock.patched():
+        spinning = threading.Thread(target=spin)
+        spinning.start()
+        assert done.wait(60)
+        spinning.join()
+    assert START <= runtime.clock.now < START + seconds(1)
+
+
 def test_a_thread_that_the_machine_does_not_let_run_is_not_preempted(
     make_runtime: MakeRuntime, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -677,6 +704,27 @@ def test_a_thread_that_ends_while_it_is_looked_at_was_not_at_rest(
         assert runtime.clock.now == START + seconds(1)
         over.set()
         rests.join()
+
+
+@pytest.mark.parametrize(("of", "name"), [(threading, "active_count"), (procfs, "activity")])
+def test_a_thread_that_ended_since_the_last_look_may_have_done_what_is_waited_for(
+    runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, of: types.ModuleType, name: str
+) -> None:
+    slept, go, done = threading.Event(), threading.Event(), threading.Event()
+    ends = threading.Thread(target=lambda: (time.sleep(10), slept.set(), go.wait(), done.set()))
+    real = getattr(of, name)
+
+    def looked_at(*args: Any) -> Any:
+        if slept.is_set() and not go.is_set():
+            go.set()
+            ends.join()
+        return real(*args)
+
+    monkeypatch.setattr(of, name, looked_at)
+    with runtime.clock.patched():
+        ends.start()
+        assert done.wait(60)
+        assert START + seconds(10) <= runtime.clock.now < START + seconds(10.1)
 
 
 def test_a_timeout_of_a_loop_with_connections_comes_before_what_another_thread_waits_for(
