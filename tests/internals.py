@@ -30,7 +30,7 @@ from pytest_scf_async.instances.state import Doing
 from pytest_scf_async.instances.user_process import UserProcess
 from pytest_scf_async.instances.zygote import Zygote, close_shared_zygote, shared_zygote
 from pytest_scf_async.linux import linux, procfs, sock_diag
-from pytest_scf_async.linux.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper
+from pytest_scf_async.linux.kernel_waits import KernelWait, _restarted, name_of, waits_for_reaper, waits_for_signal
 from pytest_scf_async.linux.linux import copy_of_socket, receive_descriptors, remove_tree
 from pytest_scf_async.linux.procfs import SignalState
 from pytest_scf_async.linux.sock_diag import SockDiag, TcpEnd

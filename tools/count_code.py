@@ -18,8 +18,9 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_110
-"""Lines of code that the kernel may have."""
+LIMIT = 25_138
+"""Lines of code that the kernel may have. It rose once, by 32, for two faults: which thread takes a signal, and a
+thread of the test that ends while it is looked at."""
 METHODS = 40
 """How many a class may have without a sentence."""
 LINES = 60

@@ -5,11 +5,12 @@ Asks the kernel about user code: whether it runs, how much it has computed, what
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Sequence
 from typing import NamedTuple, Protocol
 
-from ..linux import procfs
+from ..linux import linux, procfs
 from ..linux.linux import cpu_clock_of
 from ..protocol.shared_page import ControlPage
 
@@ -59,11 +60,18 @@ class UserProcess:
 
     def signal_state(self, signum: int) -> procfs.SignalState | None:
         """What *signum* meets there; None: there is no process, or it is gone."""
-        return procfs.signal_state(self.pid, signum) if self.pid else None
+        state = procfs.signal_state(self.pid, signum) if self.pid else None
+        return state._replace(blocked=True) if state is not None and self._taker(signum) else state
+
+    def _taker(self, signum: int) -> int:
+        """The thread of its Python code that waits for SIGTERM, and is to get it; 0: the kernel finds who gets it."""
+        waits = self._instance.control.awaits_sigterm if signum == signal.SIGTERM else 0
+        return procfs.taker_of(self.pid, signum, waits) if waits else 0
 
     def signal(self, signum: int) -> bool:
         """Send it *signum*; False when it is gone."""
-        return self._instance.signal(signum)
+        taker = self._taker(signum)
+        return (taker != 0 and linux.signal_thread(self.pid, taker, signum)) or self._instance.signal(signum)
 
     def begins(self) -> None:
         """User code begins to run there."""

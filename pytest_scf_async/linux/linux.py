@@ -56,6 +56,11 @@ def adopt_orphans() -> None:
     call(PR_SET_CHILD_SUBREAPER, 1)
 
 
+def signal_thread(pid: int, task: int, signum: int) -> bool:
+    """Send *signum* to one thread of a process; False: it is gone."""
+    return bool(_libc.tgkill(pid, task, signum) == 0)
+
+
 def cpu_clock_of(pid: int) -> int:
     """The clock of all processor time of *pid*, and not of its children: clock_getcpuclockid(3)."""
     return ~pid << 3 | 2

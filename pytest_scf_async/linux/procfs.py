@@ -157,6 +157,17 @@ def is_blocked(pid: int | str, signum: int) -> bool:
     return bool(tasks) and all(signal_masks(pid, int(task)).get(b"SigBlk", bit) & bit for task in tasks)
 
 
+def taker_of(pid: int | str, signum: int, waits: int) -> int:
+    """Whether the thread *waits* is to get a *signum* of process *pid*: its number, else 0: the kernel knows better.
+
+    The kernel gives it to the oldest thread that does not block it, or is in ``sigwait`` for it. In an instance a
+    thread that waits blocks it meanwhile, so the kernel would pass by it where another thread does not.
+    """
+    bit = 1 << (signum - 1)
+    open_for_it = [task for task in map(int, tasks_of(pid)) if not signal_masks(pid, task).get(b"SigBlk", bit) & bit]
+    return waits if waits and open_for_it and waits < min(open_for_it) else 0
+
+
 def children_of(pid: int) -> list[int]:
     """The living and the unreaped child processes of *pid*, of all its threads; none when it is gone."""
     return [int(child) for task in tasks_of(pid) for child in _read(f"/proc/{pid}/task/{task}/children").split()]

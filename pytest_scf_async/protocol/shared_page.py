@@ -102,6 +102,8 @@ CONTROL_DRAWN: Final = 33
 """1 once its tracer has seen such code draw some."""
 CONTROL_READ_CLOCK: Final = 34
 """1 once Python of an instance in a sweep has read the simulated clock, or may have."""
+CONTROL_AWAITS_SIGTERM: Final = 35
+"""The kernel's number of the oldest thread that waits for SIGTERM by Python's ``sigwait`` or its kin; 0: none does."""
 CONTROL_FAULT: Final = 26
 """Why our own code ends a process: `FAILED` or `CLOSED`."""
 FAILED: Final = 1
@@ -110,7 +112,7 @@ CLOSED: Final = 2
 """User code has closed the channel."""
 
 FUNCTION: Final = struct.Struct("128p")
-FUNCTION_OFFSET: Final = (CONTROL_READ_CLOCK + 1) * 8
+FUNCTION_OFFSET: Final = (CONTROL_AWAITS_SIGTERM + 1) * 8
 """Behind the slots above: the name of the function that user code has called, where a sweep has asked for it."""
 LEASE_LOG: Final = 64
 """Where the records of leased waits begin: place of the text (offset << 16 | length), first and last beginning in µs,
@@ -239,6 +241,7 @@ class ControlPage:
     drawn_from = _slot(CONTROL_DRAWN_FROM)
     drawn = _slot(CONTROL_DRAWN)
     read_clock = _slot(CONTROL_READ_CLOCK)
+    awaits_sigterm = _slot(CONTROL_AWAITS_SIGTERM)
 
     def __init__(self, file: int) -> None:
         self.file = file

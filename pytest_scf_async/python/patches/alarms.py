@@ -28,6 +28,8 @@ def ring() -> bool:
     It is sent by the kernel's own timer. A ``kill`` would show: ``siginfo`` says who has sent a signal, and of an alarm
     that is the kernel.
     """
+    if signals.sent_to_waiter(signal.SIGALRM):
+        return False
     is_handled = signals.is_handled_at_once(signal.SIGALRM)
     real_setitimer(signal.ITIMER_REAL, _SOON)
     while real_getitimer(signal.ITIMER_REAL)[0] > 0:

@@ -31,7 +31,6 @@ _real_sigtimedwait = signal.sigtimedwait
 _real_sigmask = signal.pthread_sigmask
 _own_pid = os.getpid
 _close = os.close
-_native_id = _thread.get_native_id
 
 _SIGSET_LONGS = 1024 // (8 * ctypes.sizeof(ctypes.c_ulong))
 _signalfd = ctypes.CDLL(None, use_errno=True).signalfd
@@ -41,30 +40,15 @@ _pauses: list[Waiter] = []
 """The waiters of ``pause`` on the main thread, the outermost first."""
 
 
-class _Awaited:
-    """A thread that waits for signals, and for which, as the kernel's mask."""
-
-    __slots__ = ("mask", "task", "waiter")
-
-    def __init__(self, signums: list[int]) -> None:
-        self.mask = sum(1 << (signum - 1) for signum in set(signums))
-        self.task = _native_id()
-        self.waiter: Waiter | None = None
-
-
-_all: list[_Awaited] = []
-"""In the order in which they have begun to wait."""
-
-
 def _lowest(mask: int) -> int:
     return mask & -mask
 
 
-def _has_come(awaited: _Awaited) -> bool:
+def _has_come(awaited: signals.Awaited) -> bool:
     """Whether a signal is there for *awaited* that no thread takes which has waited for longer."""
     of_main = procfs.signal_masks("self", _own_pid())
     shared = of_main[b"ShdPnd"] & of_main[b"SigBlk"]  # the main thread takes those that it does not block
-    for other in _all:
+    for other in signals.awaited:
         own = procfs.signal_masks("self", other.task).get(b"SigPnd", 0)
         if other is awaited:
             return bool(awaited.mask & (own | shared))
@@ -101,23 +85,20 @@ def _park(signums: list[int], due_us: int | None, description: str, *, defers: b
 
     With *defers* no handler of another signal is called before that, as in C: ``sigwait`` is not interrupted.
     """
-    awaited = _Awaited(signums)
+    awaited = signals.Awaited(signums)
     fd = _open_signalfd(awaited.mask)
 
     def enlist(waiter: Waiter) -> bool:
-        awaited.waiter = waiter
         if defers:
             waiter.defer_handlers()
-        with scheduler.lock:
-            _all.append(awaited)
+        awaited.begins(waiter)
         return True
 
     readiness = Readiness({fd: select.POLLIN}, lambda: _has_come(awaited))
     try:
         return scheduler.park(due_us, description, enlist=enlist, readiness=readiness)
     finally:
-        if awaited in _all:
-            _all.remove(awaited)
+        awaited.ends()
         _close(fd)
 
 

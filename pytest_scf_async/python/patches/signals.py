@@ -17,7 +17,7 @@ from typing import Any
 from ...linux import linux, procfs
 from ...protocol import messages
 from ..scheduler.callers import describe_caller
-from ..scheduler.scheduler import scheduler
+from ..scheduler.scheduler import Waiter, scheduler
 from . import children, registry
 
 _real_signal = signal.signal
@@ -28,6 +28,31 @@ _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
 _real_register = faulthandler.register
 _real_unregister: Any = faulthandler.unregister
+
+
+class Awaited:
+    """A thread that waits for signals by ``sigwait`` or its kin, and for which, as the kernel's mask."""
+
+    __slots__ = ("mask", "task", "waiter")
+
+    def __init__(self, signums: list[int]) -> None:
+        self.mask = sum(1 << (signum - 1) for signum in set(signums))
+        self.task = threading.get_native_id()
+        self.waiter: Waiter | None = None
+
+    def begins(self, waiter: Waiter) -> None:
+        """It waits from here on."""
+        self.waiter = waiter
+        with scheduler.lock:
+            awaited.append(self)
+            scheduler.control.awaits_sigterm = waits_for(signal.SIGTERM)
+
+    def ends(self) -> None:
+        """It does not wait any more, if it did."""
+        if self in awaited:
+            awaited.remove(self)
+            scheduler.control.awaits_sigterm = waits_for(signal.SIGTERM)
+
 
 _ENDS = (signal.SIGINT, signal.SIGKILL, signal.SIGTERM)
 """The signals by which user code ends its children."""
@@ -43,6 +68,8 @@ before_pthread_kill: list[Callable[[Any, Any], None]] = []
 """The same for ``signal.pthread_kill``."""
 changes = 0
 """How often this process has reported that something else becomes of SIGTERM."""
+awaited: list[Awaited] = []
+"""In the order in which they have begun to wait."""
 _wakeup = -1
 """The end of the pipe of `watch` to which the kernel's signal handler writes."""
 
@@ -201,9 +228,22 @@ def is_handled_at_once(signum: Any) -> bool:
     return not (blocked_by_main(signum) and procfs.is_blocked("self", signum))
 
 
+def waits_for(signum: int) -> int:
+    """The kernel's number of the oldest thread that waits for *signum*; 0: none does."""
+    return min((each.task for each in awaited if each.mask >> (signum - 1) & 1), default=0)
+
+
+def sent_to_waiter(signum: int) -> bool:
+    """Send *signum* to the thread that waits for it, where the kernel would pass by it; False: nothing was sent."""
+    taker = procfs.taker_of("self", signum, waits_for(signum)) if awaited and signum > 0 else 0
+    return taker != 0 and linux.signal_thread(os.getpid(), taker, signum)
+
+
 def fake_kill(pid: Any, signal: Any, /) -> None:
     for call in before_kill:
         call(pid, signal)
+    if pid == os.getpid() and sent_to_waiter(signal):
+        return
     if pid == os.getpid() and is_handled_at_once(signal):
         scheduler.signal_main(lambda: _real_kill(pid, signal))
         return
