@@ -10,6 +10,7 @@ EVENTS ?= 20000
 RUNS ?= 50
 KILLS ?= 170
 SEEDS ?= 108
+PROGRAMS ?= 200
 REQUESTS ?= 100000
 EXTRA ?= dev
 TAG ?=
@@ -36,7 +37,7 @@ INSTALL = $(UV) pip install --quiet --python $(BIN)/python
 endif
 
 .DEFAULT_GOAL := help
-.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills survival windows repairs differential soak fuzz wheel release-check bench ci-leg clean
+.PHONY: help venv demo examples test test-all take-apart libraries clients wire check docs options messages states pictures format repeat runs kills survival windows repairs differential timed soak fuzz wheel release-check bench ci-leg clean
 
 help: ## this list
 	@echo "make TARGET [PYTHON=python3] [VENV=.venv] [ARGS='what pytest gets']"
@@ -160,6 +161,9 @@ repairs: $(STAMP) ## repairs each bug of the seeded set, and makes 300 random ki
 
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/bare/test_against_bare_processes.py $(ARGS)
+
+timed: $(STAMP) ## 200 random programs of waits (PROGRAMS=...), as handlers, as programs, and as bare processes that are timed
+	@SCF_TIMED=$(PROGRAMS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/kernel/time/test_against_timed_processes.py tests/programs/supervisor/test_programs_against_timed_processes.py $(ARGS)
 
 fuzz: $(STAMP) ## 100,000 requests (REQUESTS=...) that are nearly valid, to the endpoint and over its connections: each is answered
 	@SCF_FUZZ=$$(($(REQUESTS) / 3 + 1)) $(BIN)/python -m pytest -q --timeout=0 tests/endpoint/test_endpoint_fuzz.py $(ARGS)

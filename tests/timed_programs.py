@@ -1,0 +1,196 @@
+"""Random programs of waits, as data for handlers/timed.py: run as bare processes in real time, and compared.
+
+Nothing here knows what a wait should come to: that is what the bare process says. Where small changes of the durations
+change what a program comes to, it decides nothing: who is first there depends on the machine.
+"""
+
+from __future__ import annotations
+
+import json
+import random
+import subprocess
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+PROGRAM = Path(__file__).parent / "handlers" / "timed.py"
+UNITS = (0.1, 0.2, 0.4, 0.8)
+"""Real seconds that one unit of time has in a bare process: more of them where it came to something else with less."""
+CHANGE = 0.12
+"""Units by which durations are changed, to see whether that decides something."""
+LATE = 0.35
+"""Units by which a bare process may be later than simulated time has it, ..."""
+LATER = 0.02
+"""... and what is added for each unit since its beginning."""
+TRIED = 50
+"""Programs that are tried until one decides something."""
+LONG = 60
+"""Real seconds that no bare process takes."""
+
+Rows = list[list[Any]]
+Said = dict[str, list[list[Any]]]
+"""What each thread or task has said: the step, what it came to, and when, in units since the beginning."""
+
+
+class _Duration(float):
+    """A number of units, which may be changed."""
+
+
+def program(seed: int, *, children: bool) -> Rows:
+    """The threads of a random program."""
+    chance = random.Random(seed)
+
+    def units(least: float = 0.4, most: float = 4) -> float:
+        return _Duration(round(chance.uniform(least, most), 2))
+
+    def which() -> int:
+        return chance.randrange(2)
+
+    every: list[Callable[[], list[Any]]] = [
+        lambda: ["sleep", units()],
+        lambda: ["sleep", units()],
+        lambda: ["lock", which(), units(), units(0.4, 3)],
+        lambda: ["lock", which(), units(), units(0.4, 3)],
+        lambda: ["see", which(), units()],
+        lambda: ["see", which(), units()],
+        lambda: ["set", which()],
+        lambda: ["clear", which()],
+        lambda: ["acquire", which(), units()],
+        lambda: ["release", which()],
+        lambda: ["put", which(), chance.randrange(1000), units()],
+        lambda: ["get", which(), units()],
+        lambda: ["await_notice", units()],
+        lambda: ["notify", 1 + which()],
+        lambda: ["meet", units()],
+        lambda: ["pipe", which()],
+        lambda: ["poll_pipe", which(), chance.choice(["select", "poll", "epoll", "selector"]), units()],
+        lambda: ["send", which()],
+        lambda: ["receive", 0, units()],
+        lambda: ["submit", units(), units()],
+        lambda: ["first_of", units(), units(), units()],
+        lambda: ["join", units(), units()],
+        lambda: ["set_later", which(), units()],
+        lambda: ["schedule", *(units() for _ in range(chance.randint(1, 3)))],
+        lambda: ["signal", chance.randrange(3)],
+        lambda: ["flock", units()],
+        lambda: ["flock", units()],
+        lambda: ["count"],
+        lambda: ["await_count", chance.randint(1, 3), units()],
+        lambda: ["accept", units()],
+        lambda: ["connect", units()],
+        lambda: ["completed", units(), units(), units()],
+        lambda: ["tell_loop"],
+        lambda: ["run_in_loop", units(), units()],
+    ]
+    of_main: list[Callable[[], list[Any]]] = [
+        lambda: ["alarm", units()],
+        lambda: ["alarms", units(), units(), units()],
+        lambda: ["pause", units()],
+        lambda: ["take_signal", units(), units()],
+    ]
+    with_children: list[Callable[[], list[Any]]] = [
+        lambda: ["child", units(), units()],
+        lambda: ["shell", units(0.4, 2), units(0.4, 2), units()],
+        lambda: ["lines", units(0.4, 2), units(0.4, 2)],
+        lambda: ["watch", units(), units(0.4, 2)],
+        lambda: ["kill_child", units(2), units(0.4, 2)],
+        lambda: ["fork", units()],
+    ]
+    of_tasks: list[Callable[[], list[Any]]] = [
+        lambda: ["sleep", units()],
+        lambda: ["lock", units(), units(0.4, 3)],
+        lambda: ["see", units()],
+        lambda: ["set"],
+        lambda: ["clear"],
+        lambda: ["put", chance.randrange(1000), units()],
+        lambda: ["get", units()],
+        lambda: ["gather", *(units() for _ in range(chance.randint(1, 3)))],
+        lambda: ["first", units(), units(), units()],
+        lambda: ["thread", units(), units()],
+        lambda: ["later", units()],
+        lambda: ["receive", 1, units()],
+        lambda: ["send", which()],
+        lambda: ["event", which()],
+        lambda: ["cancel", units(), units()],
+        lambda: ["shielded", units(), units()],
+        lambda: ["answered", units(), units()],
+        lambda: ["signal", which()],
+    ]
+    if children:
+        of_tasks.append(lambda: ["child", units(), units()])
+        every += with_children * 2
+
+    def steps(kinds: list[Callable[[], list[Any]]]) -> list[Any]:
+        return [["sleep", units(0.2, 2)], *(chance.choice(kinds)() for _ in range(chance.randint(3, 6)))]
+
+    rows: Rows = []
+    for number in range(chance.randint(2, 4)):
+        if chance.random() < 0.25:
+            rows.append([["loop"], *(steps(of_tasks) for _ in range(chance.randint(1, 3)))])
+        else:
+            rows.append(steps(every if number else [*every, *of_main]))
+    return rows
+
+
+def changed(rows: Any, chance: random.Random) -> Any:
+    """The same program, with durations that are a little longer or shorter."""
+    if isinstance(rows, _Duration):
+        return round(rows + chance.uniform(-CHANGE, CHANGE), 3)
+    return [changed(each, chance) for each in rows] if isinstance(rows, list) else rows
+
+
+def bare_runs(rows: Rows, seed: int, unit: float) -> Iterator[Said]:
+    """What bare processes say: of the program, and of two that are a little different, all at once."""
+    chance = random.Random(seed)
+    programs = [rows, changed(rows, chance), changed(rows, chance)]
+    commands = [[sys.executable, str(PROGRAM), json.dumps({"unit": unit, "rows": each})] for each in programs]
+    begun = [subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) for command in commands]
+    try:
+        for process in begun:
+            out, error = process.communicate(timeout=LONG)
+            assert process.returncode == 0, error.decode()
+            yield json.loads(out)
+    finally:
+        for process in begun:
+            process.kill()
+            process.communicate()
+
+
+def came_to(said: Said) -> dict[str, list[list[Any]]]:
+    """What it came to, without the times."""
+    return {name: [[what, value] for what, value, _ in of] for name, of in sorted(said.items())}
+
+
+def late(simulated: Said, bare: Said) -> list[str]:
+    """Where the two differ in time."""
+    return [
+        f"{name}: {what} {value} at {at:g}, in a bare process at {really:g}"
+        for name, of in simulated.items()
+        for (what, value, at), (_, _, really) in zip(of, bare[name], strict=True)
+        if not -LATE / 2 <= really - at <= LATE + LATER * at
+    ]
+
+
+def differences(rows: Rows, seed: int, simulated: Said) -> list[str] | None:
+    """How what a simulated run said differs from what bare processes say; None: these differ among themselves."""
+    found: list[str] = []
+    for unit in UNITS:
+        bare, *others = bare_runs(rows, seed, unit)
+        if any(came_to(other) != came_to(bare) for other in others):
+            return None
+        if came_to(simulated) != came_to(bare):
+            found = [f"simulated {came_to(simulated)}", f"bare {came_to(bare)}"]
+        elif not (found := late(simulated, bare)):
+            return []
+    return found
+
+
+def compared(first: int, run: Callable[[Rows], Said], *, children: bool) -> list[str]:
+    """How what *run* makes of a program differs: the first one, from the seed *first* on, that decides something."""
+    for seed in range(first, first + TRIED):
+        rows = program(seed, children=children)
+        found = differences(rows, seed, run(rows))
+        if found is not None:
+            return [*map(json.dumps, rows), *found] if found else []
+    raise AssertionError(f"none of {TRIED} programs decides anything")
