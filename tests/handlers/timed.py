@@ -101,14 +101,8 @@ class Program:
                 if is_main:
                     self.in_step = True
                 came_to = getattr(self, what)(*given)
-            except Stop:
-                came_to = "stopped"
-            except (queue.Empty, queue.Full, TimeoutError, concurrent.futures.TimeoutError):
-                came_to = "timeout"
-            except subprocess.TimeoutExpired:
-                came_to = "timeout"
-            except threading.BrokenBarrierError:
-                came_to = "broken"
+            except Exception as error:
+                came_to = type(error).__name__
             finally:
                 if is_main:
                     self.in_step = False
