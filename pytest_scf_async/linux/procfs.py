@@ -163,9 +163,9 @@ def taker_of(pid: int | str, signum: int, waits: int) -> int:
     The kernel gives it to the oldest thread that does not block it, or is in ``sigwait`` for it. In an instance a
     thread that waits blocks it meanwhile, so the kernel would pass by it where another thread does not.
     """
-    bit = 1 << (signum - 1)
-    open_for_it = [task for task in map(int, tasks_of(pid)) if not signal_masks(pid, task).get(b"SigBlk", bit) & bit]
-    return waits if waits and open_for_it and waits < min(open_for_it) else 0
+    bit, tasks = 1 << (signum - 1), [int(task) for task in tasks_of(pid)]  # by age: ids begin again at the largest one
+    could = [task for task in tasks if task == waits or not signal_masks(pid, task).get(b"SigBlk", bit) & bit]
+    return waits if could[:1] == [waits] and len(could) > 1 else 0
 
 
 def children_of(pid: int) -> list[int]:

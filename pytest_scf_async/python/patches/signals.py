@@ -230,7 +230,8 @@ def is_handled_at_once(signum: Any) -> bool:
 
 def waits_for(signum: int) -> int:
     """The kernel's number of the oldest thread that waits for *signum*; 0: none does."""
-    return min((each.task for each in awaited if each.mask >> (signum - 1) & 1), default=0)
+    waiting = {each.task for each in awaited if each.mask >> (signum - 1) & 1}
+    return next((task for task in map(int, procfs.tasks_of("self") if waiting else ()) if task in waiting), 0)
 
 
 def sent_to_waiter(signum: int) -> bool:
