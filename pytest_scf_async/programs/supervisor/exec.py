@@ -159,6 +159,8 @@ class Page:
         """Where the process has it."""
         self._map = mmap.mmap(file, _PAGE_BYTES)
         self._slots: Any = memoryview(self._map).cast("Q")
+        self._limit: int | None = None
+        """The limit of reads, while the next one is stopped at in any case."""
 
     @property
     def nothing_at(self) -> int:
@@ -175,8 +177,21 @@ class Page:
 
     def limit(self, reads: int) -> None:
         """Stop at the read after so many from now on."""
+        self._limit = None
         self._slots[_READS] = 0
         self._slots[_LIMIT] = reads
+
+    def rest(self) -> None:
+        """Stop at the next read: all threads wait, and one may go on of which nobody tells before it reads."""
+        if self._limit is None:
+            self._limit, self._slots[_LIMIT] = self._slots[_LIMIT], 0
+
+    def end_rest(self) -> bool:
+        """Stop there no more; whether it would have."""
+        limit, self._limit = self._limit, None
+        if limit is not None:
+            self._slots[_LIMIT] = limit
+        return limit is not None
 
     @property
     def is_over(self) -> bool:

@@ -430,6 +430,7 @@ class Supervisor:
         if self._state.polled:  # a later answer would give the run token back
             self._report(running_threads=len(self._tree.computing()), unseen=1)
         self._apply(ProgramFact.RESUMED)
+        self._tree.end_rest()
         self._reported_due = (messages.NEVER, (-1, 0, 0))
         scheduler.leased.clear()
         due = self._tree.first()
@@ -595,6 +596,8 @@ class Supervisor:
         if not running_threads:
             self._process_waits.note()
             self._send_process_waits()
+            self._tree.rest()
+            scheduler.control.beside = self._tree.connections.idle
         due = self._tree.first()
         description = "" if due is None or self._state.gated else _shown(due)
         due_us, order = self._reported_due = self._due_first()

@@ -1208,6 +1208,10 @@ class Tree:
         if clock_reads.shown(name, registers, self.hooks.clocks()) is None:
             self._go_on(thread)
             return
+        if process.page is not None and process.page.end_rest():
+            registers.return_at_entry(tid, clock_reads.answer(tid, name, registers, self.hooks.clocks()))
+            self._go_on(thread)
+            return
         is_over, was_sample, thread.samples = self._reads_are_over(process), thread.samples, 0
         # Reads of a page are traced that are over the limit, were that until one of another thread was answered, or
         # are made again after a sample.
@@ -1407,9 +1411,22 @@ class Tree:
     def show_time(self) -> None:
         """Write the time into the clock pages of the processes."""
         clocks = self.hooks.clocks()
-        for page in {each.page for each in self.processes.values()}:
-            if page is not None:
-                page.set(*clocks)
+        for page in self._pages():
+            page.set(*clocks)
+
+    def rest(self) -> None:
+        """Stop at the next read of the clock: a signal that a thread waits for, or data from elsewhere, wakes it, and
+        the time may have moved since it began to wait."""
+        for page in self._pages():
+            page.rest()
+
+    def end_rest(self) -> None:
+        """Stop there no more: the thread that goes on is known, and the time is shown."""
+        for page in self._pages():
+            page.end_rest()
+
+    def _pages(self) -> set[exec_stop.Page]:
+        return {each.page for each in self.processes.values() if each.page is not None}
 
     def limit_reads(self, reads: int) -> None:
         """From here on a process that reads the clock more than so many times in a row waits."""

@@ -43,7 +43,7 @@ def test_a_report_that_a_resumed_program_still_owes_does_not_know_of_that(monkey
     supervisor = object.__new__(Supervisor)
     supervisor._state, _ = after(after(UNSTARTED, ProgramFact.INVOKED).state, ProgramFact.POLLED)
     supervisor._do = {ProgramEffect.CHECK_SOON: lambda: None}
-    supervisor._tree = SimpleNamespace(computing=lambda: range(running), first=lambda: None)
+    supervisor._tree = SimpleNamespace(computing=lambda: range(running), first=lambda: None, end_rest=lambda: None)
     supervisor._report = lambda **given: reported.append(given)
     supervisor._time_has_moved = lambda: None
 
