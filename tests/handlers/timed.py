@@ -2,7 +2,10 @@
 
 It runs as a handler, as a traced program, and as a bare process: ``python timed.py EVENT``. Of the JSON object EVENT
 ``unit`` is how many seconds one unit has, and ``rows`` are the programs of the threads, the first one that of the main
-thread; one whose first step is ``["loop"]`` is that of the tasks of an event loop.
+thread; one whose first step is ``["loop"]`` is that of the tasks of an event loop. ``listener`` is what it does at a
+SIGTERM: its handler "raises" in a step of the main thread, "returns", "leaves" by sys.exit or "waits"; or the handler
+is one of the loop ("in_loop"), or a thread takes the signal by sigwait ("in_thread"); the program "ignores" it, or has
+no handler ("none"). Each step prints a line, so that a program which is killed has said what came before.
 """
 
 from __future__ import annotations
@@ -11,6 +14,7 @@ import asyncio
 import concurrent.futures
 import fcntl
 import json
+import multiprocessing
 import os
 import queue
 import sched
@@ -25,6 +29,14 @@ import threading
 import time
 
 EACH = range(2)
+
+
+FORKS = multiprocessing.get_context("fork")
+
+
+def answer_after(seconds, answers):
+    time.sleep(seconds)
+    answers.put("answer")
 
 
 class Things:
@@ -51,20 +63,32 @@ class Stop(Exception):
 
 
 class Program:
-    def __init__(self, unit):
+    def __init__(self, unit, listener):
         self.unit = unit
+        self.listener = listener
         self.things = Things()
-        self.said = {}
         self.in_step = False
+        self.saying = threading.RLock()  # a signal's handler may say something meanwhile
         self.began = time.monotonic()
 
     def say(self, name, what, came_to):
-        self.said.setdefault(name, []).append([what, came_to, round((time.monotonic() - self.began) / self.unit, 3)])
+        row = [name, what, came_to, round((time.monotonic() - self.began) / self.unit, 3)]
+        with self.saying:
+            sys.stdout.write(f"said {json.dumps(row)}\n")
+            sys.stdout.flush()
 
     def run(self, rows):
-        for signum in (signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM):
+        signums = [signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2]
+        if self.listener in ("raises", "returns", "leaves", "waits", "in_loop"):
+            signums.append(signal.SIGTERM)
+        for signum in signums:
             signal.signal(signum, lambda signum, _: self.on_signal(signum))
         threads = []
+        if self.listener == "in_thread":
+            signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
+            threads.append(threading.Thread(target=self.take_all, daemon=True))
+        elif self.listener in ("ignores", "none"):
+            signal.signal(signal.SIGTERM, signal.SIG_IGN if self.listener == "ignores" else signal.SIG_DFL)
         for number, row in enumerate(rows):
             if row and row[0] == ["loop"]:
                 target = self.tasks
@@ -73,15 +97,16 @@ class Program:
             if number:
                 threads.append(threading.Thread(target=target, args=(str(number), row)))
         self.began = time.monotonic()
+        self.say("began", "began", None)
         for thread in threads:
             thread.start()
         (self.tasks if rows[0][0] == ["loop"] else self.steps)("0", rows[0])
         for thread in threads:
-            thread.join()
+            if not thread.daemon:
+                thread.join()
         signal.setitimer(signal.ITIMER_REAL, 0)
         self.things.executor.shutdown()
         self.say("end", "end", None)
-        return self.said
 
     def on_signal(self, signum):
         self.say("handler", "signal", signum)
@@ -90,9 +115,19 @@ class Program:
         elif signum == signal.SIGUSR2:
             time.sleep(0.7 * self.unit)
             self.say("handler", "slept", signum)
-        elif signum == signal.SIGTERM and self.in_step:
+        elif signum == signal.SIGTERM and self.listener == "leaves":
+            sys.exit(3)
+        elif signum == signal.SIGTERM and self.listener == "waits":
+            self.things.events[1].wait(1.2 * self.unit)
+            self.say("handler", "waited", signum)
+        elif signum == signal.SIGTERM and self.listener == "raises" and self.in_step:
             self.in_step = False
             raise Stop
+
+    def take_all(self):
+        while True:
+            self.say("taker", "signal", signal.sigwait([signal.SIGTERM]))
+            self.things.events[1].set()
 
     def steps(self, name, row):
         is_main = threading.current_thread() is threading.main_thread()
@@ -247,6 +282,10 @@ class Program:
         done, _ = concurrent.futures.wait(futures, within * self.unit, concurrent.futures.FIRST_COMPLETED)
         return [future in done for future in futures]
 
+    def in_pool(self, *each):
+        with concurrent.futures.ThreadPoolExecutor(2) as pool:  # its end waits for all
+            return sum(1 for _ in pool.map(time.sleep, [for_ * self.unit for for_ in each]))
+
     def join(self, for_, within):
         thread = threading.Thread(target=time.sleep, args=(for_ * self.unit,), daemon=True)
         thread.start()
@@ -325,6 +364,25 @@ class Program:
             os._exit(7)
         return os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1])
 
+    def process(self, for_, within):
+        process = FORKS.Process(target=time.sleep, args=(for_ * self.unit,))
+        process.start()
+        process.join(within * self.unit)
+        found = process.exitcode
+        process.kill()
+        process.join()
+        return found
+
+    def from_process(self, for_, within):
+        answers = FORKS.Queue()
+        process = FORKS.Process(target=answer_after, args=(for_ * self.unit, answers))
+        process.start()
+        try:
+            return answers.get(timeout=within * self.unit)
+        finally:
+            process.kill()
+            process.join()
+
     def kill_child(self, for_, after):
         with subprocess.Popen(["sleep", str(for_ * self.unit)]) as child:
             time.sleep(after * self.unit)
@@ -352,10 +410,16 @@ class Tasks:
     async def all(self, name, rows):
         self.loop, self.is_over = asyncio.get_running_loop(), False
         self.things.loop = self
+        if self.program.listener == "in_loop" and name == "0":
+            self.loop.add_signal_handler(signal.SIGTERM, self.on_sigterm)
         self.lock_of_tasks, self.seen = asyncio.Lock(), asyncio.Event()
         self.queue_of_tasks, self.semaphore_of_tasks = asyncio.Queue(1), asyncio.Semaphore(1)
         await asyncio.gather(*(self.task(f"{name}.{number}", row) for number, row in enumerate(rows)))
         self.is_over = True
+
+    def on_sigterm(self):
+        self.program.say("handler", "signal of the loop", None)
+        self.seen.set()
 
     async def task(self, name, row):
         for what, *given in row:
@@ -462,9 +526,8 @@ class Tasks:
 
 
 def main_handler(event, context):
-    return Program(event["unit"]).run(event["rows"])
+    Program(event["unit"], event["listener"]).run(event["rows"])
 
 
 if __name__ == "__main__":
-    given = json.loads(sys.argv[1])
-    print(json.dumps(Program(given["unit"]).run(given["rows"])))
+    main_handler(json.loads(sys.argv[1]), None)

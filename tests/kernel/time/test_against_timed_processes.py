@@ -8,23 +8,20 @@ from __future__ import annotations
 import os
 
 import pytest
-from timed_programs import Rows, Said, compared
+from timed_programs import LISTENERS, Program, Said, compare, simulated
 
 from pytest_scf_async.runtime import ScfRuntime
 
 pytestmark = pytest.mark.interpreter
 
-PROGRAMS = int(os.environ.get("SCF_TIMED", "5"))
+PROGRAMS = int(os.environ.get("SCF_TIMED", "3"))
 
 
 @pytest.mark.parametrize("number", range(PROGRAMS))
-def test_a_handler_sees_what_a_bare_process_sees(runtime: ScfRuntime, number: int) -> None:
-    function = runtime.deploy("timed.py:main_handler", timeout=3600)
+@pytest.mark.parametrize("listeners", [(), LISTENERS], ids=["undisturbed", "sigterm"])
+def test_a_handler_sees_what_a_bare_process_sees(runtime: ScfRuntime, number: int, listeners: tuple[str, ...]) -> None:
+    def run(given: Program) -> Said:
+        function = runtime.deploy("timed.py:main_handler", timeout=3600)  # nothing is left of the program before
+        return simulated(runtime, function.invoke_async(given.event(1)), given)
 
-    def run(rows: Rows) -> Said:
-        event = function.invoke_async({"unit": 1, "rows": rows}).wait()
-        assert event.status == "FINISHED", event.timeline
-        said: Said = event.result
-        return said
-
-    assert compared(100 * number, run, children=False) == []
+    compare(100 * number, run, listeners=listeners)

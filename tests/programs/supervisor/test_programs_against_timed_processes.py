@@ -10,33 +10,30 @@ import os
 import sys
 
 import pytest
-from timed_programs import PROGRAM, Rows, Said, compared
+from timed_programs import LISTENERS, PROGRAM, Program, Said, compare, simulated
 
 from pytest_scf_async.runtime import ScfRuntime
 
-PROGRAMS = int(os.environ.get("SCF_TIMED", "3"))
+PROGRAMS = int(os.environ.get("SCF_TIMED", "2"))
 
 
 @pytest.mark.parametrize("number", range(PROGRAMS))
-def test_a_program_sees_what_a_bare_process_sees(runtime: ScfRuntime, number: int) -> None:
-    def run(rows: Rows) -> Said:
-        command = [sys.executable, str(PROGRAM), json.dumps({"unit": 1, "rows": rows})]
-        event = runtime.deploy_image(command=command, port=-1, timeout=3600).invoke_async().wait()
-        assert event.status == "FINISHED", event.timeline
-        said: Said = json.loads(next(line.text for line in event.log if line.text.startswith("{")))
-        return said
+@pytest.mark.parametrize("listeners", [(), (*LISTENERS, "leaves")], ids=["undisturbed", "sigterm"])
+def test_a_program_sees_what_a_bare_process_sees(runtime: ScfRuntime, number: int, listeners: tuple[str, ...]) -> None:
+    def run(given: Program) -> Said:
+        command = [sys.executable, str(PROGRAM), json.dumps(given.event(1))]
+        return simulated(runtime, runtime.deploy_image(command=command, port=-1, timeout=3600).invoke_async(), given)
 
-    assert compared(100 * number + 50, run, children=True) == []
+    compare(100 * number + 50, run, children=True, listeners=listeners)
 
 
 @pytest.mark.parametrize("number", range(PROGRAMS))
-def test_a_handler_with_simulated_children_sees_it(runtime: ScfRuntime, number: int) -> None:
-    function = runtime.deploy("timed.py:main_handler", timeout=3600, children="simulated")
+@pytest.mark.parametrize("listeners", [(), LISTENERS], ids=["undisturbed", "sigterm"])
+def test_a_handler_with_simulated_children_sees_it(
+    runtime: ScfRuntime, number: int, listeners: tuple[str, ...]
+) -> None:
+    def run(given: Program) -> Said:
+        function = runtime.deploy("timed.py:main_handler", timeout=3600, children="simulated")
+        return simulated(runtime, function.invoke_async(given.event(1)), given)
 
-    def run(rows: Rows) -> Said:
-        event = function.invoke_async({"unit": 1, "rows": rows}).wait()
-        assert event.status == "FINISHED", event.timeline
-        said: Said = event.result
-        return said
-
-    assert compared(100 * number, run, children=True) == []
+    compare(100 * number, run, children=True, listeners=listeners)
