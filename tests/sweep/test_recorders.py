@@ -123,8 +123,16 @@ def test_one_that_is_recorded_is_bound_to_the_core_of_its_recorder_until_then(
     assert (after, still) == (allowed, [allowed])
 
 
-def test_an_instance_forked_ahead_of_a_sweep_finds_no_module_of_its_recorder(deploy, make_runtime, tmp_path) -> None:
-    preload = ["colorsys"]  # no other test does: so the zygote of these has made no sweep
+@pytest.mark.parametrize("preload", [["colorsys"], ["graphlib"]])
+def test_an_instance_forked_ahead_of_a_sweep_finds_no_module_of_its_recorder(
+    deploy, make_runtime, tmp_path, preload: list[str]
+) -> None:
+    """Nor one of the random numbers of a sweep, where ``random`` was imported ahead for another function.
+
+    No other test preloads these: so the zygote has made no sweep.
+    """
+    if preload == ["graphlib"]:
+        deploy("import random\ndef main_handler(event, context): pass", to=make_runtime(preload=preload)).run()
     plain = deploy(MODULES, to=make_runtime(preload=preload)).run()  # the next instance is forked while this one runs
     runtime = make_runtime(preload=preload)
     pool_of(runtime).serve_sweep(IN_INSTANCE)

@@ -40,7 +40,7 @@ def _draw_from(seed: int) -> None:
 
 def _seed_random() -> None:
     if _random is not None and _seed:
-        _random.seed(f"random {_seed}")
+        _random.seed(2 * _seed + 1)  # a number: for a text it imports a module, which user code would find
 
 
 def _before_fork() -> None:
