@@ -29,6 +29,9 @@ import threading
 import time
 
 EACH = range(2)
+TAKEN = 0.2
+"""Units after which the main thread has taken a signal. A thread that starts another or a process before that takes it
+itself, and Python calls the handler once the main thread goes on."""
 
 
 FORKS = multiprocessing.get_context("fork")
@@ -307,6 +310,7 @@ class Program:
 
     def signal(self, which):
         os.kill(os.getpid(), (signal.SIGUSR1, signal.SIGUSR2, signal.SIGTERM)[which])
+        time.sleep(TAKEN * self.unit)
 
     def alarm(self, after):
         signal.setitimer(signal.ITIMER_REAL, after * self.unit)
@@ -514,6 +518,7 @@ class Tasks:
 
     async def signal(self, which):
         os.kill(os.getpid(), (signal.SIGUSR1, signal.SIGUSR2)[which])
+        await asyncio.sleep(TAKEN * self.unit)
 
     async def child(self, for_, within):
         child = await asyncio.create_subprocess_exec("sleep", str(for_ * self.unit))
