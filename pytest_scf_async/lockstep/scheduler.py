@@ -458,7 +458,7 @@ class Lockstep:
     def _resume(self, call: Call) -> None:
         """Continue the instances that the end of the last call stopped, and open the gates that *call* opens."""
         if call.opens_all_gates:
-            self.gates.open(self._gated_among(self.pool.stirring()))
+            self.gates.open(self.gated_events())
         elif call.event is not None:
             self.gates.open([call.event])
         for event in call.waits_for if call.event is None else (call.event, *call.waits_for):
@@ -473,8 +473,6 @@ class Lockstep:
                 instance.go_on()
                 if instance.waits_beside and not state.preempted and instance.doing() is Doing.PARKED:
                     # What came before this call is received before time moves.
-                    if self.pool.port_forwarder is not None:
-                        self.pool.port_forwarder.forward()
                     self.apply(instance, InstanceFact.SIGNALS_POLLED)
 
     def attach(
@@ -555,8 +553,11 @@ class Lockstep:
         """The events that have not ended, in order of acceptance."""
         return list(self._running)
 
+    def gated_events(self) -> list[Event]:
+        """The events that stand at a gate, in order of acceptance."""
+        return self._gated_among(self.pool.stirring())
+
     def _gated_among(self, stirring: list[Instance]) -> list[Event]:
-        """The events of these that stand at a gate, in order of acceptance."""
         found = {self.pool.events[each] for each in stirring if each.state.gated and each in self.pool.events}
         for feature in self.features:
             found.update(feature.standing())

@@ -597,7 +597,6 @@ class Supervisor:
             self._process_waits.note()
             self._send_process_waits()
             self._tree.rest()
-            scheduler.control.beside = self._tree.connections.idle
         due = self._tree.first()
         description = "" if due is None or self._state.gated else _shown(due)
         due_us, order = self._reported_due = self._due_first()
