@@ -182,7 +182,7 @@ class Page:
         self._slots[_LIMIT] = reads
 
     def rest(self) -> None:
-        """Stop at the next read: all threads wait, and one may go on of which nobody tells before it reads."""
+        """Stop at the next read: all threads wait, and this process does not hear of it if something else wakes one."""
         if self._limit is None:
             self._limit, self._slots[_LIMIT] = self._slots[_LIMIT], 0
 

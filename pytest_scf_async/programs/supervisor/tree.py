@@ -1415,8 +1415,8 @@ class Tree:
             page.set(*clocks)
 
     def rest(self) -> None:
-        """Stop at the next read of the clock: a signal that a thread waits for, or data from elsewhere, wakes it, and
-        the time may have moved since it began to wait."""
+        """Stop at the next read of the clock: a signal or data from elsewhere may wake a thread, and the clock may have
+        moved since it began to wait."""
         for page in self._pages():
             page.rest()
 

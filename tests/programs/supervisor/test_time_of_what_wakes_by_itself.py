@@ -1,7 +1,7 @@
-"""What reads the clock after a wait that something else ended than the clock sees the time of then.
+"""A program that was not woken by the clock still reads the right time.
 
-The supervisor hears of no such end: a signal that a thread takes in ``sigwait``, or through a descriptor, and data that
-another process has sent.
+The supervisor does not hear of it when a thread takes a signal in ``sigwait`` or through a descriptor, or receives data
+from another process.
 """
 
 from __future__ import annotations
