@@ -260,11 +260,10 @@ class Instance:
 
         So a runtime need not look at it until then: thousands of instances cost no more than the few that do something.
         """
-        if self.released or not self.state.rests:
-            return self.released
-        if self.state.idle:
-            return True
-        return not (self.stopped or not self.channel_open or self.control.watches or self.children.possible)
+        if self.released or not self.state.rests or self.state.idle:
+            return self.released or self.state.rests
+        may_be_woken = self.control.watches or self.control.beside or self.children.possible
+        return not (self.stopped or not self.channel_open or may_be_woken)
 
     def holds_clock(self) -> bool:
         """Whether a thread of it is in a real wait, or a child of it lives, so that time may not pass by itself."""

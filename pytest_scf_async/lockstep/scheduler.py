@@ -421,6 +421,9 @@ class Lockstep:
             outer = self.under_way.get(thread)
             self.under_way[thread] = call
             try:
+                if call.begin is not None or call.sigterm_to is not None:
+                    # What came before this call is received before that, unless an instance computes for long.
+                    self._drive(Call(call.name, self._have_answered, grace_of=call.grace_of))
                 if call.begin is not None:
                     call.begin()
                 if call.sigterm_to is not None:
@@ -435,10 +438,10 @@ class Lockstep:
                     self.under_way[thread] = outer
                 self.revoke_lease()
                 self._call_ends()
+                stirring = () if self._under_way else self.pool.stirring()
                 with ExitStack() as stops:  # each of them, though another one cannot be stopped
-                    for instance in self.pool.stirring() if not self._under_way else ():
-                        if not instance.runtime.in_lockstep:
-                            continue  # it goes on, and the clock catches up
+                    # What runs freely goes on, and the clock catches up.
+                    for instance in (each for each in stirring if each.runtime.in_lockstep):
                         if instance.state.preempted:
                             instance.children.look_once_still()
                         if instance.state.may_run or instance.holds_clock():
@@ -458,7 +461,7 @@ class Lockstep:
     def _resume(self, call: Call) -> None:
         """Continue the instances that the end of the last call stopped, and open the gates that *call* opens."""
         if call.opens_all_gates:
-            self.gates.open(self.gated_events())
+            self.gates.open(self._gated_among(self.pool.stirring()))
         elif call.event is not None:
             self.gates.open([call.event])
         for event in call.waits_for if call.event is None else (call.event, *call.waits_for):
@@ -473,7 +476,12 @@ class Lockstep:
                 instance.go_on()
                 if instance.waits_beside and not state.preempted and instance.doing() is Doing.PARKED:
                     # What came before this call is received before time moves.
+                    if self.pool.port_forwarder is not None:
+                        self.pool.port_forwarder.forward()
                     self.apply(instance, InstanceFact.SIGNALS_POLLED)
+
+    def _have_answered(self) -> bool:
+        return not any(each.state.signals_polled and each.state.computing for each in self.pool.stirring())
 
     def attach(
         self,
@@ -553,11 +561,8 @@ class Lockstep:
         """The events that have not ended, in order of acceptance."""
         return list(self._running)
 
-    def gated_events(self) -> list[Event]:
-        """The events that stand at a gate, in order of acceptance."""
-        return self._gated_among(self.pool.stirring())
-
     def _gated_among(self, stirring: list[Instance]) -> list[Event]:
+        """The events of these that stand at a gate, in order of acceptance."""
         found = {self.pool.events[each] for each in stirring if each.state.gated and each in self.pool.events}
         for feature in self.features:
             found.update(feature.standing())

@@ -237,8 +237,7 @@ class Watchdog:
             self.grace, self.grace_phase = OwnTime(), event.phase
         self.grace.add(passed, event.instance.user_process.delays())
         settings = self.scheduler.settings
-        forced = self.call.forced and event.phase != "init"
-        limit = settings.compute_grace if forced else settings.real_timeout
+        limit = settings.compute_grace if self.call.forced and event.phase != "init" else settings.real_timeout
         if self.call.raises or self.call.may_end_grace():
             self.call.end_grace(over=self.grace.seconds > limit)
 
@@ -283,7 +282,7 @@ class Watchdog:
                 self.scheduler.apply(instance, InstanceFact.SLEEPS_UNANNOUNCED)
             elif not self._revoke_lease_of(instance, sleeps=True):
                 self._report_sleeps(instance)
-                self._preempt(instance, InstanceFact.SLEEPS_UNANNOUNCED)
+                self.preempt(instance, InstanceFact.SLEEPS_UNANNOUNCED)
             return 0
         self.pictures[instance.number] = picture
         delays = instance.user_process.delays() if instance.traces_user_code else picture
@@ -319,7 +318,7 @@ class Watchdog:
             event.preempted(computes=computes, grace=grace)
         if sleeps:
             self._report_sleeps(instance)
-        self._preempt(instance, InstanceFact.COMPUTES_TOO_LONG if computes else InstanceFact.SLEEPS_UNANNOUNCED)
+        self.preempt(instance, InstanceFact.COMPUTES_TOO_LONG if computes else InstanceFact.SLEEPS_UNANNOUNCED)
 
     def _report_sleeps(self, instance: Instance) -> None:
         """Add an entry to the timeline where C code sleeps in real time: the test expects simulated time there."""
@@ -346,11 +345,7 @@ class Watchdog:
             return instance.state.polled  # it answers also while user code computes
         return not sleeps and _cpu_ns(instance) - self.unleased_cpu.get(instance.number, 0) < SEEN_CPU_NS
 
-    def preempt(self, instance: Instance) -> None:
-        """Take the run token from *instance*, which computes."""
-        self._preempt(instance, InstanceFact.COMPUTES_TOO_LONG)
-
-    def _preempt(self, instance: Instance, why: InstanceFact) -> None:
+    def preempt(self, instance: Instance, why: InstanceFact = InstanceFact.COMPUTES_TOO_LONG) -> None:
         """Take the run token from *instance*; where it has an alarm, once it has reported when that is due."""
         self.scheduler.apply(instance, why)
         if why is InstanceFact.SLEEPS_UNANNOUNCED:

@@ -76,6 +76,9 @@ class PortForwarder(Protocol):
     def origin(self, port: int) -> tuple[int, int] | None:
         """Where a connection comes from that has *port* here: the number of the instance, and the port there."""
 
+    def forward(self) -> None:
+        """Wait until all that has come by now is forwarded."""
+
     def close(self) -> None: ...
 
 

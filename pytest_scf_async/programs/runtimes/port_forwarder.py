@@ -15,6 +15,8 @@ from ...linux.linux import receive_descriptors
 from ...protocol import messages
 
 CHUNK = 1 << 16
+FORWARD_LIMIT = 1.0
+"""Real seconds that a call of the test waits for what has come: one side may send without an end."""
 _real_selector = selectors.DefaultSelector
 
 
@@ -48,6 +50,8 @@ class PortForwarder:
         self._origins: dict[int, tuple[int, int]] = {}
         """By the port that a connection has outside: the number of the instance, and the port that it has there."""
         self._todo: list[socket.socket] = []
+        self._asked: list[threading.Event] = []
+        """Set once all that has come is forwarded."""
         self._closed = False
         self._thread: threading.Thread | None = None
 
@@ -62,6 +66,14 @@ class PortForwarder:
             self._thread.start()
         self._wake()
         return theirs.detach()
+
+    def forward(self) -> None:
+        """Wait until all that has come by now is forwarded; no longer than FORWARD_LIMIT."""
+        if self._connections:
+            done = threading.Event()
+            self._asked.append(done)
+            self._wake()
+            done.wait(FORWARD_LIMIT)
 
     def origin(self, port: int) -> tuple[int, int] | None:
         """Where a connection comes from that has *port* here: the number of the instance, and the port there."""
@@ -82,8 +94,14 @@ class PortForwarder:
 
     def _run(self) -> None:
         while not self._closed:
-            for key, events in self._selector.select():
+            asked = list(self._asked)
+            ready = self._selector.select(0 if asked else None)
+            for key, events in ready:
                 key.data(key.fileobj, events)
+            if not ready:
+                for done in asked:
+                    done.set()
+                    self._asked.remove(done)
 
     def _be_woken(self, woken: socket.socket, _: int) -> None:
         woken.recv(CHUNK)

@@ -87,6 +87,8 @@ class Connections:
         """
         self.held: list[str] = []
         """The peers of those that held the clock at the last scan."""
+        self.idle = 0
+        """How many with others outside did not: something may come there all the same."""
 
     def connects(self, pid: int, fd: int, address: int, length: int, call: str) -> bool:
         """A thread is about to connect, in that *call* of user code; whether it matters who speaks last there."""
@@ -140,7 +142,7 @@ class Connections:
 
     def scan(self) -> bool:
         """See which hold the clock; whether the kernel still delivers something from one process to another."""
-        self.held, in_transit = [], False
+        self.held, self.idle, in_transit = [], 0, False
         for pid, connections in self._by_process.items():
             for connection in list(connections.values()):
                 if procfs.inode_of(pid, connection.fd) != connection.inode and not _has_moved(pid, connection):
@@ -151,6 +153,7 @@ class Connections:
                     continue
                 other, held = state.other, self._holds(connection, state)
                 if not (held or state.unconfirmed or (other is not None and other.unconfirmed)):
+                    self.idle += state.peer != self._server
                     continue  # it is idle, whoever has the other end: to find that out costs as much as all before
                 if other is not None and other.inode and self._own(other.inode):
                     in_transit = in_transit or other.unconfirmed > 0 or (state.unconfirmed > 0 and not other.unread)

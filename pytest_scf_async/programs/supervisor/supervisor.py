@@ -362,6 +362,7 @@ class Supervisor:
         return True
 
     _stops_requested = 0
+    _reported_stops = -1
 
     # -- the test's process ------------------------------------------------------------------------------------------
 
@@ -597,9 +598,12 @@ class Supervisor:
             self._process_waits.note()
             self._send_process_waits()
             self._tree.rest()
+            scheduler.control.beside = self._tree.connections.idle
         due = self._tree.first()
         description = "" if due is None or self._state.gated else _shown(due)
         due_us, order = self._reported_due = self._due_first()
+        row = messages.HIDDEN if self._reported_stops == self._tree.stops else messages.FOLDED  # no other wait began
+        self._reported_stops = self._tree.stops
         self._asked = (self._asked or self._clock.next_order()[2]) if self._held else 0
         if self._state.signals is not Signals.NONE and not running_threads:
             self._apply(ProgramFact.SIGNALS_HANDLED)
@@ -607,9 +611,7 @@ class Supervisor:
                 self._send(messages.SignalsDeferred([signals.SIGTERM]))
             self._send(messages.SignalsHandled())
         self._write(
-            messages.pack_parked(
-                due_us, order, running_threads, self._asked, self._seen - unseen, 0, messages.FOLDED, description
-            )
+            messages.pack_parked(due_us, order, running_threads, self._asked, self._seen - unseen, 0, row, description)
         )
 
     def _due_first(self) -> tuple[int, Order]:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import socket
 import sys
+from collections.abc import Callable, Iterator
 from pathlib import Path
+from typing import Literal
 
 import pytest
 
@@ -22,10 +24,9 @@ def waits(how, port=0):
     if how == "a connection":
         with socket.create_connection(("127.0.0.1", port)) as connection:
             print("waits", flush=True)
-            began = time.monotonic()
-            connection.recv(10)
-            connection.sendall(str(round(time.monotonic() - began, 3)).encode())
-            return
+            return connection.recv(10)
+    if how == "a listener":
+        return listens(port)
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     if how == "a descriptor":
         mask = ctypes.c_uint64(1 << (signal.SIGTERM - 1))
@@ -41,6 +42,21 @@ def waits(how, port=0):
         return taker.join()
     return signal.sigwait([signal.SIGTERM])
 
+def listens(port):
+    with socket.create_connection(("127.0.0.1", port)) as connection:
+        def receive():
+            while data := connection.recv(10):
+                print(data.decode(), flush=True)
+
+        def stop(signum, frame):
+            print("SIGTERM", flush=True)
+            raise SystemExit
+
+        signal.signal(signal.SIGTERM, stop)
+        threading.Thread(target=receive, daemon=True).start()
+        print("waits", flush=True)
+        time.sleep(600)
+
 def main_handler(event, context):
     began = time.monotonic()
     waits(**event)
@@ -51,8 +67,6 @@ def main_handler(event, context):
 if __name__ == "__main__":
     main_handler({"how": sys.argv[1], "port": int(sys.argv[2])}, None)
 """
-LONG = 30
-"""Real seconds in which an answer has come."""
 SIGNALS = ("sigwait", "sigtimedwait", "a thread", "a descriptor")
 
 
@@ -79,24 +93,82 @@ def test_a_sigterm_that_no_handler_gets(runtime: ScfRuntime, tmp_path: Path, kin
     assert said_by(event) == ["woken after 1.5", "ends after 3.5"]
 
 
-@pytest.mark.parametrize("kind", ["program", "handler"])
-def test_data_of_a_server_of_the_test(runtime: ScfRuntime, tmp_path: Path, kind: str) -> None:
+Invoke = Callable[[str], AsyncEvent]
+
+
+@pytest.fixture
+def server() -> Iterator[socket.socket]:
+    """A server of the test, which pushes."""
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        yield listening
+
+
+@pytest.fixture(params=["program", "handler", "handler with real children"])
+def invoke(request: pytest.FixtureRequest, runtime: ScfRuntime, tmp_path: Path, server: socket.socket) -> Invoke:
+    """Invokes an event that connects to the server, and waits there."""
     file = tmp_path / "waits.py"
     file.write_text(PROGRAM)
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        port = server.getsockname()[1]
-        command = [sys.executable, str(file), "a connection", str(port)]
-        peers = [f"127.0.0.1:{port}"]
-        if kind == "program":
-            function = runtime.deploy_image(command=command, port=-1, ports=[port], idle_ok=peers)
-            event = function.invoke_async()
+    port = server.getsockname()[1]
+    peers = [f"127.0.0.1:{port}"]
+
+    def invoke(how: str) -> AsyncEvent:
+        if request.param == "program":
+            command = [sys.executable, str(file), how, str(port)]
+            event = runtime.deploy_image(command=command, port=-1, ports=[port], idle_ok=peers).invoke_async()
         else:
-            function = runtime.deploy(f"{file}:main_handler", children="simulated", ports=[port], idle_ok=peers)
-            event = function.invoke_async({"how": "a connection", "port": port})
+            children: Literal["simulated", "real"] = "simulated" if request.param == "handler" else "real"
+            function = runtime.deploy(f"{file}:main_handler", children=children, ports=[port], idle_ok=peers)
+            event = function.invoke_async({"how": how, "port": port})
         event.wait_for_log("waits")
-        with server.accept()[0] as connection:
-            connection.settimeout(LONG)
-            runtime.clock.advance(1.5)
-            connection.send(b"data")
-            assert connection.recv(10) == b"1.5"
-    event.terminate()
+        return event
+
+    return invoke
+
+
+def test_data_of_a_server_of_the_test(runtime: ScfRuntime, server: socket.socket, invoke: Invoke) -> None:
+    event = invoke("a connection")
+    with server.accept()[0] as connection:
+        runtime.clock.advance(1.5)
+        connection.send(b"data")
+        event.wait()
+
+    assert said_by(event) == ["woken after 1.5", "ends after 3.5"]
+
+
+def test_data_of_before_a_sigterm_is_received_before_it(
+    runtime: ScfRuntime, server: socket.socket, invoke: Invoke
+) -> None:
+    event = invoke("a listener")
+    with server.accept()[0] as connection:
+        runtime.clock.advance(1.5)
+        connection.send(b"data")
+        event.terminate(grace_shutdown=True)
+        event.wait()
+
+    texts = [line.text for line in event.log]
+    assert [text for text in texts if text in ("data", "SIGTERM")] == ["data", "SIGTERM"]
+
+
+def test_data_of_before_the_end_by_force_is_received(
+    runtime: ScfRuntime, server: socket.socket, invoke: Invoke
+) -> None:
+    event = invoke("a listener")
+    with server.accept()[0] as connection:
+        runtime.clock.advance(1.5)
+        connection.send(b"data")
+        event.terminate()
+
+    assert "data" in [line.text for line in event.log]
+
+
+def test_a_wait_beside_an_idle_connection_is_one(runtime: ScfRuntime, server: socket.socket, invoke: Invoke) -> None:
+    """That a call looks whether something has come there begins no other wait."""
+    event = invoke("a listener")
+    with server.accept()[0]:
+        for _ in range(3):
+            runtime.clock.advance(1)
+        event.terminate()
+
+    rows = [row for row in event.timeline.splitlines() if "sleep" in row]
+    assert len(rows) == 1
+    assert "times" not in rows[0]
