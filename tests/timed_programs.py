@@ -1,6 +1,6 @@
 """Random programs of waits, as data for handlers/timed.py: run as bare processes in real time, and compared.
 
-Some get a SIGTERM from outside at a random moment.
+Some get a SIGTERM from outside at a random moment, and some what a server of the test pushes at random moments.
 
 Nothing here knows what a wait should come to: that is what the bare process says. Where small changes of the durations
 change what a program comes to, it decides nothing: who is first there depends on the machine.
@@ -8,12 +8,15 @@ change what a program comes to, it decides nothing: who is first there depends o
 
 from __future__ import annotations
 
+import contextlib
 import json
 import random
 import signal
+import socket
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -49,25 +52,77 @@ class _Duration(float):
     """A number of units, which may be changed."""
 
 
+SIGTERM = "SIGTERM"
+
+
 @dataclass(frozen=True)
 class Program:
-    """Threads, and the SIGTERM that somebody sends to them: after so many units, if at all."""
+    """Threads, and what comes from outside."""
 
     rows: Rows
     listener: str
-    sigterm: float | None = None
+    outside: list[list[Any]]
+    """After how many units, and what: the SIGTERM, or to which of two connections the server pushes."""
 
-    def event(self, unit: float) -> dict[str, Any]:
-        """What handlers/timed.py gets."""
-        return {"unit": unit, "rows": self.rows, "listener": self.listener}
+    @property
+    def is_pushed(self) -> bool:
+        return any(what != SIGTERM for _, what in self.outside)
+
+    def event(self, unit: float, port: int) -> dict[str, Any]:
+        """What handlers/timed.py gets; 0: there is no server."""
+        return {"unit": unit, "rows": self.rows, "listener": self.listener, "port": port}
 
     def changed(self, chance: random.Random) -> Program:
         """The same program, with durations that are a little longer or shorter."""
-        return Program(_changed(self.rows, chance), self.listener, _changed(self.sigterm, chance))
+        return Program(_changed(self.rows, chance), self.listener, _changed(self.outside, chance))
+
+    def in_order(self) -> list[list[Any]]:
+        """What comes from outside, as it comes."""
+        return sorted(self.outside, key=lambda each: each[0])
 
 
-def program(seed: int, *, children: bool, listeners: Sequence[str] = ()) -> Program:
-    """A random program; one of *listeners* gets a SIGTERM from outside."""
+class Server:
+    """Pushes to the connections that a program has made."""
+
+    def __init__(self) -> None:
+        self._listening = socket.create_server(("127.0.0.1", 0))
+        self._listening.settimeout(LONG)
+        self.port: int = self._listening.getsockname()[1]
+        self._connections: list[socket.socket] = []
+
+    def push(self, which: int, number: int) -> None:
+        while len(self._connections) <= which:
+            self._connections.append(self._listening.accept()[0])
+        with contextlib.suppress(ConnectionError):  # the program has ended
+            self._connections[which].send(f"{number},".encode())
+
+    def close(self) -> None:
+        for each in (*self._connections, self._listening):
+            each.close()
+
+
+@contextlib.contextmanager
+def server_of(given: Program) -> Iterator[Server | None]:
+    """The server of that program, if it has one."""
+    if not given.is_pushed:
+        yield None
+        return
+    with contextlib.closing(Server()) as server:
+        yield server
+
+
+def port_of(server: Server | None) -> int:
+    """What the program is given."""
+    return 0 if server is None else server.port
+
+
+def ports(server: Server | None) -> dict[str, Any]:
+    """What a function is deployed with to have such a connection."""
+    return {} if server is None else {"ports": [server.port], "idle_ok": [f"127.0.0.1:{server.port}"]}
+
+
+def program(seed: int, *, children: bool, listeners: Sequence[str] = (), pushes: bool = False) -> Program:
+    """A random program; one of *listeners* gets a SIGTERM from outside; with *pushes* a server of the test pushes."""
     chance = random.Random(seed)
 
     def units(least: float = 0.4, most: float = 4) -> float:
@@ -153,6 +208,11 @@ def program(seed: int, *, children: bool, listeners: Sequence[str] = ()) -> Prog
         of_tasks.append(lambda: ["child", units(), units()])
         every += with_children * 2
 
+    if pushes:
+        ways = ["select", "poll", "epoll", "selector"]
+        every += [lambda: ["pushed", units()], lambda: ["poll_pushing", chance.choice(ways), units()]] * 6
+        of_tasks += [lambda: ["pushed", units()]] * 4
+
     def steps(kinds: list[Callable[[], list[Any]]]) -> list[Any]:
         return [["sleep", units(0.2, 2)], *(chance.choice(kinds)() for _ in range(chance.randint(3, 6)))]
 
@@ -162,9 +222,13 @@ def program(seed: int, *, children: bool, listeners: Sequence[str] = ()) -> Prog
             rows.append([["loop"], *(steps(of_tasks) for _ in range(chance.randint(1, 3)))])
         else:
             rows.append(steps(every if number else [*every, *of_main]))
+    outside: list[list[Any]] = []
+    if pushes:
+        outside += [[units(0.3, 6), which()] for _ in range(chance.randint(1, 4))]
     if not listeners:
-        return Program(rows, "raises")
-    return Program(rows, chance.choice(listeners), units(0.3, 6))
+        return Program(rows, "raises", outside)
+    listener = chance.choice(listeners)
+    return Program(rows, listener, [*outside, [units(0.3, 6), SIGTERM]])
 
 
 def _changed(rows: Any, chance: random.Random) -> Any:
@@ -184,12 +248,18 @@ def said_in(lines: Iterable[str], *, failed: bool) -> Said:
     return said
 
 
-def simulated(runtime: ScfRuntime, event: AsyncEvent, given: Program) -> Said:
-    """What *event* says, which runs the program on simulated time, and gets its SIGTERM there."""
-    if given.sigterm is not None:
-        runtime.clock.advance(given.sigterm)
-        if event.status == "RUNNING":
+def simulated(runtime: ScfRuntime, event: AsyncEvent, given: Program, server: Server | None) -> Said:
+    """What *event* says, which runs the program on simulated time, and gets there what comes from outside."""
+    passed = 0.0
+    for number, (at, what) in enumerate(given.in_order()):
+        runtime.clock.advance(round(at - passed, 6))
+        passed = at
+        if event.status != "RUNNING":
+            break
+        if what == SIGTERM:
             event.terminate(grace_shutdown=True)
+        elif server is not None:
+            server.push(what, number)
     event.wait()
     failed = event.status_code == PROCESS_EXITED
     assert failed or event.status in ("FINISHED", "ABORTED"), event.timeline
@@ -197,16 +267,25 @@ def simulated(runtime: ScfRuntime, event: AsyncEvent, given: Program) -> Said:
 
 
 def _bare_run(given: Program, unit: float) -> Said | None:
-    command = [sys.executable, str(PROGRAM), json.dumps(given.event(unit))]
+    with server_of(given) as server:
+        return _bare_run_with(given, unit, server)
+
+
+def _bare_run_with(given: Program, unit: float, server: Server | None) -> Said | None:
+    command = [sys.executable, str(PROGRAM), json.dumps(given.event(unit, port_of(server)))]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, bufsize=0) as process:
         assert process.stdout is not None
         try:
             first = process.stdout.readline()
-            if given.sigterm is not None:
+            began = time.monotonic()
+            for number, (at, what) in enumerate(given.in_order()):
                 try:
-                    process.wait(given.sigterm * unit)
+                    process.wait(max(began + at * unit - time.monotonic(), 0))
                 except subprocess.TimeoutExpired:
-                    process.terminate()
+                    if what == SIGTERM:
+                        process.terminate()
+                    elif server is not None:
+                        server.push(what, number)
             out, error = process.communicate(timeout=LONG)
         except subprocess.TimeoutExpired:
             return None  # another thread took the signal for which the main thread pauses
@@ -258,11 +337,16 @@ def differences(given: Program, seed: int, simulated: Said) -> list[str] | None:
 
 
 def compare(
-    first: int, run: Callable[[Program], Said], *, children: bool = False, listeners: Sequence[str] = ()
+    first: int,
+    run: Callable[[Program], Said],
+    *,
+    children: bool = False,
+    listeners: Sequence[str] = (),
+    pushes: bool = False,
 ) -> None:
     """Compare what *run* makes of a program: of the first one, from the seed *first* on, that decides something."""
     for seed in range(first, first + TRIED):
-        given = program(seed, children=children, listeners=listeners)
+        given = program(seed, children=children, listeners=listeners, pushes=pushes)
         found = differences(given, seed, run(given))
         if found is not None:
             assert not found, "\n".join([f"seed {seed}: {given}", *found])

@@ -5,7 +5,8 @@ It runs as a handler, as a traced program, and as a bare process: ``python timed
 thread; one whose first step is ``["loop"]`` is that of the tasks of an event loop. ``listener`` is what it does at a
 SIGTERM: its handler "raises" in a step of the main thread, "returns", "leaves" by sys.exit or "waits"; or the handler
 is one of the loop ("in_loop"), or a thread takes the signal by sigwait ("in_thread"); the program "ignores" it, or has
-no handler ("none"). Each step prints a line, so that a program which is killed has said what came before.
+no handler ("none"). With a ``port`` it connects twice to a server there, which pushes. Each step prints a line, so that
+a program which is killed has said what came before.
 """
 
 from __future__ import annotations
@@ -45,7 +46,8 @@ def answer_after(seconds, answers):
 class Things:
     """What the threads share."""
 
-    def __init__(self):
+    def __init__(self, port):
+        self.pushing = [socket.create_connection(("127.0.0.1", port)) for _ in EACH] if port else []
         self.locks = [threading.RLock() if each else threading.Lock() for each in EACH]
         self.events = [threading.Event() for _ in EACH]
         self.semaphores = [threading.Semaphore(1) for _ in EACH]
@@ -66,10 +68,10 @@ class Stop(Exception):
 
 
 class Program:
-    def __init__(self, unit, listener):
+    def __init__(self, unit, listener, port):
         self.unit = unit
         self.listener = listener
-        self.things = Things()
+        self.things = Things(port)
         self.in_step = False
         self.saying = threading.RLock()  # a signal's handler may say something meanwhile
         self.began = time.monotonic()
@@ -246,7 +248,17 @@ class Program:
         os.write(self.things.pipes[which][1], b"x")
 
     def poll_pipe(self, which, how, within):
-        reader = self.things.pipes[which][0]
+        return self.poll(self.things.pipes[which][0], how, within)
+
+    def poll_pushing(self, how, within):
+        return self.poll(self.things.pushing[0].fileno(), how, within)
+
+    def pushed(self, within):
+        connection = self.things.pushing[0]
+        connection.settimeout(within * self.unit)
+        return connection.recv(100).decode()
+
+    def poll(self, reader, how, within):
         seconds = within * self.unit
         if how == "select":
             ready = bool(select.select([reader], [], [], seconds)[0])
@@ -479,6 +491,12 @@ class Tasks:
         connection.setblocking(False)
         return len(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connection, 1), within * self.unit))
 
+    async def pushed(self, within):
+        connection = self.things.pushing[1]
+        connection.setblocking(False)
+        loop = asyncio.get_running_loop()
+        return (await asyncio.wait_for(loop.sock_recv(connection, 100), within * self.unit)).decode()
+
     async def send(self, which):
         self.things.pairs[which][1].send(b"y")
 
@@ -531,7 +549,7 @@ class Tasks:
 
 
 def main_handler(event, context):
-    Program(event["unit"], event["listener"]).run(event["rows"])
+    Program(event["unit"], event["listener"], event["port"]).run(event["rows"])
 
 
 if __name__ == "__main__":

@@ -8,7 +8,7 @@ from __future__ import annotations
 import os
 
 import pytest
-from timed_programs import LISTENERS, Program, Said, compare, simulated
+from timed_programs import LISTENERS, Program, Said, compare, port_of, ports, server_of, simulated
 
 from pytest_scf_async.runtime import ScfRuntime
 
@@ -19,9 +19,13 @@ PROGRAMS = int(os.environ.get("SCF_TIMED", "3"))
 
 @pytest.mark.parametrize("number", range(PROGRAMS))
 @pytest.mark.parametrize("listeners", [(), LISTENERS], ids=["undisturbed", "sigterm"])
-def test_a_handler_sees_what_a_bare_process_sees(runtime: ScfRuntime, number: int, listeners: tuple[str, ...]) -> None:
+@pytest.mark.parametrize("pushes", [False, True], ids=["alone", "pushed"])
+def test_a_handler_sees_what_a_bare_process_sees(
+    runtime: ScfRuntime, number: int, listeners: tuple[str, ...], pushes: bool
+) -> None:
     def run(given: Program) -> Said:
-        function = runtime.deploy("timed.py:main_handler", timeout=3600)  # nothing is left of the program before
-        return simulated(runtime, function.invoke_async(given.event(1)), given)
+        with server_of(given) as server:
+            function = runtime.deploy("timed.py:main_handler", timeout=3600, **ports(server))  # each has its own
+            return simulated(runtime, function.invoke_async(given.event(1, port_of(server))), given, server)
 
-    compare(100 * number, run, listeners=listeners)
+    compare(100 * number, run, listeners=listeners, pushes=pushes)

@@ -1,4 +1,4 @@
-"""A program that was not woken by the clock still reads the right time.
+"""A program that was not woken by the clock still reads the right time, and receives at once what was sent to it.
 
 The supervisor does not hear of it when a thread takes a signal in ``sigwait`` or through a descriptor, or receives data
 from another process.
@@ -25,8 +25,8 @@ def waits(how, port=0):
         with socket.create_connection(("127.0.0.1", port)) as connection:
             print("waits", flush=True)
             return connection.recv(10)
-    if how == "a listener":
-        return listens(port)
+    if how in ("a listener", "no listener"):
+        return receives(port, how == "a listener")
     signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGTERM])
     if how == "a descriptor":
         mask = ctypes.c_uint64(1 << (signal.SIGTERM - 1))
@@ -42,7 +42,7 @@ def waits(how, port=0):
         return taker.join()
     return signal.sigwait([signal.SIGTERM])
 
-def listens(port):
+def receives(port, listens):
     with socket.create_connection(("127.0.0.1", port)) as connection:
         def receive():
             while data := connection.recv(10):
@@ -52,7 +52,7 @@ def listens(port):
             print("SIGTERM", flush=True)
             raise SystemExit
 
-        signal.signal(signal.SIGTERM, stop)
+        signal.signal(signal.SIGTERM, stop if listens else signal.SIG_DFL)
         threading.Thread(target=receive, daemon=True).start()
         print("waits", flush=True)
         time.sleep(600)
@@ -147,6 +147,19 @@ def test_data_of_before_a_sigterm_is_received_before_it(
 
     texts = [line.text for line in event.log]
     assert [text for text in texts if text in ("data", "SIGTERM")] == ["data", "SIGTERM"]
+
+
+def test_a_sigterm_ends_what_is_looked_at_in_that_call(
+    runtime: ScfRuntime, server: socket.socket, invoke: Invoke
+) -> None:
+    event = invoke("no listener")
+    with server.accept()[0] as connection:
+        runtime.clock.advance(1.5)
+        connection.send(b"data")
+        event.terminate(grace_shutdown=True)
+
+    assert event.status_code == 439
+    assert "data" in [line.text for line in event.log]
 
 
 def test_data_of_before_the_end_by_force_is_received(
