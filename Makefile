@@ -162,7 +162,7 @@ repairs: $(STAMP) ## repairs each bug of the seeded set, and makes 300 random ki
 differential: $(STAMP) ## 108 random handlers (SEEDS=...): the sweep's verdicts are what bare processes come to
 	@SCF_SEEDS=$(SEEDS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/sweep/bare/test_against_bare_processes.py $(ARGS)
 
-timed: $(STAMP) ## 200 random programs of waits (PROGRAMS=...), without a SIGTERM and with one, as handlers, as programs, and as bare processes that are timed
+timed: $(STAMP) ## 200 random programs of waits (PROGRAMS=...), without signals and with some, alone and with data of a server, as handlers, as programs, and as bare processes that are timed
 	@SCF_TIMED=$(PROGRAMS) $(BIN)/python -m pytest -q $(WORKERS) --timeout=0 tests/kernel/time/test_against_timed_processes.py tests/programs/supervisor/test_programs_against_timed_processes.py $(ARGS)
 
 fuzz: $(STAMP) ## 100,000 requests (REQUESTS=...) that are nearly valid, to the endpoint and over its connections: each is answered

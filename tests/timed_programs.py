@@ -1,6 +1,6 @@
 """Random programs of waits, as data for handlers/timed.py: run as bare processes in real time, and compared.
 
-Some get a SIGTERM from outside at a random moment, and some what a server of the test pushes at random moments.
+Some get SIGTERMs and a SIGKILL from outside at random moments, and some what a server of the test pushes.
 
 Nothing here knows what a wait should come to: that is what the bare process says. Where small changes of the durations
 change what a program comes to, it decides nothing: who is first there depends on the machine.
@@ -36,8 +36,9 @@ LATER = 0.02
 """... and what is added for each unit since its beginning."""
 TRIED = 50
 """Programs that are tried until one decides something."""
-PROCESS_EXITED = 439
-"""The status code of an event whose process has ended, as it does where nothing listens to the SIGTERM."""
+FAILED = (439, 499)
+"""The status codes of an event whose process has ended, as it does where nothing listens to the SIGTERM, or was ended
+by force."""
 LISTENERS = ("raises", "returns", "waits", "in_loop", "in_thread", "ignores", "none")
 """What a program may do at a SIGTERM; see handlers/timed.py."""
 LONG = 60
@@ -52,7 +53,7 @@ class _Duration(float):
     """A number of units, which may be changed."""
 
 
-SIGTERM = "SIGTERM"
+SIGTERM, SIGKILL = "SIGTERM", "SIGKILL"
 
 
 @dataclass(frozen=True)
@@ -62,11 +63,11 @@ class Program:
     rows: Rows
     listener: str
     outside: list[list[Any]]
-    """After how many units, and what: the SIGTERM, or to which of two connections the server pushes."""
+    """After how many units, and what: a signal, or to the connection of which row the server pushes."""
 
     @property
     def is_pushed(self) -> bool:
-        return any(what != SIGTERM for _, what in self.outside)
+        return any(what not in (SIGTERM, SIGKILL) for _, what in self.outside)
 
     def event(self, unit: float, port: int) -> dict[str, Any]:
         """What handlers/timed.py gets; 0: there is no server."""
@@ -122,7 +123,7 @@ def ports(server: Server | None) -> dict[str, Any]:
 
 
 def program(seed: int, *, children: bool, listeners: Sequence[str] = (), pushes: bool = False) -> Program:
-    """A random program; one of *listeners* gets a SIGTERM from outside; with *pushes* a server of the test pushes."""
+    """A random program; one of *listeners* gets signals from outside; with *pushes* a server of the test pushes."""
     chance = random.Random(seed)
 
     def units(least: float = 0.4, most: float = 4) -> float:
@@ -222,13 +223,20 @@ def program(seed: int, *, children: bool, listeners: Sequence[str] = (), pushes:
             rows.append([["loop"], *(steps(of_tasks) for _ in range(chance.randint(1, 3)))])
         else:
             rows.append(steps(every if number else [*every, *of_main]))
+
+    def moment(least: float, most: float) -> float:
+        return _Duration(units(least, most) + 0.005)  # no wait ends just then
+
     outside: list[list[Any]] = []
     if pushes:
-        outside += [[units(0.3, 6), which()] for _ in range(chance.randint(1, 4))]
+        outside += [[moment(0.3, 6), chance.randrange(len(rows))] for _ in range(chance.randint(1, 4))]
     if not listeners:
         return Program(rows, "raises", outside)
     listener = chance.choice(listeners)
-    return Program(rows, listener, [*outside, [units(0.3, 6), SIGTERM]])
+    outside += [[moment(0.3, 6), SIGTERM] for _ in range(chance.choice([1, 1, 2]))]
+    if chance.random() < 0.2:
+        outside.append([moment(2, 8), SIGKILL])
+    return Program(rows, listener, outside)
 
 
 def _changed(rows: Any, chance: random.Random) -> Any:
@@ -256,12 +264,12 @@ def simulated(runtime: ScfRuntime, event: AsyncEvent, given: Program, server: Se
         passed = at
         if event.status != "RUNNING":
             break
-        if what == SIGTERM:
-            event.terminate(grace_shutdown=True)
+        if what in (SIGTERM, SIGKILL):
+            event.terminate(grace_shutdown=what == SIGTERM)
         elif server is not None:
             server.push(what, number)
     event.wait()
-    failed = event.status_code == PROCESS_EXITED
+    failed = event.status_code in FAILED
     assert failed or event.status in ("FINISHED", "ABORTED"), event.timeline
     return said_in((line.text for line in event.log), failed=failed)
 
@@ -282,8 +290,8 @@ def _bare_run_with(given: Program, unit: float, server: Server | None) -> Said |
                 try:
                     process.wait(max(began + at * unit - time.monotonic(), 0))
                 except subprocess.TimeoutExpired:
-                    if what == SIGTERM:
-                        process.terminate()
+                    if what in (SIGTERM, SIGKILL):
+                        process.send_signal(signal.Signals[what])
                     elif server is not None:
                         server.push(what, number)
             out, error = process.communicate(timeout=LONG)
@@ -291,14 +299,14 @@ def _bare_run_with(given: Program, unit: float, server: Server | None) -> Said |
             return None  # another thread took the signal for which the main thread pauses
         finally:
             process.kill()
-    assert process.returncode in (0, 3, -signal.SIGTERM), error.decode()
+    assert process.returncode in (0, 3, -signal.SIGTERM, -signal.SIGKILL), error.decode()
     return said_in((first + out).decode().splitlines(), failed=process.returncode != 0)
 
 
 def bare_runs(given: Program, seed: int, unit: float) -> list[Said | None]:
-    """What bare processes say: of the program, and of two that are a little different, all at once; None: no end."""
+    """What bare processes say: of the program, and of some that are a little different, all at once; None: no end."""
     chance = random.Random(seed)
-    programs = [given, given.changed(chance), given.changed(chance)]
+    programs = [given, *(given.changed(chance) for _ in range(4 if given.outside else 2))]
     with ThreadPoolExecutor(len(programs)) as threads:
         return list(threads.map(_bare_run, programs, [unit] * len(programs)))
 

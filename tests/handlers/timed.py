@@ -5,14 +5,15 @@ It runs as a handler, as a traced program, and as a bare process: ``python timed
 thread; one whose first step is ``["loop"]`` is that of the tasks of an event loop. ``listener`` is what it does at a
 SIGTERM: its handler "raises" in a step of the main thread, "returns", "leaves" by sys.exit or "waits"; or the handler
 is one of the loop ("in_loop"), or a thread takes the signal by sigwait ("in_thread"); the program "ignores" it, or has
-no handler ("none"). With a ``port`` it connects twice to a server there, which pushes. Each step prints a line, so that
-a program which is killed has said what came before.
+no handler ("none"). With a ``port`` each row has a connection to a server there, which pushes. Each step prints a line,
+so that a program which is killed has said what came before.
 """
 
 from __future__ import annotations
 
 import asyncio
 import concurrent.futures
+import contextlib
 import fcntl
 import json
 import multiprocessing
@@ -46,8 +47,7 @@ def answer_after(seconds, answers):
 class Things:
     """What the threads share."""
 
-    def __init__(self, port):
-        self.pushing = [socket.create_connection(("127.0.0.1", port)) for _ in EACH] if port else []
+    def __init__(self):
         self.locks = [threading.RLock() if each else threading.Lock() for each in EACH]
         self.events = [threading.Event() for _ in EACH]
         self.semaphores = [threading.Semaphore(1) for _ in EACH]
@@ -71,7 +71,10 @@ class Program:
     def __init__(self, unit, listener, port):
         self.unit = unit
         self.listener = listener
-        self.things = Things(port)
+        self.port = port
+        self.things = Things()
+        self.pushing = []  # the connections of the rows
+        self.mine = threading.local()
         self.in_step = False
         self.saying = threading.RLock()  # a signal's handler may say something meanwhile
         self.began = time.monotonic()
@@ -83,6 +86,8 @@ class Program:
             sys.stdout.flush()
 
     def run(self, rows):
+        if self.port:
+            self.pushing = [socket.create_connection(("127.0.0.1", self.port)) for _ in rows]
         signums = [signal.SIGALRM, signal.SIGUSR1, signal.SIGUSR2]
         if self.listener in ("raises", "returns", "leaves", "waits", "in_loop"):
             signums.append(signal.SIGTERM)
@@ -136,6 +141,7 @@ class Program:
 
     def steps(self, name, row):
         is_main = threading.current_thread() is threading.main_thread()
+        self.mine.row = int(name)
         for what, *given in row:
             try:
                 if is_main:
@@ -251,10 +257,10 @@ class Program:
         return self.poll(self.things.pipes[which][0], how, within)
 
     def poll_pushing(self, how, within):
-        return self.poll(self.things.pushing[0].fileno(), how, within)
+        return self.poll(self.pushing[self.mine.row].fileno(), how, within)
 
     def pushed(self, within):
-        connection = self.things.pushing[0]
+        connection = self.pushing[self.mine.row]
         connection.settimeout(within * self.unit)
         return connection.recv(100).decode()
 
@@ -424,6 +430,7 @@ class Tasks:
         return True
 
     async def all(self, name, rows):
+        self.row = int(name)
         self.loop, self.is_over = asyncio.get_running_loop(), False
         self.things.loop = self
         if self.program.listener == "in_loop" and name == "0":
@@ -492,7 +499,7 @@ class Tasks:
         return len(await asyncio.wait_for(asyncio.get_running_loop().sock_recv(connection, 1), within * self.unit))
 
     async def pushed(self, within):
-        connection = self.things.pushing[1]
+        connection = self.program.pushing[self.row]
         connection.setblocking(False)
         loop = asyncio.get_running_loop()
         return (await asyncio.wait_for(loop.sock_recv(connection, 100), within * self.unit)).decode()
@@ -543,7 +550,8 @@ class Tasks:
         try:
             return await asyncio.wait_for(child.wait(), within * self.unit)
         except (asyncio.TimeoutError, TimeoutError):
-            child.kill()
+            with contextlib.suppress(ProcessLookupError):  # it has just ended
+                child.kill()
             await child.wait()
             raise
 

@@ -4,12 +4,20 @@ from __future__ import annotations
 
 import os
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 
 import pytest
 from signal_programs import GO
+from traced_programs import end_runs
 
 BuildGo = Callable[[str], str]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def traced_runs_end() -> Iterator[None]:
+    """The process that makes the runs of traced programs ends with the tests."""
+    yield
+    end_runs()
 
 
 @pytest.fixture(scope="session")

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import atexit
 import json
 import os
 import subprocess
@@ -146,13 +145,14 @@ def _values(out: str) -> list[Any]:
 def _runner() -> subprocess.Popen[str]:
     root = Path(pytest_scf_async.__file__).parent.parent
     command = [sys.executable, "-I", "-S", str(Path(__file__).parent / "traced_runs.py"), str(root)]
-    runner = subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
 
-    def close() -> None:
-        runner.communicate()
 
-    atexit.register(close)
-    return runner
+def end_runs() -> None:
+    """End the process that makes the runs, if there is one."""
+    if _runner.cache_info().currsize:
+        _runner().communicate()
+        _runner.cache_clear()
 
 
 LEASES = os.environ.get("TRACED_LEASES") == "1"
