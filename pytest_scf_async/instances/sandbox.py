@@ -66,6 +66,11 @@ class Sandbox(ABC):
     def files(self) -> tuple[str, ...]:
         """What is in its ``/tmp`` now: paths below it, of all that is not a directory."""
 
+    def hides(self, path: str) -> bool:
+        """Whether this machine has *path*, below `OWN_DIRECTORIES`, and the instance does not find that there."""
+        found = [] if self.plan is None else [f"{inside}/" for _, inside, _ in self.plan.common.binds]
+        return self.plan is not None and os.path.exists(path) and not f"{path}/".startswith(tuple(found))
+
     @abstractmethod
     def made(self, path: str) -> None:
         """User code makes *path* in the machine's ``/dev/shm``."""
@@ -279,7 +284,8 @@ class Sandboxes:
         What is written to the directory *layered* is the instance's own. Its ``/tmp`` is a directory of the host where
         it *shares_tmp* with a container.
         """
-        test_code = (*_test_code(configuration), *programs)
+        before_init = configuration.before_init  # where code of the test lies that instances import
+        test_code = (*([] if before_init is None else [before_init.directory]), *programs)
         of_function = (code.directory, layered, configuration.layers, configuration.mounts)
         key = (zygote.mark, *of_function, *test_code, *self.writable, *self.readable)
         view = self._views.get(key)
@@ -417,11 +423,6 @@ def _layer(directory: str | None, seen: Mapping[str, bool]) -> str | None:
         return None
     around = [path for path in seen if path == directory or _is_below(directory, path)]
     return None if around and seen[max(around, key=len)] else directory
-
-
-def _test_code(configuration: FunctionConfiguration) -> tuple[str, ...]:
-    """Where code of the test lies that instances import."""
-    return () if configuration.before_init is None else (configuration.before_init.directory,)
 
 
 def _directories_of_links(path: str) -> Iterator[str]:

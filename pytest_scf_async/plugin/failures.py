@@ -50,8 +50,9 @@ def complete(
 
 def _explain(made: Reported, already: Sequence[AsyncEvent], wings: Sequence[WingHooks]) -> None:
     item, call, report, events = made.item, made.call, made.report, made.events
-    if call.excinfo is not None and isinstance(call.excinfo.value, pytest.UsageError) and _is_ours(call.excinfo):
-        report.longrepr = call.excinfo.getrepr(style="value")  # the sentence says it all
+    refusal = call.excinfo if call.excinfo is not None and call.excinfo.errisinstance(pytest.UsageError) else None
+    if refusal is not None and Path(refusal.traceback[-1].path) in _REFUSERS:
+        report.longrepr = refusal.getrepr(style="value")  # the sentence says it all
     elif call.excinfo is not None and call.when == "setup":
         from .scopes import mismatch
 
@@ -104,8 +105,3 @@ def _directory_of_files(config: pytest.Config) -> str | None:
     if given or temporary is None:
         return given
     return os.path.join(temporary.getbasetemp(), "scf-async")
-
-
-def _is_ours(excinfo: pytest.ExceptionInfo[BaseException]) -> bool:
-    """Whether the plugin itself has raised it."""
-    return Path(excinfo.traceback[-1].path) in _REFUSERS

@@ -92,12 +92,9 @@ def unchecked_text(events: Sequence[AsyncEvent]) -> str:
 
 def _ranked(events: Sequence[AsyncEvent]) -> list[AsyncEvent]:
     """*events*, those first that tell more: FAILED ones and those that have not ended, then the last ones."""
-    wrong = [event for event in events if _unfinished(event) or event._event.status is Status.FAILED]
+    facts = [(event, event._event) for event in events]
+    wrong = [event for event, each in facts if each.ended_by_close or not each.ended or each.status is Status.FAILED]
     return list(dict.fromkeys([*wrong, *reversed(events)]))
-
-
-def _unfinished(event: AsyncEvent) -> bool:
-    return event._event.ended_by_close or not event._event.ended
 
 
 def _section(event: AsyncEvent, most: int) -> str:

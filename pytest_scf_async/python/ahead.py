@@ -64,7 +64,7 @@ def first_imports(source: bytes) -> frozenset[str]:
             continue  # its docstring
         else:
             break
-        if not all(_is_standard(name) for name in names):
+        if not all(name.partition(".")[0] in sys.stdlib_module_names for name in names):
             break
         found.update(names)
     return frozenset(found)
@@ -101,10 +101,6 @@ def use(imports: frozenset[str], directories: Iterable[str]) -> int:
         return 0
     sys.modules.update(kept.modules)
     return kept.memory
-
-
-def _is_standard(name: str) -> bool:
-    return name.partition(".")[0] in sys.stdlib_module_names
 
 
 def _names_in(directory: str) -> set[str]:

@@ -24,7 +24,7 @@ from ..protocol.limits import RESULT_LIMIT
 from ..protocol.own_code import OWN_CODE
 from ..protocol.shortening import real_seconds, shortened_line, shortened_list
 from ..protocol.wait_texts import waits_of
-from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception
+from .exceptions import FREE_ADDRESS, TAKEN, Circumstances, cure_of_exception, cure_of_hidden_file
 from .timeline import excess_text, exit_text, seconds_text
 from .waits import enumerated, where, who_waits
 
@@ -129,7 +129,7 @@ def _of_signal(event: Event, last: SignalDelivery) -> str | None:
     if code not in (200, 433):  # something else was wrong
         return None
     if last.disposition == "no process":
-        return _START_FIRST
+        return 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
     if last.disposition == "native" and in_python:
         return _CHAIN if _was_replaced(event) else _LISTEN
     return _LISTEN_IN_LOG if last.disposition in ("native", "unknown") else None
@@ -139,8 +139,9 @@ def _of_end(event: Event) -> str | None:
     """What is to do about what ended it."""
     code, code_of_handler = event.record.status_code, event.function.code
     if code == 433 and (wait := _last_wait(event)) is not None and wait.awaits is not None:
-        # nothing of asyncio that another task could set or release is awaited there, but a future, or one of the user's
-        return _ENDLESS["something" if _awaits_alone(wait) and wait.awaits == "notice" else wait.awaits]
+        # where no call of asyncio is known, nothing that another task could set or release is awaited, but a future
+        alone = all(each.call == "await" for each in waits_of(wait.description))
+        return _ENDLESS["something" if alone and wait.awaits == "notice" else wait.awaits]
     if code == 437 and (near := code_of_handler.near_handler()):
         return f"set handler={near!r}"
     if code == 439 and not event.signals and not event.function.runtime.runs_program:
@@ -152,9 +153,16 @@ def _of_end(event: Event) -> str | None:
         return advice
     if code == 433:
         return _more_time(event) if _computed_for(event, "timeout") is None else _COMPUTE_LONGER
-    if code in (439, 446, 450) and any(TAKEN in line.text.casefold() for line in event.log):
-        return FREE_ADDRESS
-    return _BY_CODE.get(code) if event.ended_by is not Fact.RESULT_NOT_JSON else _of_result(event)
+    return _of_result(event) if event.ended_by is Fact.RESULT_NOT_JSON else _BY_CODE.get(code) or _of_lines(event)
+
+
+def _of_lines(event: Event) -> str | None:
+    """What is to do about what its log says of how it failed: the platform's line is there, too."""
+    if event.record.state.status is not Status.FAILED or event.instance is None:
+        return None
+    lines = [line.text for line in event.log]
+    taken = event.record.status_code in (439, 446, 450) and any(TAKEN in line.casefold() for line in lines)
+    return FREE_ADDRESS if taken else cure_of_hidden_file(lines, event.instance.sandbox.hides)
 
 
 def _not_ignored(event: Event) -> str:
@@ -234,7 +242,7 @@ def _of_result(event: Event) -> str:
 
 def _after_handler(event: Event, last: SignalDelivery) -> str | None:
     if last.raised is not None and last.raised.type == "TypeError" and " argument" in last.raised.message:
-        return _LISTENER_ARGUMENTS
+        return "have the SIGTERM handler take the two arguments that Python passes: def stop(signum, frame)"
     if event.record.status_code == 439:
         return "stop the work and return from the function: an event is FINISHED only when its function returns"
     if last.raised is not None:
@@ -254,7 +262,6 @@ def _after_handler(event: Event, last: SignalDelivery) -> str | None:
 
 _LISTEN = "call signal.signal(signal.SIGTERM, handler) in the main thread, at the top of the module or of the function"
 _CHAIN = "call faulthandler.register for SIGTERM with chain=True, or before signal.signal"
-_LISTENER_ARGUMENTS = "have the SIGTERM handler take the two arguments that Python passes: def stop(signum, frame)"
 _WAIT_FOR_STOP = (
     "wait in something that the SIGTERM handler can end, such as threading.Event.wait(60) with event.set() in the "
     "handler, or allow more time (within=...)"
@@ -292,7 +299,6 @@ _LISTEN_IN_LOG = (
     "have the program's SIGTERM handler write a line, and use assert_logged(), assert_finished() or "
     "assert_stopped_within()"
 )
-_START_FIRST = 'remove when="now", or call a gate such as wait_until_listening() before terminate()'
 _CHECK_IN_FUNCTION = "check this in the function, and return or raise there: sys.exit() in an import ends the process"
 _RETURN_INSTEAD = "return from the function instead: sys.exit() and os._exit() end the process"
 _COMPUTE_LONGER = (
@@ -531,12 +537,9 @@ def _place_of_crash(event: Event) -> str:
     lines = dropwhile(lambda text: not text.startswith("Fatal Python error: "), (line.text for line in event.log))
     lines = dropwhile(lambda text: not text.startswith("Current thread 0x"), lines)
     for file, line in filter(None, map(place_at_fault, lines)):
-        if os.path.isabs(file) and not file.startswith(_NOT_USERS):
+        if os.path.isabs(file) and not file.startswith((OWN_CODE, os.path.dirname(os.__file__) + os.sep)):
             return f"{os.path.basename(file)}:{line}"
     return ""
-
-
-_NOT_USERS = OWN_CODE, os.path.dirname(os.__file__) + os.sep
 
 
 def _process_exited(event: Event) -> str:
@@ -565,7 +568,7 @@ def _process_ended(event: Event, how: str, whatever: str) -> str:
     if last.disposition != "handler" or last.entered_us is None:
         if last.disposition == "default":
             return str(signal_cause(event))
-        if last.disposition in ("native", "unknown") and event.exit == _KILLED_BY_SIGTERM:
+        if last.disposition in ("native", "unknown") and event.exit == facts.Exit(signum=signal.SIGTERM):
             return f"nothing in the program handled SIGTERM, which ended it: {whatever}"
         return f"{signal_cause(event)}, and the process later ended by itself{how}: {whatever}"
     if last.left_us is None:
@@ -590,7 +593,6 @@ def last_error(event: Event) -> str:
 
 _START_ERROR = re.compile(r"\S*python[\d.]*: (?P<error>(No module named|can't open file) .*)")
 """What Python writes if it cannot find the module or the file that it is to run."""
-_KILLED_BY_SIGTERM = facts.Exit(signum=signal.SIGTERM)
 LAST_LINES = 100
 """Lines of a program's log in which it may say why it failed."""
 NAMED = 5
@@ -658,11 +660,6 @@ def _last_of_all(event: Event, wait: facts.Waited) -> str:
     if not (event.function.runtime.has_places or first.file or first.in_child):
         return f"its last wait was the system call `{first.call}`"
     return f"it last waited {where(wait.description)}"
-
-
-def _awaits_alone(wait: facts.Waited) -> bool:
-    """Whether all that wait do so at an ``await`` of which no call of ``asyncio`` is known."""
-    return all(each.call == "await" for each in waits_of(wait.description))
 
 
 def _lasts_to_the_end(event: Event, wait: facts.Waited) -> bool:

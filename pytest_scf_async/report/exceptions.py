@@ -9,7 +9,7 @@ import errno
 import json
 import os
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from ..errors import near_name
@@ -73,12 +73,26 @@ def cure_of_exception(trace: str, event: Circumstances) -> str | None:
     name, value = "" if missing is None else missing["key"], json.loads(event.payload)
     if isinstance(value, dict) and name not in value and (near := near_name(name, value)):
         return f"if the handler reads {name!r} from the payload, pass it there: the payload has {near!r}"
-    refused = any(_is_of_kernel(each, errno.ECONNREFUSED) for each in exception_lines(trace))
+    number = errno.ECONNREFUSED
+    refused = any(f"[Errno {number}] {os.strerror(number)}" in each for each in exception_lines(trace))
     if refused or TAKEN in trace.casefold():
         return _START_SERVER if refused else FREE_ADDRESS
     return _NO_JSON_TEXT if line.startswith(_OF_ANOTHER_TYPE) and _is_json_in_a_text(event.payload) else None
 
 
+def cure_of_hidden_file(lines: Sequence[str], hides: Callable[[str], bool]) -> str | None:
+    """One sentence about a file of this machine that one of *lines* says is missing, as the instance *hides* it."""
+    missing = (path for line in lines if any(each in line for each in _MISSING) for path in _IN_TMP.findall(line))
+    found = next(filter(hides, missing), None)
+    return found and (
+        f"move {found} out of this machine's /tmp, or have the function write it: each instance has a /tmp of its own, "
+        "which is empty at a cold start"
+    )
+
+
+_MISSING = os.strerror(errno.ENOENT), "Cannot find module "
+"""What is said of a path that is not there: by the kernel, and by Node.js of the file that it is to run."""
+_IN_TMP = re.compile(r"/tmp/[^\s'\":,]+")
 _NO_JSON_TEXT = (
     "pass the payload itself, not its JSON text: payload= and invoke_async() write the JSON, and the handler gets a "
     "str if the payload is a str"
@@ -107,8 +121,3 @@ def key_missing_in_environment(trace: str) -> str:
 
 
 _MISSING_KEY = re.compile(r"KeyError: '(?P<key>[^']+)'")
-
-
-def _is_of_kernel(line: str, number: int) -> bool:
-    """Whether the *line* that names an exception has that error in the kernel's own words."""
-    return f"[Errno {number}] {os.strerror(number)}" in line

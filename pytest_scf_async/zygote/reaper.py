@@ -47,7 +47,7 @@ def kill_children(spared: Container[int] = (), *, await_trackers: bool = True) -
         if pid not in spared and pid not in trackers and pid not in refused
     ]:
         if await_trackers:
-            trackers.update(pid for pid in strays if _is_tracker(pid))
+            trackers.update(pid for pid in strays if procfs.is_resource_tracker(procfs.command_of(pid)))
         for pid in strays:
             if pid not in trackers and not _send(signal.SIGKILL, pid):
                 refused.add(pid)
@@ -92,10 +92,6 @@ def _send(signum: int, pid: int) -> bool:
     except PermissionError:
         return False
     return True
-
-
-def _is_tracker(pid: int) -> bool:
-    return procfs.is_resource_tracker(procfs.command_of(pid))
 
 
 def supervise(

@@ -209,7 +209,8 @@ class Zygote:
 
     def _close_all(self) -> None:
         """Close what is the zygote's alone, in a process that it has forked."""
-        for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *self._mount_descriptors()):
+        of_mounts = [] if self.trees is None else self.trees.descriptors()
+        for fd in (self.connection.detach(), self.poller.fileno(), *self.low_pidfds, *of_mounts):
             os.close(fd)
         os.closerange(self.first_pidfd, self.last_pidfd + 1)
 
@@ -274,9 +275,6 @@ class Zygote:
             traceback.print_exc()
         finally:
             os._exit(1)
-
-    def _mount_descriptors(self) -> list[int]:
-        return [] if self.trees is None else self.trees.descriptors()
 
     def _open_pidfd(self, pid: int) -> int:
         opened = os.pidfd_open(pid)

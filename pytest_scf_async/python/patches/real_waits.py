@@ -22,13 +22,9 @@ DEADLINES_OF_C = ("grpc._channel", "grpc._server", "grpc.aio._utils", "grpc._cyt
 """Modules that make deadlines of ``time.time()`` for code in C, which waits for them on the machine's clock."""
 
 
-def _machine_time() -> float:
-    return clocks.real_time_ns() / 1e9
-
-
 def use_machine_time(module: Any) -> None:
     """Have *module*, which has just been imported, read the machine's clock."""
-    clock = SimpleNamespace(**{**vars(time), "time": _machine_time})
+    clock = SimpleNamespace(**{**vars(time), "time": lambda: clocks.real_time_ns() / 1e9})
     _give_clock(module, clock, "it makes deadlines for code in C, which keeps the machine's clock")
 
 

@@ -40,10 +40,6 @@ _pauses: list[Waiter] = []
 """The waiters of ``pause`` on the main thread, the outermost first."""
 
 
-def _lowest(mask: int) -> int:
-    return mask & -mask
-
-
 def _has_come(awaited: signals.Awaited) -> bool:
     """Whether a signal is there for *awaited* that no thread takes which has waited for longer."""
     of_main = procfs.signal_masks("self", _own_pid())
@@ -53,7 +49,8 @@ def _has_come(awaited: signals.Awaited) -> bool:
         if other is awaited:
             return bool(awaited.mask & (own | shared))
         if other.waiter is not None and (other.waiter.woken or other.waiter.granted) and not other.mask & own:
-            shared &= ~_lowest(shared & other.mask)
+            taken = shared & other.mask
+            shared &= ~(taken & -taken)  # the lowest of them
     return False
 
 

@@ -30,6 +30,7 @@ OURS = re.compile(
 ELSEWHERE = {
     "found FAILED (445: …)": ("model/codes.py", '(445, "ContainerInitError"'),
     "found FAILED (450: …)": ("model/codes.py", '(450, "InitContainerTimeout"'),
+    "what to do: move … out of this machine's /tmp, …": ("report/exceptions.py", "out of this machine's /tmp, or have"),
     "… could not end: the event has not settled for … (real_timeout, …)": (
         "lockstep/watchdog.py", "the event has not settled for {limit}",
     ),
