@@ -25,14 +25,24 @@ class Reported:
     call: pytest.CallInfo[None]
     report: pytest.TestReport
     events: Sequence[AsyncEvent]
-    traced: Callable[[], Sequence[Traced]]
-    """Gives what a trace of the test shows beside them."""
+    already: Sequence[AsyncEvent]
+    """Of these the ones that an earlier phase has shown."""
+    wings: Sequence[WingHooks]
     directory: Callable[[], str | None]
     """Gives where files of tests that failed are kept; None: nowhere."""
     real_seconds: float | None
     """How long the call of the test has taken."""
     others: int
     """The number of sections that the report had before those about events."""
+
+    @property
+    def error(self) -> BaseException | None:
+        """What the phase has raised."""
+        return None if self.call.excinfo is None else self.call.excinfo.value
+
+    def traced(self) -> Sequence[Traced]:
+        """What a trace of the test shows beside its events."""
+        return [each for wing in self.wings for each in wing.traced(self.item.config)]
 
 
 class WingHooks:

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_139
+LIMIT = 25_130
 """Lines of code that the kernel may have. It rose once, by 33, for two faults: which thread takes a signal, and a
 thread of the test that ends while it is looked at."""
 METHODS = 40

@@ -101,8 +101,8 @@ class ServedAnswers(Feature):
     def forbids_lease(self, instance: Instance, event: Event) -> bool:
         return bool(self.owed)
 
-    def delays(self, call: Call) -> bool:
-        return bool(self.owed) and self._end(*self.owed)
+    def holds(self, call: Call) -> float | None:
+        return 0 if self.owed and self._end(*self.owed) else None
 
     def _wait(self, call: Call, owed: OwedAnswer, client: Client) -> None:
         scheduler = self._scheduler

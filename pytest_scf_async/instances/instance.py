@@ -151,11 +151,7 @@ class Instance:
     released = False
     reclaimed_because: str | None = None
 
-    def __init__(
-        self,
-        zygote: Zygote,
-        hint: messages.Expect,
-    ) -> None:
+    def __init__(self, zygote: Zygote, hint: messages.Expect) -> None:
         """Have a process forked from *zygote* that is to be an instance, once it knows of which function.
 
         The *hint* says what the zygote does beforehand: which code it compiles, what it mounts.

@@ -177,12 +177,7 @@ class Lockstep:
             self.revoke_lease()
             self._running[event] = None
             self.running_of[event.record.function] += 1
-            self.clock.call_at(
-                self.clock.now_us,
-                lambda: self._begin(event),
-                priority=WAKE_UP,
-                order=self.next_order(),
-            )
+            self.clock.call_at(self.clock.now_us, lambda: self._begin(event), priority=WAKE_UP, order=self.next_order())
 
     def _begin(self, event: Event) -> None:
         if event.ended:
@@ -226,10 +221,7 @@ class Lockstep:
         else:
             seconds, fact, trace = configuration.init_timeout, Fact.INIT_TIMED_OUT, None
         event.runs_until(
-            self.clock.call_at(
-                self.clock.now_us + seconds * 1_000_000,
-                lambda: self.end(event, fact, trace=trace),
-            )
+            self.clock.call_at(self.clock.now_us + seconds * 1_000_000, lambda: self.end(event, fact, trace=trace))
         )
         self.progress += 1
 
@@ -484,11 +476,7 @@ class Lockstep:
         return not any(each.state.signals_polled and each.state.computing for each in self.pool.stirring())
 
     def attach(
-        self,
-        *,
-        on_end: Callable[[Event], None],
-        on_start: Callable[[Event], None],
-        on_retry: Callable[[Event], None],
+        self, *, on_end: Callable[[Event], None], on_start: Callable[[Event], None], on_retry: Callable[[Event], None]
     ) -> None:
         """Call the platform's side for events that end, begin, and are tried again."""
         self.on_end, self.on_start, self.on_retry = on_end, on_start, on_retry
@@ -548,11 +536,6 @@ class Lockstep:
         """Wait until another call may have brought something, or for a moment; the caller has the lock."""
         self._condition.wait(LOOK_EVERY)
 
-    def let_others_go_on(self, seconds: float) -> None:
-        """Let other threads of the test have *seconds* of real time; the caller has the lock."""
-        self._condition.notify_all()
-        self._condition.wait(seconds)
-
     def count_call(self) -> None:
         """The test asks something that counts as a call of its own."""
         self.calls += 1
@@ -606,8 +589,10 @@ class Lockstep:
                     self._call = None
                 self.news += 1
                 continue
-            if any(feature.delays(call) for feature in self.features):
+            held = next((seconds for feature in self.features if (seconds := feature.holds(call)) is not None), None)
+            if held is not None:
                 self._condition.notify_all()
+                self._condition.wait(held)
                 if watchdog.check_is_due():
                     watchdog.check(None)
                 continue

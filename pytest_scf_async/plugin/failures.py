@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
@@ -16,7 +16,8 @@ from .defaults import temporary_paths
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
-    from ..wing_hooks import Traced, WingHooks
+    from ..wing_hooks import WingHooks
+    from .reporting import Section
 
 _REFUSERS: Final = [Path(__file__).with_name(f"{name}.py") for name in ("plugin", "settings", "markers", "factory")]
 """What refuses values that a test gave to a fixture of ours."""
@@ -34,13 +35,10 @@ def complete(
 ) -> None:
     """Add to the *report* of a failure what is known of the *events*, and tell *wings* of it; *already* is shown."""
 
-    def traced() -> list[Traced]:
-        return [each for wing in wings for each in wing.traced(item.config)]
-
     directory = partial(_directory_of_files, item.config)
-    made = Reported(item, call, report, events, traced, directory, seconds, others=len(report.sections))
+    made = Reported(item, call, report, events, already, wings, directory, seconds, others=len(report.sections))
     if report.failed:
-        _explain(made, already, wings)
+        _explain(made)
     for wing in wings:
         wing.reported(made)
     if call.when == "teardown":
@@ -48,37 +46,46 @@ def complete(
             wing.test_ended(item.config)
 
 
-def _explain(made: Reported, already: Sequence[AsyncEvent], wings: Sequence[WingHooks]) -> None:
-    item, call, report, events = made.item, made.call, made.report, made.events
+def _explain(made: Reported) -> None:
+    call, report = made.call, made.report
     refusal = call.excinfo if call.excinfo is not None and call.excinfo.errisinstance(pytest.UsageError) else None
     if refusal is not None and Path(refusal.traceback[-1].path) in _REFUSERS:
         report.longrepr = refusal.getrepr(style="value")  # the sentence says it all
-    elif call.excinfo is not None and call.when == "setup":
+    elif made.error is not None and call.when == "setup":
         from .scopes import mismatch
 
-        report.longrepr = mismatch(call.excinfo.value, item.nodeid) or report.longrepr
-    if "pytest_scf_async.runtime" not in sys.modules:
-        return
-    from ..errors import ScfAsyncError
-    from ..report.limits import shown_by
+        report.longrepr = mismatch(made.error, made.item.nodeid) or report.longrepr
+    if "pytest_scf_async.runtime" in sys.modules:
+        for sections in SECTIONS:
+            report.sections += sections(made)
+
+
+def _timeout(made: Reported) -> list[Section]:
+    if made.error is None or "pytest_timeout" not in sys.modules:
+        return []
+    from . import timeout
+
+    found = timeout.section() if timeout.is_timeout(made.error) else None
+    return [] if found is None else [found]
+
+
+def _causes(made: Reported) -> list[Section]:
+    return [each for wing in made.wings for each in wing.causes(made.item)]
+
+
+def _events(made: Reported) -> list[Section]:
     from .reporting import sections_of
 
-    if call.excinfo is not None and "pytest_timeout" in sys.modules:
-        from . import timeout
+    return sections_of(made, _keep(made))
 
-        if timeout.is_timeout(call.excinfo.value) and (found := timeout.section()) is not None:
-            report.sections.append(found)
-    shown, used = [*already], 0
-    if call.excinfo is not None:
-        error = call.excinfo.value
-        in_its_text = shown_by(error)
-        shown += [event for event in events if event._event is in_its_text]
-        used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
-    for wing in wings:
-        report.sections += wing.causes(item)
-    report.sections += sections_of(events, shown, _keep(made), used)
-    for wing in wings:
-        report.sections += wing.sections(item, made.directory())
+
+def _of_wings(made: Reported) -> list[Section]:
+    directory = made.directory()
+    return [each for wing in made.wings for each in wing.sections(made.item, directory)]
+
+
+SECTIONS: Final[Sequence[Callable[[Reported], list[Section]]]] = (_timeout, _causes, _events, _of_wings)
+"""What gives the sections of the report, in the order in which they stand in it."""
 
 
 def _keep(made: Reported) -> dict[str, str]:

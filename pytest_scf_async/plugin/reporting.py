@@ -10,15 +10,17 @@ import os
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
+from ..errors import ScfAsyncError
 from ..model.statuses import Status
 from ..report.cause import likely_cause, short_message
 from ..report.failure import timeline_title, why_lines
-from ..report.limits import limits
+from ..report.limits import limits, shown_by
 from ..report.timeline import seconds_text
 from ..report.tracebacks import shown_traceback
 
 if TYPE_CHECKING:
     from ..async_event import AsyncEvent
+    from ..wing_hooks import Reported
 
 ONE_LINE: Final = 8
 """Events that are named in one line each, besides those whose timeline is shown."""
@@ -29,14 +31,14 @@ Section = tuple[str, str]
 """A title and its text, as in ``TestReport.sections``."""
 
 
-def sections_of(
-    events: Sequence[AsyncEvent], already: Sequence[AsyncEvent], kept: Mapping[str, str], used: int
-) -> list[Section]:
-    """The sections of *events*, without those that are shown *already*; *kept* says where each one is in full.
-
-    *used* is how many lines the failure itself has of events.
-    """
-    ranked = _ranked([event for event in events if event not in already])
+def sections_of(made: Reported, kept: Mapping[str, str]) -> list[Section]:
+    """The sections of the events, without those that are shown already; *kept* says where each one is in full."""
+    events, error, shown, used = made.events, made.error, [*made.already], 0
+    if error is not None:
+        in_its_text = shown_by(error)
+        shown += [event for event in events if event._event is in_its_text]
+        used = str(error).count("\n") + 1 if shown or isinstance(error, ScfAsyncError) else 0
+    ranked = _ranked([event for event in events if event not in shown])
     room = max(limits.test - used - 1, ONE_LINE)
     detailed: dict[AsyncEvent, str] = {}
     for number, event in enumerate(ranked):

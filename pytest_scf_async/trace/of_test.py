@@ -58,8 +58,7 @@ def write_trace(reported: Reported, sweeps: Sequence[Traced]) -> None:
 
 def _of_test(reported: Reported, directory: str) -> OfTest:
     """What the trace says of the test."""
-    item, report = reported.item, reported.report
-    error = None if reported.call.excinfo is None else reported.call.excinfo.value
+    item, report, error = reported.item, reported.report, reported.error
     outcome = "error" if report.failed and report.when != "call" else report.outcome
     failure = None if error is None or not report.failed else str(error) or type(error).__name__
     said, root = None if error is None else said_by(error), os.fspath(item.config.rootpath)

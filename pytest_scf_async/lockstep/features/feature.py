@@ -47,7 +47,6 @@ class Scheduler(Protocol):
     def drive(self, call: Call) -> None: ...
     def locked(self) -> AbstractContextManager[None]: ...
     def wait_for_others(self) -> None: ...
-    def let_others_go_on(self, seconds: float) -> None: ...
     def revoke_lease(self) -> None: ...
     def apply(self, instance: Instance, fact: InstanceFact) -> None: ...
     def progressed(self) -> None: ...
@@ -123,14 +122,14 @@ class Feature:
         """Whether *instance*, which alone computes, must not move the clock itself while it runs *event*."""
         return False
 
-    def delays(self, call: Call) -> bool:
-        """Whether something else is to happen, or has just happened, before *call* moves the clock.
+    def holds(self, call: Call) -> float | None:
+        """For how many real seconds *call* must not move the clock, as something else is to happen first; None: it may.
 
-        Who says so is asked again at once, and nothing is received from instances in between: what takes real time has
-        to wait here (`Scheduler.let_others_go_on`). Features that let time pass themselves, as what is computed does,
-        do not ask.
+        All features are asked again then, and before each time that the clock moves: no instance does anything at this
+        simulated time. Other threads of the test run meanwhile; 0 where something has just happened here. Features that
+        let time pass themselves, as what is computed does, do not ask.
         """
-        return False
+        return None
 
     def flow(self, stirring: Sequence[Instance]) -> TimeFlow | None:
         """How time flows while the *stirring* instances run; None where it jumps."""

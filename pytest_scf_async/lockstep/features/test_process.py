@@ -196,12 +196,9 @@ class _TestProcess(Feature):
     def forbids_lease(self, instance: Instance, event: Event) -> bool:
         return not (self._alone and self._is_alone())
 
-    def delays(self, call: Call) -> bool:
-        """Whether *call* would move the clock while another thread of the test runs; it gets a moment to run."""
-        if not call.moves_clock or call.flow is not None or self._rest(call):
-            return False
-        self.scheduler.let_others_go_on(LOOK_EVERY)
-        return True
+    def holds(self, call: Call) -> float | None:
+        """*call* would move the clock while another thread of the test runs: that gets a moment to run."""
+        return None if not call.moves_clock or call.flow is not None or self._rest(call) else LOOK_EVERY
 
     def thread_begins(self) -> None:
         """The calling thread has been started, so that the last look, which did not see it, proves nothing."""

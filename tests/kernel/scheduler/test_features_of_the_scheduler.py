@@ -58,12 +58,12 @@ def test_each_is_asked_while_it_is_needed(deploy: Any, runtime: ScfRuntime) -> N
 
 
 class Slow(Feature):
-    """A feature of nobody but this test: it sees all that it may see, forbids leases, and delays each move once."""
+    """A feature of nobody but this test: it sees what there is to see, forbids leases, holds each move."""
 
     def __init__(self, scheduler: Any) -> None:
         super().__init__(scheduler)
         self.seen: list[str] = []
-        self.delayed = self.leases = 0
+        self.held = self.leases = 0
         self.at_us: int | None = None
 
     def begins(self, event: Any) -> None:
@@ -84,13 +84,13 @@ class Slow(Feature):
         self.leases += 1
         return True
 
-    def delays(self, call: Any) -> bool:
+    def holds(self, call: Any) -> float | None:
         now = self._scheduler.clock.now_us
         if self.at_us == now:
-            return False
+            return None
         self.at_us = now
-        self.delayed += 1
-        return True
+        self.held += 1
+        return 0.0005
 
 
 @pytest.mark.parametrize("interrupted", [False, True])
@@ -118,7 +118,7 @@ def test_a_new_one_changes_no_line_of_the_scheduler(
     sigterm = ["before SIGTERM (handler)", "after SIGTERM"] if interrupted else []
     assert slow.seen == ["begins", *sigterm, "ends"]
     assert slow.leases > 5
-    assert slow.delayed > 5
+    assert slow.held > 5
 
 
 def test_each_message_of_an_instance_means_one_thing(scf_runtime: ScfRuntime) -> None:
