@@ -42,7 +42,9 @@ class Scheduler(Protocol):
 
     @property
     def closed(self) -> bool: ...
-    def use(self, feature: Feature) -> None: ...
+    def use(self, feature: Feature) -> None:
+        """From any thread, and as often as it likes; a lease that is out stays (`revoke_lease`, in `locked`)."""
+
     def leave(self, feature: Feature) -> None: ...
     def drive(self, call: Call) -> None: ...
     def locked(self) -> AbstractContextManager[None]: ...
@@ -126,8 +128,9 @@ class Feature:
         """For how many real seconds *call* must not move the clock, as something else is to happen first; None: it may.
 
         All features are asked again then, and before each time that the clock moves: no instance does anything at this
-        simulated time. Other threads of the test run meanwhile; 0 where something has just happened here. Features that
-        let time pass themselves, as what is computed does, do not ask.
+        simulated time. Other threads of the test run meanwhile; 0 where something has just happened here. The real time
+        counts for ``real_timeout``. An instance that has a lease does not ask (`forbids_lease`), nor do features that
+        let time pass themselves, as what is computed does.
         """
         return None
 
