@@ -85,7 +85,11 @@ def _of_wings(made: Reported) -> list[Section]:
 
 
 SECTIONS: Final[Sequence[Callable[[Reported], list[Section]]]] = (_timeout, _causes, _events, _of_wings)
-"""What gives the sections of the report, in the order in which they stand in it."""
+"""What gives the sections of the report, in the order in which they stand in it.
+
+One about events is made in `sections_of`, as it takes its lines off those of timelines, and its last line says where
+all of them are in full.
+"""
 
 
 def _keep(made: Reported) -> dict[str, str]:
