@@ -34,7 +34,6 @@ def complete(
     wings: Sequence[WingHooks],
 ) -> None:
     """Add to the *report* of a failure what is known of the *events*, and tell *wings* of it; *already* is shown."""
-
     directory = partial(_directory_of_files, item.config)
     made = Reported(item, call, report, events, already, wings, directory, seconds, others=len(report.sections))
     if report.failed:

@@ -43,7 +43,7 @@ class Scheduler(Protocol):
     @property
     def closed(self) -> bool: ...
     def use(self, feature: Feature) -> None:
-        """From any thread, and as often as it likes; a lease that is out stays (`revoke_lease`, in `locked`)."""
+        """Ask *feature* from here on; from any thread, once or again. A lease that an instance has is not revoked."""
 
     def leave(self, feature: Feature) -> None: ...
     def drive(self, call: Call) -> None: ...
@@ -127,10 +127,10 @@ class Feature:
     def holds(self, call: Call) -> float | None:
         """For how many real seconds *call* must not move the clock, as something else is to happen first; None: it may.
 
-        All features are asked again then, and before each time that the clock moves: no instance does anything at this
-        simulated time. Other threads of the test run meanwhile; 0 where something has just happened here. The real time
-        counts for ``real_timeout``. An instance that has a lease does not ask (`forbids_lease`), nor do features that
-        let time pass themselves, as what is computed does.
+        Asked before the clock moves, when no instance does anything more at this simulated time, and again after these
+        seconds, in which other threads of the test run; 0 where something has just happened here. They count for
+        ``real_timeout``. An instance that has a lease does not ask (`forbids_lease`), nor do features that let time
+        pass themselves, as what is computed does.
         """
         return None
 

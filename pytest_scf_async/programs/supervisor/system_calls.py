@@ -82,7 +82,7 @@ class EffectCall(NamedTuple):
     """What a call may change in a directory, or say to another process.
 
     The text of an effect names its paths; one that says more has a field here, which `Effects._changing` reads, and one
-    of `Effect`. What `Entry` does not have, as extended attributes, is not put back after a kill.
+    of `Effect`. What `Entry` does not have, such as extended attributes, is not put back after a kill.
     """
 
     shown: str

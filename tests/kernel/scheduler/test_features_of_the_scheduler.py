@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import threading
 from datetime import datetime, timezone
 from pathlib import Path
 from typing import Any, get_args
@@ -119,6 +120,49 @@ def test_a_new_one_changes_no_line_of_the_scheduler(
     assert slow.seen == ["begins", *sigterm, "ends"]
     assert slow.leases > 5
     assert slow.held > 5
+
+
+class Held(Feature):
+    """A feature of nobody but this test: it holds the clock until a thread of the test lets it go."""
+
+    def __init__(self, scheduler: Any) -> None:
+        super().__init__(scheduler)
+        self.asked = threading.Semaphore(0)
+        self.let_go = threading.Event()
+
+    def begins(self, event: Any) -> None:
+        self._scheduler.use(self)
+
+    def forbids_lease(self, instance: Any, event: Any) -> bool:
+        return True
+
+    def holds(self, call: Any) -> float | None:
+        self.asked.release()
+        return None if self.let_go.is_set() else 0.0005
+
+
+def test_the_clock_stands_until_a_feature_lets_it_go(
+    scf_settings: ScfSettings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "job.py").write_text(SLEEPS)
+    monkeypatch.setattr(runtime_module, "FEATURES", (*runtime_module.FEATURES, Held))
+    with ScfRuntime(scf_settings) as runtime:
+        held = lockstep_of(runtime).feature(Held)
+        begun = runtime.clock.now
+        seen: list[datetime] = []
+
+        def let_go() -> None:
+            for _ in range(5):
+                held.asked.acquire()
+            seen.append(runtime.clock.now)
+            held.let_go.set()
+
+        thread = threading.Thread(target=let_go, daemon=True)
+        thread.start()
+        runtime.deploy(f"{tmp_path / 'job.py'}:main_handler", name="job").invoke_async().wait()
+        thread.join()
+        assert seen == [begun]
+        assert runtime.clock.now > begun
 
 
 def test_each_message_of_an_instance_means_one_thing(scf_runtime: ScfRuntime) -> None:
