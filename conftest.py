@@ -99,6 +99,7 @@ LONG = {
         "tests/sweep/bare/test_sigterms_against_bare.py",
         "tests/sweep/parts/test_sweep_legitimate.py",
         "tests/sweep/plugin/test_sweep_command.py",
+        "tests/sweep/plugin/test_sweep_command_programs.py",
         "tests/sweep/plugin/test_sweep_fix.py",
         "tests/sweep/plugin/test_sweep_options.py",
         "tests/sweep/plugin/test_sweep_reports.py",
@@ -111,8 +112,10 @@ LONG = {
         "tests/sweep/test_functions_of_effects.py",
         "tests/sweep/test_kills_after_stops.py",
         "tests/sweep/test_kills_from_record.py",
+        "tests/sweep/test_layers.py",
         "tests/sweep/test_mutants.py",
         "tests/sweep/test_points.py",
+        "tests/sweep/test_power.py",
         "tests/sweep/test_random_numbers.py",
         "tests/sweep/test_repairs.py",
         "tests/sweep/test_repairs_of_kinds.py",
@@ -135,9 +138,11 @@ LONG = {
         "tests/kernel/scheduler/test_determinism_of_runs.py",
         "tests/kernel/scheduler/test_repeatable_runs.py",
         "tests/kernel/scheduler/test_time_stress.py",
+        "tests/kernel/time/test_against_timed_processes.py",
         "tests/plugin/beside/test_beside_hypothesis.py",
         "tests/plugin/beside/test_beside_order.py",
         "tests/plugin/reports/test_report_size.py",
+        "tests/programs/supervisor/test_programs_against_timed_processes.py",
     ),
     "kills of each process at each moment": (
         "tests/kernel/events/test_output_past_streams.py",
@@ -206,6 +211,35 @@ LONG = {
     ),
 }
 """The files that `make test` leaves out, by what takes long in them; their tests get the mark `long`."""
+IN_TURN = (
+    (
+        "tests/kernel/instances/test_zygote_killed.py",
+        "tests/programs/supervisor/test_programs_against_timed_processes.py",
+        "tests/sweep/bare/test_against_bare_processes.py",
+        "tests/sweep/test_repairs_of_seeded.py",
+        "tests/sweep/test_seeded.py",
+    ),
+    (
+        "tests/kernel/scheduler/test_nothing_gets_stuck.py",
+        "tests/kernel/time/test_against_timed_processes.py",
+        "tests/sweep/bare/test_jobs_against_bare.py",
+        "tests/sweep/test_bugs_at_sockets.py",
+        "tests/sweep/test_survival.py",
+    ),
+    (
+        "tests/sweep/bare/test_faults.py",
+        "tests/sweep/bare/test_sigterms_against_bare.py",
+        "tests/sweep/test_every_kill_is_recorded.py",
+        "tests/sweep/test_power.py",
+        "tests/sweep/test_repairs_of_kinds.py",
+        "tests/sweep/test_repros.py",
+    ),
+)
+"""The searches among the long files that take longest, in groups of the same length.
+
+`.ci/run` without a leg's name runs one group, in turn, by the contents of the commit. A leg that is named, as each is
+on GitHub, runs all of them, and so do `CI_ALL=1` and `make test-all`.
+"""
 MARKS = {
     "repeat": "one of the tests that `make repeat` runs 200 times under load",
     "interpreter": "its outcome can depend on Python's version or build: CI runs it on every Python",

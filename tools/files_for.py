@@ -94,6 +94,19 @@ def long() -> Mapping[str, tuple[str, ...]]:
     return found
 
 
+def in_turn() -> tuple[tuple[str, ...], ...]:
+    """The groups of long files of which a run of all of CI's legs has one."""
+    found: tuple[tuple[str, ...], ...] = _table("IN_TURN")
+    return found
+
+
+def of_other_turns(turn: int) -> frozenset[str]:
+    """The files that a run with that *turn*, which may be any number, leaves to other runs."""
+    groups = in_turn()
+    mine = turn % len(groups)
+    return frozenset(name for at, names in enumerate(groups) if at != mine for name in names)
+
+
 def needs() -> list[str]:
     """The marks of tests that need something which a machine may lack."""
     table = _expression("NEEDS")
@@ -209,12 +222,18 @@ def main() -> int:
     parser = argparse.ArgumentParser(description=(__doc__ or "").partition("\n")[0])
     parser.add_argument("selection", nargs="?", default="", help="as pytest's -m")
     parser.add_argument("--needs", action="store_true", help="print a selection instead: what a machine may lack")
+    parser.add_argument("--turn", type=int, help="leave out the files of IN_TURN (conftest.py) whose turn it is not")
+    parser.add_argument("--others", action="store_true", help="print those that --turn leaves out instead")
     parser.add_argument("folders", nargs="*", default=FOLDERS, help="files below these alone")
     options = parser.parse_args()
+    others = frozenset() if options.turn is None else of_other_turns(options.turn)
+    if options.others:
+        print(*sorted(others))
+        return 0
     if options.needs:
         print(" or ".join(needs()))
         return 0
-    print(*files_for(options.selection, tuple(options.folders)))
+    print(*(name for name in files_for(options.selection, tuple(options.folders)) if name not in others))
     return 0
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import ast
 import re
+import sys
 from collections import Counter
 from itertools import product
 from pathlib import Path
@@ -161,6 +162,34 @@ def test_contributing_lists_the_files_of_long_tests() -> None:
 
     assert listed == TOOL.long()
     assert [name for names in listed.values() for name in names if not (TOOL.TREE / name).exists()] == []
+
+
+@pytest.mark.once
+def test_each_search_that_takes_turns_is_long_and_has_one_turn() -> None:
+    groups = TOOL.in_turn()
+    names = [name for group in groups for name in group]
+    assert len(names) == len(set(names))
+    assert set(names) <= {name for listed in TOOL.long().values() for name in listed}
+    for turn in range(1000, 1000 + 2 * len(groups)):
+        assert set(names) - TOOL.of_other_turns(turn) == set(groups[turn % len(groups)])
+    assert all(any("bare" in name or "timed" in name for name in group) for group in groups), (
+        "each meets real processes"
+    )
+
+
+@pytest.mark.once
+def test_a_turn_leaves_out_the_files_of_others_alone(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def printed(*arguments: str) -> set[str]:
+        monkeypatch.setattr(sys, "argv", ["files_for.py", *arguments])
+        assert TOOL.main() == 0
+        return set(capsys.readouterr().out.split())
+
+    everything = printed("not of_no_test")
+    left = printed("not of_no_test", "--turn", "1")
+    assert left < everything
+    assert everything - left == printed("--turn", "1", "--others") == TOOL.of_other_turns(1)
 
 
 def crowded(tests: Path) -> dict[str, int]:
