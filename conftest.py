@@ -214,28 +214,36 @@ LONG = {
 IN_TURN = (
     (
         "tests/kernel/instances/test_zygote_killed.py",
+        "tests/plugin/test_nothing_left.py",
         "tests/programs/supervisor/test_programs_against_timed_processes.py",
         "tests/sweep/bare/test_against_bare_processes.py",
+        "tests/sweep/test_repairs.py",
         "tests/sweep/test_repairs_of_seeded.py",
         "tests/sweep/test_seeded.py",
     ),
     (
+        "tests/endpoint/test_endpoint_fuzz.py",
+        "tests/kernel/instances/test_kills.py",
         "tests/kernel/scheduler/test_nothing_gets_stuck.py",
         "tests/kernel/time/test_against_timed_processes.py",
         "tests/sweep/bare/test_jobs_against_bare.py",
         "tests/sweep/test_bugs_at_sockets.py",
         "tests/sweep/test_survival.py",
+        "tests/sweep/test_workers.py",
     ),
     (
+        "tests/programs/plugin/test_no_traced_program_left.py",
         "tests/sweep/bare/test_faults.py",
         "tests/sweep/bare/test_sigterms_against_bare.py",
         "tests/sweep/test_every_kill_is_recorded.py",
+        "tests/sweep/test_mutants.py",
         "tests/sweep/test_power.py",
         "tests/sweep/test_repairs_of_kinds.py",
         "tests/sweep/test_repros.py",
+        "tests/sweep/test_sweep_of_programs.py",
     ),
 )
-"""The searches among the long files that take longest, in groups of the same length.
+"""The searches among the long files that take longest, in groups that take about as long as each other.
 
 `.ci/run` without a leg's name runs one group, in turn, by the contents of the commit. A leg that is named, as each is
 on GitHub, runs all of them, and so do `CI_ALL=1` and `make test-all`.
