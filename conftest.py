@@ -250,7 +250,7 @@ on GitHub, runs all of them, and so do `CI_ALL=1` and `make test-all`.
 """
 MARKS = {
     "repeat": "one of the tests that `make repeat` runs 200 times under load",
-    "interpreter": "its outcome can depend on Python's version or build: CI runs it on every Python",
+    "interpreter": "its outcome can depend on Python's version or build: CI runs it on each Python, in turn in between",
     "sandbox": "its outcome can depend on mount namespaces or on who runs it: CI runs it without them, and as nobody",
     "leases": "its outcome can depend on leases or on the clocks of an instance: CI runs it without them, too",
     "oldest": "one of those that ON_THE_OLDEST lists, which alone gives this mark",
