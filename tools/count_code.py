@@ -18,9 +18,9 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_130
-"""Lines of code that the kernel may have. It rose once, by 33, for two faults: which thread takes a signal, and a
-thread of the test that ends while it is looked at."""
+LIMIT = 25_163
+"""Lines of code that the kernel may have. It rose twice, by 33 and 30, for faults: which thread takes a signal, a
+thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted."""
 METHODS = 40
 """How many a class may have without a sentence."""
 LINES = 60

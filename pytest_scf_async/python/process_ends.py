@@ -39,7 +39,6 @@ def _install() -> None:
     registry.replace(os, "abort", _acting_first(os.abort, lambda *_: True), why)
     for name in ("execv", "execve"):
         registry.replace(os, name, _acting_first(getattr(os, name), _can_be_executed), why)
-    registry.replace(signal, "raise_signal", _acting_first(signal.raise_signal, _ends), why)
     to_group = _acting_first(os.killpg, lambda group, signum: group in (0, os.getpgrp()) and _ends(signum))
     registry.replace(os, "killpg", to_group, why)
     signals.before_kill.append(_kills)

@@ -26,6 +26,7 @@ _real_sigmask = signal.pthread_sigmask
 _real_set_wakeup_fd = signal.set_wakeup_fd
 _real_kill = os.kill
 _real_pthread_kill = signal.pthread_kill
+_real_raise_signal = signal.raise_signal
 _real_register = faulthandler.register
 _real_unregister: Any = faulthandler.unregister
 
@@ -65,7 +66,7 @@ handled: list[Callable[[], None]] = []
 before_kill: list[Callable[[Any, Any], None]] = []
 """Called with what ``os.kill`` was called with, before it does anything; raises nothing."""
 before_pthread_kill: list[Callable[[Any, Any], None]] = []
-"""The same for ``signal.pthread_kill``."""
+"""The same for ``signal.pthread_kill``, and for ``signal.raise_signal``, which sends to the calling thread."""
 changes = 0
 """How often this process has reported that something else becomes of SIGTERM."""
 awaited: list[Awaited] = []
@@ -217,8 +218,11 @@ def caught() -> list[int]:
 
 
 def blocked_by_main(signum: int) -> bool:
-    masks = procfs.signal_masks("self", os.getpid())
-    return bool(masks[b"SigBlk"] >> (signum - 1) & 1)
+    return _blocks(os.getpid(), signum)
+
+
+def _blocks(task: int, signum: int) -> bool:
+    return bool(procfs.signal_masks("self", task).get(b"SigBlk", 0) >> (signum - 1) & 1)
 
 
 def is_handled_at_once(signum: Any) -> bool:
@@ -256,11 +260,28 @@ def fake_kill(pid: Any, signal: Any, /) -> None:
 def fake_pthread_kill(thread_id: Any, signalnum: Any, /) -> None:
     for call in before_pthread_kill:
         call(thread_id, signalnum)
-    to_main = scheduler.active and thread_id == threading.main_thread().ident
-    if to_main and signalnum in _handlers and not blocked_by_main(signalnum):
-        scheduler.signal_main(lambda: _real_pthread_kill(thread_id, signalnum))
+    _send_to(thread_id, signalnum, lambda: _real_pthread_kill(thread_id, signalnum))
+
+
+def fake_raise_signal(signalnum: Any, /) -> None:
+    for call in before_pthread_kill:
+        call(threading.get_ident(), signalnum)
+    _send_to(threading.get_ident(), signalnum, lambda: _real_raise_signal(signalnum))
+
+
+def _send_to(ident: Any, signum: Any, send: Callable[[], None]) -> None:
+    """Have *send* send *signum* to the thread *ident*; where it is handled, wait until the main thread has noticed."""
+    to_main = ident == threading.main_thread().ident
+    if to_main:  # before Python 3.11 a forked main thread's native_id is its parent's
+        task = os.getpid()
     else:
-        _real_pthread_kill(thread_id, signalnum)
+        task = next((each.native_id for each in threading.enumerate() if each.ident == ident), None) or 0
+    if scheduler.active and task and isinstance(signum, int) and signum in _handlers and not _blocks(task, signum):
+        if not to_main:
+            scheduler.inbox.elsewhere.add(int(signum))
+        scheduler.signal_main(send)
+    else:
+        send()
 
 
 def fake_set_wakeup_fd(fd: int, /, *, warn_on_full_buffer: bool = True) -> int:
@@ -313,6 +334,7 @@ def install() -> None:
     registry.replace(signal, "set_wakeup_fd", fake_set_wakeup_fd, "ours wakes the main thread where there is no other")
     at_once = "the handler of a signal to this process is called at once"
     registry.replace(signal, "pthread_kill", fake_pthread_kill, at_once)
+    registry.replace(signal, "raise_signal", fake_raise_signal, "a signal to another thread interrupts no wait")
     registry.replace(os, "kill", fake_kill, at_once)
     outside = "it is reported that a handler of C replaces Python's"
     registry.replace(faulthandler, "register", fake_register, outside)

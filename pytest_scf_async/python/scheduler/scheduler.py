@@ -931,7 +931,10 @@ class Scheduler:
             if waiter.granted:  # first: the thread counts as running already, and the handlers run after the wait
                 self._resume(waiter)
                 return
-            if thread.main and self.pending:
+            if thread.main and self.pending and not self._is_interrupted(waiter):
+                if self.inbox.announced:
+                    self._end_announcement()
+            elif thread.main and self.pending:
                 if waiter.in_c:
                     self._abandon(waiter)
                     return
@@ -946,7 +949,7 @@ class Scheduler:
                     self._defer_signals(waiter)
             if thread.main and self.inbox.poll_requested:
                 with self.lock:
-                    if not self.pending or waiter.deferred is not None:  # else its handler is called first
+                    if not self.inbox.interrupts or waiter.deferred is not None:  # else a handler is called first
                         self.inbox.take_poll()
                         if self._gateway is not None and self.running_threads == 0:
                             self._gateway.poll()
@@ -1068,9 +1071,10 @@ class Scheduler:
             if signum in self.pending and waiters and waiters[-1].deferred is not None:
                 waiters[-1].deferred = -1  # C code in which a signal comes twice: its handler is called once
             else:
-                self.pending.append(signum)
+                self.inbox.came(signum)
             self.main.wake()
         else:
+            self.inbox.is_elsewhere(signum)
             self._note_answers_in_c(frame)
             self._receive_on_main()
             self._signals_came()
@@ -1085,8 +1089,9 @@ class Scheduler:
                 self.run_pending()
 
     def signal_main(self, send: Callable[[], None]) -> None:
-        """Have *send* send a signal to the main thread, whose handler runs at once; the caller is parked, due now.
+        """Have *send* send a signal that the main thread notices; the caller is parked meanwhile, due now.
 
+        Its handler runs at once, or after the main thread's wait where another thread got it (`SignalInbox.elsewhere`).
         The caller resumes before the threads that the handler wakes, as it would without us: the handler has to wait
         for the lock, and by then the caller is in the run queue.
         """
@@ -1163,6 +1168,16 @@ class Scheduler:
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
             self._dispatch(waiter.description, waiter.awaits, True)
+
+    def _is_interrupted(self, waiter: Waiter) -> bool:
+        """Whether signals that have come are dealt with in this wait; else their handlers are called after it."""
+        return self.inbox.interrupts or waiter.in_c or waiter.deferred is not None
+
+    def _end_announcement(self) -> None:
+        """The signals that were announced have come to other threads: the main thread goes on waiting."""
+        with self.lock:
+            self.running_threads -= self.inbox.take_announced()
+            self._report()
 
     def _defer_signals(self, waiter: Waiter) -> None:
         """Report signals whose handlers are called after the wait, as in a ``sigwait``, which is one call of C code."""

@@ -23,7 +23,7 @@ class SignalInbox:
     *pipe* has both ends of what the kernel's signal handler writes to, so that a ``poll`` of the main thread ends.
     """
 
-    __slots__ = ("_pipe", "announced", "call_handler", "fd", "pending", "poll_requested")
+    __slots__ = ("_pipe", "announced", "call_handler", "elsewhere", "fd", "interrupts", "pending", "poll_requested")
 
     def __init__(self, pipe: tuple[int, int], call_handler: Callable[[int, FrameType | None], None]) -> None:
         self._pipe = pipe
@@ -32,6 +32,11 @@ class SignalInbox:
         self.call_handler = call_handler
         self.pending: deque[int] = deque()
         """Signals that have come, and whose handlers have not been called."""
+        self.elsewhere: set[int] = set()
+        """Signals that another thread gets. The main thread, which calls their handlers, has not noticed them yet."""
+        self.interrupts = False
+        """One of `pending` came to the main thread, whose wait it interrupts. Others have their handlers called after
+        the wait, as the kernel does not end a thread's system call for a signal to another thread."""
         self.announced = 0
         """How often the main thread counts as running because of a signal that is on its way to it."""
         self.poll_requested = False
@@ -58,10 +63,25 @@ class SignalInbox:
         """Note that the main thread is about to answer `request_poll`."""
         self.poll_requested = False
 
+    def came(self, signum: int) -> None:
+        """The main thread has noticed *signum*, whose handler is not called now: once for all that came elsewhere."""
+        elsewhere = self.is_elsewhere(signum)
+        if signum not in self.pending or (self.interrupts and not elsewhere):
+            self.pending.append(signum)
+        self.interrupts = self.interrupts or not elsewhere
+
+    def is_elsewhere(self, signum: int) -> bool:
+        """Whether another thread has got *signum*, which the main thread has noticed now."""
+        known = signum in self.elsewhere
+        self.elsewhere.discard(signum)
+        return known
+
     def call_pending(self) -> None:
         """Call the handlers of all that have come, on the main thread and outside the scheduler."""
         while self.pending:
-            self.call_handler(self.pending.popleft(), user_frame(sys._getframe(1)))
+            signum = self.pending.popleft()
+            self.interrupts = self.interrupts and bool(self.pending)
+            self.call_handler(signum, user_frame(sys._getframe(1)))
 
     def drain(self) -> None:
         """Empty the pipe."""
@@ -70,5 +90,6 @@ class SignalInbox:
     def close(self) -> None:
         """In a child that user code forked: what has come is the parent's."""
         self.pending.clear()
+        self.elsewhere.clear()
         for fd in self._pipe:
             os.close(fd)
