@@ -55,7 +55,7 @@ class TcpEnd(NamedTuple):
     """One end of a connection."""
 
     inode: int
-    """0: its process has closed it."""
+    """0: its process has closed it, or has not accepted it yet."""
     unread: int
     """Bytes that have come, and its process has not read."""
     unconfirmed: int

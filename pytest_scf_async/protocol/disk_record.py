@@ -26,7 +26,7 @@ PAGE: Final = 4096
 
 UNKNOWN: Final = -1
 
-NodeKind = Literal["file", "directory", "symbolic link", "special file"]
+NodeKind = Literal["file", "directory", "symbolic link", "socket", "pipe", "device"]
 
 
 class Order(NamedTuple):
@@ -114,7 +114,7 @@ class Effect(NamedTuple):
         """As reports show it."""
         if self.call == "send":
             return f"send {self.stop:,} byte{'s' * (self.stop != 1)} to {self.paths[0]}"
-        return f"{self.call} {' to '.join(self.paths)}"
+        return f"{self.call} {' to '.join(path or 'run.path' for path in self.paths)}"
 
 
 _NEVER_FAIL: Final = ("mmap", "ioctl")
@@ -140,6 +140,8 @@ class Entry(NamedTuple):
     """A call has set that time, and no write has changed it since."""
     target: str
     """Of a symbolic link."""
+    attributes: tuple[tuple[str, bytes], ...] = ()
+    """Extended attributes, by name: those that anybody may set on a file of their own."""
 
 
 class Gone(NamedTuple):

@@ -186,6 +186,11 @@ class _Causes:
                 continue
             between = [each for each in near.effects if opened.number < each.number <= near.begun and each.paths]
             if between and not any(each.said for each in between):
+                if written.other:
+                    return Cause(
+                        f"{written.other} writes to {path} in effect#{written.number}: what it is still to write is in "
+                        "memory until then"
+                    )
                 at = f" at {written.place}" if written.place else ""
                 return Cause(
                     f"{path} has been open since effect#{opened.number}, and effect#{written.number}{at} is the first "

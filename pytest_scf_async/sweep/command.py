@@ -175,7 +175,7 @@ def add_sweep(commands: Any) -> None:
     several(
         "--preload",
         "MODULE",
-        "an installed module to import once instead of in each run; several times for several",
+        "an installed module to import once instead of in each run; several with commas, or several times",
     )
     parser.add_argument(
         "--timeout", type=float, metavar="SECONDS", help="the timeout of the function, in simulated seconds"
@@ -325,7 +325,7 @@ class _Command:
                 sets=_sets,
             )
 
-        settings = ScfSettings(preload=tuple(given.preload or ()))
+        settings = ScfSettings(preload=tuple(name for names in given.preload or () for name in names.split(",")))
         with ScfRuntime(settings, seed="sweep", lookup=[Path.cwd()], root=Path.cwd(), sweep_guide=guide) as runtime:
             sweep = runtime.sweep(
                 self._deployed(runtime),

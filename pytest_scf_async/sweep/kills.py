@@ -30,6 +30,33 @@ LeftBy = tuple[int, int, int]
 """What a kill leaves: a digest of the directory, the simulated time, and how many records had been sent."""
 
 
+class WhyReal(NamedTuple):
+    """Why a kill has to be a real run."""
+
+    since: str
+    """From when on."""
+    because: str
+    not_recorded: str
+    """Why no record says what comes of it."""
+
+
+_SPEAKS = WhyReal(
+    " after the first connect",
+    "the handler talks to another process",
+    "no record contains what others were told",
+)
+_KEEPS_INODES = WhyReal(
+    " after the first inode number in a file",
+    "the handler keeps inode numbers",
+    "files that are put back have other inode numbers",
+)
+_MISLEADS = WhyReal(
+    "",
+    "a kill from the record came to something else than a real one",
+    "a kill from the record came to something else than a real one",
+)
+
+
 class _Place(NamedTuple):
     """Where a point stands in the record."""
 
@@ -39,7 +66,7 @@ class _Place(NamedTuple):
     """Of the directory, and of what others were told."""
     at: Moment
     is_real: bool
-    """Other processes have been spoken to by then: what they know no record has, so that only a real kill tells."""
+    """Only a real kill tells what comes of it: other processes have been spoken to by then, or inode numbers kept."""
 
     @property
     def key(self) -> LeftBy:
@@ -50,16 +77,27 @@ class _Place(NamedTuple):
 class Kills:
     """The points of a run that was recorded, what comes of a kill at each of them, and which of them may fail."""
 
-    def __init__(self, recorded: Outcome, known: Set[LeftBy] = frozenset(), *, errors: Collection[int] = ()) -> None:
+    def __init__(
+        self,
+        recorded: Outcome,
+        known: Set[LeftBy] = frozenset(),
+        *,
+        errors: Collection[int] = (),
+        misleads: bool = False,
+    ) -> None:
         """Where the run was interrupted, its points are those after that which leave what is not *known* yet.
 
-        Else effects that may fail with one of the *errors* are among its points, too.
+        Else effects that may fail with one of the *errors* are among its points, too. Where the record *misleads*, it
+        only says where the points are.
         """
         assert recorded.record is not None
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
-        self._before_stop, self._spoke_at = recorded.effects_before_stop, self._record.spoke_at
+        self._before_stop = recorded.effects_before_stop
+        from_record = (self._record.spoke_at, _SPEAKS), (self._record.keeps_inode_at, _KEEPS_INODES)
+        self._real_after, self._why_real = (0, _MISLEADS) if misleads else min(from_record)
+        self._leaves_out_cuts = False
         self._has_places = self._lived.function.runtime.has_places
         in_event = (point.found.effects for point in recorded.points if point.found.in_event)
         if not self._has_places:
@@ -97,6 +135,16 @@ class Kills:
         return point.seconds, point.kind == "wait", lines
 
     @property
+    def why_real(self) -> WhyReal:
+        """Why a kill is a real run from some effect on, where one is."""
+        return self._why_real
+
+    def remarks(self) -> Iterator[str]:
+        """What was not tried, and what is good to know of that, a sentence each."""
+        if self._leaves_out_cuts:
+            yield "kills within a write where kills are real runs"
+
+    @property
     def syncs(self) -> list[Point]:
         """Its calls that sync, where they are recorded; none of them is a point of kills."""
         return [sync_point(each, self._lived.record.start_us) for each in self._record.syncs]
@@ -131,7 +179,7 @@ class Kills:
         return self.has(point) and self._places[point].state[0] > self._effects_of_init
 
     def is_real(self, point: Point) -> bool:
-        """Whether only a real run says that, as the handler has spoken to another process by then."""
+        """Whether only a real run says that."""
         return point in self._places and self._places[point].is_real
 
     def may_fail(self, point: Point, error: int) -> bool:
@@ -171,7 +219,8 @@ class Kills:
             effect = self._record.effects[number - 1]
             state = State(number, effect, cut)
             at = self._moment_at(effect, state, last)
-            place = _Place(state.key, digest, at, number > self._spoke_at)
+            place = _Place(state.key, digest, at, number > self._real_after)
+            self._leaves_out_cuts |= place.is_real and bool(cut)
             is_new = number >= first and place.key not in left and not (place.is_real and cut)
             takes_signals = not (self._has_places or self._stop or cut)
             fails = self._stop is None and any(self._fails(number, cut or 0, error) for error in self._errors)
@@ -212,7 +261,7 @@ class Kills:
 
     def _place_of(self, point: Point, digests: dict[tuple[int, int | None, str], int], at: Moment) -> _Place:
         state = point.found.effects + 1, None, ""
-        return _Place(state, digests[state], at, state[0] > self._spoke_at)
+        return _Place(state, digests[state], at, state[0] > self._real_after)
 
     def _moments(self, points: Sequence[Point]) -> Iterator[tuple[Point, Moment]]:
         """What the main thread has done by each of *points*; where others wait or write, too, only times tell them."""
@@ -280,11 +329,13 @@ class PowerFailures(Kills):
     Those after something was said to another process are none of them: what that knows no record has.
     """
 
-    def __init__(self, recorded: Outcome, file_system: FileSystem, known: Set[LeftBy] = frozenset()) -> None:
-        """Its points are those that leave what is not *known* yet."""
+    def __init__(
+        self, recorded: Outcome, file_system: FileSystem, known: Set[LeftBy] = frozenset(), *, misleads: bool = False
+    ) -> None:
+        """Its points are those that leave what is not *known* yet; none where the record *misleads*."""
         assert recorded.record is not None
         self._power = PowerRecord(recorded.record, file_system)
-        super().__init__(replace(recorded, record=self._power), known)
+        super().__init__(replace(recorded, record=self._power), known, misleads=misleads)
 
     @property
     def points(self) -> list[Point]:
@@ -292,9 +343,8 @@ class PowerFailures(Kills):
         return list(self._places)
 
     def remarks(self) -> Iterator[str]:
-        """What was not tried, and what is good to know of that, a sentence each."""
-        if self._record.spoke_at <= len(self._record.effects):
-            yield "power loss after the first connect, as no record contains what others were told"
+        if self._real_after <= len(self._record.effects):
+            yield f"power loss{self._why_real.since}, as {self._why_real.not_recorded}"
 
     @property
     def is_thinned(self) -> bool:
@@ -308,7 +358,7 @@ class PowerFailures(Kills):
             missing = state.missing
             assert missing is not None
             effect = missing.after or state.effect
-            if effect is None or state.number > self._spoke_at:
+            if effect is None or state.number > self._real_after:
                 return
             until = state.number - (missing.after is not None)
             while moments and moments[0][0].found.effects + 1 <= until:

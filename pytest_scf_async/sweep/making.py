@@ -36,7 +36,7 @@ class Maker:
         """*left* is what kills leave that are known by now; *untold* says what the records do not tell."""
         self._name = request.name
         self._runner, self._records, self._judge = runner, records, judge
-        self._left, self._untold = left, untold
+        self._left, self._untold, self._misleads = left, untold, request.misleads
         self._kept: dict[int, Kills] = {}
         """By the names of jobs: the kills after a SIGTERM that may still be tried."""
         self._notes: list[str] = []
@@ -50,15 +50,15 @@ class Maker:
         outcome = self._outcome_of(job)
         found: tuple[tuple[Point, LeftBy], ...] = ()
         if outcome is not None and job.record is None and outcome.record is not None and not outcome.record.problems:
-            kept = Kills(outcome, self._left)
+            kept = Kills(outcome, self._left, misleads=self._misleads)
             found = tuple(kept.left_by)
             if found:
                 self._kept[job.name] = kept
         return self._made(outcome, found)
 
-    def run(self, plan: Plan, *, anew: bool = False) -> Made:
-        """Make the run of *plan* alone; *anew*: even if what comes of it is known."""
-        return self._made(self._outcome(plan, anew=anew))
+    def run(self, plan: Plan, *, anew: bool = False, real: bool = False) -> Made:
+        """Make the run of *plan* alone; *anew*: even if what comes of it is known; *real*: where `can_be_real`."""
+        return self._made(self._outcome(plan, anew=anew, real=real))
 
     def _made(self, outcome: Outcome | None, kills: tuple[tuple[Point, LeftBy], ...] = ()) -> Made:
         run = None if outcome is None else self._judge.run(outcome)
@@ -68,7 +68,7 @@ class Maker:
 
     def _outcome_of(self, job: Job) -> Outcome | None:
         if job.record is None and not job.is_first_stop:
-            return self._outcome(job.plan)
+            return self._outcome(job.plan, anew=job.plan.keeps, real=job.plan.keeps)
         try:
             if job.record is None:
                 return self._runner.run(job.plan, self._judge.is_done)
@@ -79,7 +79,7 @@ class Maker:
                 self._leave_out(job.plan)
             return None
 
-    def _outcome(self, plan: Plan, *, anew: bool = False) -> Outcome | None:
+    def _outcome(self, plan: Plan, *, anew: bool = False, real: bool = False) -> Outcome | None:
         """What the run of *plan* comes to; None, with a note, where it did not come to its second termination again.
 
         What a handler does after the first one may depend on real time, where the undisturbed run does not. Several
@@ -89,10 +89,10 @@ class Maker:
         last, records = plan.steps[-1], self._records
         try:
             record = records.answering(plan)
-            is_real = anew and last.point.kind != "effect" and not self._untold
-            if record is not None and not (is_real and record is records.kills):
+            is_real = real and self.can_be_real(plan)
+            if record is not None and not is_real:
                 return record.outcome(self._runner, plan, self._judge.is_done, anew=anew)
-            if last.point.kind == "effect" and last.point.after is not None:
+            if last.point.kind == "effect" and last.point.after is not None and not is_real:
                 return self._killed_after_stop(plan)
             if records.kills is not None and records.is_kill(plan) and records.kills.is_real(last.point):
                 return self._killed_for_real(plan)
@@ -109,9 +109,22 @@ class Maker:
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
 
+    def can_be_real(self, plan: Plan) -> bool:
+        """Whether *plan* is a kill that a record answers, and that a real one has to agree with.
+
+        Where several write, or a file is mapped, the one may have left something else. No real kill cuts a write where
+        that is asked for.
+        """
+        point, records = plan.steps[-1].point, self._records
+        is_recorded = records.kills is not None and records.answering(plan) is records.kills
+        is_recorded |= point.kind == "effect" and point.after is not None
+        is_told_by_status = plan.is_graceful and point.kind == "effect"  # no SIGTERM comes just before a system call
+        return is_recorded and not (self._untold or point.cut or is_told_by_status)
+
     def _killed_after_stop(self, plan: Plan) -> Outcome:
         """A kill at an effect that comes after a SIGTERM, from a record that is made for it."""
-        kills = Kills(self._runner.run(Plan(plan.steps[:-1], recorded=True), self._judge.is_done))
+        stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._judge.is_done)
+        kills = Kills(stopped, misleads=self._misleads)
         step = Step(kills.effect(plan.steps[-1].point.label), FORCED)
         return self._killed(kills, replace(plan, steps=(*plan.steps[:-1], step)))
 

@@ -63,6 +63,8 @@ class Request:
     """At how many points it is stopped to find those of second terminations; None: as ``_FIRST_STOPS`` says."""
     until: Callable[[SweepRun], bool] | None = None
     """The sweep ends with the first run of which this is true."""
+    misleads: bool = False
+    """What comes of a kill by the record is not what comes of a real one: all kills are real ones."""
     accepts: Callable[[Outcome], None] | None = None
     """Called with the undisturbed run before all others; what it raises ends the sweep."""
 

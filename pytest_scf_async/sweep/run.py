@@ -6,9 +6,10 @@ import errno
 import hashlib
 import os
 import shutil
+import stat
 import tempfile
 from collections.abc import Callable, Generator, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, closing, contextmanager
+from contextlib import AbstractContextManager, closing, contextmanager, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from fnmatch import fnmatchcase
@@ -729,11 +730,14 @@ def copy_tree(source: Path, target: Path) -> None:
     copies: dict[int, str] = {}
 
     def copy(file: str, to: str) -> None:
-        first = copies.setdefault(os.lstat(file).st_ino, to)
-        if first == to:
+        found = os.lstat(file)
+        first = copies.setdefault(found.st_ino, to)
+        if first != to:
+            os.link(first, to)
+        elif stat.S_ISREG(found.st_mode):
             shutil.copy2(file, to)
         else:
-            os.link(first, to)
+            os.mknod(to, found.st_mode)  # a pipe, or a socket where nobody listens
 
     shutil.copytree(source, target, symlinks=True, copy_function=copy, dirs_exist_ok=True)
 
@@ -741,7 +745,11 @@ def copy_tree(source: Path, target: Path) -> None:
 def empty_directory(path: Path) -> None:
     """Empty the directory. It stays the same one, which a process that is forked ahead has mounted."""
     path.mkdir(exist_ok=True)
-    path.chmod(0o755)  # user code may have changed it
+    path.chmod(0o755)  # user code may have changed it, ...
+    with suppress(OSError):  # the file system has none
+        for name in os.listxattr(path):
+            if name.startswith("user."):
+                os.removexattr(path, name)  # ... and these
     with os.scandir(path) as found:
         entries = list(found)
     for entry in entries:

@@ -10,6 +10,7 @@ import hashlib
 import itertools
 import os
 import re
+import stat
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -17,6 +18,12 @@ from typing import Final, NamedTuple
 
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, LivesOn, Problem, Sync
 
+_SPECIAL: Final = {"socket": stat.S_IFSOCK, "pipe": stat.S_IFIFO}
+_LOWEST_INODE: Final = 1 << 16
+"""Smaller numbers may mean anything."""
+_LOOKED_AT: Final = 1 << 16
+"""Bytes of what is written at once in which an inode number is looked for."""
+_NUMBER: Final = re.compile(rb"(?<![0-9A-Za-z.])0*([1-9a-f][0-9a-f]{4,19})(?![0-9A-Za-z.])")
 _MODULUS = 1 << 128
 _END = "the end"
 
@@ -126,11 +133,12 @@ class Image:
         self._hash_anew(node)
 
     def _hash_anew(self, node: Node) -> None:
-        _, _, kind, mode, size, mtime_ns, stamped, target = node.entry
+        _, _, kind, mode, size, mtime_ns, stamped, target, attributes = node.entry
+        how = kind, mode, size, target, mtime_ns if stamped else 0, attributes
         for path in node.paths:
             part = 0
             if not (path.endswith("-shm") and path.removesuffix("-shm") in self.inodes):
-                part = _hash(path, kind, mode, size, node.content, target, mtime_ns if stamped else 0, min(node.paths))
+                part = _hash(path, *how, node.content, min(node.paths))
             self._sum = (self._sum - self._parts.get(path, 0) + part) % _MODULUS
             self._parts[path] = part
 
@@ -149,10 +157,14 @@ class Image:
                 os.symlink(node.entry.target, target)
             elif kind == "file":
                 _write(node, target)
+            else:
+                os.mknod(target, _SPECIAL[kind] | 0o600)
             made[inode] = target
         for inode, target in reversed(made.items()):  # a directory after what is in it
             entry = self.nodes[inode].entry
-            if entry.kind in ("file", "directory"):
+            for name, value in entry.attributes:
+                os.setxattr(target, name, value, follow_symlinks=False)
+            if entry.kind != "symbolic link":
                 os.chmod(target, entry.mode)
             if entry.kind == "file":
                 os.utime(target, ns=(entry.mtime_ns, entry.mtime_ns))
@@ -304,6 +316,24 @@ class DiskRecord:
     def spoke_at(self) -> int:
         """The number of the first effect that says something to another process; more than there are: there is none."""
         return next((number for number, each in enumerate(self.effects, 1) if each.said), len(self.effects) + 1)
+
+    @property
+    def keeps_inode_at(self) -> int:
+        """The number of the first effect after which a file or a name has the inode number of a file; more than there
+        are: none has. A directory that is put back has other ones."""
+        known: set[bytes] = set()
+        number = 0
+        for item, content in self.items:
+            if isinstance(item, Effect):
+                number += 1
+            elif isinstance(item, (Entry, Data)):
+                written = content[:_LOOKED_AT]
+                if isinstance(item, Entry):
+                    known.update((b"%d" % item.inode, b"%x" % item.inode) if item.inode >= _LOWEST_INODE else ())
+                    written = b" ".join([os.fsencode(item.path), *(value for _, value in item.attributes)])
+                if not known.isdisjoint(_NUMBER.findall(written)):
+                    return number
+        return number + 1
 
     def digests(self) -> Iterator[tuple[State, int]]:
         """Each of `states`, with a digest of it: equal where directories are, and what others were told before."""

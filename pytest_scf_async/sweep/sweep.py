@@ -157,7 +157,10 @@ def sweep(request: Request, bench: Bench) -> Sweep:
 
 
 def _sweep_of(request: Request, bench: Bench) -> Swept:
-    return _Sweeper(request, bench).sweep()
+    try:
+        return _Sweeper(request, bench).sweep()
+    except _RecordMisleadsError:
+        return _Sweeper(replace(request, misleads=True), bench).sweep()
 
 
 def _mutants_of(request: Request, bench: Bench, swept: Swept) -> Swept:
@@ -166,6 +169,13 @@ def _mutants_of(request: Request, bench: Bench, swept: Swept) -> Swept:
     if stopped:
         raise KeyboardInterrupt
     return found
+
+
+class _RecordMisleadsError(Exception):
+    """A real kill has come to something else than the record says.
+
+    What a handler reads may be something that files have and a record has not.
+    """
 
 
 class _Sweeper:
@@ -266,9 +276,11 @@ class _Sweeper:
             stopped = True
             self._notes.append(f"the lines that no run reached are not listed, because {STOPPED}")
         if self._real_kills:
+            assert self._records.kills is not None
+            since, because, _ = self._records.kills.why_real
             self._notes.append(
-                f"{self._real_kills:,} kills after the first connect were real runs, because the handler talks to "
-                f"another process; they took {self._real_seconds:.1f} real s"
+                f"{self._real_kills:,} kills{since} were real runs, because {because}; "
+                f"they took {self._real_seconds:.1f} real s"
             )
         seconds = REAL.monotonic() - self._began
         return replace(swept, seconds=seconds, notes=tuple(self._notes), collected=self._collected), stopped
@@ -546,9 +558,9 @@ class _Sweeper:
         left = self._guide.seconds_left()
         return left is not None and left < _RESERVE
 
-    def _run(self, plan: Plan, *, anew: bool = False) -> SweepRun | None:
+    def _run(self, plan: Plan, *, anew: bool = False, real: bool = False) -> SweepRun | None:
         """Make one more run, here."""
-        made = self._maker.run(plan, anew=anew)
+        made = self._maker.run(plan, anew=anew, real=real)
         self._note(made)
         return made.run
 
@@ -567,8 +579,9 @@ class _Sweeper:
     def _made_again(self, made: Sequence[SweepRun]) -> Iterator[tuple[SweepRun, SweepRun]]:
         """Make the earliest run of each class once more: those that come to something else now, and what that is.
 
-        A kill at a line or in a wait is a real one then, which says whether the record is right, where nothing but the
-        main thread changes the directory. A kill at an effect is resumed from the same state once more.
+        A kill is a real one then, which says whether the record is right, where one writer changes the directory.
+
+        Raises ``_RecordMisleadsError`` where it is not.
 
         Not where one run is repeated, maybe in a debugger.
         """
@@ -578,11 +591,19 @@ class _Sweeper:
             self._states.update((run.key, run.outcome.kept) for run in made if run.outcome.kept is not None)
             return
         for run in _earliest(made, FAILURES, HARMFUL):
-            again = None if self._is_late() else self._run(replace(run.outcome.plan, keeps=True), anew=True)
+            plan = replace(run.outcome.plan, keeps=True)
+            again = None if self._is_late() else self._run(plan, anew=True, real=True)
             if again is not None and again.came_to != run.came_to:
+                if self._maker.can_be_real(plan) and self._comes_to_the_same(run):
+                    raise _RecordMisleadsError
                 yield run, again
             elif again is not None and again.outcome.kept is not None:
                 self._states[run.key] = again.outcome.kept
+
+    def _comes_to_the_same(self, run: SweepRun) -> bool:
+        """Whether *run* does, by the record, each time."""
+        again = self._run(run.outcome.plan, anew=True)
+        return again is not None and again.came_to == run.came_to
 
     def _with_surroundings(self, made: Sequence[SweepRun]) -> tuple[SweepRun, ...]:
         """*made*, where the earliest run of each class has the effects around its interruption."""

@@ -161,7 +161,8 @@ class Undisturbed:
             self.about_effects += record.remarks()
             self.spoke_to = next((each.paths[0] for each in record.effects if each.said), "")
             if not record.problems:
-                kills = Kills(first, errors=self._errors)
+                kills = Kills(first, errors=self._errors, misleads=self._request.misleads)
+                self.about_effects += kills.remarks()
                 powers = dict(self._powers(first, kills))
         return Records(self._runner.question, kills, powers, tries_ends=self._request.tries_ends)
 
@@ -169,7 +170,7 @@ class Undisturbed:
         known = kills.leave if FORCED in self._request.hows else set[LeftBy]()
         for how in self._request.hows:
             if how.file_system is not None:
-                powers = PowerFailures(first, how.file_system, known)
+                powers = PowerFailures(first, how.file_system, known, misleads=self._request.misleads)
                 self.about_effects += powers.remarks()
                 self.notes += [_THINNED] * powers.is_thinned
                 yield how, powers

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import os
+import re
+import stat
 from collections.abc import Callable
 from pathlib import Path
 
@@ -154,18 +157,67 @@ def test_a_copy_that_asks_for_more_than_there_is_is_cut_within_what_it_writes(
     assert [cut for cut in copied if "copy" in cut[0][0]] == [(["copy-of-long"], 4096), (["copy-of-long"], 8192)]
 
 
-def test_what_a_record_cannot_have_is_said(recorded: Records) -> None:
+def test_pipes_sockets_and_extended_attributes_are_put_back(recorded: Records, tmp_path: Path) -> None:
     record = recorded(
         """\
-        import os
+        import os, socket
 
         def main_handler(event, context):
-            os.mkfifo(os.environ["OUT"] + "/pipe")
-            open(os.environ["OUT"] + "/file", "w").close()
+            os.makedirs(os.environ["OUT"], exist_ok=True)  # it is there
+            os.chdir(os.environ["OUT"])
+            os.mkfifo("pipe", 0o400)
+            with socket.socket(socket.AF_UNIX) as one, socket.socket(socket.AF_UNIX) as other:
+                one.bind("socket")
+                other.bind("\\0not a path")
+                socket.create_server(("127.0.0.1", 0)).close()
+            open("file", "w").close()
+            os.setxattr("file", "user.one", b"1")
+            os.setxattr(".", "user.two", b"2")
+            os.setxattr("file", "user.three", b"3")
+            os.removexattr("file", "user.one")
+            os.removexattr(os.environ["OUT"], "user.two")
         """
     )
-    assert list(record.remarks()) == [f"kills at effects ({record.problems[0]})"]
-    assert record.problems == ["'pipe' in run.path is a socket, a pipe or a device"]
+    assert [effect.text for effect in record.effects] == [
+        *("mknod pipe", "bind socket", "open file"),
+        *("setxattr file", "setxattr run.path", "setxattr file", "removexattr file", "removexattr run.path"),
+    ]
+    assert list(record.remarks()) == []
+    assert len({digest for _, digest in record.digests()}) == 9
+    found = []
+    for state, image in record.states():
+        directory = tmp_path / state.name
+        directory.mkdir()
+        image.put(directory)
+        found.append(
+            {
+                str(path.relative_to(directory)): (
+                    stat.filemode(path.stat().st_mode)[:8],
+                    {name: os.getxattr(path, name) for name in os.listxattr(path) if name.startswith("user.")},
+                )
+                for path in (directory, *directory.iterdir())
+            }
+        )
+    mask = os.umask(0)
+    os.umask(mask)
+    kinds = {"pipe": ("pr------", {}), "socket": (stat.filemode(stat.S_IFSOCK | 0o777 & ~mask)[:8], {})}
+    assert found[2] == {".": found[0]["."], **kinds}
+    assert [(each["file"][1], each["."][1]) for each in found[3:]] == [
+        ({}, {}),
+        ({"user.one": b"1"}, {}),
+        ({"user.one": b"1"}, {"user.two": b"2"}),
+        ({"user.one": b"1", "user.three": b"3"}, {"user.two": b"2"}),
+        ({"user.three": b"3"}, {"user.two": b"2"}),
+        ({"user.three": b"3"}, {}),
+    ]
+
+
+def test_what_a_record_cannot_have_is_said(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed("def main_handler(event, context): return 'done'")
+    record = recorded_run(scf_runtime, function, Path("/dev"))  # whoever the test is, this has devices
+    (problem,) = record.problems
+    assert re.fullmatch(r"'.+' in run\.path is a device", problem)
+    assert list(record.remarks()) == [f"kills at effects ({problem})"]
 
 
 def test_too_many_files_are_said_with_what_to_do(recorded: Records, tmp_path: Path) -> None:

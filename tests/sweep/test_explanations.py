@@ -188,6 +188,16 @@ def test_the_facts_of_a_file_that_is_written_in_place(sweep_of: Callable[..., An
         ),
         pytest.param(
             STEPS,
+            'import threading\nrows, given = open(out / "rows", "a"), threading.Event()\n'
+            'write = lambda: (given.wait(), rows.write(f"{step}\\n"), rows.close())\n'
+            "writer = threading.Thread(target=write)\nwriter.start()\ngiven.set()\n"
+            '(out / "new").write_text(json.dumps(step + 1))\nos.replace(out / "new", out / "state")\nwriter.join()',
+            {},
+            ("another thread writes to rows in effect#5: what it is still to write is in memory until then", ""),
+            id="a thread that has not written yet",
+        ),
+        pytest.param(
+            STEPS,
             'rows = open(out / "rows", "a")\nrows.write(f"{step}\\n")\nrows.close()\n'
             '(out / "new").write_text(json.dumps(step + 1))\nos.replace(out / "new", out / "state")',
             {"exactly_once": True},

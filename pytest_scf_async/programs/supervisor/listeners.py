@@ -67,12 +67,8 @@ class Listeners:
             return Listener.OUTSIDE
         if not (procfs.shares_network(tid) and self._sock_diag.is_answered()):
             return self._whose(map(int, procfs.listening_inodes(tid, {port})))  # which takes ms
-        family, anybody = (socket.AF_INET6, "::") if ":" in host else (socket.AF_INET, "0.0.0.0")
-        answer = self._sock_diag.query(family, (host, port), (anybody, 0))
-        if answer is None or answer[sock_diag.HEADER.size + 1] != sock_diag.LISTENS:
-            return Listener.NOBODY
-        *_, inode = sock_diag.NUMBERS.unpack_from(answer, sock_diag.FIRST_NUMBERS)
-        return self._whose([inode])
+        inode = listener_at(self._sock_diag, host, port)
+        return self._whose([inode] if inode else [])
 
     def _at_name(self, tid: int, name: bytes) -> Listener:
         """The table has the names with which sockets were bound: another path may lead to the same one."""
@@ -105,6 +101,16 @@ class Listeners:
         return any(
             procfs.target_of(tid, fd) == target for tid in self._processes() for fd in procfs.descriptors_of(tid)
         )
+
+
+def listener_at(kernel: sock_diag.SockDiag, host: str, port: int) -> int:
+    """The inode of the socket that listens at that address of this machine; 0: none does. The *kernel* answers."""
+    family, anybody = (socket.AF_INET6, "::") if ":" in host else (socket.AF_INET, "0.0.0.0")
+    answer = kernel.query(family, (host, port), (anybody, 0))
+    if answer is None or answer[sock_diag.HEADER.size + 1] != sock_diag.LISTENS:
+        return 0
+    *_, inode = sock_diag.NUMBERS.unpack_from(answer, sock_diag.FIRST_NUMBERS)
+    return int(inode)
 
 
 def is_connected(tid: int, fd: int) -> bool:

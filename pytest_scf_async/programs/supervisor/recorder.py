@@ -77,6 +77,9 @@ _USUAL_PATH: Final = 256
 """Bytes that are read at once of a path, which may be longer."""
 _LONGEST_FILTER: Final = 8 * seccomp.MOST
 """Bytes: a filter comes in one piece, as it is shorter than the buffer of a socket."""
+_SETS_ATTRIBUTES: Final = ("setxattr", "removexattr")
+_PATH_IN_ADDRESS: Final = 2
+"""Where the address of a Unix socket (``sockaddr_un``) has its path."""
 _MOST_LINKS: Final = 40
 _MOST_PARTS: Final = 1024
 _STARTS: Final = (tracee.EVENT_CLONE, tracee.EVENT_FORK, tracee.EVENT_VFORK)
@@ -94,6 +97,10 @@ _BUFFERED: Final = 1 << 16
 _RWF_SYNCS: Final = 0x2 | 0x4
 """Flags of ``pwritev2``: RWF_DSYNC, RWF_SYNC."""
 
+_ATTRIBUTES: Final = ("user.", "system.posix_acl_")
+"""How the names of extended attributes begin that are recorded: those that anybody may set on a file of their own."""
+_Attributes = tuple[tuple[str, bytes], ...]
+
 Span = tuple[int, int]
 """From which byte to which the content of a file may change; -1: to its end."""
 _EVERYTHING: Final = (0, -1)
@@ -108,6 +115,7 @@ class _Seen(NamedTuple):
     mtime_ns: int
     stamped: bool
     """A call has set that time, and no write has changed it since."""
+    attributes: _Attributes = ()
 
 
 _NEVER: Final = _Seen(mode=0, size=0, mtime_ns=0, stamped=False)
@@ -131,6 +139,8 @@ class _Change(NamedTuple):
     """None: its content changes only where another file comes to this path."""
     stamps: bool = False
     """Its times are set."""
+    sets_attributes: bool = False
+    """Its extended attributes are set."""
 
 
 class Writer:
@@ -244,15 +254,15 @@ class Disk:
             raise _RefusedError(f"run.path has {too_many or 'changes of more than that'}: {most}; {cure}")
 
     def _look(self, change: _Change) -> None:
-        path, span, stamps = change
+        path, span, stamps, sets_attributes = change
         try:
             found = os.stat(path, dir_fd=self._root, follow_symlinks=False) if path else os.fstat(self._root)
         except OSError:
             self._lose(path)
             return
         inode, kind = found.st_ino, _kind_of(found.st_mode)
-        if kind == "special file":
-            raise _RefusedError(f"{path!r} in run.path is a socket, a pipe or a device")
+        if kind == "device":
+            raise _RefusedError(f"{path!r} in run.path is a device")
         if self._inodes.get(path, inode) != inode:
             self._lose(path)
         node, is_new = self._nodes.get(inode), False
@@ -263,12 +273,13 @@ class Disk:
         if not is_known:
             self._inodes[path] = inode
             node.paths.append(path)
-        before, has_size = node.seen, kind != "directory"
+        before, has_size = node.seen, kind in ("file", "symbolic link")
         node.seen = now = _Seen(
             mode=stat.S_IMODE(found.st_mode),
             size=found.st_size * has_size,
             mtime_ns=found.st_mtime_ns * has_size,
             stamped=stamps or (before.stamped and before.mtime_ns == found.st_mtime_ns),
+            attributes=self._attributes_of(path) if is_new or sets_attributes else before.attributes,
         )
         if not is_known or before != node.seen:
             target = os.readlink(path, dir_fd=self._root) if kind == "symbolic link" else ""
@@ -281,6 +292,7 @@ class Disk:
                 mtime_ns=now.mtime_ns,
                 stamped=now.stamped,
                 target=target,
+                attributes=now.attributes,
             )
             self._writer.add(entry)
         if kind == "file":
@@ -314,6 +326,15 @@ class Disk:
         finally:
             os.close(fd)
 
+    def _attributes_of(self, path: str) -> _Attributes:
+        whole = f"/proc/self/fd/{self._root}/{path}"
+        try:
+            names = os.listxattr(whole, follow_symlinks=False)
+        except OSError:  # the file system has none
+            return ()
+        kept = sorted(each for each in names if each.startswith(_ATTRIBUTES))
+        return tuple((each, os.getxattr(whole, each, follow_symlinks=False)) for each in kept)
+
     def _lose(self, path: str) -> None:
         inode = self._inodes.get(path)
         if inode is None:
@@ -344,7 +365,11 @@ def _kind_of(mode: int) -> NodeKind:
         return "file"
     if stat.S_ISDIR(mode):
         return "directory"
-    return "symbolic link" if stat.S_ISLNK(mode) else "special file"
+    if stat.S_ISLNK(mode):
+        return "symbolic link"
+    if stat.S_ISSOCK(mode):
+        return "socket"
+    return "pipe" if stat.S_ISFIFO(mode) else "device"
 
 
 class Effects:
@@ -679,14 +704,32 @@ class Effects:
             disk.maps(paths[0])
         if name == "fallocate" and not arguments[1] & _FREES:
             effect = effect._replace(takes_space=_grows(found, arguments[2] + arguments[3]))
-        return effect, [_Change(path, span, stamps=effect.call == "utime") for path in paths]
+        return effect, [_change_of(effect, path, span) for path in paths]
 
     @staticmethod
     def _by_name(disk: Disk, effect: Effect, row: EffectCall, arguments: list[int]) -> list[_Change]:
         span = _NOTHING if effect.call in ("open", "creat", "truncate") else None
-        directories = [(_AT_CWD if at is None else _int(arguments[at]), arguments[text]) for at, text in row.paths]
-        paths = [_path_of(disk, effect.thread, *each, follows=row.follows) for each in directories]
-        return [_Change(path, span, stamps=effect.call == "utime") for path in paths if path is not None]
+        tid = effect.thread
+        if row.address is None:
+            named = [(_AT_CWD if at is None else _int(arguments[at]), arguments[text]) for at, text in row.paths]
+            texts = [(directory, _text_at(tid, address)) for directory, address in named]
+        else:
+            texts = [(_AT_CWD, text) for text in _path_in_address(tid, arguments, row.address)]
+        paths = [_path_of(disk, tid, *each, follows=row.follows, makes=row.makes) for each in texts]
+        return [_change_of(effect, path, span) for path in paths if path is not None]
+
+
+def _change_of(effect: Effect, path: str, span: Span | None) -> _Change:
+    return _Change(path, span, stamps=effect.call == "utime", sets_attributes=effect.call in _SETS_ATTRIBUTES)
+
+
+def _path_in_address(tid: int, arguments: list[int], at: int) -> Iterator[bytes]:
+    """The path of a Unix socket that has one: its length is the argument after its address, if no zero byte ends it."""
+    address = tracee.read_memory(tid, arguments[at], min(_int(arguments[at + 1]), _LONGEST_ADDRESS))
+    if int.from_bytes(address[:_PATH_IN_ADDRESS], "little") == socket.AF_UNIX:
+        path = address[_PATH_IN_ADDRESS:].partition(b"\0")[0]
+        if path:
+            yield path
 
 
 def _peer_at(tid: int, address: int) -> str:
@@ -718,9 +761,9 @@ def _content_of(tid: int, name: str, row: EffectCall, arguments: list[int]) -> t
     return 0 if row.size is None else arguments[row.size], b""
 
 
-def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: bool) -> str | None:
-    """The path relative to the directory of what a call names; None: it lies elsewhere."""
-    text = os.fsdecode(_text_at(tid, address)).rstrip("/")
+def _path_of(disk: Disk, tid: int, directory: int, named: bytes, *, follows: bool, makes: bool) -> str | None:
+    """The path relative to the directory of what a call names, or *makes*; None: it lies elsewhere."""
+    text = os.fsdecode(named).rstrip("/")
     base = f"/proc/{tid}/cwd" if directory == _AT_CWD else f"/proc/{tid}/fd/{directory}"
     with contextlib.suppress(OSError):
         for _ in range(_MOST_LINKS):
@@ -730,6 +773,8 @@ def _path_of(disk: Disk, tid: int, directory: int, address: int, *, follows: boo
                 return next(iter(disk.paths_of(os.stat(whole))), None)
             above = disk.paths_of(os.stat(parent))
             path = None if not above else f"{above[0]}/{last}" if above[0] else last
+            if path is None and not makes and disk.paths_of(os.lstat(whole)) == [""]:
+                return ""
             if not follows or not (os.path.islink(whole) if path is None else disk.is_link(path)):
                 return path
             text, base = os.readlink(whole), parent

@@ -22,6 +22,7 @@ from ...linux import linux, procfs
 from ...linux.sock_diag import SockDiag, TcpEnd, unconfirmed
 from ...python import clock
 from ..clients.program_client import TcpInfo, tcp_info
+from .listeners import listener_at
 from .tracee import read_memory
 
 GRACE: Final = 0.1
@@ -122,10 +123,20 @@ class Connections:
         if state.peer in self._idle_ok:
             self._stirred_until[state.peer] = clock.real_monotonic() + GRACE
         if connection.asked is None and state.port:  # else it is not made yet
-            is_own = state.other is not None and state.other.inode and self._own(state.other.inode)
+            is_own = self._is_of_tree(pid, state)
             made = f" of {connection.call}" if connection.call else ""
             connection.asked = "" if is_own or state.peer == self._server else state.peer + made
         return connection.asked or ""
+
+    def _is_of_tree(self, pid: int, state: _State) -> bool:
+        """Whether a process of the tree has the other end, or is about to accept it."""
+        if state.other is None:
+            return False
+        if state.other.inode:
+            return self._own(state.other.inode)
+        if self._sock_diag.is_answered():
+            return self._own(listener_at(self._sock_diag, state.host, state.peer_port))
+        return any(self._own(int(inode)) for inode in procfs.listening_inodes(pid, {state.peer_port}))
 
     def forked(self, parent: int, child: int) -> None:
         """A process has the connections of its parent."""
@@ -194,7 +205,11 @@ def _has_moved(pid: int, connection: Connection) -> bool:
 class _State(NamedTuple):
     """What the kernel knows of a connection."""
 
+    host: str
+    peer_port: int
+    """The address of the other end, ..."""
     peer: str
+    """... as it is shown."""
     port: int
     """Of this end."""
     info: TcpInfo
@@ -221,6 +236,7 @@ def _state_of(pid: int, fd: int, sock_diag: SockDiag | None = None) -> _State | 
             other = sock_diag.other_end(found) if sock_diag is not None else None
         except OSError as error:
             opening = error.errno == errno.ENOTCONN and info.state in _OPENING
-            return _State("a server", 0, info, on_the_way, None) if opening else None
-    shown = host.removeprefix(_LOOPBACK_OF_BOTH)
-    return _State(f"[{shown}]:{port}" if ":" in shown else f"{shown}:{port}", own, info, on_the_way, other)
+            return _State("", 0, "a server", 0, info, on_the_way, None) if opening else None
+    host = host.removeprefix(_LOOPBACK_OF_BOTH)
+    peer = f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+    return _State(host, port, peer, own, info, on_the_way, other)

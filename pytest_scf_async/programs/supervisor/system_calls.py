@@ -82,7 +82,7 @@ class EffectCall(NamedTuple):
     """What a call may change in a directory, or say to another process.
 
     The text of an effect names its paths; one that says more has a field here, which `Effects._changing` reads, and one
-    of `Effect`. What `Entry` does not have, such as extended attributes, is not put back after a kill.
+    of `Effect`. What `Entry` does not have, such as owners, is not put back after a kill.
     """
 
     shown: str
@@ -114,7 +114,7 @@ class EffectCall(NamedTuple):
     hears: bool = False
     """The same, and it receives something."""
     address: int | None = None
-    """Which argument is the address of a peer."""
+    """Which argument is the address of a peer, or of the socket itself, where a path may be."""
 
     @property
     def is_of_sockets(self) -> bool:
@@ -187,6 +187,7 @@ _SHARED: Final = (OneOf(2, (mmap.PROT_WRITE,), mmap.PROT_WRITE), OneOf(3, (1, 3)
 
 _PATH: Final = ((None, 0),)
 _PATH_AT: Final = ((0, 1),)
+_PATH_OF_SOCKET: Final = ((None, 1),)
 _PATHS: Final = ((None, 0), (None, 1))
 _PATHS_AT: Final = ((0, 1), (2, 3))
 _OURS_SENT: Final = (OneOf(3, (0, socket.MSG_EOR, socket.MSG_MORE), linux.OURS_SENT),)
@@ -283,7 +284,7 @@ CALLS: Final[dict[str, Call]] = {
     "memfd_create": Call(319, 279),
     "mprotect": Call(10, 226),
     "close": Call(3, 57),
-    "bind": Call(49, 200),
+    "bind": Call(49, 200, effect=EffectCall("bind", _PATH_OF_SOCKET, makes=True, address=1)),
     "listen": Call(50, 201),
     "rt_sigqueueinfo": Call(129, 138),
     "rt_tgsigqueueinfo": Call(297, 240),
@@ -341,6 +342,14 @@ CALLS: Final[dict[str, Call]] = {
     "utimes": Call(235, None, effect=EffectCall("utime", _PATH, follows=True)),
     "futimesat": Call(261, None, effect=EffectCall("utime", _PATH_AT, follows=True)),
     "utimensat": Call(280, 88, effect=EffectCall("utime", _PATH_AT, follows=True)),
+    "setxattr": Call(188, 5, effect=EffectCall("setxattr", _PATH, follows=True)),
+    "lsetxattr": Call(189, 6, effect=EffectCall("setxattr", _PATH)),
+    "fsetxattr": Call(190, 7, effect=EffectCall("setxattr")),
+    "setxattrat": Call(463, 463, effect=EffectCall("setxattr", _PATH_AT, follows=True)),
+    "removexattr": Call(197, 14, effect=EffectCall("removexattr", _PATH, follows=True)),
+    "lremovexattr": Call(198, 15, effect=EffectCall("removexattr", _PATH)),
+    "fremovexattr": Call(199, 16, effect=EffectCall("removexattr")),
+    "removexattrat": Call(466, 466, effect=EffectCall("removexattr", _PATH_AT, follows=True)),
     # What makes them durable
     "fsync": Call(74, 82, syncs=ALWAYS),
     "fdatasync": Call(75, 83, syncs=ALWAYS),

@@ -272,10 +272,8 @@ def fake_raise_signal(signalnum: Any, /) -> None:
 def _send_to(ident: Any, signum: Any, send: Callable[[], None]) -> None:
     """Have *send* send *signum* to the thread *ident*; where it is handled, wait until the main thread has noticed."""
     to_main = ident == threading.main_thread().ident
-    if to_main:  # before Python 3.11 a forked main thread's native_id is its parent's
-        task = os.getpid()
-    else:
-        task = next((each.native_id for each in threading.enumerate() if each.ident == ident), None) or 0
+    # before Python 3.11 a forked main thread's native_id is its parent's
+    task = os.getpid() if to_main else next((e.native_id or 0 for e in threading.enumerate() if e.ident == ident), 0)
     if scheduler.active and task and isinstance(signum, int) and signum in _handlers and not _blocks(task, signum):
         if not to_main:
             scheduler.inbox.elsewhere.add(int(signum))

@@ -336,3 +336,27 @@ def test_each_instant_has_its_rows(name: str, tmp_path: Path, port: int, build_g
 def test_leases_change_none_of_them(name: str, tmp_path: Path, port: int, build_go: Callable[[str], str]) -> None:
     invoke: Invoke = getattr(Programs(tmp_path, port, build_go), name)()
     assert seen(invoke, port, leases=False) == seen(invoke, port)
+
+
+@pytest.mark.parametrize("host", ["127.0.0.1", "::1"])
+def test_a_connection_to_itself_has_no_row_before_it_is_accepted(tmp_path: Path, host: str) -> None:
+    """What accepts it is a thread, so the machine's speed decides whether it has done so when something is sent."""
+    (tmp_path / "index.py").write_text(
+        textwrap.dedent(f"""
+            import socket
+
+            def main_handler(event, context):
+                family = socket.AF_INET6 if ":" in {host!r} else socket.AF_INET
+                with socket.create_server(({host!r}, 0), family=family) as server:
+                    with socket.create_connection(server.getsockname()[:2]) as client:
+                        client.sendall(b"before")
+                        accepted, _ = server.accept()
+                        client.sendall(b" and after")
+                        client.shutdown(socket.SHUT_WR)
+                        return accepted.makefile().read()
+        """)
+    )
+    with ScfRuntime(ScfSettings(start=START)) as runtime:
+        event = runtime.deploy(f"{tmp_path}/index.py:main_handler", children="simulated").invoke_async()
+        assert event.wait().result == "before and after"
+        assert "an answer" not in event.timeline

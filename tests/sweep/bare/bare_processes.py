@@ -22,11 +22,13 @@ import fcntl
 import json
 import os
 import pathlib
+import re
 import select
 import shutil
 import signal
 import socket
 import sqlite3
+import stat
 import subprocess
 import sys
 import tempfile
@@ -83,18 +85,25 @@ def listing(directory: str) -> Listing:
                 found[shown] = ["link", os.readlink(path)]
             elif os.path.isdir(path):
                 found[shown] = ["directory"]
+            elif not os.path.isfile(path):
+                found[shown] = ["special file"]
             else:
                 with open(path, "rb") as file:
                     content = file.read()
                 if content.startswith(_MAGIC) or (not content and os.path.exists(f"{path}-journal")):
                     databases.append((shown, path))
-                found[shown] = ["file", content.decode("latin-1")]
+                found[shown] = ["file", without_inodes(content)]
     for shown, path in databases:
         with contextlib.suppress(sqlite3.DatabaseError):  # what cannot be read is a file like any other
             found[shown] = ["database", _rows_of(path)]
             for each in _BESIDE:
                 found.pop(shown + each, None)
     return found
+
+
+def without_inodes(content: bytes) -> str:
+    """*content* as text, where inode numbers, which are others in each run, are all the same."""
+    return re.sub(r"inode-\d+", "inode-0", content.decode("latin-1"))
 
 
 def _rows_of(path: str) -> dict[str, list[dict[str, Any]]]:
@@ -110,6 +119,9 @@ def _rows_of(path: str) -> dict[str, list[dict[str, Any]]]:
 
 
 def _emptied(directory: str) -> None:
+    for name in os.listxattr(directory):
+        if name.startswith("user."):
+            os.removexattr(directory, name)
     for name in os.listdir(directory):
         path = os.path.join(directory, name)
         if os.path.isdir(path) and not os.path.islink(path):
@@ -400,17 +412,21 @@ def _ptrace(request: int, pid: int, data: int = 0) -> None:
 
 def _seen(directory: str) -> list[tuple[object, ...]]:
     """What is in *directory*, as it is: what SQLite shares in memory beside a database is not."""
-    found: list[tuple[object, ...]] = []
+    found: list[tuple[object, ...]] = [_attributes_of(directory)]
     with os.scandir(directory) as entries:
         for entry in entries:
             if entry.is_symlink():
                 found.append((entry.name, os.readlink(entry.path)))
             elif entry.is_file() and not entry.name.endswith("-shm"):
                 with open(entry.path, "rb") as file:
-                    found.append((entry.name, entry.inode(), file.read()))
-            elif entry.is_dir():
-                found.append((entry.name,))
+                    found.append((entry.name, entry.inode(), file.read(), *_attributes_of(entry.path)))
+            elif not entry.is_file():
+                found.append((entry.name, stat.S_IFMT(entry.stat().st_mode)))
     return sorted(found, key=str)
+
+
+def _attributes_of(path: str) -> tuple[object, ...]:
+    return tuple((name, os.getxattr(path, name)) for name in sorted(os.listxattr(path)))
 
 
 def _states(file: str, payload: object, see: Callable[[], object], until: int = 0) -> Iterator[int]:

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from bare_processes import Listing, Place, asked, keep, listing, run_bare
+from bare_processes import Listing, Place, asked, keep, listing, run_bare, without_inodes
 from random_handlers import Handler, random_handler
 from sweep_internals import facts_of
 
@@ -53,11 +53,12 @@ def by_sweep(run: Any, after: Found | None) -> Came:
     effects = outcome.effects
     files: Listing = {}
     for name, file in effects.files.items():
-        content = (file.content or b"").decode("latin-1")
+        content = without_inodes(file.content or b"")
         files[name] = {
             "file": ["file", content],
             "symbolic link": ["link", content],
             "directory": ["directory"],
+            "special file": ["special file"],
             "database": ["database", {table: rows for (path, table), rows in effects.rows.items() if path == name}],
         }[file.kind]
     attempts = [(each.status == "FINISHED", each.cold) for each in outcome.attempts[1:]]
@@ -231,11 +232,13 @@ class Sides:
             yield f"{named}: it is called {sorted(run.kinds)}, and came to {one.text}"
 
 
-def are_alike(runtime: ScfRuntime, directory: Path, seed: int, in_libraries: int = 0) -> None:
+def are_alike(
+    runtime: ScfRuntime, directory: Path, seed: int, in_libraries: int = 0, *, checkpoint: str = "", work: str = ""
+) -> None:
     """What the sweep says of each interruption of a random handler is what bare processes come to.
 
     With *in_libraries* a bare process gets a SIGTERM at so many places of libraries, and else at all of them.
     """
-    handler = random_handler(seed)
+    handler = random_handler(seed, checkpoint, work)
     differences = list(Sides(runtime, handler, directory, in_libraries).differences())
     assert not differences, f"seed {seed} ({handler.parts})\n" + "\n".join(differences) + f"\n{handler.source}"

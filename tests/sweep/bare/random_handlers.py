@@ -357,6 +357,61 @@ WORKS |= {
     """,
 }
 
+OTHER_CHECKPOINTS = {
+    "attribute": """
+        def load():
+            position = OUT / "position"
+            position.touch()
+            return int(os.getxattr(position, "user.next")) if os.listxattr(position) else 0
+
+        def save(number):
+            os.setxattr(OUT / "position", "user.next", b"%d" % number)
+    """,
+    "attributes_set_and_removed": """
+        def load():
+            return len([each for each in os.listxattr(OUT) if each.startswith("user.")])
+
+        def save(number):
+            os.setxattr(OUT, f"user.{number}", b"")
+            if number == 2:
+                os.removexattr(OUT, "user.2")
+                os.setxattr(OUT, "user.two", b"")
+    """,
+    "inode": """
+        def load():
+            log, position = OUT / "read", OUT / "position"
+            if not log.exists():
+                log.write_text("to be read")
+            if not position.exists():
+                return 0
+            inode, number = map(int, position.read_text().removeprefix("inode-").split())
+            return number if inode == log.stat().st_ino else 0
+
+        def save(number):
+            new = OUT / "position.new"
+            new.write_text(f"inode-{(OUT / 'read').stat().st_ino} {number}")
+            os.replace(new, OUT / "position")
+    """,
+}
+"""Those, and `OTHER_WORKS`, that no handler has of which only the seed is given: it would be another one."""
+OTHER_WORKS = {
+    "socket": """
+        def work(number):
+            os.chdir(OUT)
+            with socket.socket(socket.AF_UNIX) as control:
+                control.bind("control")
+                Path(f"page-{number}").write_text(f"page {number}\\n")
+                os.unlink("control")
+    """,
+    "pipe": """
+        def work(number):
+            if not (OUT / "pipe").is_fifo():
+                os.mkfifo(OUT / "pipe")
+            (OUT / f"page-{number}").write_text(f"page {number}\\n")
+            os.unlink(OUT / "pipe")
+    """,
+}
+
 LOCKS = {
     "none": ("", "", ""),
     "file": (
@@ -463,10 +518,11 @@ class Handler(NamedTuple):
     """It speaks to a server at ``PORT``."""
 
 
-def random_handler(seed: int) -> Handler:
-    """The handler of *seed*, always the same."""
+def random_handler(seed: int, checkpoint: str = "", work: str = "") -> Handler:
+    """The handler of *seed*, always the same; with these parts, where they are given."""
     rng = random.Random(seed)
-    checkpoint, work = rng.choice(list(CHECKPOINTS)), rng.choice(list(WORKS))
+    drawn = rng.choice(list(CHECKPOINTS)), rng.choice(list(WORKS))
+    checkpoint, work = checkpoint or drawn[0], work or drawn[1]
     lock, listener = rng.choice(["none", *LOCKS]), rng.choice(list(LISTENERS))
     if listener == "locks":
         lock = "none"
@@ -480,7 +536,7 @@ def random_handler(seed: int) -> Handler:
         code = LOCKS["flock"][0]
         working = ["locked()", "work(at)", "unlocked()"]
     steps = ["save(at + 1)", *working] if first else [*working, "save(at + 1)"]
-    functions = [CHECKPOINTS[checkpoint], WORKS[work], code, LISTENERS[listener]]
+    functions = [(CHECKPOINTS | OTHER_CHECKPOINTS)[checkpoint], (WORKS | OTHER_WORKS)[work], code, LISTENERS[listener]]
     if "connected()" in "".join(functions):
         functions.insert(0, CONNECTED.format(mode=mode))
     body = ["global at, stopping"]
@@ -511,7 +567,7 @@ def random_handler(seed: int) -> Handler:
     source = "\n\n".join([HEAD.strip("\n") + "\n", *(_dedented(each) for each in functions if each), handler])
     source = "".join(f"import {module}\n" for module in MODULES if f"{module}." in source) + source
     parts = f"{checkpoint}, {work}, {'position' if first else 'work'} first, lock {lock}, listener {listener}, {mode}"
-    return Handler(source, parts, work == "thread", work in ("thread", "child"), "PORT" in WORKS[work])
+    return Handler(source, parts, work == "thread", work in ("thread", "child"), "PORT" in functions[-3])
 
 
 def _dedented(code: str) -> str:

@@ -27,7 +27,7 @@ from pathlib import Path
 
 import pytest
 from both_sides import Sides, are_alike
-from random_handlers import random_handler
+from random_handlers import OTHER_CHECKPOINTS, OTHER_WORKS, random_handler
 from sweep_internals import Kills, Undisturbed
 
 from pytest_scf_async import ScfRuntime
@@ -44,6 +44,17 @@ FURTHER = [19, 40] if not SEEDS else range(2, SEEDS)
 @pytest.mark.parametrize("seed", [0, 1, *(pytest.param(seed, marks=pytest.mark.once) for seed in FURTHER)])
 def test_a_verdict_is_that_of_bare_processes(scf_runtime: ScfRuntime, tmp_path: Path, seed: int) -> None:
     are_alike(scf_runtime, tmp_path, seed, IN_LIBRARIES)
+
+
+@pytest.mark.once
+@pytest.mark.parametrize("seed", [1] if not SEEDS else range(SEEDS // 10))
+@pytest.mark.parametrize(
+    ("checkpoint", "work"), [*((each, "") for each in OTHER_CHECKPOINTS), *(("", each) for each in OTHER_WORKS)]
+)
+def test_so_is_that_of_what_is_no_content_of_a_file(
+    scf_runtime: ScfRuntime, tmp_path: Path, checkpoint: str, work: str, seed: int
+) -> None:
+    are_alike(scf_runtime, tmp_path, seed, IN_LIBRARIES, checkpoint=checkpoint, work=work)
 
 
 @pytest.mark.once

@@ -362,6 +362,7 @@ def test_a_module_is_imported_once_where_it_is_asked(
     assert sweep("--how=forced") == 2
     assert "AssertionError" in capsys.readouterr().err
     assert sweep("--how=forced", "--preload=fractions") == 1
+    assert sweep("--how=forced", "--preload=fractions,decimal", "--preload=numbers") == 1
     assert sweep("--how=forced", "--preload=no_such_module") == 2
     assert "no_such_module" in capsys.readouterr().err
 
