@@ -67,10 +67,17 @@ class SweepRun:
         return tuple(sorted({(each.kind.value, each.effect.value, _name_of(each)) for each in self.differences}))
 
     @property
-    def came_to(self) -> object:
+    def came_to(self) -> tuple[object, list[object]]:
         """The facts that are the same whenever the run is made."""
-        events = [(each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts]
+        events: list[object] = [
+            (each.status, each.status_code, each.seconds, each.cold) for each in self.outcome.attempts
+        ]
         return self.alike, events
+
+    def ends_as(self, other: SweepRun) -> bool:
+        """Whether both have come to the same, but for how their first events were ended."""
+        (alike, (_, *events)), (alike_there, (_, *events_there)) = self.came_to, other.came_to
+        return (alike, events) == (alike_there, events_there)
 
     @property
     def wrong(self) -> frozenset[tuple[Kind, EffectKind, str]]:

@@ -52,7 +52,8 @@ _KEEPS_INODES = WhyReal(
 )
 _MISLEADS = WhyReal(
     "",
-    "a kill from the record came to something else than a real one",
+    "a kill from the record came to something else than a real one (unless the handler looks at inode numbers, or at "
+    "times of files, this is a defect of pytest-scf-async: please report it)",
     "a kill from the record came to something else than a real one",
 )
 

@@ -37,6 +37,7 @@ class Maker:
         self._name = request.name
         self._runner, self._records, self._judge = runner, records, judge
         self._left, self._untold, self._misleads = left, untold, request.misleads
+        self._looks_at_event = request.question.looks_at_event
         self._kept: dict[int, Kills] = {}
         """By the names of jobs: the kills after a SIGTERM that may still be tried."""
         self._notes: list[str] = []
@@ -57,7 +58,7 @@ class Maker:
         return self._made(outcome, found)
 
     def run(self, plan: Plan, *, anew: bool = False, real: bool = False) -> Made:
-        """Make the run of *plan* alone; *anew*: even if what comes of it is known; *real*: where `can_be_real`."""
+        """Make the run of *plan* alone; *anew*: even if what comes of it is known; *real*: by a real kill."""
         return self._made(self._outcome(plan, anew=anew, real=real))
 
     def _made(self, outcome: Outcome | None, kills: tuple[tuple[Point, LeftBy], ...] = ()) -> Made:
@@ -89,11 +90,11 @@ class Maker:
         last, records = plan.steps[-1], self._records
         try:
             record = records.answering(plan)
-            is_real = real and self.can_be_real(plan)
+            is_real = real and self.real_plan(plan) == plan
             if record is not None and not is_real:
                 return record.outcome(self._runner, plan, self._judge.is_done, anew=anew)
-            if last.point.kind == "effect" and last.point.after is not None and not is_real:
-                return self._killed_after_stop(plan)
+            if last.point.kind == "effect" and last.point.after is not None:
+                return self._killed_after_stop(plan, is_real=is_real)
             if records.kills is not None and records.is_kill(plan) and records.kills.is_real(last.point):
                 return self._killed_for_real(plan)
             if last.point.is_ended and last.point.kind == "effect":  # no SIGTERM comes just before a system call
@@ -109,24 +110,29 @@ class Maker:
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
 
-    def can_be_real(self, plan: Plan) -> bool:
-        """Whether *plan* is a kill that a record answers, and that a real one has to agree with.
+    def real_plan(self, plan: Plan) -> Plan | None:
+        """The real kill with which *plan* has to agree, where that is a kill that a record answers; else None.
 
-        Where several write, or a file is mapped, the one may have left something else. No real kill cuts a write where
-        that is asked for.
+        Only a forced termination comes at an effect, and it leaves what a timeout, or a SIGTERM to which nobody
+        listens, does. Where several write, or a file is mapped, a real kill may leave something else. None cuts a write
+        where that is asked for.
         """
-        point, records = plan.steps[-1].point, self._records
+        last, records = plan.steps[-1], self._records
+        at_effect = last.point.kind == "effect"
         is_recorded = records.kills is not None and records.answering(plan) is records.kills
-        is_recorded |= point.kind == "effect" and point.after is not None
-        is_told_by_status = plan.is_graceful and point.kind == "effect"  # no SIGTERM comes just before a system call
-        return is_recorded and not (self._untold or point.cut or is_told_by_status)
+        if not (is_recorded or (at_effect and last.point.after is not None)) or self._untold or last.point.cut:
+            return None
+        if not at_effect or last.by == FORCED:
+            return plan
+        return None if self._looks_at_event else replace(plan, steps=(*plan.steps[:-1], replace(last, by=FORCED)))
 
-    def _killed_after_stop(self, plan: Plan) -> Outcome:
-        """A kill at an effect that comes after a SIGTERM, from a record that is made for it."""
+    def _killed_after_stop(self, plan: Plan, *, is_real: bool) -> Outcome:
+        """A kill at an effect that comes after a SIGTERM, from a record that is made for it, or a real one there."""
         stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._judge.is_done)
         kills = Kills(stopped, misleads=self._misleads)
         step = Step(kills.effect(plan.steps[-1].point.label), FORCED)
-        return self._killed(kills, replace(plan, steps=(*plan.steps[:-1], step)))
+        plan = replace(plan, steps=(*plan.steps[:-1], step))
+        return self._runner.run(plan, self._judge.is_done) if is_real else self._killed(kills, plan)
 
     def _killed(self, kills: Kills, plan: Plan) -> Outcome:
         """What comes of a kill of which *kills* has the point."""

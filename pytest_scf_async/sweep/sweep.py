@@ -592,13 +592,19 @@ class _Sweeper:
             return
         for run in _earliest(made, FAILURES, HARMFUL):
             plan = replace(run.outcome.plan, keeps=True)
-            again = None if self._is_late() else self._run(plan, anew=True, real=True)
-            if again is not None and again.came_to != run.came_to:
-                if self._maker.can_be_real(plan) and self._comes_to_the_same(run):
+            real = self._maker.real_plan(plan)
+            again = None if self._is_late() else self._run(real or plan, anew=True, real=True)
+            if again is not None and not (again.came_to == run.came_to if real in (None, plan) else again.ends_as(run)):
+                if real is not None and self._comes_to_the_same(run):
                     raise _RecordMisleadsError
                 yield run, again
             elif again is not None and again.outcome.kept is not None:
                 self._states[run.key] = again.outcome.kept
+        for run in _with_other_ends(made):
+            real = None if self._is_late() else self._maker.real_plan(run.outcome.plan)
+            again = None if real is None else self._run(real, anew=True, real=True)
+            if again is not None and not again.ends_as(run) and self._comes_to_the_same(run):
+                raise _RecordMisleadsError
 
     def _comes_to_the_same(self, run: SweepRun) -> bool:
         """Whether *run* does, by the record, each time."""
@@ -687,6 +693,21 @@ class _Sweeper:
         )
         guide = Guide(seconds_left=self._guide.seconds_left)
         return _Sweeper(request, replace(self._bench, guide=guide)).sweep()
+
+
+def _with_other_ends(runs: Sequence[SweepRun]) -> list[SweepRun]:
+    """Of each class the last run, and the first one of each way in which its restarts ended.
+
+    A class may have runs that fail in reality, and others that fail by the record alone.
+    """
+    found: list[SweepRun] = []
+    for alike in classes(runs, HARMFUL)[:_REPEATED]:
+        ways = {
+            tuple((each.status, each.message, each.place) for each in run.outcome.attempts[1:]): run
+            for run in reversed(alike.runs)
+        }
+        found += [run for run in (*ways.values(), alike.runs[-1]) if run.key != alike.earliest.key][:_REPEATED]
+    return list({run.key: run for run in found}.values())
 
 
 def _earliest(runs: Sequence[SweepRun], *several: frozenset[Kind]) -> list[SweepRun]:

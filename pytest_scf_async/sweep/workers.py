@@ -103,7 +103,7 @@ class Workers:
         sys.stderr.flush()
         try:
             for number in range(count):
-                os.mkdir(f"{path}-{number + 1}")
+                os.makedirs(f"{path}-{number + 1}", exist_ok=True)  # a sweep with real kills may follow
                 self._start(number)
         except BaseException:
             self._end()

@@ -158,9 +158,11 @@ def test_a_record_that_is_wrong_is_noticed(
 
     monkeypatch.setattr(Kills, "_put", put)
     sweep = scf_runtime.sweep(deployed(RENAMED), each_run=each_run, how="forced")
-    assert f"\n{sweep.runs[0].key} came to something else when it was made again:\n" in sweep.report
-    with pytest.raises(AssertionError, match="a defect of pytest-scf-async"):
-        sweep.assert_survives()
+    why = "kills were real runs, because a kill from the record came to something else than a real one (unless the "
+    (note,) = [line for line in sweep.report.splitlines() if why in line]
+    assert note.startswith(f"note: {len(sweep.runs)} kills ")
+    assert "this is a defect of pytest-scf-async: please report it" in note
+    sweep.assert_survives()
 
 
 def test_a_timeout_is_a_kill_with_another_status(scf_runtime: ScfRuntime, deployed: Deploy) -> None:

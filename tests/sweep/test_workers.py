@@ -157,6 +157,26 @@ def same_with_workers(sweep_with: Callable[..., Sweep], **keywords: object) -> S
     return several
 
 
+KEEPS_INODES = """
+    import os, struct, time
+    from pathlib import Path
+
+    def main_handler(event, context):
+        out = Path(os.environ["OUT"])
+        log, registry = out / "log", out / "registry"
+        log.touch()
+        done = 0
+        if registry.exists():
+            inode, done = struct.unpack("QQ", registry.read_bytes())
+            assert inode == log.stat().st_ino
+        while done < 2:
+            time.sleep(1)
+            done += 1
+            registry.write_bytes(struct.pack("QQ", log.stat().st_ino, done))
+        registry.unlink()
+        return done
+    """
+
 CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "nobody listens": (KILLED, {}),
     "a check": (KILLED, {"check": check}),
@@ -164,6 +184,7 @@ CASES: dict[str, tuple[str, dict[str, Any]]] = {
     "a second SIGTERM and a kill": (SAVES, {"how": [graceful(again=1), graceful(then="forced", after=1), "timeout"]}),
     "fewer runs than there are points": (SAVES, {"limit": 40}),
     "a database": (STORES, {}),
+    "kills that no record answers": (KEEPS_INODES, {"how": "forced"}),
     "resumes that ask for the time": (READS_THE_CLOCK, {"how": "forced"}),
 }
 
