@@ -30,7 +30,7 @@ def is_in_wait(frame):
 def alarm(act):
     '''Have *act* done by a signal's handler while the main thread waits for another one; never, where it does not.'''
     def handler(signum, frame):
-        if SIMULATED or is_in_wait(frame):
+        if SIMULATED or (frame is not None and is_in_wait(frame)):  # there is none between two calls of C code
             signal.setitimer(signal.ITIMER_REAL, 0)
             act()
         else:
