@@ -75,7 +75,7 @@ class SweepRun:
         return self.alike, events
 
     def ends_as(self, other: SweepRun) -> bool:
-        """Whether both have come to the same, but for how their first events were ended."""
+        """True if both have come to the same, but for how their first events were ended."""
         (alike, (_, *events)), (alike_there, (_, *events_there)) = self.came_to, other.came_to
         return (alike, events) == (alike_there, events_there)
 

@@ -31,7 +31,7 @@ LeftBy = tuple[int, int, int]
 
 
 class WhyReal(NamedTuple):
-    """Why a kill has to be a real run."""
+    """The reason for which a kill has to be a real run."""
 
     since: str
     """From when on."""
@@ -137,7 +137,7 @@ class Kills:
 
     @property
     def why_real(self) -> WhyReal:
-        """Why a kill is a real run from some effect on, where one is."""
+        """The reason for which a kill is a real run from some effect on, where one is."""
         return self._why_real
 
     def remarks(self) -> Iterator[str]:
