@@ -146,6 +146,11 @@ class Kills:
             yield "kills within a write where kills are real runs"
 
     @property
+    def may_differ(self) -> bool:
+        """Whether a real kill may leave what the record has not: several write, or a file is mapped."""
+        return any(self._record.remarks())
+
+    @property
     def syncs(self) -> list[Point]:
         """Its calls that sync, where they are recorded; none of them is a point of kills."""
         return [sync_point(each, self._lived.record.start_us) for each in self._record.syncs]

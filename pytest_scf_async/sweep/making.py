@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import replace
 
 from ..errors import ScfUsageError, hidden_from_users
@@ -31,12 +30,11 @@ class Maker:
         judge: Judge,
         *,
         left: set[LeftBy],
-        untold: Sequence[str],
     ) -> None:
-        """*left* is what kills leave that are known by now; *untold* says what the records do not tell."""
+        """*left* is what kills leave that are known by now."""
         self._name = request.name
         self._runner, self._records, self._judge = runner, records, judge
-        self._left, self._untold, self._misleads = left, untold, request.misleads
+        self._left, self._misleads = left, request.misleads
         self._looks_at_event = request.question.looks_at_event
         self._kept: dict[int, Kills] = {}
         """By the names of jobs: the kills after a SIGTERM that may still be tried."""
@@ -119,8 +117,11 @@ class Maker:
         """
         last, records = plan.steps[-1], self._records
         at_effect = last.point.kind == "effect"
-        is_recorded = records.kills is not None and records.answering(plan) is records.kills
-        if not (is_recorded or (at_effect and last.point.after is not None)) or self._untold or last.point.cut:
+        kills = records.kills
+        is_recorded = kills is not None and records.answering(plan) is kills
+        if not (is_recorded or (at_effect and last.point.after is not None)) or last.point.cut:
+            return None
+        if kills is None or kills.may_differ:
             return None
         if not at_effect or last.by == FORCED:
             return plan
@@ -132,6 +133,7 @@ class Maker:
         kills = Kills(stopped, misleads=self._misleads)
         step = Step(kills.effect(plan.steps[-1].point.label), FORCED)
         plan = replace(plan, steps=(*plan.steps[:-1], step))
+        is_real = is_real and not kills.may_differ
         return self._runner.run(plan, self._judge.is_done) if is_real else self._killed(kills, plan)
 
     def _killed(self, kills: Kills, plan: Plan) -> Outcome:

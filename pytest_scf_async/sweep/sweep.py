@@ -209,7 +209,7 @@ class _Sweeper:
         self._left: set[LeftBy] = set() if kills is None or request.question.looks_at_event else kills.leave
         """What kills leave that are known by now."""
         judge = Judge(request, undisturbed.outcome.effects, undisturbed.ignored)
-        self._maker = Maker(request, runner, self._records, judge, left=self._left, untold=self._about_effects)
+        self._maker = Maker(request, runner, self._records, judge, left=self._left)
         self._workers = Here(self._maker.make)
         self._states: dict[str, Path] = {}
         """Copies of directories, by the keys of runs."""
