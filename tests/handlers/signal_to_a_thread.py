@@ -1,4 +1,7 @@
-"""A thread gets a signal while the main thread waits; when is its handler called? As a handler and as a program."""
+"""A thread gets a signal while the main thread waits; when is its handler called? As a handler and as a program.
+
+With ``takes`` that handler takes so many units, and the ends of the waits are told, too.
+"""
 
 import asyncio
 import json
@@ -15,6 +18,11 @@ def main_handler(event, context):
     begun = time.monotonic()
 
     def on_signal(*_):
+        note()
+        if "takes" in event:
+            time.sleep(event["takes"] * unit)
+
+    def note():
         called.append(round((time.monotonic() - begun) / unit, 3))
 
     signal.signal(signum, on_signal)
@@ -25,7 +33,8 @@ def main_handler(event, context):
         if event["send"] == "raise_signal":
             signal.raise_signal(signum)
         else:
-            thread = threading.current_thread() if event["send"] == "pthread_kill" else other
+            to = {"pthread_kill": threading.current_thread(), "pthread_kill to main": threading.main_thread()}
+            thread = to.get(event["send"], other)
             signal.pthread_kill(thread.ident, signum)
 
     def worker():
@@ -38,6 +47,11 @@ def main_handler(event, context):
             asyncio.get_running_loop().add_signal_handler(signum, on_signal)
         for units in event["waits"]:
             await asyncio.sleep(units * unit)
+            note_end()
+
+    def note_end():
+        if "takes" in event:
+            note()
 
     waits = {
         "sleep": time.sleep,
@@ -56,6 +70,7 @@ def main_handler(event, context):
     else:
         for units in event["waits"]:
             waits[event["wait"]](units * unit)
+            note_end()
     thread.join()
     return called
 

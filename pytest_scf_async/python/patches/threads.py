@@ -98,12 +98,8 @@ def _start(self: threading.Thread) -> None:
 
 def _join(self: threading.Thread, timeout: float | None = None) -> None:
     state: ThreadState | None = getattr(self, "_scf_async_state", None)
-    if (
-        not scheduler.active
-        or state is None
-        or getattr(self, "_is_stopped", False)
-        or self is threading.current_thread()
-    ):
+    is_stopped = getattr(self, "_is_stopped", False)
+    if not scheduler.active or state is None or is_stopped or self is threading.current_thread():
         _real_join(self, timeout)
         return
     if timeout is not None and timeout <= 0:

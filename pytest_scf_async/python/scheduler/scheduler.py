@@ -1149,7 +1149,7 @@ class Scheduler:
         if readiness is not None and readiness.polled:  # the handler may wait itself
             self._register_watched(waiter.thread, readiness, False)
         self._follow(waiter.thread)  # before the next line: another signal must not interrupt it
-        self.main_inside = False
+        self.main_inside, began_us = False, self.clock_page[CLOCK_NOW]
         try:
             self.run_pending()
         except BaseException:
@@ -1165,6 +1165,8 @@ class Scheduler:
             if readiness is not None:
                 self._held += readiness.holds
             if waiter.due_us is not None:
+                if waiter.awaits == messages.Awaits.THREAD and sys.version_info >= (3, 13):
+                    waiter.due_us += self.clock_page[CLOCK_NOW] - began_us  # a join does not count that time there
                 heapq.heappush(self._run_queue, (waiter.due_us, waiter.order, waiter))
             self._reader = waiter.thread
             self._dispatch(waiter.description, waiter.awaits, True)

@@ -41,6 +41,16 @@ def test_its_handler_is_called_when_it_is_in_a_bare_process(runtime: ScfRuntime,
     assert any(units == called_in_bare_process(case, unit) for unit in UNITS), units
 
 
+@pytest.mark.parametrize("wait", WAITS)
+@pytest.mark.parametrize("takes", [1, 4])
+def test_a_wait_during_which_a_handler_takes_time_ends_when_it_does_in_a_bare_process(
+    runtime: ScfRuntime, wait: str, takes: int
+) -> None:
+    case = {"wait": wait, "send": "pthread_kill to main", "waits": [3, 2], "sent_after": [1], "takes": takes}
+    units = [round(each) for each in runtime.deploy("signal_to_a_thread.py:main_handler").run({**case, "unit": 1})]
+    assert any(units == called_in_bare_process(case, unit) for unit in UNITS), units
+
+
 def test_twice_in_one_wait_it_is_called_once_and_a_signal_to_the_main_thread_interrupts(runtime: ScfRuntime) -> None:
     function = runtime.deploy("signal_to_a_thread.py:main_handler")
     twice = {"send": "raise_signal", "wait": "sleep", "waits": [9], "sent_after": [1, 1], "unit": 1}
