@@ -21,7 +21,7 @@ from .points import Point, effect_point, power_point, sync_point
 from .power import PowerRecord
 from .reliving import Moment
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
-from .states import DiskRecord, Image, State
+from .states import LARGE_INODE, DiskRecord, Image, State
 
 _MANY = 1 << 62
 _ANY_TIME = -1
@@ -85,18 +85,20 @@ class Kills:
         *,
         errors: Collection[int] = (),
         misleads: bool = False,
+        lowest_inode: int = LARGE_INODE,
     ) -> None:
         """Where the run was interrupted, its points are those after that which leave what is not *known* yet.
 
         Else effects that may fail with one of the *errors* are among its points, too. Where the record *misleads*, it
-        only says where the points are.
+        only says where the points are. *lowest_inode* is the least number that is taken for that of a file.
         """
         assert recorded.record is not None
         assert recorded.lived is not None
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
         self._before_stop = recorded.effects_before_stop
-        from_record = (self._record.spoke_at, _SPEAKS), (self._record.keeps_inode_at, _KEEPS_INODES)
+        keeps_inode_at = self._record.keeps_inode_at(lowest_inode)
+        from_record = (self._record.spoke_at, _SPEAKS), (keeps_inode_at, _KEEPS_INODES)
         self._real_after, self._why_real = (0, _MISLEADS) if misleads else min(from_record)
         self._leaves_out_cuts = False
         self._has_places = self._lived.function.runtime.has_places
@@ -336,12 +338,18 @@ class PowerFailures(Kills):
     """
 
     def __init__(
-        self, recorded: Outcome, file_system: FileSystem, known: Set[LeftBy] = frozenset(), *, misleads: bool = False
+        self,
+        recorded: Outcome,
+        file_system: FileSystem,
+        known: Set[LeftBy] = frozenset(),
+        *,
+        misleads: bool = False,
+        lowest_inode: int = LARGE_INODE,
     ) -> None:
         """Its points are those that leave what is not *known* yet; none where the record *misleads*."""
         assert recorded.record is not None
         self._power = PowerRecord(recorded.record, file_system)
-        super().__init__(replace(recorded, record=self._power), known, misleads=misleads)
+        super().__init__(replace(recorded, record=self._power), known, misleads=misleads, lowest_inode=lowest_inode)
 
     @property
     def points(self) -> list[Point]:

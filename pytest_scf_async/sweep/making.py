@@ -49,7 +49,7 @@ class Maker:
         outcome = self._outcome_of(job)
         found: tuple[tuple[Point, LeftBy], ...] = ()
         if outcome is not None and job.record is None and outcome.record is not None and not outcome.record.problems:
-            kept = Kills(outcome, self._left, misleads=self._misleads)
+            kept = Kills(outcome, self._left, misleads=self._misleads, lowest_inode=self._records.lowest_inode)
             found = tuple(kept.left_by)
             if found:
                 self._kept[job.name] = kept
@@ -130,7 +130,7 @@ class Maker:
     def _killed_after_stop(self, plan: Plan, *, is_real: bool) -> Outcome:
         """A kill at an effect that comes after a SIGTERM, from a record that is made for it, or a real one there."""
         stopped = self._runner.run(Plan(plan.steps[:-1], recorded=True), self._judge.is_done)
-        kills = Kills(stopped, misleads=self._misleads)
+        kills = Kills(stopped, misleads=self._misleads, lowest_inode=self._records.lowest_inode)
         step = Step(kills.effect(plan.steps[-1].point.label), FORCED)
         plan = replace(plan, steps=(*plan.steps[:-1], step))
         is_real = is_real and not kills.may_differ

@@ -20,6 +20,7 @@ class Records:
         powers: dict[Interruption, PowerFailures],
         *,
         tries_ends: bool,
+        lowest_inode: int,
     ) -> None:
         """With *tries_ends* what a SIGTERM ends, to which nobody listens, is not left to forced terminations."""
         self._question, self._tries_ends = question, tries_ends
@@ -27,6 +28,8 @@ class Records:
         """Answers kills."""
         self.powers = powers
         """Answer what comes of power failures."""
+        self.lowest_inode = lowest_inode
+        """The least number that is taken for that of a file in the records of other runs."""
 
     @property
     def several_writers(self) -> bool:

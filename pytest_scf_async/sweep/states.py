@@ -19,11 +19,13 @@ from typing import Final, NamedTuple
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, LivesOn, Problem, Sync
 
 _SPECIAL: Final = {"socket": stat.S_IFSOCK, "pipe": stat.S_IFIFO}
-_LOWEST_INODE: Final = 1 << 16
-"""Smaller numbers may mean anything."""
+LARGE_INODE: Final = 1 << 16
+"""Smaller numbers may mean anything, ..."""
+SMALL_INODE: Final = 1_000
+"""... unless two runs, in which files have other numbers, have those of theirs; and still smaller ones in any case."""
 _LOOKED_AT: Final = 1 << 16
 """Bytes of what is written at once in which an inode number is looked for."""
-_NUMBER: Final = re.compile(rb"(?<![0-9A-Za-z.])0*([1-9a-f][0-9a-f]{4,19})(?![0-9A-Za-z.])")
+_NUMBER: Final = re.compile(rb"(?<![0-9A-Za-z.])0*([1-9a-f][0-9a-f]{3,19})(?![0-9A-Za-z.])")
 _MODULUS = 1 << 128
 _END = "the end"
 
@@ -317,10 +319,9 @@ class DiskRecord:
         """The number of the first effect that says something to another process; more than there are: there is none."""
         return next((number for number, each in enumerate(self.effects, 1) if each.said), len(self.effects) + 1)
 
-    @property
-    def keeps_inode_at(self) -> int:
-        """The number of the first effect after which a file or a name has the inode number of a file; more than there
-        are: none has. A directory that is put back has other ones."""
+    def keeps_inode_at(self, lowest: int) -> int:
+        """The number of the first effect after which a file or a name has the inode number of a file, if that is at
+        least *lowest*; more than there are: none has. A directory that is put back has other ones."""
         known: set[bytes] = set()
         number = 0
         for item, content in self.items:
@@ -329,11 +330,16 @@ class DiskRecord:
             elif isinstance(item, (Entry, Data)):
                 written = content[:_LOOKED_AT]
                 if isinstance(item, Entry):
-                    known.update((b"%d" % item.inode, b"%x" % item.inode) if item.inode >= _LOWEST_INODE else ())
+                    known.update((b"%d" % item.inode, b"%x" % item.inode) if item.inode >= lowest else ())
                     written = b" ".join([os.fsencode(item.path), *(value for _, value in item.attributes)])
                 if not known.isdisjoint(_NUMBER.findall(written)):
                     return number
         return number + 1
+
+    @property
+    def keeps_inodes(self) -> bool:
+        """Whether a file or a name may have the inode number of a file."""
+        return self.keeps_inode_at(SMALL_INODE) <= len(self.effects)
 
     def digests(self) -> Iterator[tuple[State, int]]:
         """Each of `states`, with a digest of it: equal where directories are, and what others were told before."""

@@ -25,7 +25,7 @@ from .records import Records
 from .report import SAME
 from .request import Bench, Request
 from .run import Attempt, Outcome, Plan, Runner
-from .states import OF_A_DAEMON
+from .states import LARGE_INODE, OF_A_DAEMON, SMALL_INODE
 
 __tracebackhide__ = hidden_from_users
 
@@ -84,7 +84,8 @@ class Undisturbed:
             )
         self.lines = lines_of(point for each in (first, second) for point in (*each.points, *each.resumed))
         """The lines that these two have come to."""
-        self.records = self._records(self._with_libraries(first))
+        both_keep = all(each.record is not None and each.record.keeps_inodes for each in (first, second))
+        self.records = self._records(self._with_libraries(first), SMALL_INODE if both_keep else LARGE_INODE)
         code = request.function.code_to_run()
         script = code.entry if request.function.runtime.is_job else ""
         self.slow_starts = list(cold_start_texts(first.slow_lines, code.directory, script))
@@ -151,7 +152,7 @@ class Undisturbed:
         kept = (each for each in points if not (each.kind == "library" and each.found.at_default))
         return replace(first, points=tuple(kept))
 
-    def _records(self, first: Outcome) -> Records:
+    def _records(self, first: Outcome, lowest_inode: int) -> Records:
         kills: Kills | None = None
         powers: dict[Interruption, PowerFailures] = {}
         record = first.record
@@ -161,16 +162,19 @@ class Undisturbed:
             self.about_effects += record.remarks()
             self.spoke_to = next((each.paths[0] for each in record.effects if each.said), "")
             if not record.problems:
-                kills = Kills(first, errors=self._errors, misleads=self._request.misleads)
+                misleads = self._request.misleads
+                kills = Kills(first, errors=self._errors, misleads=misleads, lowest_inode=lowest_inode)
                 self.about_effects += kills.remarks()
-                powers = dict(self._powers(first, kills))
-        return Records(self._runner.question, kills, powers, tries_ends=self._request.tries_ends)
+                powers = dict(self._powers(first, kills, lowest_inode))
+        tries_ends = self._request.tries_ends
+        return Records(self._runner.question, kills, powers, tries_ends=tries_ends, lowest_inode=lowest_inode)
 
-    def _powers(self, first: Outcome, kills: Kills) -> Iterator[tuple[Interruption, PowerFailures]]:
+    def _powers(self, first: Outcome, kills: Kills, lowest_inode: int) -> Iterator[tuple[Interruption, PowerFailures]]:
         known = kills.leave if FORCED in self._request.hows else set[LeftBy]()
         for how in self._request.hows:
             if how.file_system is not None:
-                powers = PowerFailures(first, how.file_system, known, misleads=self._request.misleads)
+                misleads = self._request.misleads
+                powers = PowerFailures(first, how.file_system, known, misleads=misleads, lowest_inode=lowest_inode)
                 self.about_effects += powers.remarks()
                 self.notes += [_THINNED] * powers.is_thinned
                 yield how, powers

@@ -22,6 +22,8 @@ import pytest
 from sweeping import Deploy, each_run
 
 from pytest_scf_async import ScfRuntime, ScfUsageError
+from pytest_scf_async.sweep import undisturbed
+from pytest_scf_async.sweep.states import SMALL_INODE
 
 # once: what differs by Python are points, which have tests of their own
 pytestmark = [pytest.mark.once, pytest.mark.usefixtures("without_second_stops")]
@@ -689,17 +691,26 @@ MISLEADS = "were real runs, because a kill from the record came to something els
 def test_where_a_record_misleads_kills_are_real_runs_and_the_report_says_so(
     scf_runtime: ScfRuntime, deployed: Deploy, name: str, why: str
 ) -> None:
+    says_why(scf_runtime, deployed, ALARMED[name], why)
+
+
+def test_a_small_number_is_that_of_a_file_where_two_runs_have_those_of_theirs(
+    scf_runtime: ScfRuntime, deployed: Deploy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Inode numbers are small on a tmpfs that is new."""
+    monkeypatch.setattr(undisturbed, "LARGE_INODE", 1 << 62)
+    says_why(scf_runtime, deployed, ALARMED["an inode number"], "after the first inode number in a file were real runs")
+
+
+def says_why(runtime: ScfRuntime, deployed: Deploy, pair: Pair, why: str) -> None:
     inodes = []
 
     def each_run_with_inodes(run: Any) -> Iterator[dict[str, str]]:
         inodes.append(run.path.stat().st_ino)
         yield {"OUT": str(run.path)}
 
-    pair = ALARMED[name]
-    function = deployed(filled(pair.source, pair.right))
-    sweep = scf_runtime.sweep(function, each_run=each_run_with_inodes, how=pair.how)
-    # such a small number, as on a tmpfs that is new, may mean anything, so it is not looked for
-    whys = [why, MISLEADS] if min(inodes) < 1 << 16 else [why]
+    sweep = runtime.sweep(deployed(filled(pair.source, pair.right)), each_run=each_run_with_inodes, how=pair.how)
+    whys = [why, MISLEADS] if min(inodes) < SMALL_INODE else [why]  # so small ones are not looked for
     assert re.search(rf"\d+ kills ({'|'.join(whys)})", sweep.report)
     (left_out,) = [line for line in sweep.report.splitlines()[:4] if "Not tried" in line] or [""]
     assert "power loss" not in left_out
