@@ -245,8 +245,8 @@ class Event:
     """An assertion helper, List or Get has answered about it, whatever it was doing."""
     seen_in_call: int = -1
     """How many blocking calls the runtime had begun when the test last read anything of it."""
-    dies_terminated: bool = False
-    """Where its process is killed, that is its forced termination."""
+    when_killed: Callable[[], object] | None = None
+    """Ends it where its process is killed at a place that it comes to."""
     ended_by_close: bool = False
     resolve: Callable[[], FunctionVersion] | None = None
     """Gives the version that its qualifier names by now, for an event in the queue."""
@@ -557,9 +557,9 @@ class Event:
         """Its end, which comes now, counts as no failed attempt: the harness or the test has caused it."""
         self.ended_by_close = True
 
-    def will_be_killed(self) -> None:
-        """Its forced termination is a kill at a place that it comes to."""
-        self.dies_terminated = True
+    def ends_when_killed(self, end: Callable[[], object]) -> None:
+        """*end* ends it, with the lock, where its process is killed at a place that it comes to."""
+        self.when_killed = end
 
     def look(self) -> None:
         """The test knows how it ends."""

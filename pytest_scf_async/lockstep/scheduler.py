@@ -837,8 +837,8 @@ class Lockstep:
             if at is not None:  # after what it has said before, which is dealt with in this way too
                 self.when_it_is(at, lambda: self._exited(instance))
                 return
-            if event.dies_terminated and instance.status == signal.SIGKILL:
-                self.end(event, Fact.TERMINATED)
+            if event.when_killed is not None and instance.status == signal.SIGKILL:
+                event.when_killed()
             elif event.function.runtime.is_job and instance.status == 0:
                 self.end(event, Fact.RETURNED, result_text="null")
             else:

@@ -74,11 +74,6 @@ class SweepRun:
         ]
         return self.alike, events
 
-    def ends_as(self, other: SweepRun) -> bool:
-        """True if both have come to the same, but for how their first events were ended."""
-        (alike, (_, *events)), (alike_there, (_, *events_there)) = self.came_to, other.came_to
-        return (alike, events) == (alike_there, events_there)
-
     @property
     def wrong(self) -> frozenset[tuple[Kind, EffectKind, str]]:
         """The facts of what went wrong, names that differ in numbers alone as one; late only if no more is."""

@@ -183,8 +183,8 @@ class Kills:
         return step.by.kind == "graceful" and (is_ended or point.is_end) and self.has(point)
 
     def may_time_out(self, point: Point) -> bool:
-        """Whether the record says what comes of the function's timeout at *point*: its handler has been called."""
-        return self.has(point) and self._places[point].state[0] > self._effects_of_init
+        """Whether the function's timeout may come at *point*, an effect: its handler has been called by then."""
+        return point in self._places and self._places[point].state[0] > self._effects_of_init
 
     def is_real(self, point: Point) -> bool:
         """Whether only a real run says that."""

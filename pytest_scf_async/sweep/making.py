@@ -35,7 +35,6 @@ class Maker:
         self._name = request.name
         self._runner, self._records, self._judge = runner, records, judge
         self._left, self._misleads = left, request.misleads
-        self._looks_at_event = request.question.looks_at_event
         self._kept: dict[int, Kills] = {}
         """By the names of jobs: the kills after a SIGTERM that may still be tried."""
         self._notes: list[str] = []
@@ -88,16 +87,13 @@ class Maker:
         last, records = plan.steps[-1], self._records
         try:
             record = records.answering(plan)
-            is_real = real and self.real_plan(plan) == plan
+            is_real = real and self.is_checked(plan)
             if record is not None and not is_real:
                 return record.outcome(self._runner, plan, self._judge.is_done, anew=anew)
             if last.point.kind == "effect" and last.point.after is not None:
                 return self._killed_after_stop(plan, is_real=is_real)
             if records.kills is not None and records.is_kill(plan) and records.kills.is_real(last.point):
                 return self._killed_for_real(plan)
-            if last.point.is_ended and last.point.kind == "effect":  # no SIGTERM comes just before a system call
-                forced = replace(plan, steps=(replace(last, by=FORCED),))
-                return replace(self._killed_for_real(forced), plan=plan)
             return self._runner.run(plan, self._judge.is_done)
         except NotReachedError as error:
             if len(plan.steps) > 1 or (last.point.kind in NAMED_CALLS and records.several_writers):
@@ -108,24 +104,16 @@ class Maker:
                 f"{last.point.shown} again. {SAME}\n{error}"
             ) from None
 
-    def real_plan(self, plan: Plan) -> Plan | None:
-        """The real kill with which *plan* has to agree, where that is a kill that a record answers; else None.
+    def is_checked(self, plan: Plan) -> bool:
+        """Whether *plan* is a kill that a record answers, and that a real one has to agree with.
 
-        Only a forced termination comes at an effect, and it leaves what a timeout, or a SIGTERM to which nobody
-        listens, does. Where several write, or a file is mapped, a real kill may leave something else. None cuts a write
-        where that is asked for.
+        Where several write, or a file is mapped, a real kill may leave something else. None cuts a write where that is
+        asked for.
         """
-        last, records = plan.steps[-1], self._records
-        at_effect = last.point.kind == "effect"
-        kills = records.kills
-        is_recorded = kills is not None and records.answering(plan) is kills
-        if not (is_recorded or (at_effect and last.point.after is not None)) or last.point.cut:
-            return None
-        if kills is None or kills.may_differ:
-            return None
-        if not at_effect or last.by == FORCED:
-            return plan
-        return None if self._looks_at_event else replace(plan, steps=(*plan.steps[:-1], replace(last, by=FORCED)))
+        point, kills = plan.steps[-1].point, self._records.kills
+        if kills is None or kills.may_differ or point.cut:
+            return False
+        return self._records.answering(plan) is kills or (point.kind == "effect" and point.after is not None)
 
     def _killed_after_stop(self, plan: Plan, *, is_real: bool) -> Outcome:
         """A kill at an effect that comes after a SIGTERM, from a record that is made for it, or a real one there."""

@@ -63,7 +63,8 @@ class Nearby:
     def _around(self, run: SweepRun) -> Surroundings | None:
         plan, point, found = run.outcome.plan, run.point, run.point.found
         before, stopped_at = self._record_before(run)
-        if plan.steps[-1].by.kind == "graceful" and not self._records.ends_at_default(plan):
+        is_killed = plan.is_killed_at_effect or self._records.ends_at_default(plan)
+        if plan.steps[-1].by.kind == "graceful" and not is_killed:
             record, begun = (None, 0) if run.outcome.stuck else self._record_around(plan.steps)
             return None if record is None else surroundings(record, begun, resumes=True, named=before)
         if before is None or not (self._has_places or point.kind in _AT_EFFECTS):

@@ -50,15 +50,10 @@ class Records:
         if how.failure is not None:
             return point.kind == FAULTS[how.failure][0]
         if how.kind == "graceful":
-            return point.graceful or (self._tries_ends and point.is_ended and not self._looks_at_real_end(point))
+            return point.graceful or (self._tries_ends and point.is_ended)
         if how.kind == "timeout" and point.kind == "effect":
             return self.kills is not None and point.forced and self.kills.may_time_out(point)
         return point.forced and not (how == FORCED and self.kills is not None and point.after is not None)
-
-    def _looks_at_real_end(self, point: Point) -> bool:
-        """Whether only a real forced termination leaves what a SIGTERM does there, and somebody looks at the event."""
-        is_real = point.kind == "effect" and self.kills is not None and self.kills.is_real(point)
-        return is_real and self._question.looks_at_event
 
     def needs(self, hows: Iterable[Interruption], point: Point) -> set[object]:
         """Names the runs and resumes that say what comes of the interruptions at *point*."""
@@ -77,7 +72,9 @@ class Records:
 
     def is_kill(self, plan: Plan) -> bool:
         """Whether *plan* has one interruption, of which the record of the undisturbed run may say what comes of it."""
-        is_forced = plan.steps[-1].by == FORCED or plan.is_killed_at_effect
+        last = plan.steps[-1]
+        times_out = last.by.kind == "timeout" and last.point.found.in_event
+        is_forced = last.by == FORCED or plan.is_killed_at_effect or times_out
         return (len(plan.steps) == 1 and is_forced) or self.ends_at_default(plan)
 
     def answering(self, plan: Plan) -> Kills | None:

@@ -43,18 +43,28 @@ def kill(event: AsyncEvent, lived: Event, at: Moment, how: str) -> None:
 
     With *how* ``"graceful"`` SIGTERM kills it, to which nobody listens.
     """
-    lockstep, inner, fact, died = scheduler_of(event), event_of(event), Fact.TERMINATED, None
+    lockstep, inner = scheduler_of(event), event_of(event)
     with lockstep.locked():
         lockstep.clock.jump(at.time_us)
         _relive(inner, lived, at)
-        if how == "timeout":
-            began_us, fact = lived.dispatched_us or at.time_us, Fact.TIMED_OUT
-            lockstep.clock.jump(began_us + lived.function.configuration.timeout * 1_000_000)
-        elif how == "graceful":
-            inner.signal_sent("default")
-            fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
-        lockstep.end(inner, fact, exit=died)
+        fact = end_as_killed(event, how, began_us=lived.dispatched_us)
         inner.reclaimed(fact.value)
+
+
+def end_as_killed(event: AsyncEvent, how: str, began_us: int | None = None) -> Fact:
+    """With the lock: have *event*, whose process is gone, end by that termination, timeout or SIGTERM; returns which.
+
+    *began_us*: its timeout began then, and not when it was dispatched itself.
+    """
+    lockstep, inner, fact, died = scheduler_of(event), event_of(event), Fact.TERMINATED, None
+    if how == "timeout":
+        fact, began_us = Fact.TIMED_OUT, began_us or inner.dispatched_us or lockstep.clock.now_us
+        lockstep.clock.jump(began_us + inner.function.configuration.timeout * 1_000_000)
+    elif how == "graceful":
+        inner.signal_sent("default")
+        fact, died = Fact.PROCESS_EXITED, Exit(signum=signal.SIGTERM)
+    lockstep.end(inner, fact, exit=died)
+    return fact
 
 
 def _relive(event: Event, lived: Event, until: Moment) -> None:

@@ -26,7 +26,6 @@ from ..linux.linux import remove_tree
 from ..lockstep.event import Event
 from ..model.statuses import Status
 from ..model.tracebacks import exception_line, innermost
-from ..model.transitions import Fact
 from ..protocol import messages
 from ..protocol.disk_record import Effect, Failed, Sync
 from ..protocol.messages import AtEffect
@@ -41,7 +40,7 @@ from .interruptions import FAULTS, Interruption
 from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
 from .recording import Recording
-from .reliving import Moment, kill
+from .reliving import Moment, end_as_killed, kill
 from .states import DiskRecord, Image, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
@@ -174,8 +173,11 @@ class Plan:
 
     @property
     def is_killed_at_effect(self) -> bool:
-        """Whether a kill, or the function's timeout, ends it before an effect."""
-        return self._ends_at_effect and self.steps[-1].by.kind not in ("graceful", "fault")
+        """Whether a kill, the function's timeout, or a SIGTERM to which nobody listens, ends it before an effect."""
+        if not self._ends_at_effect:
+            return False
+        point, kind = self.steps[-1].point, self.steps[-1].by.kind
+        return point.is_ended if kind == "graceful" else kind != "fault"
 
     @property
     def _ends_at_effect(self) -> bool:
@@ -184,7 +186,7 @@ class Plan:
     @property
     def at_effect(self) -> AtEffect:
         """What happens at an effect of it, if it is no SIGTERM: a real kill, or an error."""
-        if not self._ends_at_effect or self.steps[-1].by.kind == "graceful":
+        if not (self.is_killed_at_effect or (self._ends_at_effect and self.steps[-1].by.error)):
             return AtEffect()
         point, by = self.steps[-1].point, self.steps[-1].by
         return AtEffect(point.found.number, by.error, by.lasting, point.kind == "sync", point.cut)
@@ -347,6 +349,8 @@ class Runner:
         """The directory of each run."""
         self._draws = True
         """Code in C of Python instances draws random numbers of the kernel, or may: they are traced for that."""
+        self._was_killed = False
+        """The process of the interrupted event was killed at an effect."""
 
     def draws_as(self, undisturbed: Outcome) -> None:
         """Trace Python instances for what their code in C draws only if that of this run has drawn something.
@@ -411,18 +415,19 @@ class Runner:
             written: tuple[str, ...] = ()
             failed, stuck, effects = "", "", 0
             end: str | None = None
+            self._was_killed = False
             try:
                 if killed is None:
                     effects = self._interrupt(stage, event, plan)
                 else:
                     self._kill(event, plan, killed)
-                is_to_be_killed = event_of(event).dies_terminated
+                is_to_be_killed = killed is None and plan.is_killed_at_effect
                 written = self._written() if plan.steps and not is_to_be_killed else ()
                 if plan.collects and not question.function.runtime.has_places:
                     stops.wait_without_leases(event)
                 event.wait()
                 look_at(event)
-                if is_to_be_killed and event_of(event).ended_by is not Fact.TERMINATED:
+                if is_to_be_killed and not self._was_killed:
                     raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
                 written = self._written() if is_to_be_killed else written
                 if plan.keeps and plan.steps:
@@ -465,6 +470,10 @@ class Runner:
         empty_directory(self.path)
         killed.put(self.path)
 
+    def _ends_killed(self, event: AsyncEvent, how: str) -> None:
+        self._was_killed = True
+        end_as_killed(event, how)
+
     # -- the interrupted event -----------------------------------------------------------------------------------------
 
     def _collect(self, event: AsyncEvent, plan: Plan, *, interrupted: bool = True) -> None:
@@ -490,7 +499,8 @@ class Runner:
                 self._collect(event, plan)
             return 0
         if plan.is_killed_at_effect:
-            event_of(event).will_be_killed()  # maybe while the handler of the SIGTERM before it runs
+            how = plan.steps[-1].by.kind  # maybe while the handler of the SIGTERM before it runs
+            event_of(event).ends_when_killed(lambda: self._ends_killed(event, how))
         effects = 0
         is_in_library = bool(plan.steps) and plan.steps[0].point.kind == "library"
         if is_in_library:

@@ -592,18 +592,18 @@ class _Sweeper:
             return
         for run in _earliest(made, FAILURES, HARMFUL):
             plan = replace(run.outcome.plan, keeps=True)
-            real = self._maker.real_plan(plan)
-            again = None if self._is_late() else self._run(real or plan, anew=True, real=True)
-            if again is not None and not (again.came_to == run.came_to if real in (None, plan) else again.ends_as(run)):
-                if real is not None and self._comes_to_the_same(run):
+            again = None if self._is_late() else self._run(plan, anew=True, real=True)
+            if again is not None and again.came_to != run.came_to:
+                if self._maker.is_checked(plan) and self._comes_to_the_same(run):
                     raise _RecordMisleadsError
                 yield run, again
             elif again is not None and again.outcome.kept is not None:
                 self._states[run.key] = again.outcome.kept
         for run in _with_other_ends(made):
-            real = None if self._is_late() else self._maker.real_plan(run.outcome.plan)
-            again = None if real is None else self._run(real, anew=True, real=True)
-            if again is not None and not again.ends_as(run) and self._comes_to_the_same(run):
+            plan = run.outcome.plan
+            is_checked = not self._is_late() and self._maker.is_checked(plan)
+            again = self._run(plan, anew=True, real=True) if is_checked else None
+            if again is not None and again.came_to != run.came_to and self._comes_to_the_same(run):
                 raise _RecordMisleadsError
 
     def _comes_to_the_same(self, run: SweepRun) -> bool:

@@ -77,8 +77,8 @@ def test_what_comes_of_a_kill_is_what_comes_of_a_real_one(
 def are_like_real_ones(
     scf_runtime: ScfRuntime, monkeypatch: pytest.MonkeyPatch, function: Any, payload: Any = None
 ) -> None:
-    """Kills from the record come to what real ones come to, at each line and wait, and those by SIGTERM as well."""
-    how = ("graceful", "forced")
+    """Kills from the record come to what real ones come to, at each line and wait, also by SIGTERM or a timeout."""
+    how = ("graceful", "forced", "timeout")
     monkeypatch.setattr("pytest_scf_async.sweep.sweep._FIRST_STOPS", 0)
     monkeypatch.setattr("pytest_scf_async.sweep.sweep._Sweeper._follows_stops", False)
     recorded = outcomes(scf_runtime.sweep(function, payload, each_run=each_run, how=how))
@@ -237,7 +237,7 @@ def test_a_backup_that_is_a_hard_link_is_lost_with_the_file(scf_runtime: ScfRunt
     )
     sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
     keys = {run.key for alike in sweep.failures for run in alike.runs}
-    assert "forced@effect#8" in keys or keys, sweep.report
+    assert {"forced@effect#11", "forced@effect#17"} <= keys, sweep.report  # the backup is empty with the state
     assert "the state is lost" in sweep.report
 
 
@@ -268,6 +268,54 @@ def test_a_handler_is_killed_for_real_from_its_first_connect_on(scf_runtime: Scf
     )
     assert real is not None
     assert len(after) <= int(real[1]) < len(runs)
+
+
+@pytest.mark.parametrize(
+    ("how", "status_code", "title"),
+    [("forced", 499, "killed"), ("timeout", 433, "timed out"), ("graceful", 439, "SIGTERM")],
+)
+def test_each_way_to_end_it_is_tried_at_effects_after_its_first_connect(
+    scf_runtime: ScfRuntime, deployed: Deploy, how: str, status_code: int, title: str
+) -> None:
+    connects = 'socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))).sendall(b"hello")\n'
+    first = "saved = pathlib"
+    source = IN_PLACE.replace("import json", "import socket, json").replace(first, f"{connects}        {first}")
+    sweep = scf_runtime.sweep(deployed(source), each_run=each_run_with_a_server, how=how)
+    (found,) = sweep.failures
+    assert [run.key for run in found.runs] == [f"{how}@effect#{number}" for number in (4, 6, 8)]
+    assert {run.outcome.attempts[0].status_code for run in sweep.runs if run.point.kind == "effect"} == {status_code}
+    assert f"\nNEVER FINISHES: {title} while job.py:11 was writing state.json\n" in sweep.report
+
+
+@pytest.mark.parametrize("how", ["forced", "timeout", "graceful"])
+def test_one_that_takes_its_place_is_right_after_a_connect_too(
+    scf_runtime: ScfRuntime, deployed: Deploy, how: str
+) -> None:
+    connects = 'socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))).sendall(b"hello")\n'
+    first = "saved = pathlib"
+    source = RENAMED.replace("import json", "import socket, json").replace(first, f"{connects}        {first}")
+    scf_runtime.sweep(deployed(source), each_run=each_run_with_a_server, how=how).assert_survives()
+
+
+@pytest.mark.parametrize("how", ["forced", "timeout"])
+def test_kills_that_leave_the_same_are_resumed_from_once(scf_runtime: ScfRuntime, deployed: Deploy, how: str) -> None:
+    stages: list[str | None] = []
+
+    def counted(run: Run) -> Iterator[dict[str, str]]:
+        stages.append(run.point)
+        yield {"OUT": str(run.path)}
+
+    lines = "\n".join(f"        number_{number} = {number}" for number in range(40))
+    source = f"""
+    import os, pathlib
+
+    def main_handler(event, context):
+{lines}
+        pathlib.Path(os.environ["OUT"], "done").touch()
+    """
+    sweep = scf_runtime.sweep(deployed(source), each_run=counted, how=how)
+    assert len(sweep.runs) > 40
+    assert len(stages) < 12
 
 
 def test_the_head_says_all_that_was_not_tried_in_one_line(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
