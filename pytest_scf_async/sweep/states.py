@@ -207,6 +207,27 @@ def _sequence(effects: Iterable[Effect]) -> list[str]:
     return [without_numbers(effect.text) for effect in effects]
 
 
+def _differ_by_order(one: Sequence[Effect], two: Sequence[Effect]) -> bool:
+    """Whether several threads or processes do the same in two runs, each of them in its own order.
+
+    A pool shares its work in another way in each run: so of more than two the main thread's order has to be the same.
+    """
+    of_threads = [
+        sorted(_sequence(group) for _, group in itertools.groupby(sorted(effects, key=_thread), _thread))
+        for effects in (one, two)
+    ]
+    if of_threads[0] == of_threads[1]:
+        return len(of_threads[0]) > 1
+    mains = [[each for each in effects if not each.other] for effects in (one, two)]
+    are_known = all(len(set(map(_thread, main))) == 1 for main in mains)
+    are_alike = not are_known or _sequence(mains[0]) == _sequence(mains[1])
+    return min(map(len, of_threads)) > 2 and are_alike and sorted(_sequence(one)) == sorted(_sequence(two))
+
+
+def _thread(effect: Effect) -> int:
+    return effect.thread
+
+
 def alike_at_first(one: Sequence[object], other: Sequence[object]) -> int:
     """How many things at the beginning of two sequences are the same."""
     return sum(1 for _ in itertools.takewhile(lambda both: both[0] == both[1], zip(one, other, strict=False)))
@@ -300,7 +321,7 @@ class DiskRecord:
         order.
         """
         one, two = (_sequence(record.effects) for record in (self, other))
-        if one == two or (len({*_writers(self.effects), *_writers(other.effects)}) > 1 and sorted(one) == sorted(two)):
+        if one == two or _differ_by_order(self.effects, other.effects):
             return None
         return alike_at_first(one, two)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import re
+import socket
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -318,6 +319,49 @@ def test_kills_that_leave_the_same_are_resumed_from_once(scf_runtime: ScfRuntime
     assert len(stages) < 12
 
 
+SENDMMSG = """
+        import ctypes, struct
+        name = struct.pack("<H", socket.AF_INET) + struct.pack(">H", there[1]) + socket.inet_aton(there[0]) + bytes(8)
+        named, text = ctypes.create_string_buffer(name, 16), ctypes.create_string_buffer(b"hello", 5)
+        part = (ctypes.c_void_p * 2)(ctypes.addressof(text), 5)
+        header = (ctypes.c_void_p * 8)(ctypes.addressof(named), 16, ctypes.addressof(part), 1)
+        assert ctypes.CDLL(None).sendmmsg(peer.fileno(), header, 1, 0) == 1
+"""
+DATAGRAMS = {
+    "sendto": "peer.sendto(b'hello', there)",
+    "sendmsg": "peer.sendmsg([b'hel', b'lo'], [], 0, there)",
+    "sendmmsg": SENDMMSG.strip(),
+    "connect and send": "peer.connect(there), peer.send(b'hello')",
+}
+
+
+@pytest.mark.parametrize("way", DATAGRAMS)
+def test_from_its_first_datagram_on_it_is_killed_for_real(scf_runtime: ScfRuntime, deployed: Deploy, way: str) -> None:
+    source = """
+        import os, pathlib, socket
+
+        def main_handler(event, context):
+            out, there = pathlib.Path(os.environ["OUT"]), ("127.0.0.1", int(os.environ["PORT"]))
+            (out / "first").write_text("first")
+            peer = socket.socket(type=socket.SOCK_DGRAM)
+            WAY
+            (out / "done").write_text("done")
+    """
+
+    def with_peer(run: Run) -> Iterator[dict[str, str]]:
+        with socket.socket(type=socket.SOCK_DGRAM) as peer:
+            peer.bind(("127.0.0.1", 0))
+            yield {"OUT": str(run.path), "PORT": str(peer.getsockname()[1])}
+            heard.append(peer.recv(100, socket.MSG_DONTWAIT) if run.point is None else b"")
+
+    heard: list[bytes] = []
+    lines = DATAGRAMS[way].replace("\n        ", "\n            ")
+    sweep = scf_runtime.sweep(deployed(source.replace("WAY", lines)), each_run=with_peer, how="forced")
+    sweep.assert_survives()
+    assert heard[:2] == [b"hello"] * 2
+    assert re.search(r"note: \d+ kills after the first connect were real runs, because the handler talks", sweep.report)
+
+
 def test_the_head_says_all_that_was_not_tried_in_one_line(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(
         """
@@ -406,6 +450,55 @@ def test_another_sequence_of_effects_is_refused_if_it_is_in_the_same_run_made_ag
     difference = r"effect#2: open rows in run 1, mkdir a/b in run 2\. What it reads from outside"
     with pytest.raises(ScfUsageError, match=rf"run 1 had 3 effects, run 2 4; the first difference is {difference}"):
         scf_runtime.sweep(function, each_run=each_run, how="forced")
+
+
+WRITERS = """
+    import os, pathlib, threading
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+
+        def work(names):
+            for name in names:
+                (out / name).write_text("x")
+
+        for names in os.environ["OF_THREADS"].split():
+            thread = threading.Thread(target=work, args=(names,))
+            thread.start()
+            thread.join()
+        work(os.environ["OF_MAIN"])
+"""
+
+
+@pytest.mark.parametrize(
+    ("in_first", "in_others", "is_refused"),
+    [
+        (("", "ab"), ("", "ba"), True),
+        (("ab", "c"), ("ba", "c"), True),
+        (("a", "bc"), ("a", "cb"), True),
+        (("ab c", "d"), ("c ab", "d"), False),
+        (("ab c", "d"), ("b ca", "d"), False),  # a pool
+        (("ab c", "de"), ("b ca", "ed"), True),
+    ],
+)
+def test_another_order_of_the_effects_of_one_writer_is_refused(
+    scf_runtime: ScfRuntime, deployed: Deploy, in_first: Any, in_others: Any, *, is_refused: bool
+) -> None:
+    made: list[Any] = []
+
+    def each_run(run: Any) -> Iterator[dict[str, str]]:
+        of_threads, of_main = in_others if made else in_first
+        made.append(run)
+        yield {"OUT": str(run.path), "OF_THREADS": of_threads, "OF_MAIN": of_main}
+
+    function = deployed(WRITERS)
+    if is_refused:
+        with pytest.raises(
+            ScfUsageError, match=r"does not behave the same in each run: .* the first difference is eff"
+        ):
+            scf_runtime.sweep(function, each_run=each_run, how="forced")
+    else:
+        scf_runtime.sweep(function, each_run=each_run, how="forced").assert_survives()
 
 
 WAITS = """

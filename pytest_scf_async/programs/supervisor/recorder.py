@@ -576,7 +576,8 @@ class Effects:
 
     def _said(self, tid: int, name: str, row: EffectCall, arguments: list[int]) -> Effect | None:
         """What a call says to another process, or is about to hear from one that was asked."""
-        if not (row.says or row.hears) or (row.address is None and not (self._peers or self._unanswered)):
+        names_peer = row.address is not None or row.header is not None
+        if not (row.says or row.hears) or not (names_peer or self._peers or self._unanswered):
             return None
         try:
             fd = _int(arguments[row.descriptor])
@@ -585,6 +586,8 @@ class Effects:
                 return None
             inode = found.st_ino
             address = 0 if row.address is None else arguments[row.address]
+            if row.header is not None:
+                address = int.from_bytes(tracee.read_memory(tid, arguments[row.header], 8), "little")
             peer = _peer_at(tid, address) if address else self._peer_of(tid, fd, inode)
             is_outside = bool(peer) and peer != self._server
             if not is_outside or (name == "connect" and not self._goes_outside(tid, fd, inode, peer, arguments)):

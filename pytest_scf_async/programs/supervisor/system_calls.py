@@ -114,7 +114,9 @@ class EffectCall(NamedTuple):
     hears: bool = False
     """The same, and it receives something."""
     address: int | None = None
-    """Which argument is the address of a peer, or of the socket itself, where a path may be."""
+    """Which argument is the address of a peer, or of the socket itself, where a path may be, ..."""
+    header: int | None = None
+    """... or the header of a message, or the first of several ones, which begins with it."""
 
     @property
     def is_of_sockets(self) -> bool:
@@ -266,8 +268,8 @@ CALLS: Final[dict[str, Call]] = {
     "sendto": Call(
         *(44, 206), waits=Waits.YES, sends=ALWAYS, effect=EffectCall("send", when=_OURS_SENT, says=True, address=4)
     ),
-    "sendmsg": Call(46, 211, waits=Waits.YES, sends=ALWAYS, effect=EffectCall("send", says=True)),
-    "sendmmsg": Call(307, 269, sends=ALWAYS, effect=EffectCall("send", says=True)),
+    "sendmsg": Call(46, 211, waits=Waits.YES, sends=ALWAYS, effect=EffectCall("send", says=True, header=1)),
+    "sendmmsg": Call(307, 269, sends=ALWAYS, effect=EffectCall("send", says=True, header=1)),
     "sendfile": Call(40, 71, sends=ALWAYS, effect=EffectCall("sendfile", size=3, source=(1, 2), says=True)),
     # Signals, processes and more
     "rt_sigaction": Call(13, 134, (OneOf(0, (15,)), Pointer(1))),
