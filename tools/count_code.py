@@ -18,7 +18,7 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_158
+LIMIT = 25_155
 """Lines of code that the kernel may have. It rose twice, by 33 and 30, for faults: which thread takes a signal, a
 thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted."""
 METHODS = 40

@@ -35,10 +35,7 @@ class InvocationQueue:
 
     def _try_later(self, event: Event, until_us: int) -> None:
         clock = self._lockstep.clock
-        clock.call_at(
-            clock.now_us + RETRY_INTERVAL_US,
-            lambda: self._try(event, until_us),
-        )
+        clock.call_at(clock.now_us + RETRY_INTERVAL_US, lambda: self._try(event, until_us))
 
     def _try(self, event: Event, until_us: int) -> None:
         if event.ended:  # its function was deleted

@@ -21,11 +21,7 @@ def running(lockstep: Lockstep, rate: float) -> Iterator[None]:
     left = threading.Event()
     raised: list[BaseException] = []
     call = Call(
-        f"running(rate={rate:g})",
-        left.is_set,
-        moves_clock=True,
-        opens_all_gates=True,
-        flow=Rate(lockstep.clock, rate),
+        f"running(rate={rate:g})", left.is_set, moves_clock=True, opens_all_gates=True, flow=Rate(lockstep.clock, rate)
     )
     with lockstep.locked():
         lockstep.begin_flowing(call)

@@ -6,7 +6,7 @@ import os
 import traceback
 
 from ..protocol import messages, official_hosts, shared_page
-from ..python import handler, root_logger
+from ..python import handler, records, root_logger
 from ..python.patches import c_code
 from ..python.role import Role, guard_writes, initialised, may_begin, next_event
 from ..python.scheduler.scheduler import scheduler
@@ -22,6 +22,7 @@ class RecordedRole(Role):
             from .supervisor import recorder  # noqa: PLC0415  (only a sweep needs it)
 
         recorder.be_recorded(others.pop())
+        records.before_each.append(recorder.announce_record)
         scheduler.channel.is_traced()
 
 

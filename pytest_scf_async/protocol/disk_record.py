@@ -117,8 +117,9 @@ class Effect(NamedTuple):
         return f"{self.call} {' to '.join(path or 'run.path' for path in self.paths)}"
 
 
-_NEVER_FAIL: Final = ("mmap", "ioctl")
-"""A mapping fails at stores into it, and a clone of a file is what few file systems have: a program then copies it."""
+_NEVER_FAIL: Final = ("mmap", "ioctl", "record")
+"""A mapping fails at stores into it, and a clone of a file is what few file systems have: a program then copies it. A
+record is no system call of user code."""
 
 
 class Failed(NamedTuple):

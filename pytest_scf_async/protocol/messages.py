@@ -328,7 +328,7 @@ class Point(NamedTuple):
     turn: int = 0
     """Which pass of the line it is, as ``run_to`` counts them, where a statement begins."""
     name: str = ""
-    """The code object's."""
+    """The code object's; of an effect the call's."""
     first: int = 0
     """Its first line."""
     offset: int = -1

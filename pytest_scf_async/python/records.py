@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import json
-from typing import Any
+from collections.abc import Callable
+from typing import Any, Final
 
 from ..protocol import messages
 from ..protocol.shortening import shortened
@@ -14,6 +15,8 @@ LARGEST = 16 * 1024 * 1024
 """The most bytes of a record, as JSON."""
 SHOWN = 200
 """How many characters of a value that is not JSON an error shows."""
+before_each: Final[list[Callable[[str], object]]] = []
+"""Each is called with the name of a record that is about to be sent."""
 
 
 def send(name: Any, fields: dict[str, Any]) -> None:
@@ -27,6 +30,8 @@ def send(name: Any, fields: dict[str, Any]) -> None:
     body = messages.pack_record(json.dumps(name), texts)
     if len(body) > LARGEST:
         raise TypeError(f"record({name!r}, ...): {len(body):,} bytes of JSON; a record takes at most {LARGEST:,}")
+    for call in before_each:
+        call(name)
     scheduler.send_marked(messages.frame(messages.NOTE, body))
     scheduler.control.recorded += 1
 

@@ -352,6 +352,11 @@ class _Causes:
         (first,), (then,) = changed, missing
         if self._names.isdisjoint({first, then}) and Kind.NEVER_FINISHES not in run.kinds:
             return None
+        if done[-1].call == "record":
+            return None
+        if todo[0].call == "record":
+            explanation = f"{first} is changed before {then} is recorded, and the two belong together"
+            return Cause(explanation, f"record {then} before {first} is changed")
         explanation = f"{first} is changed before {then} is, and the two belong together"
         fix = "keep both in one file that a rename puts in place, or in one transaction"
         if Kind.LOST in run.kinds and then in self._names:

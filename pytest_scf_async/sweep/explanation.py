@@ -19,6 +19,7 @@ from .differences import Kind
 from .findings import FailureClass, SweepRun, Swept, what_is_wrong
 from .interruptions import Interruption
 from .neighbours import Around
+from .points import RECORDED
 from .run import Attempt
 from .surroundings import NearEffect
 from .titles import class_title, happened, wrong_kinds
@@ -183,7 +184,7 @@ def _survival(around: Around) -> str:
         return ""
     if before is None and after is None:
         # After a SIGTERM only those kills are tried that leave something new.
-        is_after_stop = run.point.kind == "effect" and run.point.after is not None
+        is_after_stop = run.point.kind in RECORDED and run.point.after is not None
         return "" if is_after_stop else "It fails at every point that was tried"
     if before is None:
         assert after is not None

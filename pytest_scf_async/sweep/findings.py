@@ -19,7 +19,7 @@ from .differences import Difference, Kind
 from .effects import EffectKind, Effects
 from .ignored import Ignored
 from .mutants import Mutant
-from .points import Point
+from .points import RECORDED, Point
 from .run import Outcome, Question, Stages
 from .surroundings import Surroundings
 
@@ -303,5 +303,5 @@ class Swept:
     @property
     def forced_only(self) -> int:
         """The number of points at which this Python does not check for signals, and a listener would have to run."""
-        tried = (point for point in self.points if point.forced and point.kind != "effect")
+        tried = (point for point in self.points if point.forced and point.kind not in RECORDED)
         return sum(not (point.graceful or point.is_ended) for point in tried)

@@ -174,7 +174,10 @@ def _moment(point: Point) -> str:
         return f"{at}, when {what} was not on the disk: {synced}"
     if point.kind in ("effect", "sync"):
         cut = f", when {point.cut:,} bytes of its file were written" if point.cut else ""
-        return f"{'within' if cut else 'just before'} the system call `{call}`{_made_by(point)}{cut}"
+        kind = "call" if point.found.name == "record" else "system call"
+        return f"{'within' if cut else 'just before'} the {kind} `{call}`{_made_by(point)}{cut}"
+    if point.kind == "end":
+        return "when all was done"
     if point.kind in ("wait", "waited"):
         where = waited_text(point, place or "it")
         return f"{'while' if point.kind == 'wait' else 'right after'} {where}"

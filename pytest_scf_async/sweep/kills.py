@@ -17,7 +17,7 @@ from ..async_event import AsyncEvent
 from ..model.timeline import AnyEntry, SignalSent, Waited, Written
 from ..protocol.disk_record import Effect
 from .interruptions import FileSystem
-from .points import Point, effect_point, power_point, sync_point
+from .points import Point, effect_point, end_point, power_point, sync_point
 from .power import PowerRecord
 from .reliving import Moment
 from .run import Killed, NotReachedError, Outcome, Plan, Question, Runner, Step
@@ -97,6 +97,7 @@ class Kills:
         self._record, self._lived = recorded.record, recorded.lived
         self._stop = recorded.plan.steps[-1].point if recorded.plan.steps else None
         self._before_stop = recorded.effects_before_stop
+        self._is_done = recorded.done and len(recorded.attempts) == 1
         keeps_inode_at = self._record.keeps_inode_at(lowest_inode)
         from_record = (self._record.spoke_at, _SPEAKS), (keeps_inode_at, _KEEPS_INODES)
         self._real_after, self._why_real = (0, _MISLEADS) if misleads else min(from_record)
@@ -170,7 +171,7 @@ class Kills:
     @property
     def has_several_threads(self) -> bool:
         """Whether more than one has effects, so that their order may be another one in another run."""
-        return len({effect.thread for effect in self._record.effects}) > 1
+        return len({effect.thread for effect in self._record.effects if effect.call != "record"}) > 1
 
     def has(self, point: Point) -> bool:
         """Whether the record says what comes of a kill at *point*."""
@@ -223,6 +224,7 @@ class Kills:
                 if self._stop is None:
                     yield last
             if number > len(self._record.effects):
+                yield from self._end(number, digest, left, last)
                 return
             effect = self._record.effects[number - 1]
             state = State(number, effect, cut)
@@ -240,6 +242,22 @@ class Kills:
                 point = effect_point(state, None if last is None else last[0], self._lived.record.start_us)
                 point = replace(point, after=self._stop, of_program=takes_signals, is_new=is_new, is_end=is_end)
                 yield point, place
+
+    def _end(
+        self, number: int, digest: int, left: Set[LeftBy], last: tuple[Point, _Place] | None
+    ) -> Iterator[tuple[Point, _Place]]:
+        """Its end, where it has done its work by then, and a kill leaves there what it leaves at no other point.
+
+        The next event has to find that the work is done. Where kills are real runs none comes there.
+        """
+        end_us = self._lived.record.end_us
+        if not self._is_done or end_us is None or number > self._real_after:
+            return
+        at = Moment(end_us, len(self._lived.records), _MANY, _MANY, "its end")
+        place = _Place((number, None, ""), digest, at, is_real=False)
+        if place.key not in left:
+            point = end_point(State(number, None), last and last[0], end_us, self._lived.record.start_us)
+            yield replace(point, after=self._stop), place
 
     def _is_ended_at(self, number: int) -> bool:
         """Whether a SIGTERM when that effect begins ends the process, to which nobody listens."""

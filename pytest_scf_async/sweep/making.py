@@ -10,7 +10,7 @@ from .agenda import Job, Made
 from .interruptions import FORCED
 from .judge import Judge
 from .kills import Kills, LeftBy
-from .points import NAMED_CALLS, Point
+from .points import NAMED_CALLS, RECORDED, Point
 from .records import Records
 from .report import SAME
 from .request import Request
@@ -90,7 +90,7 @@ class Maker:
             is_real = real and self.is_checked(plan)
             if record is not None and not is_real:
                 return record.outcome(self._runner, plan, self._judge.is_done, anew=anew)
-            if last.point.kind == "effect" and last.point.after is not None:
+            if last.point.kind in RECORDED and last.point.after is not None:
                 return self._killed_after_stop(plan, is_real=is_real)
             if records.kills is not None and records.is_kill(plan) and records.kills.is_real(last.point):
                 return self._killed_for_real(plan)
@@ -108,10 +108,10 @@ class Maker:
         """Whether *plan* is a kill that a record answers, and that a real one has to agree with.
 
         Where several write, or a file is mapped, a real kill may leave something else. None cuts a write where that is
-        asked for.
+        asked for, or comes right before the end.
         """
         point, kills = plan.steps[-1].point, self._records.kills
-        if kills is None or kills.may_differ or point.cut:
+        if kills is None or kills.may_differ or point.cut or point.kind == "end":
             return False
         return self._records.answering(plan) is kills or (point.kind == "effect" and point.after is not None)
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from .findings import FAILURES, FailureClass, SweepRun, Swept
-from .points import Point
+from .points import RECORDED, Point
 
 
 class Around:
@@ -27,7 +27,7 @@ class Around:
         """How many effects had begun when the same interruption did no harm, before this one; None: not known."""
         self.begun_after = None if self.after is None else self.begun(self.after.point)
         """The same after this one."""
-        if self.near is not None and self.near.stopped_at is not None and self.run.point.kind == "effect":
+        if self.near is not None and self.near.stopped_at is not None and self.run.point.kind in RECORDED:
             self._look_around_stop(self.near.stopped_at, self.near.total)
 
     def survives(self, other: SweepRun) -> bool:
@@ -50,6 +50,8 @@ class Around:
         """How many effects had begun at *point*; None: not known, as at a line of a program's log."""
         if point.kind in ("effect", "power"):
             return point.found.number - 1
+        if point.kind == "end":
+            return point.found.effects
         if point.after is not None:
             return None
         if any(each.kind in ("line", "both", "taken") for each in self.swept.points):
@@ -71,7 +73,7 @@ class Around:
             return False
         if (before.function, before.place) != (following.function, following.place):
             return False
-        lines = (each for each in self.swept.points if each.kind not in ("effect", "power", "sync"))
+        lines = (each for each in self.swept.points if each.kind not in ("effect", "end", "power", "sync"))
         return before.number not in near.turns or not any(self.begun(each) == near.begun for each in lines)
 
     @property
@@ -112,4 +114,4 @@ class Around:
 
 def _alike(run: SweepRun) -> tuple[object, ...]:
     """What is the same for interruptions of which one is the next after another."""
-    return run.how, run.cold, run.point.after if run.point.kind == "effect" else None, run.point.kind == "sync"
+    return run.how, run.cold, run.point.after if run.point.kind in RECORDED else None, run.point.kind == "sync"

@@ -26,6 +26,8 @@ _LINES = frozenset({"line", "both", "taken"})
 _TEXT = 60
 NAMED_CALLS = frozenset({"effect", "sync"})
 """The kinds of points of which a finding names the function that has made the call."""
+RECORDED = frozenset({"effect", "end"})
+"""Those that only a record tells, of a run that had a SIGTERM, too."""
 
 
 @dataclass(frozen=True)
@@ -40,9 +42,9 @@ class Point:
     line of the log that a library has written; ``connection#2``, at the second piece of traffic on connections, and
     ``sync#2``, at the second call that syncs, for faults; ``effect#7``, before the seventh system call that changes
     ``run.path``, and ``effect#7+4096``, where that is a write, when 4,096 bytes of the file were there;
-    ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect has done is missing;
-    ``after#4`` and ``before#5``, in a library that the line has called, where Python looks for signals between the
-    fourth of these system calls and the fifth: at the first such place, and at the last one."""
+    ``end``, when it has done all; ``effect#7-5`` and ``end-5``, the same when the power fails and what the fifth effect
+    has done is missing; ``after#4`` and ``before#5``, in a library that the line has called, where Python looks for
+    signals between the fourth of these system calls and the fifth: at the first such place, and at the last one."""
     kind: str
     file: str
     """Its file, relative to the code directory; empty if no user code is on the stack."""
@@ -80,7 +82,7 @@ class Point:
     @property
     def forced(self) -> bool:
         """A kill there differs from one at the points around it."""
-        return self.kind in ("line", "both", "wait", "waited", "log") or (self.kind == "effect" and self.is_new)
+        return self.kind in ("line", "both", "wait", "waited", "log", "end") or (self.kind == "effect" and self.is_new)
 
     @property
     def is_ended(self) -> bool:
@@ -138,10 +140,17 @@ def effect_point(state: State, last: Point | None, start_us: int) -> Point:
     effect = state.effect
     assert effect is not None
     file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
-    at_default, text = effect.at_default, effect.text
-    found = messages.Point("effect", effect.time_us, state.number, path, line, text=text, at_default=at_default)
+    found = messages.Point("effect", effect.time_us, state.number, path, line, name=effect.call, text=effect.text)
+    found = found._replace(at_default=effect.at_default)
     seconds = (effect.time_us - start_us) / 1e6
     return Point(state.name, "effect", file, line, seconds, found, state.text, cut=state.cut or 0)
+
+
+def end_point(state: State, last: Point | None, time_us: int, start_us: int) -> Point:
+    """The point right before the end of an event that has done its work, of which *state* is left, after *last*."""
+    file, path, line = ("", "", 0) if last is None else (last.file, last.found.file, last.line)
+    found = messages.Point("end", time_us, 1, path, line, effects=state.number - 1, in_event=True)
+    return Point("end", "end", file, line, (time_us - start_us) / 1e6, found)
 
 
 def power_point(state: State, at: Effect, last: Point | None, start_us: int) -> Point:
@@ -158,9 +167,10 @@ def sync_point(sync: Sync, start_us: int) -> Point:
     return Point(f"sync#{sync.number}", "sync", "", 0, (sync.time_us - start_us) / 1e6, found, sync.text)
 
 
-def effect_named(label: str, after: Point) -> Point:
-    """The point at an effect, of which only the name is known, after a first termination."""
-    return Point(label, "effect", "", 0, 0.0, messages.Point("effect", 0, 0, "", 0), after=after)
+def recorded_point(label: str, after: Point) -> Point:
+    """The point at an effect, or at the end, of which only the name is known, after a first termination."""
+    kind = "end" if label == "end" else "effect"
+    return Point(label, kind, "", 0, 0.0, messages.Point(kind, 0, 0, "", 0), after=after)
 
 
 def points_of_program(timeline: Iterable[AnyEntry], lines: Sequence[LogLine], start_us: int) -> list[Point]:

@@ -183,7 +183,7 @@ def _write(node: Node, target: str) -> None:
 
 
 def _writers(effects: Iterable[Effect]) -> set[int]:
-    return {effect.thread for effect in effects if not effect.said}
+    return {effect.thread for effect in effects if not (effect.said or effect.call == "record")}
 
 
 def without_numbers(text: str) -> str:

@@ -23,7 +23,7 @@ from .kills import LeftBy
 from .making import Maker
 from .mutating import Trial, tried
 from .nearby import Nearby
-from .points import Point, Which, available, chosen, effect_named, first_turns
+from .points import Point, Which, available, chosen, first_turns, recorded_point
 from .reached import lines_of, not_reached
 from .report import sweep_text
 from .repro import with_repros
@@ -354,8 +354,8 @@ class _Sweeper:
             if plan.is_graceful:
                 yield replace(plan, cold=True)
                 start = f"{plan.how}>{FORCED.name}@{plan.steps[-1].point.shown}>"
-                if key.startswith(f"{start}effect#"):
-                    point = effect_named(key.removeprefix(start), plan.steps[-1].point)
+                if key.startswith(f"{start}effect#") or key == f"{start}end":
+                    point = recorded_point(key.removeprefix(start), plan.steps[-1].point)
                     yield Plan((*plan.steps, Step(point, FORCED)))
 
     def _first_failed(self, plans: list[tuple[Number, Plan]]) -> list[tuple[Number, Plan]]:

@@ -44,6 +44,7 @@ _CALLS: Final = {
     ("chown",): _Verb("changed the owner of", "changing the owner of", "given another owner"),
     ("utime",): _Verb("set the times of", "setting the times of", "given other times"),
     ("mmap",): _Verb("mapped", "mapping", "mapped"),
+    ("record",): _Verb("recorded", "recording", "recorded"),
 }
 """By the names of effects: what is said of them, and what follows from them."""
 _VERBS: Final = {call: verb for calls, verb in _CALLS.items() for call in calls}
@@ -98,6 +99,8 @@ def _where(around: Around) -> str:
     place = f"{point.file}:{point.line}" if point.line else ""
     if point.kind in ("effect", "power", "sync"):
         return _at_effect(around, place)
+    if point.kind == "end":
+        return f"when all was done, after {place}" if place else "when all was done"
     if point.kind == "log":
         return f"right after it logged {point.text!r}"
     if point.kind in ("wait", "waited"):

@@ -103,11 +103,8 @@ def test_an_effect_has_the_simulated_time_and_the_number_of_records(recorded: Re
         """
     )
     first = record.effects[0].time_us
-    assert [((effect.time_us - first) // 3_600_000_000, effect.records) for effect in record.effects] == [
-        (0, 0),
-        (1, 1),
-        (2, 2),
-    ]
+    found = [((each.time_us - first) // 3_600_000_000, each.records, each.text) for each in record.effects]
+    assert found == [(hour, hour, text) for hour in range(3) for text in (f"mkdir {hour}", "record made")]
 
 
 def test_a_write_over_a_page_of_the_file_can_be_cut_there(recorded: Records, tmp_path: Path) -> None:

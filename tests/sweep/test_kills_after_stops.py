@@ -55,6 +55,43 @@ def test_a_kill_within_what_a_stop_saves_is_found(scf_runtime: ScfRuntime, deplo
     assert all("state.json (0 bytes)" in run.outcome.written for run in found.runs)
 
 
+MAILS_LATE = """
+    import os, pathlib, signal, time
+    from pytest_scf_async.inside import record
+
+    def main_handler(event, context):
+        asked = []
+        signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+        mark = pathlib.Path(os.environ["OUT"], "mark")
+        if mark.exists():
+            return "done"
+        time.sleep(1)
+        if asked:
+            FIRST
+            time.sleep(20)
+            THEN
+            return "done"
+        record("mail", to="a")
+        mark.touch()
+        return "done"
+"""
+
+
+def test_a_kill_before_a_record_is_found_though_no_file_changes_any_more(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    mark, mail = "mark.touch()", 'record("mail", to="a")'
+    wrong = MAILS_LATE.replace("FIRST", mark).replace("THEN", mail)
+    (found,) = scf_runtime.sweep(deployed(wrong), each_run=each_run).failures
+    assert {kind.value for kind in found.kinds} == {"lost"}
+    assert {(run.how, run.point.text) for run in found.runs} == {("graceful>forced", "record mail")}
+
+
+def test_none_is_where_the_record_comes_first(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    right = MAILS_LATE.replace("FIRST", 'record("mail", to="a")').replace("THEN", "mark.touch()")
+    scf_runtime.sweep(deployed(right), each_run=each_run).assert_survives()
+
+
 def test_none_is_where_a_stop_saves_by_a_rename(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     sweep = scf_runtime.sweep(deployed(SAVES_BY_RENAME), each_run=each_run)
     sweep.assert_survives()

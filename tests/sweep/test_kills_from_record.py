@@ -419,7 +419,105 @@ def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(
     kills.assert_survives()
     second = next(point for point in seen if point.startswith("job.py:8#2"))
     assert seen[second] == (["row 0", "row 1"], [0], 499, 1.0)
-    assert seen["effect#2"] == (["row 0", "row 1", "row 2"], [0, 1, 2], 499, 3.0)
+    assert seen["effect#5"] == (["row 0", "row 1", "row 2"], [0, 1, 2], 499, 3.0)
+
+
+MAILS = """
+    import os, pathlib
+    from pytest_scf_async.inside import record
+
+    def main_handler(event, context):
+        mark = pathlib.Path(os.environ["OUT"], "mark")
+        if not mark.exists():
+            BOTH
+        return "done"
+"""
+
+
+@pytest.mark.parametrize("how", ["forced", "timeout"])
+def test_a_record_is_an_effect_before_which_it_is_killed(scf_runtime: ScfRuntime, deployed: Deploy, how: str) -> None:
+    wrong = deployed(MAILS.replace("BOTH", 'mark.touch(); record("mail", to="a")'))
+    sweep = scf_runtime.sweep(wrong, each_run=each_run, how=how)
+    (found,) = sweep.failures
+    assert [run.key for run in found.runs] == [f"{how}@effect#3"]
+    happened = "killed" if how == "forced" else "timed out"
+    assert f"\nLOST: {happened} before job.py:8 recorded mail\n" in sweep.report
+    assert "\n  mark is changed before mail is recorded, and the two belong together:\n" in sweep.report
+    assert "\n  Fix:     record mail before mark is changed\n" in sweep.report
+    assert "real runs" not in sweep.report
+
+
+def test_a_record_that_comes_first_is_not_lost(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    right = deployed(MAILS.replace("BOTH", 'record("mail", to="a"); mark.touch()'))
+    sweep = scf_runtime.sweep(right, each_run=each_run)
+    assert {kind.value for run in sweep.runs for kind in run.kinds} == {"doubled"}
+    sweep.assert_survives()
+
+
+MOVES = """
+    import os, pathlib, time
+
+    def main_handler(event, context):
+        out = pathlib.Path(os.environ["OUT"])
+        if not (out / "new").exists():
+            IF_DONE
+            (out / "new").touch()
+        time.sleep(1)
+        os.replace(out / "new", out / "final")
+"""
+IF_DONE = 'if (out / "final").exists():\n                '
+
+
+@pytest.mark.parametrize(("how", "happened"), [("forced", "killed"), ("timeout", "timed out")])
+def test_it_is_killed_when_all_is_done_too(scf_runtime: ScfRuntime, deployed: Deploy, how: str, happened: str) -> None:
+    wrong = deployed(MOVES.replace("IF_DONE", f'{IF_DONE}raise RuntimeError("nothing is there to be moved")'))
+    sweep = scf_runtime.sweep(wrong, each_run=each_run, how=how)
+    (found,) = sweep.failures
+    assert [run.key for run in found.runs] == [f"{how}@end"]
+    assert f"\nNEVER FINISHES: {happened} when all was done, after job.py:11\n" in sweep.report
+
+
+def test_one_that_finds_that_all_is_done_survives(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    right = deployed(MOVES.replace("IF_DONE", f"{IF_DONE}return"))
+    sweep = scf_runtime.sweep(right, each_run=each_run)
+    sweep.assert_survives()
+    assert [run.key for run in sweep.runs if run.point.kind == "end"] == ["forced@end"]
+
+
+def test_after_a_sigterm_too(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    source = """
+        import os, pathlib, signal, time
+
+        def main_handler(event, context):
+            asked, final = [], pathlib.Path(os.environ["OUT"], "final")
+            signal.signal(signal.SIGTERM, lambda *_: asked.append(1))
+            if final.exists():
+                IF_DONE
+            time.sleep(1)
+            if asked:
+                time.sleep(1)
+            final.touch()
+            if asked:
+                return
+            return
+    """
+    wrong = deployed(source.replace("IF_DONE", 'raise RuntimeError("it was done before")'))
+    sweep = scf_runtime.sweep(wrong, each_run=each_run)
+    found = {run.key: run for alike in sweep.failures for run in alike.runs}
+    title = "killed when all was done, after job.py:14, after SIGTERM at job.py:6"
+    assert f"\nNEVER FINISHES: {title}\n" in sweep.report
+    assert found["graceful>forced@job.py:6+1#1>end"].point.label == "end"
+    assert "note:" not in sweep.report
+
+
+def test_a_job_is_killed_when_all_is_done_too(scf_runtime: ScfRuntime, tmp_path: Path) -> None:
+    script = tmp_path / "job.sh"
+    script.write_text('cd "$OUT"\ntest -e final && exit CODE\necho row > new\nsleep 1\nmv new final\n')
+    for code in (3, 0):
+        script.write_text(script.read_text().replace("CODE", str(code)).replace("exit 3", f"exit {code}"))
+        function = scf_runtime.deploy_image(["sh", str(script)], name=f"job-{code}", port=-1)
+        sweep = scf_runtime.sweep(function, each_run=each_run, how="forced", done=0)
+        assert [run.key for alike in sweep.failures for run in alike.runs] == ["forced@end"] * (code == 3)
 
 
 DIFFERS = """

@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import fcntl
 import functools
 import marshal
 import math
@@ -58,7 +59,7 @@ from . import filter as seccomp
 from . import sockets, tracee
 from .listeners import Listener, Listeners, is_connected
 from .random_numbers import RandomNumbers
-from .system_calls import BY_NUMBER, CALLS, NAMES, Conditions, EffectCall
+from .system_calls import BY_NUMBER, CALLS, NAMES, RECORD, Conditions, EffectCall
 from .tracee import Registers
 
 MOST_FILES: Final = 10_000
@@ -72,6 +73,9 @@ _LONGEST_NUMBER: Final = 64
 _AT_CWD, _AT_REMOVEDIR = -100, 0x200
 _LONGEST_ADDRESS: Final = 128
 """Bytes of the address of a socket (``sockaddr_storage``)."""
+_LONGEST_NAME: Final = 200
+"""Bytes of the name of a record."""
+_NO_FILE: Final = 0x7FFF_FFFF
 _LONGEST_PATH: Final = 4096
 _USUAL_PATH: Final = 256
 """Bytes that are read at once of a path, which may be longer."""
@@ -486,6 +490,8 @@ class Effects:
         """The effect that a call is, and where to look for what it does; None: it changes nothing in the directory."""
         call = "rmdir" if name == "unlinkat" and arguments[2] & _AT_REMOVEDIR else row.shown
         effect = Effect(call, [], self._clock.now_us, self._control.recorded, tid)
+        if call == "ioctl" and arguments[1] & 0xFFFFFFFF == RECORD:
+            return effect._replace(call="record", paths=[os.fsdecode(_text_at(tid, arguments[2]))]), []
         try:
             if row.paths and arguments[row.paths[-1][1]]:
                 changes = self._by_name(disk, effect, row, arguments)
@@ -1072,6 +1078,12 @@ def _do(wanted: Order, fds: list[int], say: Callable[[bytes], object]) -> None:
         effects.close()
     for fd in (*of_effects, control_file):
         os.close(fd)
+
+
+def announce_record(name: str) -> None:
+    """Have the recorder of this process know that a record of that name is about to be sent."""
+    with contextlib.suppress(OSError):  # it is no call of any file
+        fcntl.ioctl(_NO_FILE, RECORD, name.replace("\0", "").encode("utf-8", "replace")[:_LONGEST_NAME] + b"\0")
 
 
 def be_recorded(connection: int) -> None:

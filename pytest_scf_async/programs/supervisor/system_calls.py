@@ -176,6 +176,8 @@ _REAL: Final = (OneOf(0, (0,)),)
 IOCTLS: Final = (terminals.UNLOCK, calls_of_user.REGISTER, calls_of_user.DEBUG)
 CLONES: Final = (0x40049409, 0x4020940D)
 """FICLONE, FICLONERANGE."""
+RECORD: Final = 0x5343_4603
+"""An ``ioctl`` by which an instance says that it is about to send a record of the name whose address it gives."""
 
 _CHANGES: Final = os.O_CREAT | os.O_TRUNC
 _OPENS: Final = (os.O_CREAT, os.O_TRUNC, _CHANGES)
@@ -278,7 +280,7 @@ CALLS: Final[dict[str, Call]] = {
     "vfork": Call(58, None, waits=Waits.VFORK),
     "clone": Call(56, 220, (OneOf(0, (CLONE_UNTRACED,), CLONE_UNTRACED),), waits=Waits.VFORK),
     "clone3": Call(435, 435, ALWAYS, waits=Waits.VFORK),  # its flags are in memory, where a filter does not see them
-    "ioctl": Call(16, 29, (OneOf(1, IOCTLS),), effect=EffectCall("ioctl", when=(OneOf(1, CLONES),))),
+    "ioctl": Call(16, 29, (OneOf(1, IOCTLS),), effect=EffectCall("ioctl", when=(OneOf(1, (*CLONES, RECORD)),))),
     "prctl": Call(157, 167),
     "seccomp": Call(317, 277),
     "sched_yield": Call(24, 124),
