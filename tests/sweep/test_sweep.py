@@ -225,9 +225,9 @@ def test_a_program_is_interrupted_at_each_line_of_its_log_in_each_wait_and_at_ea
     sweep = scf_runtime.sweep(function, each_run=each_run)
     log = scf_runtime.sweep(function, each_run=each_run, points="log", how="graceful")
 
-    at_waits = ["log#1", "wait#1", "log#2", "wait#2", "log#3", "wait#3"]
+    at_waits = ["log#1", "wait#1", "log#2", "wait#2", "log#3", "wait#3", "end"]
     assert [point.label for point in sweep.points if point.kind != "effect"] == at_waits
-    assert [point.seconds for point in sweep.points if point.kind != "effect"] == [0, 0, 10, 10, 20, 20]
+    assert [point.seconds for point in sweep.points if point.kind != "effect"] == [0, 0, 10, 10, 20, 20, 30]
     assert labels(sweep)[:5] == ["log#1", "effect#1", "effect#2", "wait#1", "effect#3"]
     lost = [run.key for alike in sweep.failures for run in alike.runs]
     assert {"forced@effect#2", "forced@wait#1", "forced@wait#2", "forced@wait#3"} < {*lost}

@@ -161,7 +161,7 @@ class Sides:
     def _place_of(self, run: Any, waits: dict[int, Place]) -> Place | None:
         """Where a bare process is interrupted for *run*; None: it has no place of its own."""
         point = run.point
-        if run.cold or point.kind in ("effect", "library"):
+        if run.cold or point.kind in ("effect", "end", "library"):
             return None
         if point.kind in ("wait", "waited"):
             return waits[point.found.number]._replace(how=run.how)
