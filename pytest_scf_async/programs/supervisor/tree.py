@@ -48,7 +48,7 @@ LONGEST_NAP_NS: Final = 10_000_000
 
 User code never makes that call: `time.Sleep` waits for a futex or ``epoll``."""
 LONGEST_LOOK: Final = 2.0
-"""Real seconds for which a process that looks whether a child has ended waits for those that compute."""
+"""Real seconds for which a thread that looks whether a child has ended, or gives way, waits for those that compute."""
 MOST_NAPS: Final = 200
 """After so many naps that ended at once a thread of Go's runtime counts as waiting."""
 MONITOR_REST_NS: Final = 60_000_000_000
@@ -169,8 +169,6 @@ class Process:
     """The simulated time from which on reads are counted, but for locks that were waited for."""
     writes: int = 0
     """How often it had written something when that was last checked."""
-    looks_until: float = math.inf
-    """Until when a look of it whether a child has ended waits for the others, on the real monotonic clock."""
     inside: int = 0
     """Its number in its own namespace, as in a container."""
     name: str = ""
@@ -227,6 +225,10 @@ class Thread:
     """How many of its naps ended at once since something else of the tree last went on."""
     seen: bool = False
     """Its first stop has been handled."""
+    looks_until: float = math.inf
+    """Until when it waits for the others as a looker, on the real monotonic clock."""
+    gives_way: bool = False
+    """It sleeps for no time, so that the other threads of its process run first."""
     files: list[int] = field(default_factory=list)
     is_monitor: bool = False
     """It is the monitor of Go's runtime: the first thread that the runtime starts.
@@ -399,7 +401,7 @@ class Tree:
         """A process of the tree has made a terminal."""
         self._deferred: defaultdict[int, list[int]] = defaultdict(list)
         self._lookers: list[Thread] = []
-        """Threads that are about to look whether a child has ended, while other processes compute."""
+        """Threads that are about to look whether a child has ended, or that give way, while others compute."""
         self.stopping = False
         """Whether every thread that stops is held."""
         self.alone: Thread | None = None
@@ -490,7 +492,7 @@ class Tree:
             if self.stopping and thread is not self.alone:
                 self._lookers.append(thread)
             else:
-                self._looks_for_ended(thread)
+                self._lets_others_first(thread)
         found = yielded = False
         for _ in range(MOST_STOPS):
             try:
@@ -784,26 +786,32 @@ class Tree:
         self.hooks.at_effect(thread)
         self._resume(thread)
 
-    def _looks_for_ended(self, thread: Thread) -> None:
-        """Handle a thread that asks, without waiting, which of its children has ended.
+    def _lets_others_first(self, thread: Thread) -> None:
+        """Have a thread go on after the others: it gives way, or asks which of its children has ended without waiting.
 
-        Both compute at the same instant, and the machine's speed would decide what it sees: a child closes its output
-        some µs before its end. So the others come first, until all of them wait. Who asks a child that computes for
-        longer, and would kill it, waits for that once.
+        All compute at the same instant, and the machine's speed would decide what it sees: a child closes its output
+        some µs before its end. Who asks a child that computes for longer, and would kill it, waits for that once.
         """
-        process, now = thread.process, self.hooks.real_monotonic()
-        if process.looks_until:
-            besides = [each for each in self.threads.values() if each.process is process or each in self._lookers]
-            if self.busy(besides) is not None or self.has_pending_stop():
-                process.looks_until = min(process.looks_until, now + LONGEST_LOOK)
-                if now < process.looks_until:
+        now = self.hooks.real_monotonic()
+        if thread.looks_until:
+            besides = [each for each in self.threads.values() if self._may_go_after(thread, each)]
+            if self.busy(besides, sends=not thread.gives_way) is not None or self.has_pending_stop():
+                thread.looks_until = min(thread.looks_until, now + LONGEST_LOOK)
+                if now < thread.looks_until:
                     self._lookers.append(thread)
                     return
-                process.looks_until = 0.0
+                thread.looks_until = 0.0
             else:
-                process.looks_until = math.inf
+                thread.looks_until = math.inf
+        thread.gives_way = False
         with contextlib.suppress(ProcessLookupError):  # killed meanwhile: its end is reported next
             self._go_on(thread, to_exit=thread.question is not None)
+
+    def _may_go_after(self, thread: Thread, other: Thread) -> bool:
+        """Whether a looker does not wait for that *other* thread to wait."""
+        if thread.gives_way:
+            return other is thread or other.process is not thread.process or other in self._lookers
+        return other.process is thread.process or (other in self._lookers and not other.gives_way)
 
     def _begin_ioctl(self, thread: Thread, registers: Registers) -> None:
         request, is_first = registers.argument(1) & 0xFFFFFFFF, thread.process.pid == self._first
@@ -848,7 +856,7 @@ class Tree:
         if thread.process.pid == self._first and self._has_forked and not options & os.WNOWAIT:
             thread.question = Question(name, self._now().time_us, self._call_of_user(self._first) if at is None else "")
         if options & os.WNOHANG:
-            self._looks_for_ended(thread)
+            self._lets_others_first(thread)
         else:
             self._go_on(thread, to_exit=thread.question is not None)
 
@@ -892,7 +900,8 @@ class Tree:
         if wait.call.sleeps and wait.due_ns <= clocks.realtime:
             waits.end_at_once(tid, wait, registers)
             self._yields(thread.process)
-            self._go_on(thread)
+            thread.gives_way = True
+            self._lets_others_first(thread)
             return
         process = thread.process
         if name == "futex" and process.limits_left and process.polled_ns == clocks.realtime:
@@ -1335,7 +1344,7 @@ class Tree:
         self.stopping = False
         self.alone = None
         for looker in self._lookers:
-            looker.process.looks_until = math.inf  # while all are held, a child could not have gone on
+            looker.looks_until = math.inf  # while all are held, a child could not have gone on
         for thread in list(self.threads.values()):
             resumption, thread.held = thread.held, None
             if resumption is not None:

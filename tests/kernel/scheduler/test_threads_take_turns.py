@@ -241,9 +241,12 @@ def test_the_garbage_collector_stays_as_the_handler_left_it(run) -> None:
 YIELDS = ["time.sleep(0)", "time.sleep(0.0)", "os.sched_yield()"]
 
 
-@pytest.mark.parametrize("gives_way", YIELDS)
-def test_a_thread_that_gives_way_goes_on_behind_all_that_are_ready(run, gives_way: str) -> None:
-    event = run(f"""
+@pytest.mark.parametrize(
+    ("gives_way", "children"), [*((way, "real") for way in YIELDS), ("time.sleep(0)", "simulated")]
+)
+def test_a_thread_that_gives_way_goes_on_behind_all_that_are_ready(run, gives_way: str, children: str) -> None:
+    event = run(
+        f"""
     import os
 
     n = 0
@@ -259,7 +262,9 @@ def test_a_thread_that_gives_way_goes_on_behind_all_that_are_ready(run, gives_wa
                 n = x + 1
         together(*[work] * 4)
         return [n, now()]
-    """)
+    """,
+        children=children,
+    )
 
     assert event.result == [50, 0]  # of 200
 

@@ -26,7 +26,7 @@ pytestmark = pytest.mark.once
 
 PAGES = sorted(
     str(path.relative_to(TREE))
-    for pattern in ("*.md", "docs/*.md", "examples/*/README.md")
+    for pattern in ("*.md", "docs/**/*.md", "examples/**/README*.md", ".github/**/*.md")
     for path in TREE.glob(pattern)
 )
 SOURCES = sorted(

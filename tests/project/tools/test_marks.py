@@ -234,3 +234,32 @@ def test_no_test_that_depends_on_the_interpreter_runs_once() -> None:
     assert {
         str(path): found for path in sorted(TESTS.rglob("test_*.py")) if (found := contradictions(parsed(path)))
     } == {}
+
+
+def unexplained_skips(tree: ast.Module) -> list[str]:
+    """The calls of ``pytest.skip`` at whose reason `make test` fails: it does not begin with "needs "."""
+    calls = [node for node in ast.walk(tree) if isinstance(node, ast.Call) and ast.unparse(node.func) == "pytest.skip"]
+    return [
+        found
+        for call in calls
+        if not (found := ast.unparse(call)).removeprefix("pytest.skip(").lstrip("f'\"").startswith("needs ")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("source", "found"),
+    [
+        ("pytest.skip('needs a kernel with futex_wait')", []),
+        ("pytest.skip(f'needs a kernel with {name}')", []),
+        ("pytest.skip('this machine has no libcrypto')", ["pytest.skip('this machine has no libcrypto')"]),
+        ("pytest.skip(reason)", ["pytest.skip(reason)"]),
+    ],
+)
+def test_a_skip_that_does_not_say_what_it_needs_is_found(source: str, found: list[str]) -> None:
+    assert unexplained_skips(ast.parse(source)) == found
+
+
+def test_every_skip_says_what_it_needs() -> None:
+    assert {
+        str(path): found for path in sorted(TESTS.rglob("*.py")) if (found := unexplained_skips(parsed(path)))
+    } == {}

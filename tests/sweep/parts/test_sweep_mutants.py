@@ -11,7 +11,7 @@ import pytest
 from pytest_scf_async.sweep.mutants import Mutant, mutants
 
 # once: a source and its tree; no process
-pytestmark = pytest.mark.once
+pytestmark = pytest.mark.interpreter
 
 HANDLERS = sorted((Path(__file__).parents[1] / "seeded").rglob("*.py"), key=lambda path: path.stem)
 
