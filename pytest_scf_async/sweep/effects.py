@@ -200,7 +200,7 @@ def files_and_rows(directory: Path, own_path: str | None = None) -> Stored:
     own = _OwnPath(str(directory) if own_path is None else own_path)
     stored = Stored({}, {}, {})
     databases: list[str] = []
-    for name, entry in _walk(directory):
+    for name, entry in walk(directory):
         try:
             content = _content_of(entry, own)
         except OSError:  # it went away meanwhile, or is unreadable for whom the test runs as
@@ -301,7 +301,7 @@ class _OwnPath:
         return [self.out_of_json(item) for item in value] if isinstance(value, list) else value
 
 
-def _walk(directory: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
+def walk(directory: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
     """All entries below *directory* by their relative path, links not followed."""
     todo = [(os.fspath(directory), "")]
     while todo:

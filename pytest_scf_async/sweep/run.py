@@ -41,7 +41,7 @@ from .legitimate import OTHER_START
 from .points import Point, points_of, points_of_program
 from .recording import Recording
 from .reliving import Moment, end_as_killed, kill
-from .states import DiskRecord, Image, without_numbers
+from .states import DiskRecord, FilesLeft, Image, files_left, without_numbers
 from .time_limit import TimeIsOverError, bounded
 
 if TYPE_CHECKING:
@@ -254,6 +254,8 @@ class Outcome:
     """Names the end of a graceful stop from which the function was resumed warm: of runs with the same name, one says
     for all what a cold start does there. Empty where the end is not known: the run has spoken to somebody else, or
     observes something. None: no such end."""
+    left: FilesLeft = field(default_factory=dict, compare=False, repr=False)
+    """The files that an undisturbed run, whose effects are recorded, has left in its directory."""
     began: Beginning | None = field(default=None, compare=False)
     """What ``each_run`` gave to an undisturbed run."""
     timeline: str = field(default="", compare=False)
@@ -414,6 +416,7 @@ class Runner:
                 self._collect(event, plan, interrupted=False)
             written: tuple[str, ...] = ()
             failed, stuck, effects = "", "", 0
+            left: FilesLeft = {}
             end: str | None = None
             self._was_killed = False
             try:
@@ -427,6 +430,7 @@ class Runner:
                     stops.wait_without_leases(event)
                 event.wait()
                 look_at(event)
+                left = files_left(self.path) if plan.recorded and not plan.steps else {}
                 if is_to_be_killed and not self._was_killed:
                     raise NotReachedError(f"it ended before {plan.steps[-1].point.label}:\n{event.log}")
                 written = self._written() if is_to_be_killed else written
@@ -446,7 +450,9 @@ class Runner:
             done = not stuck and self._is_done(run.events[-1], is_done)
             made = self._outcome(plan, run, done=done, end=end)
             noted = replace(made, written=written, check=failed, stuck=stuck, began=began, effects_before_stop=effects)
-            return replace(noted, kept=kept, is_timeless=self._is_timeless(made, run), draws=_drew(run.events))
+            return replace(
+                noted, left=left, kept=kept, is_timeless=self._is_timeless(made, run), draws=_drew(run.events)
+            )
 
     @contextmanager
     def _begun(self, plan: Plan, run: Run) -> Iterator[tuple[Stage, entered]]:

@@ -6,6 +6,7 @@ file is never held as many large files.
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import itertools
 import os
@@ -17,6 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, LivesOn, Problem, Sync
+from .effects import walk
 
 _SPECIAL: Final = {"socket": stat.S_IFSOCK, "pipe": stat.S_IFIFO}
 LARGE_INODE: Final = 1 << 16
@@ -27,6 +29,8 @@ _LOOKED_AT: Final = 1 << 16
 """Bytes of what is written at once in which an inode number is looked for."""
 _NUMBER: Final = re.compile(rb"(?<![0-9A-Za-z.])0*([1-9a-f][0-9a-f]{3,19})(?![0-9A-Za-z.])")
 _MODULUS = 1 << 128
+FilesLeft = Mapping[str, tuple[int, int]]
+"""The files in a directory by their paths, each with its size and a hash of its content."""
 _END = "the end"
 
 
@@ -182,6 +186,29 @@ def _write(node: Node, target: str) -> None:
         os.close(fd)
 
 
+def files_left(directory: Path) -> FilesLeft:
+    """The files in *directory*."""
+    found = {}
+    for path, entry in walk(directory):
+        with contextlib.suppress(OSError):  # it went away meanwhile
+            if entry.is_file(follow_symlinks=False):
+                found[path] = entry.stat().st_size, _content_of(entry.path)
+    return found
+
+
+def _content_of(path: str) -> int:
+    """As `Node.content`."""
+    content = 0
+    with open(path, "rb") as file:
+        for number in itertools.count():
+            page = file.read(PAGE)
+            if not page:
+                return content
+            if page := page.rstrip(b"\0"):
+                content += _hash(number, page)
+    raise AssertionError
+
+
 def _writers(effects: Iterable[Effect]) -> set[int]:
     return {effect.thread for effect in effects if not (effect.said or effect.call == "record")}
 
@@ -334,6 +361,18 @@ class DiskRecord:
         at, shown = calls[number - 1 : number], without_numbers(text)
         found = next((each.function for each in at if without_numbers(each.text) == shown), "")
         return place_of(found)
+
+    def not_as_left(self, files: FilesLeft) -> list[str]:
+        """The paths of *files*, which the directory had at the end of the run, or lacked, that are not as its record
+        ends: something else has changed them. What is mapped may change without a call, and is left out."""
+        image = Image()
+        for item, content in self.items:
+            image.apply(item, content)
+        nodes = {path: image.nodes[inode] for path, inode in image.inodes.items()}
+        ends = {path: (node.entry.size, node.content) for path, node in nodes.items() if node.entry.kind == "file"}
+        mapped = {path for effect in self.effects if effect.call == "mmap" for path in effect.paths}
+        changed = (path for path in sorted({*files, *ends}) if files.get(path) != ends.get(path))
+        return [path for path in changed if not (path.endswith("-shm") or path in mapped)]
 
     @property
     def spoke_at(self) -> int:

@@ -82,6 +82,7 @@ class Undisturbed:
             self.notes.append(
                 f"with another start time and other request ids the handler takes another path from point {at + 1} on"
             )
+        self._require_alone(first, second)
         self.lines = lines_of(point for each in (first, second) for point in (*each.points, *each.resumed))
         """The lines that these two have come to."""
         both_keep = all(each.record is not None and each.record.keeps_inodes for each in (first, second))
@@ -208,6 +209,26 @@ class Undisturbed:
             is_told = self._request.function.runtime.takes_run_path
             why = why_nothing(outcome.effects, outcome.began, outcome.points, self._runner.path, is_told=is_told)
             raise ScfUsageError(f"sweep: nothing that function {name!r} does is compared: {why}. {_COMPARE}")
+
+    def _require_alone(self, *outcomes: Outcome) -> None:
+        """Refuse a directory that something else changes each time while the function runs: no record has that.
+
+        From a run's first connect on all kills are real runs, and a server may keep its files there.
+        """
+        changed: list[str] = []
+        for outcome in outcomes:
+            record = outcome.record
+            if record is None or record.problems or record.is_daemon or record.spoke_at <= len(record.effects):
+                return
+            changed = record.not_as_left(outcome.left)
+            if not changed:
+                return
+        raise ScfUsageError(
+            f"sweep: {shortened_list(changed, NAMED)} in run.path is not as function {self._request.name!r} has left "
+            "it: something else, such as a thread of the test, or another process, changes run.path while the "
+            "function runs, and kills are answered from a record of what the function does. Have nothing else change "
+            "run.path between the yield of each_run and the end of the event"
+        )
 
     def _require_finished(self, outcome: Outcome) -> None:
         first, codes, name = outcome.attempts[0], self._request.question.done_codes, self._request.name

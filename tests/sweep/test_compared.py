@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+import os
 import re
+import socket
 import sqlite3
+import threading
 from collections.abc import Callable, Iterator
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -241,3 +245,76 @@ def test_the_docs_example_says_what_it_compares(scf_runtime: ScfRuntime) -> None
 
     with pytest.raises(AssertionError, match=r"(?m)^  Compared: result; 2 files\. Power loss not tried\.$"):
         sweep.assert_survives()
+
+
+# -- a directory that something else changes ------------------------------------------------------------------------
+
+
+def test_a_directory_that_something_else_changes_while_the_function_runs_is_refused(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    fifo = tmp_path / "fifo"
+    os.mkfifo(fifo)
+    function = deployed(
+        f"""
+        import os
+        def main_handler(event, context):
+            with open(os.environ["OUT"] + "/row", "w") as file:
+                file.write("row")
+            os.mkdir(os.environ["OUT"] + "/last")  # until the next effect "row" counts as written by the handler
+            return open({str(fifo)!r}).read()
+        """
+    )
+
+    def changing(run: Any) -> Iterator[dict[str, str]]:
+        def change() -> None:
+            with fifo.open("w") as told:  # the handler opens it to read
+                (run.path / "added").touch()
+                (run.path / "row").write_text("another")
+                told.write("done")
+
+        thread = threading.Thread(target=change)
+        thread.start()
+        yield {"OUT": str(run.path)}
+        os.close(os.open(fifo, os.O_RDONLY | os.O_NONBLOCK))
+        thread.join()
+
+    text = refusal_of(lambda: scf_runtime.sweep(function, each_run=changing, how="forced"))
+    assert text.startswith("sweep: added, row in run.path is not as function 'job' has left it: something else, ")
+    assert text.endswith("Have nothing else change run.path between the yield of each_run and the end of the event")
+
+
+def test_a_server_may_keep_its_files_in_the_directory(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    function = deployed(
+        """
+        import os, socket
+        def main_handler(event, context):
+            with socket.create_connection(("127.0.0.1", int(os.environ["PORT"]))) as server:
+                server.sendall(b"store")
+                server.recv(1)
+            with open(os.environ["OUT"] + "/mine", "w") as file:
+                file.write("row")
+        """
+    )
+
+    def storing(run: Any) -> Iterator[dict[str, str]]:
+        def store() -> None:
+            while not ended.is_set():
+                there = listening.accept()[0]
+                with there:
+                    if there.recv(5):
+                        (run.path / "object").write_text("stored")
+                        there.sendall(b"1")
+
+        ended = threading.Event()
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            thread = threading.Thread(target=store)
+            thread.start()
+            yield {"OUT": str(run.path), "PORT": str(listening.getsockname()[1])}
+            ended.set()
+            socket.create_connection(listening.getsockname()).close()
+            thread.join()
+
+    sweep = scf_runtime.sweep(function, each_run=storing, how="forced", include="job.py:7")
+    assert sweep.failures == []
+    assert sweep.compared.files == ("mine", "object")
