@@ -133,3 +133,19 @@ def two_threads(event: Any, context: Any) -> None:
         thread.start()
     for thread in threads:
         thread.join()
+
+
+def two_processes(event: Any, context: Any) -> None:
+    script = """
+    for number in 1 2 3 4 5 6; do
+        echo $number > "$0/new"
+        mv "$0/new" "$0/last"
+        echo $number >> "$0/log"
+    done
+    """
+    processes = []
+    for name in ("one", "two"):
+        (_out() / name).mkdir()
+        processes.append(subprocess.Popen(["sh", "-c", script, _out() / name]))
+    for process in processes:
+        assert process.wait() == 0

@@ -31,7 +31,7 @@ KILLS = int(os.environ.get("SCF_KILLS", "20"))
 """Random kills of each program; `make kills` makes 300."""
 PROGRAMS = (
     *("in_place", "renamed", "copied", "in_pieces", "names", "by_children", "dumb"),
-    *("sqlite_delete", "sqlite_truncate", "sqlite_persist", "sqlite_wal", "two_threads"),
+    *("sqlite_delete", "sqlite_truncate", "sqlite_persist", "sqlite_wal", "two_threads", "two_processes"),
 )
 _BARE = """
 import os, sys
@@ -82,7 +82,7 @@ def shown(name: str, found: Listing, directory: Path) -> list[object]:
     if name.startswith("sqlite"):  # random numbers are in its journals
         stored = files_and_rows(directory)
         return [(sorted(stored.files), sorted((*where, repr(rows)) for where, rows in stored.rows.items()))]
-    if name == "two_threads":  # in which order two of them write is another one in each run
+    if name.startswith("two_"):  # in which order two of them write is another one in each run
         return [{path: what for path, what in found.items() if path.startswith(writer)} for writer in ("one", "two")]
     return [found]
 
