@@ -482,13 +482,19 @@ class Bench:
 
     def _begin(self) -> None:
         _emptied(self.out)
+        os.truncate(os.environ["TOLD"], 0)
         asked(self.port, "clear")
 
     def _found(self) -> list[Any]:
-        return [listing(self.out), asked(self.port, "get")]
+        return [listing(self.out), self._told()]
 
     def _seen(self) -> object:
-        return _seen(self.out), asked(self.port, "get")
+        return _seen(self.out), self._told()
+
+    def _told(self) -> list[str]:
+        """What the server has, and each record."""
+        with open(os.environ["TOLD"], encoding="utf-8") as told:
+            return [*asked(self.port, "get"), *told.read().splitlines()]
 
     def interrupted(self, place: Place, *, cold: bool = False) -> dict[str, Any]:
         """Interrupt the first event at *place*; with *cold* a process that lives on is not used again."""
@@ -566,11 +572,14 @@ class Bench:
 def main() -> None:
     """Be the server of a process that does what was asked: that has no other children than those it traces."""
     job = json.load(sys.stdin)
+    descriptor, os.environ["TOLD"] = tempfile.mkstemp()
+    os.close(descriptor)
     with socket.create_server(("127.0.0.1", 0)) as listener:
         os.environ["PORT"] = str(listener.getsockname()[1])
         bench = os.fork()
         if bench:
             keep(listener, [])
+            os.unlink(os.environ["TOLD"])
             sys.exit(os.waitstatus_to_exitcode(os.waitpid(bench, 0)[1]))
     try:
         print(json.dumps(_answer(job)), flush=True)

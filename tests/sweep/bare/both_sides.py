@@ -6,7 +6,7 @@ import json
 import socket
 import threading
 from collections import Counter, defaultdict
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -26,7 +26,7 @@ class Found(NamedTuple):
 
     files: Listing
     items: list[str]
-    """What the server has."""
+    """What the server has, and after that each record."""
 
 
 class Came(NamedTuple):
@@ -47,6 +47,11 @@ class Came(NamedTuple):
         return json.dumps(self, sort_keys=True)
 
 
+def as_items(records: Iterable[tuple[str, Any]]) -> list[str]:
+    """Records as a bare process writes them to a file."""
+    return [json.dumps([name, fields]) for name, fields in records]
+
+
 def by_sweep(run: Any, after: Found | None) -> Came:
     outcome = run.outcome
     assert after is not None, outcome.stuck
@@ -62,7 +67,7 @@ def by_sweep(run: Any, after: Found | None) -> Came:
             "database": ["database", {table: rows for (path, table), rows in effects.rows.items() if path == name}],
         }[file.kind]
     attempts = [(each.status == "FINISHED", each.cold) for each in outcome.attempts[1:]]
-    final = Found(files, effects.observed.get("items", []))
+    final = Found(files, [*effects.observed.get("items", []), *as_items(effects.records)])
     has_hung = outcome.attempts[0].status_code == 433
     return Came(after, attempts, outcome.done, final, effects.result if outcome.done else None, has_hung)
 
@@ -137,7 +142,8 @@ class Sides:
 
     def _check(self, run: Any) -> None:
         items = asked(self._port, "get") if self.handler.has_server else []
-        self._after[f"{run.how}@{run.point}"] = Found(listing(str(run.path)), items)
+        records = as_items((record.name, record.fields) for event in run.events for record in event.records)
+        self._after[f"{run.how}@{run.point}"] = Found(listing(str(run.path)), [*items, *records])
 
     # -- where bare processes are interrupted --------------------------------------------------------------------------
 
