@@ -405,7 +405,7 @@ OTHER_WORKS = {
                     told.write(json.dumps([name, fields]).encode() + b"\\n")
 
         def work(number):
-            record("page", number=number)
+            (OUT / f"page-{number}").touch(), record("page", number=number)  # no line begins between the two
     """,
     "socket": """
         def work(number):
