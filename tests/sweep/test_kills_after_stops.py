@@ -55,6 +55,17 @@ def test_a_kill_within_what_a_stop_saves_is_found(scf_runtime: ScfRuntime, deplo
     assert all("state.json (0 bytes)" in run.outcome.written for run in found.runs)
 
 
+def test_each_stop_is_recorded_however_many_there_are(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
+    late = SAVES_BY_RENAME.replace(
+        'new = saved.with_suffix(".new")\n                new.write_text',
+        'new = saved.with_suffix(".new") if number < 26 else saved\n                new.write_text',
+    ).replace('range(state["done"], 3)', 'range(state["done"], 40)')
+    sweep = scf_runtime.sweep(deployed(late), each_run=each_run, points="waits")
+    (found,) = sweep.failures
+    assert {run.how for run in found.runs} == {"graceful>forced"}
+    assert min(run.point.after.seconds for run in found.runs) == 26
+
+
 MAILS_LATE = """
     import os, pathlib, signal, time
     from pytest_scf_async.inside import record
