@@ -154,6 +154,63 @@ def test_a_copy_that_asks_for_more_than_there_is_is_cut_within_what_it_writes(
     assert [cut for cut in copied if "copy" in cut[0][0]] == [(["copy-of-long"], 4096), (["copy-of-long"], 8192)]
 
 
+def test_what_is_spliced_into_a_file_is_a_write_and_a_hole_is_none(recorded: Records, tmp_path: Path) -> None:
+    record = recorded(
+        """\
+            import ctypes, os
+
+            def main_handler(event, context):
+                fd = os.open(os.environ["OUT"] + "/data", os.O_CREAT | os.O_RDWR)
+                out, into = os.pipe()
+                os.write(into, b"x" * 9000)
+                os.splice(out, fd, 9000)
+                os.pwrite(fd, b"y", 1_000_000)
+                keeps_size, makes_hole = 1, 2
+                hole = (ctypes.c_long(0), ctypes.c_long(8192))
+                assert ctypes.CDLL(None).fallocate(fd, keeps_size | makes_hole, *hole) == 0
+        """
+    )
+    assert [each.text for each in record.effects] == ["open data", "splice data", "write data", "fallocate data"]
+    found: dict[str, bytes] = {}
+    for state, image in record.states():
+        image.put(tmp_path / state.name)
+        data = tmp_path / state.name / "data"
+        found[state.text] = data.read_bytes() if data.exists() else b"-"
+        blocks = data.stat().st_blocks * 512 if data.exists() else 0
+    rest = bytes(1_000_000 - 9000) + b"y"
+    assert found == {
+        "open data": b"-",
+        "splice data": b"",
+        "splice data, cut at byte 4,096": b"x" * 4096,
+        "splice data, cut at byte 8,192": b"x" * 8192,
+        "write data": b"x" * 9000,
+        "fallocate data": b"x" * 9000 + rest,
+        "the end": bytes(8192) + b"x" * 808 + rest,
+    }
+    assert blocks < 100_000  # what is put back has the hole, too
+
+
+def test_a_recorded_program_is_told_that_there_is_no_asynchronous_io(recorded: Records, tmp_path: Path) -> None:
+    """Changes that are made by ``io_submit`` and ``io_uring`` are in no system call that is seen."""
+    record = recorded(
+        """\
+            import ctypes, errno, os, platform
+
+            def main_handler(event, context):
+                libc = ctypes.CDLL(None, use_errno=True)
+                io_submit, io_uring_setup = {"x86_64": 209, "aarch64": 2}[platform.machine()], 425
+                found = []
+                for number in (io_submit, io_uring_setup):
+                    assert libc.syscall(number, 0, 0, 0) == -1
+                    found.append(errno.errorcode[ctypes.get_errno()])
+                with open(os.environ["OUT"] + "/found", "w") as file:
+                    file.write(" ".join(found))
+        """
+    )
+    assert (tmp_path / "run" / "found").read_text() == "ENOSYS ENOSYS"
+    assert record.problems == []
+
+
 def test_pipes_sockets_and_extended_attributes_are_put_back(recorded: Records, tmp_path: Path) -> None:
     record = recorded(
         """\
