@@ -122,3 +122,15 @@ def test_links_between_pages_lead_somewhere() -> None:
         text = (TREE / page).read_text(encoding="utf-8")
         for target in re.findall(r"\]\((?!https?:)([^)#\s]+)[^)]*\)", text):
             assert ((TREE / page).parent / target).exists(), f"{page}: {target}"
+
+
+NOT_REPEATABLE = {"What differs from run to run": 11, "What cannot be ordered": 6}
+"""How many rows the tables of `docs/repeatable.md` have at most: what becomes repeatable lowers these."""
+
+
+def test_the_lists_of_what_is_not_repeatable_only_shrink() -> None:
+    text = (TREE / "docs" / "repeatable.md").read_text(encoding="utf-8")
+    parts = re.split(r"^## (.*)\n", text, flags=re.MULTILINE)[1:]
+    sections = dict(zip(parts[::2], parts[1::2], strict=True))
+    tables = {title: re.findall(r"^\|---.*\n((?:\|.*\n)+)", sections[title], re.MULTILINE) for title in NOT_REPEATABLE}
+    assert {title: "".join(rows).count("\n") for title, rows in tables.items()} == NOT_REPEATABLE
