@@ -897,7 +897,7 @@ class Tree:
             self._yields(thread.process)
             self._go_on(thread)
             return
-        if wait.call.sleeps and wait.due_ns <= clocks.realtime:
+        if wait.is_sleep and wait.due_ns <= clocks.realtime:
             waits.end_at_once(tid, wait, registers)
             self._yields(thread.process)
             thread.gives_way = True

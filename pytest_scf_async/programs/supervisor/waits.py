@@ -114,7 +114,7 @@ def begin(
     wait.in_child = in_child
     if again is not None and (again.place, again.number) == (wait.place, wait.number):
         wait.due_ns = again.due_ns
-    elif due <= clocks.realtime and not (call.sleeps or call.sleeps_though_due):
+    elif due <= clocks.realtime and not (wait.is_sleep or call.sleeps_though_due):
         return None
     if call.rest is not None and not (name == "clock_nanosleep" and arguments[1] & TIMER_ABSTIME):
         wait.rest_at = arguments[call.rest]
