@@ -476,7 +476,7 @@ class Supervisor:
         Only one thread goes on to take it, so that it is the same thread in each run: the first thread if it may, which
         the kernel prefers, too. A handler that runs in the thread at the gate returns to the gate.
         """
-        threads = [each for each in self._tree.threads.values() if each.process.pid == self._pid and each.held]
+        threads = self._tree.may_go_alone(self._pid)
         threads.sort(key=lambda thread: (thread.tid != self._pid, thread.serial))
         taking = next((thread for thread in threads if signals.may_take(self._pid, thread.tid)), None)
         if taking is not None:

@@ -1323,11 +1323,18 @@ class Tree:
         for pid in self.processes:  # each is a tracee: its id is not reused before this process has waited for it
             os.kill(pid, signal.SIGKILL)
 
+    def may_go_alone(self, pid: int) -> list[Thread]:
+        """The threads of a process that are stopped where they can take a signal."""
+        own = (thread for thread in self.threads.values() if thread.process.pid == pid)
+        return [thread for thread in own if thread.held is not None or thread in self._lookers]
+
     def go_alone(self, thread: Thread) -> None:
-        """Let one held thread go on that has a pending signal, which it takes before anything else."""
-        assert thread.held is not None
+        """Let one of `may_go_alone` go on that has a pending signal, which it takes before anything else."""
         self.alone = thread
-        resumption, thread.held = thread.held, None
+        resumption, thread.held = thread.held or Resumption(to_exit=thread.question is not None), None
+        if thread in self._lookers:
+            self._lookers.remove(thread)
+            thread.gives_way = False
         try:
             self._go_on(thread, resumption.signum, to_exit=resumption.to_exit, leaves=True)
         except ProcessLookupError:

@@ -346,6 +346,48 @@ def main_handler(event, context):
     assert (event.status, user_lines(event)) == ("FINISHED", ["a row", "stopping", "another"])
 
 
+LETS_OTHERS_FIRST = {
+    "gives way": ("time.sleep(0)", "threading.Thread(target=work)", "other.join()"),
+    "asks for a child": ("other.poll()", "subprocess.Popen(['sh', '-c', SCRIPT])", "other.wait()"),
+}
+"""By name: what the main thread does until SIGTERM comes, what starts the other one, and what waits for that."""
+
+
+@pytest.mark.interpreter
+@pytest.mark.parametrize("name", LETS_OTHERS_FIRST)
+def test_a_thread_that_lets_the_others_go_first_takes_sigterm_at_a_gate(simulated, name):
+    """The main thread is held before the other one goes on, when the line of that opens the gate."""
+    does, starts, waits = LETS_OTHERS_FIRST[name]
+    source = f"""
+import signal, subprocess, threading, time
+stopping = threading.Event()
+SCRIPT = "for row in 0 1 2; do echo row $row; done"
+
+def on_sigterm(*_):
+    print("handler", flush=True)
+    stopping.set()
+
+def work():
+    for row in range(3):
+        print("row", row, flush=True)
+        time.sleep(0)
+
+def main_handler(event, context):
+    signal.signal(signal.SIGTERM, on_sigterm)
+    other = {starts}
+    if hasattr(other, "start"):
+        other.start()
+    while not stopping.is_set():
+        {does}
+    {waits}
+"""
+    event = simulated(source).invoke_async().wait_for_log("row 1")
+    event.terminate(grace_shutdown=True)
+    lines = user_lines(event.wait())
+
+    assert (event.status, lines) == ("FINISHED", ["row 0", "row 1", "handler", "row 2"])
+
+
 @once
 def test_a_gate_at_a_line_of_a_child(simulated):
     event = simulated(
