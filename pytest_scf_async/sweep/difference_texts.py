@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Sequence
+from typing import get_args
 
 from ..protocol.shortening import shortened_line
 from .differences import Difference, Part
-from .effects import EffectKind
+from .effects import EffectKind, FileKind
 
 SHOWN = 80
 """Characters of a line, a value or a name."""
@@ -93,7 +94,7 @@ def _thing(difference: Difference, part: Part) -> str:
     return f"{part.unit} {value} of {_of(difference, part.where) if part.unit == 'item' else name}"
 
 
-_ENTRIES = frozenset({"file", "directory", "symbolic link", "database", "special file"})
+_ENTRIES = frozenset(get_args(FileKind))
 
 
 def _value(difference: Difference, part: Part) -> str:

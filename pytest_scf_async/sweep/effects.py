@@ -20,7 +20,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import cached_property
 from pathlib import Path
-from typing import Literal, NamedTuple, TypeAlias
+from typing import Final, Literal, NamedTuple, TypeAlias
 from urllib.parse import quote
 
 Json: TypeAlias = "dict[str, Json] | list[Json] | str | int | float | bool | None"
@@ -38,7 +38,17 @@ _BESIDE = re.compile(r"-wal|-shm|-journal|-mj[0-9A-F]{9,}")
 """How the names end of what SQLite has beside a database."""
 _ADDRESS = re.compile(r" at 0x[0-9a-fA-F]+")
 
-FileKind = Literal["file", "directory", "symbolic link", "database", "special file"]
+FileKind = Literal[
+    "file",
+    "directory",
+    "symbolic link",
+    "database",
+    "special file",
+    "read-protected file",
+    "read-protected directory",
+]
+READ_PROTECTED: Final[frozenset[FileKind]] = frozenset({"read-protected file", "read-protected directory"})
+"""What whoever runs the test may not read, so that its content is not compared."""
 """A database is a file of SQLite: its rows are effects of their own, and of itself only that it is there."""
 
 
@@ -203,8 +213,10 @@ def files_and_rows(directory: Path, own_path: str | None = None) -> Stored:
     for name, entry in walk(directory):
         try:
             content = _content_of(entry, own)
-        except OSError:  # it went away meanwhile, or is unreadable for whom the test runs as
-            content = FileContent("special file")
+        except FileNotFoundError:
+            continue  # it went away meanwhile
+        except OSError:
+            content = FileContent("read-protected file")
         if content.kind == "database":
             tables = _tables_of(entry.path, own)
             if tables is None:
@@ -320,11 +332,17 @@ def walk(directory: Path) -> Iterator[tuple[str, os.DirEntry[str]]]:
                 todo.append((entry.path, f"{name}/"))
 
 
+def may_be_read(entry: os.DirEntry[str]) -> bool:
+    """Whether this process may read a file, or what is in a directory."""
+    is_directory = entry.is_dir(follow_symlinks=False)
+    return os.access(entry.path, os.R_OK | (os.X_OK if is_directory else 0), effective_ids=True)
+
+
 def _content_of(entry: os.DirEntry[str], own: _OwnPath) -> FileContent:
     if entry.is_symlink():
         return FileContent("symbolic link", own.out_of_bytes(os.fsencode(os.readlink(entry.path))))
     if entry.is_dir(follow_symlinks=False):
-        return FileContent("directory")
+        return FileContent("directory" if may_be_read(entry) else "read-protected directory")
     if not entry.is_file(follow_symlinks=False):
         return FileContent("special file")
     with open(entry.path, "rb") as file:

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from ..protocol.disk_record import PAGE, Data, Effect, Entry, Forgotten, Gone, Item, LivesOn, Problem, Sync
-from .effects import walk
+from .effects import may_be_read, walk
 
 _SPECIAL: Final = {"socket": stat.S_IFSOCK, "pipe": stat.S_IFIFO}
 LARGE_INODE: Final = 1 << 16
@@ -29,8 +29,8 @@ _LOOKED_AT: Final = 1 << 16
 """Bytes of what is written at once in which an inode number is looked for."""
 _NUMBER: Final = re.compile(rb"(?<![0-9A-Za-z.])0*([1-9a-f][0-9a-f]{3,19})(?![0-9A-Za-z.])")
 _MODULUS = 1 << 128
-FilesLeft = Mapping[str, tuple[int, int]]
-"""The files in a directory by their paths, each with its size and a hash of its content."""
+FilesLeft = Mapping[str, tuple[int, int]] | None
+"""The files in a directory by their paths, each with its size and a hash of its content; None: some cannot be read."""
 _END = "the end"
 
 
@@ -190,8 +190,12 @@ def files_left(directory: Path) -> FilesLeft:
     """The files in *directory*."""
     found = {}
     for path, entry in walk(directory):
-        with contextlib.suppress(OSError):  # it went away meanwhile
-            if entry.is_file(follow_symlinks=False):
+        if entry.is_symlink() or not os.path.lexists(entry.path):  # the latter: it went away meanwhile
+            continue
+        if not may_be_read(entry):
+            return None
+        if entry.is_file(follow_symlinks=False):
+            with contextlib.suppress(FileNotFoundError):
                 found[path] = entry.stat().st_size, _content_of(entry.path)
     return found
 
@@ -200,13 +204,10 @@ def _content_of(path: str) -> int:
     """As `Node.content`."""
     content = 0
     with open(path, "rb") as file:
-        for number in itertools.count():
-            page = file.read(PAGE)
-            if not page:
-                return content
+        for number, page in enumerate(iter(lambda: file.read(PAGE), b"")):
             if page := page.rstrip(b"\0"):
                 content += _hash(number, page)
-    raise AssertionError
+    return content
 
 
 def _writers(effects: Iterable[Effect]) -> set[int]:
@@ -364,15 +365,22 @@ class DiskRecord:
 
     def not_as_left(self, files: FilesLeft) -> list[str]:
         """The paths of *files*, which the directory had at the end of the run, or lacked, that are not as its record
-        ends: something else has changed them. What is mapped may change without a call, and is left out."""
+        ends: something else has changed them. Empty where that is not known: a mapped file changes without a call."""
+        if files is None or self._mapped:
+            return []
         image = Image()
         for item, content in self.items:
             image.apply(item, content)
         nodes = {path: image.nodes[inode] for path, inode in image.inodes.items()}
         ends = {path: (node.entry.size, node.content) for path, node in nodes.items() if node.entry.kind == "file"}
-        mapped = {path for effect in self.effects if effect.call == "mmap" for path in effect.paths}
         changed = (path for path in sorted({*files, *ends}) if files.get(path) != ends.get(path))
-        return [path for path in changed if not (path.endswith("-shm") or path in mapped)]
+        return [path for path in changed if not path.endswith("-shm")]
+
+    @property
+    def _mapped(self) -> list[str]:
+        """The files that are mapped into memory, without what SQLite shares beside a database."""
+        mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")
+        return [path for path in mapped if not path.endswith("-shm")]
 
     @property
     def spoke_at(self) -> int:
@@ -418,9 +426,8 @@ class DiskRecord:
         writers = _writers(self.effects)
         if len(writers) > 1:
             yield f"other orders of the changes of {len(writers)} writers"
-        mapped = dict.fromkeys(effect.paths[0] for effect in self.effects if effect.call == "mmap")
-        if files := [path for path in mapped if not path.endswith("-shm")]:
-            yield f"the states between system calls of what is mapped into memory ({', '.join(files)})"
+        if self._mapped:
+            yield f"the states between system calls of what is mapped into memory ({', '.join(self._mapped)})"
         if self.is_daemon:
             yield OF_A_DAEMON
 

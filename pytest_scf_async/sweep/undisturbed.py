@@ -15,6 +15,7 @@ from ..protocol.real_time import REAL
 from ..protocol.shortening import shortened_list
 from .cold_starts import cold_start_texts
 from .compared import NAMED, compared_in, why_nothing
+from .effects import READ_PROTECTED
 from .interruptions import FORCED, Interruption
 from .kills import Kills, LeftBy, PowerFailures
 from .legitimate import ignore_rest, legitimate_differences
@@ -95,6 +96,9 @@ class Undisturbed:
         self.ignored = legitimate_differences(first.effects, second.effects, request.ignored)
         ignore_rest(first.effects, third.effects, self.ignored)
         self._require_compared(first)
+        protected = [path for path, each in first.effects.files.items() if each.kind in READ_PROTECTED]
+        if protected:
+            self.notes.append(f"the content of {shortened_list(protected, NAMED)} is not compared: it may not be read")
         self.outcome = replace(first, lived=None, record=None)  # a record may be large
 
     def _made(self, plan: Plan) -> Outcome:

@@ -284,6 +284,24 @@ def test_a_directory_that_something_else_changes_while_the_function_runs_is_refu
     assert text.endswith("Have nothing else change run.path between the yield of each_run and the end of the event")
 
 
+def test_a_mapped_file_that_gets_another_name_is_not_said_to_be_changed_by_something_else(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import mmap, os
+        def main_handler(event, context):
+            new = os.environ["OUT"] + "/new"
+            with open(new, "wb+") as file:
+                file.truncate(4096)
+                with mmap.mmap(file.fileno(), 4096) as memory:
+                    os.rename(new, os.environ["OUT"] + "/row")
+                    memory[0] = 7  # no system call comes after it
+        """
+    )
+    scf_runtime.sweep(function, each_run=each_run, how="forced").assert_survives()
+
+
 def test_a_server_may_keep_its_files_in_the_directory(scf_runtime: ScfRuntime, deployed: Deploy) -> None:
     function = deployed(
         """

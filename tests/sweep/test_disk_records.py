@@ -12,7 +12,7 @@ import pytest
 from internals import disk_record
 from program_internals import Writer
 from sweep_internals import DiskRecord, recorded_run, recorders, recording_of
-from sweeping import Deploy
+from sweeping import Deploy, each_run
 
 from pytest_scf_async import HarnessError, ScfRuntime
 
@@ -386,3 +386,29 @@ def test_a_record_ends_with_its_last_whole_item(tmp_path: Path) -> None:
         with whole.open("rb") as file:
             found = list(disk_record.items_in(file.fileno()))
         assert found == items[: sum(end <= size for end in ends) - 1]
+
+
+@pytest.mark.parametrize("protected", ["new", "row"])
+def test_what_its_function_has_read_protected_is_not_said_to_be_changed_by_something_else(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path, protected: str
+) -> None:
+    """Who has not CAP_DAC_OVERRIDE, as in a container, cannot read it after the event."""
+    function = deployed(
+        f"""\
+        import os, pathlib
+
+        def main_handler(event, context):
+            new = pathlib.Path(os.environ["OUT"], "new")
+            row = new / "row"
+            if not {protected}.exists() or os.stat({protected}).st_mode & 0o777:
+                new.mkdir(exist_ok=True)
+                row.write_text("secret")
+                {protected}.chmod(0)
+        """
+    )
+    sweep = scf_runtime.sweep(function, each_run=each_run, how="forced")
+    probe = tmp_path / "probe"
+    probe.touch(0)
+    path = {"new": "new", "row": "new/row"}[protected]
+    is_said = f"the content of {path} is not compared: it may not be read" in sweep.report
+    assert is_said is not os.access(probe, os.R_OK)

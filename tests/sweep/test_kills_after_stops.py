@@ -59,7 +59,7 @@ def test_each_stop_is_recorded_however_many_there_are(scf_runtime: ScfRuntime, d
     late = SAVES_BY_RENAME.replace(
         'new = saved.with_suffix(".new")\n                new.write_text',
         'new = saved.with_suffix(".new") if number < 26 else saved\n                new.write_text',
-    ).replace('range(state["done"], 3)', 'range(state["done"], 40)')
+    ).replace('range(state["done"], 3)', 'range(state["done"], 30)')
     sweep = scf_runtime.sweep(deployed(late), each_run=each_run, points="waits")
     (found,) = sweep.failures
     assert {run.how for run in found.runs} == {"graceful>forced"}
