@@ -18,9 +18,10 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_155
+LIMIT = 25_205
 """Lines of code that the kernel may have. It rose twice, by 33 and 30, for faults: which thread takes a signal, a
-thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted."""
+thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted; and by 50
+for the tasks that can end a wait of asyncio's."""
 METHODS = 40
 """How many a class may have without a sentence."""
 LINES = 60

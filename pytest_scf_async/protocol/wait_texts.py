@@ -16,7 +16,7 @@ from .shortening import shortened_list
 
 
 class Holder(NamedTuple):
-    """A task that has entered ``async with`` of a lock for which another one waits."""
+    """A task that has entered ``async with`` of a lock for which another one waits, or can end another's wait."""
 
     task: str
     """Its name; ``itself``: it is the one that waits."""
@@ -37,11 +37,13 @@ class Wait(NamedTuple):
     task: str = ""
     """The name of its task of asyncio; empty: it is none."""
     holders: tuple[Holder, ...] = ()
-    """Who holds the lock that it waits for, of asyncio's: those that its text names."""
+    """Who holds the lock of asyncio's that it waits for, or can end its wait: those that its text names."""
     more_holders: int = 0
     """How many more there are."""
     without_holder: bool = False
     """It waits for a lock of asyncio's, of which no task is in an ``async with``."""
+    is_up_to_holders: bool = False
+    """It waits for no lock: ``holders`` can end its wait."""
     in_child: bool = False
     """It is of a process that the program has started."""
 
@@ -63,7 +65,7 @@ _SLEEP = re.compile(r"sleep\((\d{1,3}(?:\.\d{1,2})?|\d\.\d{1,4}|\d{4,5})\)")
 
 # -- made ------------------------------------------------------------------------------------------------------------
 
-_WORDS = r" at | in | and | on |,| \(held | \(no "
+_WORDS = r" at | in | and | on |,| \(held | \(up | \(no "
 """What stands between the parts of a text."""
 _CHILD = "a child process"
 _MISREAD = re.compile(rf"""{_WORDS}|^ ['"]|^  |  $|^ {_CHILD} $""")
@@ -96,15 +98,17 @@ IN_CHILD: Final = f" in {_CHILD}"
 """What is put behind a wait of a process that the program has started."""
 
 
-def held_by(holders: Sequence[Holder], most: int) -> str:
-    """What is put behind a wait for a lock that *holders* have, of which *most* are named."""
+def ended_by(holders: Sequence[Holder], most: int, *, is_lock: bool) -> str:
+    """What is put behind a wait for a lock that *holders* have, or that they can end; *most* of them are named."""
     texts = [at(named(each.task), each.file, each.line) for each in holders]
-    return f" (held by {shortened_list(texts, most)})" if texts else " (no task is in an `async with` of it)"
+    if not texts:
+        return " (no task is in an `async with` of it)" if is_lock else ""
+    return f" ({'held by' if is_lock else 'up to'} {shortened_list(texts, most)})"
 
 
-def together(waits: Sequence[str], most: int) -> str:
-    """The waits of several tasks as one text, with *most* of them; how many more there are is said."""
-    return " and ".join(waits if len(waits) <= most else [*waits[:most], f"{len(waits) - most} more"])
+def together(waits: Sequence[str], number: int) -> str:
+    """The waits of tasks as one text, which are the first of a *number* of them."""
+    return " and ".join([*waits, f"{number - len(waits)} more"] if len(waits) < number else waits)
 
 
 # -- read ------------------------------------------------------------------------------------------------------------
@@ -114,7 +118,8 @@ _NAME = rf"(?:{_QUOTED}|(?:(?!{_WORDS}).)+?)"
 _FILE = rf"(?:{_QUOTED}|(?![\[@'\"])(?![\d.]+:)(?:(?!{_WORDS})[^/])+?)"
 _HOLDER = rf"(?P<task>{_NAME}) at (?P<file>{_FILE}):(?P<line>\d+)(?:, |(?= and )|$)"
 _HELD = (
-    r" \((?:held by (?P<held>.*?)(?: and (?P<more>\d+) more)?|(?P<none>no) task is in an `async with` of it)\)"
+    r" \((?:(?:held by|(?P<up>up to)) (?P<held>.*?)(?: and (?P<more>\d+) more)?|"
+    r"(?P<none>no) task is in an `async with` of it)\)"
     r"(?= and | on | in |$)"
 )
 _AWAIT = rf"(?P<call>await(?: [\w.]+)?) at (?P<file>{_FILE}):(?P<line>\d+)"
@@ -163,6 +168,7 @@ def waits_of(text: str) -> tuple[Wait, ...]:
                 _held(each),
                 int(each["more"] or 0),
                 each["none"] is not None,
+                each["up"] is not None,
             )
             for each in tasks
         )

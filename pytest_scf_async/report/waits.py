@@ -80,7 +80,8 @@ def _held(wait: Wait) -> str:
         for each in wait.holders
     ]
     more = f" and {wait.more_holders:,} more" if wait.more_holders else ""
-    return f" (held by {shortened_list(holders, len(holders))}{more})"
+    names = f"{shortened_list(holders, len(holders))}{more}"
+    return f" (which {names} can end)" if wait.is_up_to_holders else f" (held by {names})"
 
 
 def _name(kind: str, name: str) -> str:

@@ -464,7 +464,7 @@ class _OfEvent:
                 [time, end, lane, self._tables._text(part.call), place, times, last, awaits, len(self.entries)]
             )
             self.holders = [] if part is parts[0] else self.holders
-            for holder in part.holders:
+            for holder in () if part.is_up_to_holders else part.holders:
                 who = part.task if holder.task == "itself" else holder.task
                 lock = f"{part.call} at {part.file}:{part.line} in {part.task}"
                 self.holders.append([lock, f"{who} at {os.path.basename(holder.file)}:{holder.line}"])

@@ -8,7 +8,16 @@ import opcode
 import os
 import sys
 import threading
-from types import AsyncGeneratorType, CodeType, CoroutineType, FrameType, GeneratorType, MethodType
+from types import (
+    AsyncGeneratorType,
+    CodeType,
+    CoroutineType,
+    FrameType,
+    FunctionType,
+    GeneratorType,
+    MethodType,
+    ModuleType,
+)
 from typing import Any
 
 from ...protocol import wait_texts
@@ -164,17 +173,19 @@ def _awaited() -> str:
     """The task that the running loop waits for, and where it awaits; empty if not known.
 
     That is the one which the next instant that is due wakes; where none is due, those that await what comes from
-    outside, as long as they are few, or the first of many that all wait for locks. It is asked before each wait of a
-    loop, so it takes no more than it needs.
+    outside, as long as they are few, or the first of many that all wait for each other. It is asked before each wait of
+    a loop, so it takes no more than it needs.
     """
     try:
         loop = sys.modules["asyncio.events"]._get_running_loop()
         if not loop._scheduled:
             tasks = _awaiting_tasks(loop)
-            if len(tasks) > _FEW_TASKS + 1 and not tasks_acquire():
+            if len(tasks) > _FEW_TASKS + 1 and not all(map(_awaits_tasks, tasks)):
                 return ""
-            places = [place + _holders(task) for task in tasks if (place := _place_of(task))]
-            return wait_texts.together(places, _FEW_TASKS) if len(places) <= _FEW_TASKS or tasks_acquire() else ""
+            places = [(place, task) for task in tasks if (place := _place_of(task))]
+            if len(places) > _FEW_TASKS and not all(map(_awaits_tasks, tasks)):
+                return ""
+            return wait_texts.together([place + _who_ends(task) for place, task in places[:_FEW_TASKS]], len(places))
         timer = loop._scheduled[0]
         callback = timer._callback
         if hasattr(callback, "__self__"):  # of asyncio.timeout
@@ -200,7 +211,11 @@ def _awaiting_tasks(loop: Any) -> list[Any]:
     if len(known) > _MANY_TASKS:
         return []
     of_tasks = tasks.Task, tasks._GatheringFuture
-    found = [task for task in tasks.all_tasks(loop) if not isinstance(task._fut_waiter, of_tasks)]
+    found = [
+        task
+        for task in tasks.all_tasks(loop)
+        if not (isinstance(task._fut_waiter, of_tasks) or _chain_of(task)[-1][1].f_code.co_filename == tasks.__file__)
+    ]
     return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
@@ -210,7 +225,12 @@ def tasks_acquire() -> bool:
         ends = [_chain_of(task)[-1][1] for task in _awaiting_tasks(sys.modules["asyncio.events"]._get_running_loop())]
     except (AttributeError, IndexError):  # those of another loop
         return False
-    return {_call_of_lock(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
+    return {_call_on(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
+
+
+def _awaits_tasks(task: Any) -> bool:
+    """Whether another task ends what *task* awaits, and nothing from outside."""
+    return _chain_of(task)[-1][1].f_code.co_filename in _OF_TASKS
 
 
 def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
@@ -235,23 +255,57 @@ def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
         awaited = inner
 
 
-def _holders(task: Any) -> str:
-    """Behind the place of *task*, which waits for a lock: the tasks within an ``async with`` of it, and where each is.
+def _who_ends(task: Any) -> str:
+    """Behind the place of *task*: the tasks that can end what it waits for, and where each is.
 
-    An asynchronous lock does not know its owner. The interpreter keeps ``__aexit__`` of what it has to leave on the
-    stack of the coroutine, which only the garbage collector is shown.
+    Of a lock these are those within an ``async with`` of it. An asynchronous lock does not know its owner. The
+    interpreter keeps ``__aexit__`` of what it has to leave on the stack of the coroutine, which only the garbage
+    collector is shown. Of anything else it is those whose code has it, and a call that ends a wait for it.
     """
-    call, lock = _call_of_lock(_chain_of(task)[-1][1])
-    if call != "acquire":
-        return ""
+    chain = _chain_of(task)
+    call, awaited = _call_on(next((each for _, each in chain if each.f_code.co_filename == _QUEUES), chain[-1][1]))
+    awaited = awaited if call else task._fut_waiter
+    ends = next(
+        (_ENDS[each] for of in type(awaited).__mro__ if (each := f"{of.__name__}.{call}") in _ENDS), frozenset()
+    )
     found = []
     for other in sys.modules["asyncio.tasks"].all_tasks():
         chain = _chain_of(other)
-        frames = [frame for at, (_, frame) in enumerate(chain) if _is_within(chain, at, lock)]
+        frames = [
+            frame
+            for at, (_, frame) in enumerate(chain)
+            if (
+                _is_within(chain, at, awaited)
+                if call == "acquire"
+                else other is not task and _ends(frame, awaited, ends)
+            )
+        ]
         if frames:
             name = "itself" if other is task else other.get_name()
             found.append(wait_texts.Holder(name, frames[-1].f_code.co_filename, frames[-1].f_lineno))
-    return wait_texts.held_by(sorted(found), _FEW_TASKS)
+    return wait_texts.ended_by(sorted(found), _FEW_TASKS, is_lock=call == "acquire")
+
+
+_ENDS = {
+    "Event.wait": frozenset({"set"}),
+    "Condition.wait": frozenset({"notify", "notify_all"}),
+    "Barrier.wait": frozenset({"wait", "abort"}),
+    "Queue.get": frozenset({"put", "put_nowait"}),
+    "Queue.put": frozenset({"get", "get_nowait"}),
+    "Queue.join": frozenset({"task_done"}),
+    "Future.": frozenset({"set_result", "set_exception", "cancel"}),
+}
+"""By what a task awaits: what another one calls to end it."""
+
+
+def _ends(frame: FrameType, awaited: Any, ends: frozenset[str]) -> bool:
+    """Whether the code of *frame* has one of the calls *ends*, and *awaited*, or an object that has it."""
+    if ends.isdisjoint(frame.f_code.co_names) or frame.f_code.co_filename.startswith(_NOT_USERS):
+        return False
+    values = [*frame.f_locals.values(), *map(frame.f_globals.get, frame.f_code.co_names)]
+    objects = [each for each in values if not isinstance(each, (ModuleType, FunctionType, type))]
+    parts = gc.get_referents(*objects)
+    return any(each is awaited for each in (*values, *parts, *gc.get_referents(*(d for d in parts if type(d) is dict))))
 
 
 def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
@@ -263,17 +317,17 @@ def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:
         for each, after in zip(stack, [*stack[1:], None], strict=True)
         if each is leave or (type(each) is MethodType and each.__func__ is leave)
     ]
-    calls = [_call_of_lock(frame) for _, frame in chain[at + 1 :]]
+    calls = [_call_on(frame) for _, frame in chain[at + 1 :]]
     if calls and calls[0][0] == "__aenter__":
         del left[-1:]  # it is there before that is over
     held = [each for each in left if ("wait", each) not in calls]  # a condition that waits has released its lock
     return any(lock in (each, getattr(each, "_lock", None)) for each in held)
 
 
-def _call_of_lock(frame: FrameType) -> tuple[str, Any]:
-    """The method of a lock, a semaphore, a condition or an event that *frame* runs, and the object; else nothing."""
+def _call_on(frame: FrameType) -> tuple[str, Any]:
+    """The method of a lock, an event, a queue or the like of asyncio that *frame* runs, and its object, if any."""
     code = frame.f_code
-    return (code.co_name, frame.f_locals.get("self")) if code.co_filename == _LOCKS else ("", None)
+    return (code.co_name, frame.f_locals.get("self")) if code.co_filename in (_LOCKS, _QUEUES) else ("", None)
 
 
 def _place_of(task: Any) -> str:

@@ -637,6 +637,57 @@ HELD = {
         " and Task-1 at `await BoundedSemaphore.acquire` on index.py:5 (held by task one at index.py:10)"
     ),
 }
+ENDERS = {
+    "Event.wait": ("asyncio.Event()", "await shared.wait()", "shared.set()"),
+    "Queue.get": ("asyncio.Queue()", "await shared.get()", "shared.put_nowait(1)"),
+    "Queue.put": ("asyncio.PriorityQueue(1); shared.put_nowait(1)", "await shared.put(2)", "await shared.get()"),
+    "Queue.join": ("asyncio.Queue(); shared.put_nowait(1)", "await shared.join()", "shared.task_done()"),
+    "Condition.wait": (
+        "asyncio.Condition(); held = contextlib.AsyncExitStack(); await held.enter_async_context(shared)",
+        "await shared.wait()",
+        "shared.notify_all()",
+    ),
+    "": ("asyncio.get_running_loop().create_future()", "await shared", "shared.set_result(1)"),
+}
+"""By a wait of asyncio's: what makes the object, what waits, and what ends that."""
+ENDED_BY_ANOTHER = """
+import asyncio, contextlib
+
+class Work:
+    async def waits(self):
+        shared = self.shared
+        WAITS
+
+    async def ends(self):
+        shared, never = self.shared, asyncio.Event()
+        await never.wait()
+        ENDS
+
+    @staticmethod
+    async def looks_on():
+        await asyncio.Queue().get()
+
+    async def main(self):
+        shared = MADE
+        self.shared = shared
+        names = "waits", "ends", *["looks_on"] * OTHERS
+        others = [asyncio.create_task(getattr(self, name)(), name=f"T-{at}") for at, name in enumerate(names)]
+        await asyncio.wait(others)
+
+def main_handler(event, context):
+    return asyncio.run(Work().main())
+"""
+
+
+@pytest.mark.parametrize(
+    ("call", "others"), [*((each, number) for each in ENDERS for number in (0, 3) if each or not number)]
+)
+def test_who_can_end_what_a_task_waits_for_is_named_with_its_place(deploy, call: str, others: int) -> None:
+    made, waits, ends = ENDERS[call]
+    source = ENDED_BY_ANOTHER.replace("MADE", made).replace("WAITS", waits).replace("ENDS", ends)
+    event = deploy(source.replace("OTHERS", str(others)), timeout=60).invoke_async().wait()
+    text = refusal_of(assert_finished, event)
+    assert "on index.py:7 (which task T-1 at index.py:11 can end) and task T-1 at `await Event.wait`" in text
 
 
 @pytest.mark.parametrize("body", HELD)

@@ -17,6 +17,7 @@ WORDS = (
     " on ",
     ", ",
     " (held by ",
+    " (up to ",
     " (no ",
     "await ",
     "x.py:3",
@@ -56,22 +57,23 @@ def test_the_waits_of_tasks_are_read_back_one_by_one(
     given: list[tuple[str, int, str, str]], thread: str, in_thread: bool
 ) -> None:
     texts, expected = [], []
-    for file, line, task, other in given:
-        holders = [Holder(other, file, line)]
-        texts.append(
-            wait_texts.at("await Lock.acquire", file, line) + wait_texts.within(task) + wait_texts.held_by(holders, 2)
-        )
-        expected.append(Wait("await Lock.acquire", file, line, thread if in_thread else "", task, tuple(holders)))
-    text = wait_texts.together(texts, 2) + (wait_texts.within(thread) if in_thread else "")
+    for number, (file, line, task, other) in enumerate(given):
+        holders, is_lock = [Holder(other, file, line)], number % 2 == 0
+        call = "await Lock.acquire" if is_lock else "await Event.wait"
+        ended_by = wait_texts.ended_by(holders, 2, is_lock=is_lock)
+        texts.append(wait_texts.at(call, file, line) + wait_texts.within(task) + ended_by)
+        thread_of = thread if in_thread else ""
+        expected.append(Wait(call, file, line, thread_of, task, tuple(holders), is_up_to_holders=not is_lock))
+    text = wait_texts.together(texts[:2], len(texts)) + (wait_texts.within(thread) if in_thread else "")
     assert waits_of(text) == tuple(expected[:2])
     assert more_tasks(text) == len(given[2:])
 
 
 def test_holders_that_a_text_does_not_name_are_counted() -> None:
-    text = wait_texts.held_by([Holder("one", "x.py", 3), Holder("two", "x.py", 4)], 1)
+    text = wait_texts.ended_by([Holder("one", "x.py", 3), Holder("two", "x.py", 4)], 1, is_lock=True)
     (wait,) = waits_of(f"await Lock.acquire at x.py:5 in Task-1{text}")
     assert (wait.holders, wait.more_holders, wait.without_holder) == ((Holder("one", "x.py", 3),), 1, False)
-    (wait,) = waits_of(f"await Lock.acquire at x.py:5 in Task-1{wait_texts.held_by([], 1)}")
+    (wait,) = waits_of(f"await Lock.acquire at x.py:5 in Task-1{wait_texts.ended_by([], 1, is_lock=True)}")
     assert (wait.holders, wait.more_holders, wait.without_holder) == ((), 0, True)
 
 

@@ -213,7 +213,11 @@ async def main():
         named.timeline,
         re.MULTILINE,
     )
-    many = deploy(IMPORTS + source.replace("TASKS", "3"), timeout=60).invoke_async([]).wait()
+    three = deploy(IMPORTS + source.replace("TASKS", "3"), timeout=60).invoke_async([]).wait()
+    assert re.search(
+        r"in waits-0 and await Event\.wait at index\.py:\d+ in waits-1 and 1 more$", three.timeline, re.MULTILINE
+    )
+    many = deploy(IMPORTS + source.replace("TASKS", "65"), timeout=60).invoke_async([]).wait()
     assert "wait      asyncio.run at index.py:" in many.timeline
 
 
