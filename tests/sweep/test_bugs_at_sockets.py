@@ -257,3 +257,19 @@ def test_its_fixed_twin_raises_no_alarm(
     sweep = scf_runtime.sweep(function, each_run=each_run)
     sweep.assert_exactly_once()
     assert {run.how for run in sweep.runs} == {"graceful", "forced"}
+
+
+IN_ONE_LINE = """
+        connection.sendall(b"POP queue\\n"); item = answers.readline().strip()
+        if not (out / "item-0").exists():
+            replace("item-0", item)
+"""
+
+
+def test_a_kill_between_a_send_and_the_first_receive_after_it_finds_the_server_told(
+    scf_runtime: ScfRuntime, deployed: Deploy, with_one_for_all: Any
+) -> None:
+    function = deployed(handler(IN_ONE_LINE))
+    sweep = scf_runtime.sweep(function, each_run=with_one_for_all, how="forced", include=["job.py:19*"])
+    found = {run.point.text.partition(" ")[0]: bool(run.kinds) for run in sweep.runs}
+    assert found == {"": False, "receive": True}

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 from seeded_set import SEEDED, path_of
-from sweep_internals import Kills
+from sweep_internals import Kills, recorded_run
 from sweeping import Deploy, each_run, each_run_with_a_server
 
 from pytest_scf_async import Run, ScfRuntime, ScfUsageError
@@ -420,6 +420,72 @@ def test_who_asks_the_event_that_was_killed_finds_its_log_and_its_records(
     second = next(point for point in seen if point.startswith("job.py:8#2"))
     assert seen[second] == (["row 0", "row 1"], [0], 499, 1.0)
     assert seen["effect#5"] == (["row 0", "row 1", "row 2"], [0, 1, 2], 499, 3.0)
+
+
+def test_done_and_retry_are_asked_about_the_event_that_was_killed_at_an_effect(
+    scf_runtime: ScfRuntime, deployed: Deploy
+) -> None:
+    function = deployed(
+        """
+        import os, pathlib
+        from pytest_scf_async.inside import record
+
+        def main_handler(event, context):
+            for number in event["numbers"]:
+                print("row", number)
+                record("row", number=number)
+            (pathlib.Path(os.environ["OUT"]) / "done").write_text("done")
+        """
+    )
+    asked: list[tuple[str, Any]] = []
+
+    def note(name: str, event: Any) -> None:
+        lines = [line.text for line in event.log if line.source == "Custom"]
+        asked.append(
+            (name, (event.status, event.status_code, lines, [each.fields["number"] for each in event.records]))
+        )
+
+    def done(event: Any) -> bool:
+        note("done", event)
+        return bool(event.status == "FINISHED")
+
+    def retry(event: Any) -> dict[str, list[int]]:
+        note("retry", event)
+        return {"numbers": [7]}
+
+    sweep = scf_runtime.sweep(
+        function,
+        {"numbers": [1, 2]},
+        each_run=each_run,
+        how="forced",
+        include=["effect#4"],
+        done=done,
+        retry=retry,
+        ignore="row",
+    )
+    sweep.assert_survives()
+    killed = "ABORTED", 499, ["row 1", "row 2"], [1, 2]
+    assert [each for each in asked if each[1][0] != "FINISHED"] == [("done", killed), ("retry", killed)]
+    assert asked[-1] == ("done", ("FINISHED", 200, ["row 7"], [7]))
+
+
+def test_more_bytes_than_a_record_may_have_are_said_with_what_to_do(
+    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+) -> None:
+    function = deployed(
+        """
+        import os
+
+        def main_handler(event, context):
+            with open(os.environ["OUT"] + "/data", "wb", 0) as file:
+                for number in range(1, 18):
+                    os.pwrite(file.fileno(), bytes([number]) * (64 << 20), 0)
+        """
+    )
+    record = recorded_run(scf_runtime, function, tmp_path)
+    most = "a record has at most 10,000 files and 1 GB: each kill recreates them"
+    what = "run.path has changes of more than that"
+    assert record.problems == [f"{what}: {most}; keep what the handler only reads outside run.path"]
 
 
 MAILS = """
