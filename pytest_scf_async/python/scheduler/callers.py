@@ -8,12 +8,13 @@ import opcode
 import os
 import sys
 import threading
+from collections.abc import Iterable
 from types import (
     AsyncGeneratorType,
+    CellType,
     CodeType,
     CoroutineType,
     FrameType,
-    FunctionType,
     GeneratorType,
     MethodType,
     ModuleType,
@@ -31,7 +32,9 @@ _STANDARD = os.path.dirname(os.__file__)
 _LIBRARIES = os.path.join(_STANDARD, ""), OWN_CODE, "<frozen"
 _PACKAGES = "site-packages", "dist-packages"
 _NOT_USERS = os.path.join(_STANDARD, "asyncio", ""), OWN_CODE
-_LOCKS, _QUEUES, _GROUPS = (os.path.join(_NOT_USERS[0], f"{name}.py") for name in ("locks", "queues", "taskgroups"))
+_LOCKS, _QUEUES, _GROUPS, _TASKS = (
+    os.path.join(_NOT_USERS[0], f"{name}.py") for name in ("locks", "queues", "taskgroups", "tasks")
+)
 _OF_TASKS = _LOCKS, _QUEUES, _GROUPS
 """What tasks wait in for each other."""
 PLUMBING = {
@@ -180,10 +183,10 @@ def _awaited() -> str:
         loop = sys.modules["asyncio.events"]._get_running_loop()
         if not loop._scheduled:
             tasks = _awaiting_tasks(loop)
-            if len(tasks) > _FEW_TASKS + 1 and not all(map(_awaits_tasks, tasks)):
+            if len(tasks) > _FEW_TASKS + 1 and not _await_each_other(tasks):
                 return ""
             places = [(place, task) for task in tasks if (place := _place_of(task))]
-            if len(places) > _FEW_TASKS and not all(map(_awaits_tasks, tasks)):
+            if len(places) > _FEW_TASKS and not _await_each_other(tasks):
                 return ""
             return wait_texts.together([place + _who_ends(task) for place, task in places[:_FEW_TASKS]], len(places))
         timer = loop._scheduled[0]
@@ -214,7 +217,7 @@ def _awaiting_tasks(loop: Any) -> list[Any]:
     found = [
         task
         for task in tasks.all_tasks(loop)
-        if not (isinstance(task._fut_waiter, of_tasks) or _chain_of(task)[-1][1].f_code.co_filename == tasks.__file__)
+        if not (isinstance(task._fut_waiter, of_tasks) or _awaits_in(task) == _TASKS)
     ]
     return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
@@ -228,9 +231,15 @@ def tasks_acquire() -> bool:
     return {_call_on(frame)[0] for frame in ends if frame.f_code.co_filename != _GROUPS} == {"acquire"}
 
 
-def _awaits_tasks(task: Any) -> bool:
-    """Whether another task ends what *task* awaits, and nothing from outside."""
-    return _chain_of(task)[-1][1].f_code.co_filename in _OF_TASKS
+def _await_each_other(tasks: list[Any]) -> bool:
+    """Whether only tasks end what these await, and nothing from outside."""
+    return all(_awaits_in(task) in _OF_TASKS for task in tasks)
+
+
+def _awaits_in(task: Any) -> str:
+    """The file of the code in which *task* awaits; empty: it is a coroutine of a library in C."""
+    chain = _chain_of(task)
+    return chain[-1][1].f_code.co_filename if chain else ""
 
 
 def _chain_of(task: Any) -> list[tuple[Any, FrameType]]:
@@ -273,11 +282,11 @@ def _who_ends(task: Any) -> str:
         chain = _chain_of(other)
         frames = [
             frame
-            for at, (_, frame) in enumerate(chain)
+            for at, (coroutine, frame) in enumerate(chain)
             if (
                 _is_within(chain, at, awaited)
                 if call == "acquire"
-                else other is not task and _ends(frame, awaited, ends)
+                else other is not task and _ends(coroutine, frame, awaited, ends)
             )
         ]
         if frames:
@@ -298,14 +307,26 @@ _ENDS = {
 """By what a task awaits: what another one calls to end it."""
 
 
-def _ends(frame: FrameType, awaited: Any, ends: frozenset[str]) -> bool:
-    """Whether the code of *frame* has one of the calls *ends*, and *awaited*, or an object that has it."""
+def _ends(coroutine: Any, frame: FrameType, awaited: Any, ends: frozenset[str]) -> bool:
+    """Whether the code of *coroutine* has one of the calls *ends*, and *awaited*, or an object with it as an attribute.
+
+    The garbage collector shows what its variables are: ``f_locals`` would keep them alive.
+    """
     if ends.isdisjoint(frame.f_code.co_names) or frame.f_code.co_filename.startswith(_NOT_USERS):
         return False
-    values = [*frame.f_locals.values(), *map(frame.f_globals.get, frame.f_code.co_names)]
-    objects = [each for each in values if not isinstance(each, (ModuleType, FunctionType, type))]
-    parts = gc.get_referents(*objects)
-    return any(each is awaited for each in (*values, *parts, *gc.get_referents(*(d for d in parts if type(d) is dict))))
+    values = gc.get_referents(coroutine, frame)
+    values += gc.get_referents(*(each for each in values if type(each) is CellType))
+    values += map(frame.f_globals.get, frame.f_code.co_names)
+    return any(each is awaited for value in values for each in (value, *_attributes_of(value)))
+
+
+def _attributes_of(value: Any) -> Iterable[Any]:
+    try:  # no code of the user's is called
+        return (
+            () if issubclass(type(value), (ModuleType, type)) else object.__getattribute__(value, "__dict__").values()
+        )
+    except AttributeError:
+        return ()
 
 
 def _is_within(chain: list[tuple[Any, FrameType]], at: int, lock: Any) -> bool:

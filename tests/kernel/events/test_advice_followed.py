@@ -659,8 +659,8 @@ class Work:
         WAITS
 
     async def ends(self):
-        shared, never = self.shared, asyncio.Event()
-        await never.wait()
+        HAS
+        await asyncio.Event().wait()
         ENDS
 
     @staticmethod
@@ -679,15 +679,60 @@ def main_handler(event, context):
 """
 
 
+HAS = {
+    "a local variable": "shared = self.shared",
+    "an attribute": "it = self",
+    "a variable around it": "shared = self.shared; hold = lambda: shared",
+    "a global": "global shared; shared = self.shared",
+}
+"""What `ends` begins with: how it has the object."""
+
+
 @pytest.mark.parametrize(
-    ("call", "others"), [*((each, number) for each in ENDERS for number in (0, 3) if each or not number)]
+    ("call", "others", "has"),
+    [
+        *((each, number, "a local variable") for each in ENDERS for number in (0, 3) if each or not number),
+        *(("Event.wait", 0, has) for has in HAS),
+    ],
 )
-def test_who_can_end_what_a_task_waits_for_is_named_with_its_place(deploy, call: str, others: int) -> None:
+def test_who_can_end_what_a_task_waits_for_is_named_with_its_place(deploy, call: str, others: int, has: str) -> None:
     made, waits, ends = ENDERS[call]
-    source = ENDED_BY_ANOTHER.replace("MADE", made).replace("WAITS", waits).replace("ENDS", ends)
+    source = ENDED_BY_ANOTHER.replace("MADE", made).replace("WAITS", waits).replace("HAS", HAS[has])
+    source = source.replace("ENDS", f"it.{ends}" if has == "an attribute" else ends)
     event = deploy(source.replace("OTHERS", str(others)), timeout=60).invoke_async().wait()
     text = refusal_of(assert_finished, event)
     assert "on index.py:7 (which task T-1 at index.py:11 can end) and task T-1 at `await Event.wait`" in text
+
+
+def test_what_a_task_has_is_not_kept_alive_by_that(deploy) -> None:
+    source = """
+import asyncio
+
+class Row:
+    def __del__(self):
+        print("gone", flush=True)
+
+async def ends(shared):
+    row = Row()
+    await asyncio.get_running_loop().run_in_executor(None, int)
+    del row
+    print("deleted", flush=True)
+    shared.set()
+
+async def waits(shared):
+    await shared.wait()
+
+async def main():
+    shared = asyncio.Event()
+    await asyncio.gather(ends(shared), waits(shared))
+
+def main_handler(event, context):
+    return asyncio.run(main())
+"""
+    event = deploy(source).invoke_async().wait()
+    assert_finished(event)
+    assert "(up to Task-2 at index.py:10)" in event.timeline
+    assert [line.text for line in event.log if line.source == "Custom"][-2:] == ["gone", "deleted"]
 
 
 @pytest.mark.parametrize("body", HELD)
