@@ -18,9 +18,9 @@ from pathlib import Path
 
 import rooms
 
-LIMIT = 25_218
+LIMIT = 25_214
 """Lines of code that the kernel may have. It rose twice, by 33 and 30, for faults: which thread takes a signal, a
-thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted; and by 63
+thread of the test that ends while it is looked at, and the wait that a signal to another thread interrupted; and by 59
 for the tasks that can end a wait of asyncio's."""
 METHODS = 40
 """How many a class may have without a sentence."""

@@ -206,19 +206,14 @@ _MANY_TASKS = 64
 def _awaiting_tasks(loop: Any) -> list[Any]:
     """The tasks of *loop* that wait, but not for other tasks of it; by their names, as a set has no order.
 
-    None of them where there are many: a server would look at all of them before each wait. (Python 3.14 cannot say how
-    many they are.)
+    None of them where there are many: a server would look at all of them before each wait.
     """
     tasks = sys.modules["asyncio.tasks"]
     known: Any = getattr(tasks, "_scheduled_tasks", None) or getattr(tasks, "_all_tasks", ())  # the latter up to 3.11
-    if len(known) > _MANY_TASKS:
+    if len(known) > _MANY_TASKS or len(every := tasks.all_tasks(loop)) > _MANY_TASKS:  # Python 3.14 has not the first
         return []
     of_tasks = tasks.Task, tasks._GatheringFuture
-    found = [
-        task
-        for task in tasks.all_tasks(loop)
-        if not (isinstance(task._fut_waiter, of_tasks) or _awaits_in(task) == _TASKS)
-    ]
+    found = [task for task in every if not (isinstance(task._fut_waiter, of_tasks) or _awaits_in(task) == _TASKS)]
     return sorted(found, key=lambda task: (len(task.get_name()), task.get_name()))
 
 
