@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import contextlib
+import ctypes
 import functools
 import gc
 import os
@@ -278,6 +280,15 @@ def succeeds(*words: str, pattern: str = "") -> bool:
     return done.returncode == 0 and re.search(pattern, done.stdout) is not None
 
 
+def loads(*names: str) -> bool:
+    """Whether one of the shared libraries *names* is on this machine."""
+    for name in names:
+        with contextlib.suppress(OSError):
+            ctypes.CDLL(name)
+            return True
+    return False
+
+
 class Need(NamedTuple):
     """Something that a test needs and a machine may lack."""
 
@@ -305,6 +316,7 @@ NEEDS = {
         "golang-go",
         lambda: succeeds("go", "env", "GOVERSION", pattern=r"^go(1\.(1[89]|[2-9]\d)|[2-9])"),
     ),
+    "libcrypto": package("OpenSSL's libcrypto", "libssl3", lambda: loads("libcrypto.so.3", "libcrypto.so.1.1")),
     "nodejs": package("Node.js", "nodejs", command("node")),
     "npm": package("npm and its registry", "nodejs npm", command("npm")),
     "podman": package("podman", "podman runc", lambda: succeeds("podman", "info")),

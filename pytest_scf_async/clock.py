@@ -198,9 +198,10 @@ class SimulatedClock:
     def running(self, rate: float = 1.0) -> AbstractContextManager[None]:
         """Within it time flows by itself: *rate* simulated seconds in each real second; on leaving it stands again.
 
-        Blocking calls of the test wait meanwhile, and move no time themselves. Raises ``ScfUsageError`` for a rate that
-        is no finite number above 0, inside another ``running``, and where this clock has no runtime or one that is
-        closed; on leaving, what an instance or a hook raised meanwhile.
+        Blocking calls of the test wait meanwhile, and move no time themselves. Time waits for what computes, for half
+        of ``real_timeout`` (real seconds): a call of the test that waits for such an event fails only after it. Raises
+        ``ScfUsageError`` for a rate that is no finite number above 0, inside another ``running``, and where this clock
+        has no runtime or one that is closed; on leaving, what an instance or a hook raised meanwhile.
         """
         if isinstance(rate, bool) or not isinstance(rate, (int, float)):
             raise ScfUsageError(

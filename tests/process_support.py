@@ -60,12 +60,10 @@ _PLATFORM_LINES = {
 LIBRARY_IN_C = """
 import ctypes
 
-for _name in ("libcrypto.so.3", "libcrypto.so.1.1"):
-    try:
-        crypto = ctypes.CDLL(_name)
-        break
-    except OSError:
-        crypto = None  # this machine has none
+try:
+    crypto = ctypes.CDLL("libcrypto.so.3")
+except OSError:
+    crypto = ctypes.CDLL("libcrypto.so.1.1")
 
 class Client:
     def __init__(self, port):

@@ -13,7 +13,6 @@ from ..instances.pool import Pool
 from ..instances.state import InstanceFact
 from ..linux import procfs
 from ..linux.kernel_waits import waits_for_reaper, waits_of
-from ..model.timeline import AfterComputing
 from ..options import ScfSettings
 from ..protocol.real_time import REAL
 from ..protocol.shortening import real_seconds
@@ -151,7 +150,7 @@ class Watchdog:
         if self.call.may_end_grace():
             self.call.end_grace()
             return
-        if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy)) or flows:
+        if self._revoke_leases() or (not takes_long and self._goes_on_without_them(busy, patience)) or flows:
             return
         if stands_still or not takes_long:
             limit = f"{real_seconds(settings.real_timeout)} (real_timeout, {settings.source('real_timeout')})"
@@ -175,8 +174,8 @@ class Watchdog:
         ending = [self._revoke_lease_of(each) for each in computing]  # all of them begin to
         return any(ending)
 
-    def _goes_on_without_them(self, busy: list[Instance] | None) -> bool:
-        """Where nothing happens because instances compute: whether the call goes on without them."""
+    def _goes_on_without_them(self, busy: list[Instance] | None, seconds: float) -> bool:
+        """Where nothing happens for *seconds* because instances compute: whether the call goes on without them."""
         call, instances = self.call, list(self.scheduler.pool.instances)
         computing = [each for each in instances if self._computes(each)]
         if busy is None or any(call.is_held_by(each) for each in instances if each not in computing):
@@ -192,8 +191,7 @@ class Watchdog:
             elif not instance.state.cpu_bound:
                 self.preempt(instance)
             if event is not None:
-                then: AfterComputing = "timeout" if instance in timed else "passes"
-                event.outwaited(then, self.scheduler.settings.real_timeout)
+                event.outwaited("timeout" if instance in timed else "flows" if call.flow else "passes", seconds)
         call.passes(computing)
         self.progressed = self.checked
         return True

@@ -31,9 +31,9 @@ Awaited = Literal["something", "lock", "own lock", "notice", "thread", "answer"]
 task of asyncio, sets an event, puts something into a queue, or notifies a condition; thread: the end of one that is
 joined; answer: something comes on a connection."""
 
-AfterComputing = Literal["SIGTERM", "returns", "timeout", "passes"]
+AfterComputing = Literal["SIGTERM", "returns", "timeout", "passes", "flows"]
 """What a call does once it has waited for long enough for what an event computes: it sends SIGTERM there; it returns,
-as its SIGTERM has arrived; it takes the event to its timeout; it lets time pass that."""
+as its SIGTERM has arrived; it takes the event to its timeout; it lets time pass that, or flow past that."""
 
 IDLE = "idle"
 """Why an instance was reclaimed that had no event for as long as the platform keeps it."""

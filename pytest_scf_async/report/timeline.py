@@ -31,6 +31,7 @@ _AFTER_COMPUTING: Final[Mapping[facts.AfterComputing, str]] = {
     "returns": "the call that sent SIGTERM returns while it computes",
     "timeout": "time moves on to its timeout",
     "passes": "time passes while it computes",
+    "flows": "time flows while it computes",
 }
 
 
@@ -149,7 +150,7 @@ def entry_text(entry: facts.AnyEntry) -> str:  # noqa: PLR0911, PLR0912  (one li
             does = "computes" if entry.computes else "sleeps and wakes up in real time"
             return f"{does} for more than {entry.grace:g} s without a wait: not repeatable"
         case facts.Outwaited():
-            limit = f"{real_seconds(entry.limit)} (real_timeout)"
+            limit = f"{real_seconds(entry.limit)} ({'half of ' * (entry.then == 'flows')}real_timeout)"
             return f"has not settled within {limit}: {_AFTER_COMPUTING[entry.then]}: not repeatable"
         case facts.StoppedForMemory():
             return "stopped while computing, because of its memory: not repeatable"

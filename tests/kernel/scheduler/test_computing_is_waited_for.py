@@ -44,7 +44,18 @@ def main_handler(event, context):
     return listen_and_wait()
 """
 )
-SLEEPER = "import time\ndef main_handler(event, context):\n    time.sleep(60)\n    return 'slept'\n"
+SLEEPER = """
+import signal, time
+
+def after():
+    signal.signal(signal.SIGTERM, lambda *_: None)
+    print("slept")
+
+def main_handler(event, context):
+    time.sleep(60)
+    after()
+    return "slept"
+"""
 FOR_EVER = """
 def main_handler(event, context):
     print("begins", flush=True)
@@ -67,6 +78,11 @@ def wait_until(runtime: ScfRuntime, event: AsyncEvent) -> None:
     runtime.wait_until(lambda: runtime.clock.now >= until, within=60)
 
 
+def flow_past_a_minute(runtime: ScfRuntime, event: AsyncEvent) -> None:
+    with runtime.clock.running(rate=1_000):
+        assert eventually(lambda: runtime.clock.now >= START + timedelta(seconds=60))
+
+
 CALLS: dict[str, Callable[[ScfRuntime, AsyncEvent], object]] = {
     "advance": lambda runtime, _: runtime.clock.advance(60),
     "advance, past what is held": lambda runtime, _: runtime.clock.advance(60, past_held=True),
@@ -76,6 +92,12 @@ CALLS: dict[str, Callable[[ScfRuntime, AsyncEvent], object]] = {
     "run": lambda runtime, _: runtime.functions["sleeper"].run(),
     "wait_until": wait_until,
     "a sleep of the test": sleep_patched,
+    "running": flow_past_a_minute,
+    "wait_for_log of another": lambda runtime, _: runtime.functions["sleeper"].invoke_async().wait_for_log("slept"),
+    "a gate of another": lambda runtime, _: runtime.functions["sleeper"].invoke_async().run_to("after"),
+    "wait_until_listening of another": lambda runtime, _: (
+        runtime.functions["sleeper"].invoke_async().wait_until_listening()
+    ),
     "settle": lambda _, event: event.settle(),
     "nothing but terminate": lambda *_: None,
 }
@@ -258,6 +280,8 @@ def test_where_time_flows_it_flows_past_what_computes(computes) -> None:
         assert eventually(lambda: event.ended)
 
     assert_timed_out(event)
+    said = "has not settled within 0.15 real seconds (half of real_timeout): time flows while it computes"
+    assert said in event.timeline
 
 
 def test_a_call_of_the_listener_that_computes_for_ever_returns(deploy, make_runtime) -> None:

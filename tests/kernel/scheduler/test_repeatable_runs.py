@@ -386,8 +386,6 @@ def once(port, path):
     client.close()
 
 def main_handler(event, context):
-    if crypto is None:
-        return
     port = int(event["url"].split(":")[2].rstrip("/"))
     kept = Client(port)
     for number in range(3):
@@ -415,6 +413,7 @@ class Program:
     options: dict[str, Any] = field(default_factory=dict)
     sigterm_at: float | None = None
     """In simulated seconds from its start."""
+    marks: tuple[pytest.MarkDecorator, ...] = ()
 
 
 SIMULATED = {"children": "simulated"}
@@ -433,7 +432,7 @@ PROGRAMS = [
     Program("asyncio", ASYNCIO),
     Program("simulated asyncio", ASYNCIO, SIMULATED),
     Program("sockets", SOCKETS),
-    Program("library in C that asks", LIBRARY_THAT_ASKS),
+    Program("library in C that asks", LIBRARY_THAT_ASKS, marks=(pytest.mark.libcrypto,)),
     Program("simulated sockets", SOCKETS, SIMULATED),
     Program("own server", OWN_SERVER),
     Program("signals", SIGNALS, sigterm_at=130),
@@ -497,7 +496,10 @@ def comparable(line: str) -> str:
     return re.sub(r"MemUsage:\s?[\d.]+MB", "MemUsage", re.sub(r"127\.0\.0\.1:\d+", "server", line))
 
 
-@pytest.mark.parametrize("program", PROGRAMS, ids=lambda program: program.name.replace(" ", "-"))
+@pytest.mark.parametrize(
+    "program",
+    [pytest.param(each, id=each.name.replace(" ", "-"), marks=each.marks) for each in PROGRAMS],
+)
 def test_all_runs_are_the_same(program: Program, tmp_path: Path) -> None:
     file = tmp_path / "index.py"
     file.write_text(textwrap.dedent(program.handler), encoding="utf-8")

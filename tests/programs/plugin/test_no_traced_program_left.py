@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import shutil
 import signal
 import sys
 from pathlib import Path
@@ -100,6 +99,7 @@ def run_session(directory: Path, tests: str) -> tuple[int, str]:
 
 
 @pytest.mark.sandbox
+@pytest.mark.nodejs
 @pytest.mark.parametrize(
     ("victim", "after"),
     [
@@ -115,10 +115,9 @@ def test_after_a_sigkill(victim: str, after: str, tmp_path: Path) -> None:
     tests = TEST.replace("VICTIM", repr(victim)).replace("AFTER", after.strip())
     tests = tests.replace("FREE_PORTS", repr([free_port() for _ in range(2 * len(KINDS))]))
     for name, text in KINDS.items():
-        if name != "node" or shutil.which("node") is not None:
-            program = tmp_path / f"program-{name}"
-            program.write_text(text, encoding="utf-8")
-            program.chmod(0o755)
+        program = tmp_path / f"program-{name}"
+        program.write_text(text, encoding="utf-8")
+        program.chmod(0o755)
 
     code, output = run_session(tmp_path, tests)
 
