@@ -62,6 +62,12 @@ HOSTILE = {
 }
 
 
+@pytest.fixture
+def runtime(make_runtime):
+    """A call fails with another sentence once nothing has gone on for 5 real seconds: what is said here comes first."""
+    return make_runtime(real_timeout=5)
+
+
 @pytest.mark.parametrize("what", HOSTILE)
 def test_what_a_handler_has_done_to_its_process_is_said_soon(deploy, runtime, what):
     does, said = HOSTILE[what]
