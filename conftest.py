@@ -316,7 +316,7 @@ NEEDS = {
         "golang-go",
         lambda: succeeds("go", "env", "GOVERSION", pattern=r"^go(1\.(1[89]|[2-9]\d)|[2-9])"),
     ),
-    "libcrypto": package("OpenSSL's libcrypto", "libssl3", lambda: loads("libcrypto.so.3", "libcrypto.so.1.1")),
+    "libcrypto": package("OpenSSL's libcrypto", "openssl", lambda: loads("libcrypto.so.3", "libcrypto.so.1.1")),
     "nodejs": package("Node.js", "nodejs", command("node")),
     "npm": package("npm and its registry", "nodejs npm", command("npm")),
     "podman": package("podman", "podman runc", lambda: succeeds("podman", "info")),

@@ -85,6 +85,7 @@ install_what_is_missing() {
     command -v node >/dev/null || install nodejs || echo "nodejs could not be installed"
     command -v npm >/dev/null || install npm || echo "npm could not be installed"
     command -v cc >/dev/null || install gcc libc6-dev || echo "gcc could not be installed"
+    command -v openssl >/dev/null || install openssl || echo "openssl could not be installed"
     command -v curl >/dev/null || install curl || echo "curl could not be installed"
     has_qemu || install qemu-user || echo "qemu-user could not be installed"
     has_podman || install podman runc || echo "podman could not be installed"
