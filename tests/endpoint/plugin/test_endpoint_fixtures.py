@@ -139,3 +139,28 @@ def test_code_that_polls_while_time_stands_is_the_likely_cause_of_its_failure(pr
     text = result.stdout.str()
     assert text.count("-- scf async: likely cause --") == 1
     assert text.count("\nthe endpoint was asked 30 times how far events are, at one simulated time (") == 1
+
+
+@pytest.mark.parametrize(
+    ("context", "pause"), [("scf_clock.patched()", "time.sleep(600)"), ("scf_clock.running(rate=1_000)", "pass")]
+)
+def test_code_that_polls_in_time_that_passes_as_advised_sees_the_end(
+    project: pytest.Pytester, context: str, pause: str
+) -> None:
+    project.makepyfile(
+        f"""
+        import time
+        from tencentcloud.scf.v20180416.models import GetAsyncEventStatusRequest
+
+        def test_it(scf_runtime, scf_clock, scf_client):
+            event = scf_runtime.deploy("handlers/sleeps.py:main_handler").invoke_async()
+            request = GetAsyncEventStatusRequest()
+            request.InvokeRequestId = event.request_id
+            with {context}:
+                while scf_client.GetAsyncEventStatus(request).Result.Status == "RUNNING":
+                    {pause}
+            assert event.status == "FINISHED"
+        """
+    )
+
+    project.runpytest_subprocess("-Wignore::DeprecationWarning").assert_outcomes(passed=1)

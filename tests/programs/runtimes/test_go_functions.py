@@ -199,6 +199,9 @@ def test_a_program_that_never_listens(runtime):
     with pytest.raises(AssertionError, match=r"timeout of 3 s .*; init ends when the program calls cloudfunction\."):
         assert_finished(event)
 
+    function.update(environment={})  # now it calls it
+    assert_finished(function.invoke_async({"do": "pid"}).wait())
+
 
 def test_a_result_over_six_megabytes(function):
     limit = 6 * 1024 * 1024

@@ -154,6 +154,21 @@ def test_reads_of_a_handler_that_does_not_poll_the_clock_take_no_time(simulated,
 
 
 @pytest.mark.interpreter
+def test_reads_of_an_event_loop_that_begins_and_ends_many_timeouts_take_no_time(simulated):
+    """Each `wait_for` reads the time of the loop; that many at one instant once made time pass, and sleeps end late."""
+    body = """
+        async def sleeps():
+            waits = [asyncio.wait_for(asyncio.sleep(0.9), 1.0) for _ in range(1_000)]
+            ended = await asyncio.gather(*waits, return_exceptions=True)
+            return sum(isinstance(each, Exception) for each in ended)
+
+        result = asyncio.run(sleeps())
+    """
+
+    assert simulated(calls(body, "import asyncio")).run() == [0, pytest.approx(0.9, abs=0.002)]
+
+
+@pytest.mark.interpreter
 def test_a_handler_that_polls_the_clock_ends(simulated):
     took = simulated(calls("while time.time() < began + 0.05: time.sleep(0)")).run()[1]
 
