@@ -155,7 +155,7 @@ def test_reads_of_a_handler_that_does_not_poll_the_clock_take_no_time(simulated,
 
 @pytest.mark.interpreter
 def test_reads_of_an_event_loop_that_begins_and_ends_many_timeouts_take_no_time(simulated):
-    """Each `wait_for` reads the time of the loop; that many at one instant once made time pass, and sleeps end late."""
+    """Each `wait_for` reads the time of its loop. Read that often, the clock must not go on as it does for a poll."""
     body = """
         async def sleeps():
             waits = [asyncio.wait_for(asyncio.sleep(0.9), 1.0) for _ in range(1_000)]
