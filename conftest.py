@@ -11,6 +11,7 @@ import platform
 import re
 import shutil
 import subprocess
+import tempfile
 from collections import Counter, defaultdict
 from collections.abc import Callable
 from importlib.util import find_spec
@@ -280,6 +281,22 @@ def succeeds(*words: str, pattern: str = "") -> bool:
     return done.returncode == 0 and re.search(pattern, done.stdout) is not None
 
 
+def starts_container() -> bool:
+    """Whether podman starts a container. Where cgroups are in hybrid mode `crun`, which it prefers, starts none.
+
+    A container has no program here, and podman says so with 127; what could not start it says 125 or 126.
+    """
+    with tempfile.TemporaryDirectory() as root:
+        options = "--rm", "--network=none", "--read-only", "--rootfs"
+        try:
+            done = subprocess.run(
+                ["podman", "run", *options, root, "/none"], capture_output=True, timeout=60, check=False
+            )
+        except OSError:
+            return False
+    return done.returncode == 127
+
+
 def loads(*names: str) -> bool:
     """Whether one of the shared libraries *names* is on this machine."""
     for name in names:
@@ -319,7 +336,7 @@ NEEDS = {
     "libcrypto": package("OpenSSL's libcrypto", "openssl", lambda: loads("libcrypto.so.3", "libcrypto.so.1.1")),
     "nodejs": package("Node.js", "nodejs", command("node")),
     "npm": package("npm and its registry", "nodejs npm", command("npm")),
-    "podman": package("podman", "podman runc", lambda: succeeds("podman", "info")),
+    "podman": package("podman, and a runtime with which it starts containers", "podman runc crun-", starts_container),
     "postgresql": package(
         "PostgreSQL's server",
         "postgresql",

@@ -14,8 +14,12 @@ has_qemu() { # machine code of aarch64 can be run
     [ "$(uname -m)" = aarch64 ] || command -v qemu-aarch64 >/dev/null 2>&1
 }
 
-has_podman() {
-    podman info >/dev/null 2>&1 # it is there, and has what it needs
+has_podman() { # it starts a container: this one has no program, which podman says with 127
+    local root status=0
+    root=$(mktemp -d)
+    podman run --rm --network=none --read-only --rootfs "$root" /none >/dev/null 2>&1 || status=$?
+    rm -rf "$root"
+    [ "$status" -eq 127 ]
 }
 
 could_be_in_container() { # of which the files are this machine's, in a layer of their own
@@ -88,7 +92,8 @@ install_what_is_missing() {
     command -v openssl >/dev/null || install openssl || echo "openssl could not be installed"
     command -v curl >/dev/null || install curl || echo "curl could not be installed"
     has_qemu || install qemu-user || echo "qemu-user could not be installed"
-    has_podman || install podman runc || echo "podman could not be installed"
+    # Without crun, which podman prefers to runc: where cgroups are in hybrid mode it starts no container.
+    has_podman || install podman runc crun- || echo "podman could not be installed"
     has_redis || install redis-server || echo "redis-server could not be installed"
     has_postgres || install postgresql || echo "postgresql could not be installed"
     command -v gdb >/dev/null || install gdb || echo "gdb could not be installed"

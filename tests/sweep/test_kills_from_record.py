@@ -5,7 +5,7 @@ from __future__ import annotations
 import os
 import re
 import socket
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -470,19 +470,21 @@ def test_done_and_retry_are_asked_about_the_event_that_was_killed_at_an_effect(
 
 
 def test_more_bytes_than_a_record_may_have_are_said_with_what_to_do(
-    scf_runtime: ScfRuntime, deployed: Deploy, tmp_path: Path
+    make_runtime: Callable[..., ScfRuntime], tmp_path: Path
 ) -> None:
-    function = deployed(
+    runtime = make_runtime(real_timeout=60)  # the recorder copies 1 GB
+    code = tmp_path / "job.py"
+    code.write_text(
         """
-        import os
+import os
 
-        def main_handler(event, context):
-            with open(os.environ["OUT"] + "/data", "wb", 0) as file:
-                for number in range(1, 18):
-                    os.pwrite(file.fileno(), bytes([number]) * (64 << 20), 0)
-        """
+def main_handler(event, context):
+    with open(os.environ["OUT"] + "/data", "wb", 0) as file:
+        for number in range(1, 18):
+            os.pwrite(file.fileno(), bytes([number]) * (64 << 20), 0)
+"""
     )
-    record = recorded_run(scf_runtime, function, tmp_path)
+    record = recorded_run(runtime, runtime.deploy(f"{code}:main_handler"), tmp_path)
     most = "a record has at most 10,000 files and 1 GB: each kill recreates them"
     what = "run.path has changes of more than that"
     assert record.problems == [f"{what}: {most}; keep what the handler only reads outside run.path"]
