@@ -69,6 +69,14 @@ READS_OF_RUNTIME: Final = 100
 """By how much the limit of reads is multiplied for a runtime that reads the clock by itself.
 
 In Node.js the garbage of 6 MB of data costs 1,000 reads. In Python from 3.11 on each lock that is taken costs one."""
+READS_BEFORE_FIRST_POLL: Final = 1_000_000
+"""So many reads in a row, or more, does such a runtime make before the first one that counts as one of a poll.
+
+In one pass of an event loop 10,000 timeouts begin or end, and each reads the clock some ten times. A process that has
+polled once has only the smaller limit from then on: else each of its polls would take 100 ms of real time.
+"""
+READS_AT_ONCE: Final = 1_000
+"""How many reads are answered at once, at least, after `READS_OF_RUNTIME` times the limit."""
 FURTHER_READS: Final = 100
 """How many more reads are answered at once after one has waited, if the process only reads the clock."""
 READS_TO_SAMPLE: Final = 90
@@ -163,6 +171,8 @@ class Process:
     """How many waits of no length it has made without another one."""
     limits_left: int = 0
     """How many more times it may reach the limit of reads before a read waits, if it does not poll between them."""
+    has_polled: bool = False
+    """One of its reads has counted as one of a loop that polls the clock."""
     polls: int = 0
     """In how many samples in a row the system call after a read was a poll that the filter lets pass."""
     polled_ns: int = -1
@@ -412,6 +422,7 @@ class Tree:
         """The files in ``/proc`` are kept open for so many threads at most."""
         self.reads_before_wait = exec_stop.NO_LIMIT
         """After so many reads of the clock in a row a process waits, so that a loop that polls the clock ends."""
+        self._limits_before_first_poll = 0
 
     # -- begin -------------------------------------------------------------------------------------------------------
 
@@ -595,6 +606,7 @@ class Tree:
         self._now().forked.add(process.inside)
         process.page, process.kind, process.sends_are_seen = parent.page, parent.kind, parent.sends_are_seen
         process.reads_left, process.limits_left = parent.reads_left, parent.limits_left
+        process.has_polled = parent.has_polled
         self.connections.forked(parent.pid, process.pid)
         if self._random is not None:
             self._random.forked(parent.pid, process.pid)
@@ -658,7 +670,7 @@ class Tree:
         self.timers.forget(process.pid, executes=True)
         old, process.page = process.page, None
         self._close_unused(old)
-        process.kind = exec_stop.kind_of(process.pid)
+        process.kind, process.has_polled = exec_stop.kind_of(process.pid), False
         if process.kind.is_32_bit:
             self._refuse(process, "is a 32-bit program, which cannot be on the simulated clock")
             return
@@ -905,7 +917,7 @@ class Tree:
             return
         process = thread.process
         if name == "futex" and process.limits_left and process.polled_ns == clocks.realtime:
-            process.limits_left = READS_OF_RUNTIME - 1  # it may wait for a thread that polls, as for the GIL
+            process.limits_left = self._limits(process)  # it may wait for a thread that polls, as for the GIL
         else:
             self._progresses(process)
             process.polled_ns = clocks.realtime
@@ -999,6 +1011,8 @@ class Tree:
                 self._go_on(thread, calm=calm)
                 return
         thread.misses += not thread.samples
+        if name not in READS:
+            thread.samples = 0
         registers.read(tid)
         registers.make_call_again(number)
         registers.write(tid)
@@ -1231,9 +1245,14 @@ class Tree:
             if process.writes != before:
                 self._progresses(process)
             elif process.limits_left and process.polls < MOST_SAMPLES and process.yields <= self.reads_before_wait:
-                process.limits_left -= 1
-                self._allow_reads(process, self._reads_to_sample(process) if is_sampled else self.reads_before_wait)
+                is_sampled = (
+                    is_sampled and not was_sample
+                )  # else no call but reads has followed the last sample, either
+                process.limits_left -= not was_sample
+                reads = self._reads_to_sample(process) if is_sampled else self._reads_at_once(process)
+                self._allow_reads(process, reads)
             else:
+                process.has_polled = True
                 self._allow_reads(process, min(FURTHER_READS, self.reads_before_wait))
                 process.polled_ns = self.hooks.clocks().realtime + READ_WAIT_NS
                 thread.wait = waits.read(tid, name, registers, process.polled_ns, in_child=process.is_child)
@@ -1255,15 +1274,28 @@ class Tree:
             self._allow_reads(process, self._reads_to_sample(process))
         elif name != "futex" and name not in READS:  # the GIL, or another read that is counted: the next sample says it
             process.polls = 0
-            self._allow_reads(process, self.reads_before_wait - self._reads_to_sample(process))
+            self._allow_reads(process, self._reads_at_once(process) - self._reads_to_sample(process))
 
     def _progresses(self, process: Process) -> None:
         """Begin to count anew: a process has waited or has written something."""
         kind = process.kind
         reads_itself = kind.is_cpython or (kind.catches_signals and not kind.is_go)  # Node.js and Java
         process.yields = process.polls = 0
-        process.limits_left = READS_OF_RUNTIME - 1 if reads_itself else 0
+        process.limits_left = self._limits(process) if reads_itself else 0
         self._allow_reads(process, self.reads_before_wait)
+
+    def _limits(self, process: Process) -> int:
+        """How many more times a process whose runtime reads the clock by itself may reach the limit of reads."""
+        return READS_OF_RUNTIME - 1 + self._further_limits(process)
+
+    def _further_limits(self, process: Process) -> int:
+        if process.has_polled or process.page is None:  # without a page a read takes 10 µs
+            return 0
+        return self._limits_before_first_poll
+
+    def _reads_at_once(self, process: Process) -> int:
+        is_further = process.limits_left < self._further_limits(process)
+        return max(self.reads_before_wait, READS_AT_ONCE) if is_further else self.reads_before_wait
 
     def _yields(self, process: Process) -> None:
         """Note a wait of no length: after many in a row each read of the clock between them waits."""
@@ -1447,6 +1479,8 @@ class Tree:
     def limit_reads(self, reads: int) -> None:
         """From here on a process that reads the clock more than so many times in a row waits."""
         self.reads_before_wait = min(reads, exec_stop.NO_LIMIT)
+        further = max(READS_BEFORE_FIRST_POLL - READS_OF_RUNTIME * reads, 0)
+        self._limits_before_first_poll = further // max(reads, READS_AT_ONCE)
         for process in self.processes.values():
             self._progresses(process)
 

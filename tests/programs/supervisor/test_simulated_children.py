@@ -154,18 +154,38 @@ def test_reads_of_a_handler_that_does_not_poll_the_clock_take_no_time(simulated,
 
 
 @pytest.mark.interpreter
-def test_reads_of_an_event_loop_that_begins_and_ends_many_timeouts_take_no_time(simulated):
+@pytest.mark.parametrize("limit", [10, 1_000])
+def test_reads_of_an_event_loop_that_begins_and_ends_many_timeouts_take_no_time(simulated, make_runtime, limit):
     """Each `wait_for` reads the time of its loop. Read that often, the clock must not go on as it does for a poll."""
     body = """
         async def sleeps():
-            waits = [asyncio.wait_for(asyncio.sleep(0.9), 1.0) for _ in range(1_000)]
+            waits = [asyncio.wait_for(asyncio.sleep(0.9), 1.0) for _ in range(10_000)]
             ended = await asyncio.gather(*waits, return_exceptions=True)
             return sum(isinstance(each, Exception) for each in ended)
 
         result = asyncio.run(sleeps())
     """
+    function = simulated(calls(body, "import asyncio"), to=make_runtime(clock_reads_before_wait=limit))
 
-    assert simulated(calls(body, "import asyncio")).run() == [0, pytest.approx(0.9, abs=0.002)]
+    assert function.run() == [0, pytest.approx(0.9, abs=0.002)]
+
+
+@pytest.mark.interpreter
+def test_the_first_poll_of_a_process_takes_a_million_reads_and_each_later_one_fewer(simulated):
+    body = """
+        result = []
+        for _ in range(2):
+            now = time.monotonic()
+            reads = 1
+            while time.monotonic() == now:
+                reads += 1
+            result.append(reads)
+            time.sleep(1)
+    """
+    first, second = simulated(calls(body)).run()[0]
+
+    assert 1_000_000 <= first <= 1_300_000
+    assert 90_000 <= second <= 130_000
 
 
 @pytest.mark.interpreter
