@@ -70,6 +70,7 @@ from .options import OPTIONS, ScfSettings, Where, keywords_of
 from .protocol.messages import UPTIME_US
 from .protocol.real_time import shown_time_us
 from .protocol.shared_page import SharedClockPage
+from .report.teardown import over_memory_text
 from .termination import terminate
 from .wings.features import FEATURES_OF_WINGS, FIRST_OF_WINGS
 from .wings.runtime_calls import RuntimeCalls
@@ -416,7 +417,7 @@ class ScfRuntime(RuntimeCalls):
                 f"the status trace of {function_name} is off, or was when event {request_id} was accepted; "
                 "the documents leave open whether it can be terminated (setting terminate_without_trace)",
                 ScfAsyncWarning,
-                stacklevel=2,
+                stacklevel=3,  # who called terminate_async_event
             )
         terminate(self._lockstep, event._event, grace_shutdown, settle_first=True)
 
@@ -493,12 +494,17 @@ class ScfRuntime(RuntimeCalls):
     def close(self) -> None:
         """Kill every instance; nothing of this runtime stays. The test's own event objects go on answering.
 
-        The process of an idle instance that has no file or connection open may take a moment to go.
+        The process of an idle instance that has no file or connection open may take a moment to go. Warns
+        (``ScfAsyncWarning``) of events that used more memory than a function has by default (128 MB), where none was
+        given: on the platform they are FAILED (434).
         """
+        if self._closed:
+            return
         with shielded():
-            if not self._closed:
-                self._close()
-                _keep(self)
+            self._close()
+            _keep(self)
+        if not self._is_stage and (text := over_memory_text(event._event for event in self._events.values())):
+            warnings.warn(text, ScfAsyncWarning, stacklevel=3)  # who called close
 
     def _close(self) -> None:
         self._closed = True

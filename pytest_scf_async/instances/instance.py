@@ -171,8 +171,8 @@ class Instance:
         """The signals for which user code has installed a handler."""
         self.caught_natively = False
         """The runtime of its program's language catches SIGTERM, whether the program listens or not."""
-        self.rss = 0
-        """Peak memory in bytes above that at the fork, as last reported."""
+        self.rss = self.peak = 0
+        """The most bytes in memory: above those at the fork, as far as known; and in all, once the process is gone."""
         self.zygote = zygote
         self.process_waits: dict[str, list[tuple[int, messages.ProcessWait]]] = {}
         """By event: what the processes of its program wait in, while there are several, each with how many entries the
@@ -333,13 +333,9 @@ class Instance:
         """Its program has ended, in simulated time; None: the end has been dealt with."""
         self.ends_us = at_us
 
-    def uses(self, rss: int) -> None:
-        """It has reported its memory: *rss* bytes above that at the fork."""
-        self.rss = rss
-
-    def has_used(self, memory: int) -> None:
-        """Its peak memory above that at the fork is *memory* bytes, or what it was before if that is more."""
-        self.rss = max(self.rss, memory)
+    def has_used(self, memory: int, others: Iterable[int] = ()) -> None:
+        """Its peak memory above that at the fork is *memory* bytes, and what the processes *others* have."""
+        self.rss = max(self.rss, memory + sum(map(procfs.unshared_memory, others)))
 
     def has_computed(self, used_ns: int) -> None:
         """It has reported its processor time."""
@@ -600,10 +596,10 @@ class Instance:
         self.refused = why
         self._report()
 
-    def ended(self, status: int, used_ns: int, became: str) -> None:
+    def ended(self, how: messages.Gone) -> None:
         """The process is gone, and what it left behind is too."""
-        self.used_ns, self._became = used_ns, became
-        self.status = status
+        self.used_ns, self._became, self.peak = how.used_ns, how.became, how.peak
+        self.status = how.status
         self._report()
 
     def never_began(self) -> bool:

@@ -30,6 +30,7 @@ class Process(Protocol):
     """The process of an instance."""
 
     pid: int
+    peak: int
     control: ControlPage
     companion: Companion | None
 
@@ -118,7 +119,7 @@ class UserProcess:
             return None
 
     def memory(self, *, has_children: bool) -> Memory:
-        """What it has in memory above what it had at its fork; with the descendants where it may have some."""
+        """What it had in memory above what it had at its fork; with the descendants if *has_children* and it lives."""
         pid, at_fork = self._instance.pid, self._instance.control.memory_at_fork
-        peak = max(procfs.peak_memory(pid) - at_fork, 0) if at_fork else 0
-        return Memory(peak, procfs.descendants_of(pid) if has_children else [])
+        peak = max((self._instance.peak or procfs.peak_memory(pid)) - at_fork, 0) if at_fork else 0
+        return Memory(peak, procfs.descendants_of(pid) if has_children and not self._instance.peak else [])

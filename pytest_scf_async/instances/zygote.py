@@ -69,7 +69,7 @@ class Listener(Protocol):
 
     def spawned(self, pid: int, fds: list[int]) -> None: ...
     def refused_by_zygote(self, why: str) -> None: ...
-    def ended(self, status: int, used_ns: int, became: str) -> None: ...
+    def ended(self, how: messages.Gone) -> None: ...
 
 
 _OWN_PROC = "/proc/self"
@@ -307,7 +307,7 @@ class Zygote:
         elif isinstance(message, messages.Refused):
             listener.refused_by_zygote(message.why)
         else:
-            listener.ended(message.status, message.used_ns, message.became)
+            listener.ended(message)
 
     def receive_until(self, fact: Callable[[], bool], seconds: float) -> bool:
         """Wait, for real *seconds* at most, until *fact* is true; whether it is. It ends early when the zygote dies."""
@@ -434,8 +434,8 @@ class _Trial:
     def refused_by_zygote(self, why: str) -> None:
         self._fail(f"no process could be forked that tries it ({why})")
 
-    def ended(self, status: int, used_ns: int, became: str) -> None:  # noqa: ARG002
-        self._fail(f"the process that tried it ended with the wait status {status}; {self._zygote.log_tail()}")
+    def ended(self, how: messages.Gone) -> None:
+        self._fail(f"the process that tried it ended with the wait status {how.status}; {self._zygote.log_tail()}")
 
     def _fail(self, why: str) -> None:
         self.failure = why

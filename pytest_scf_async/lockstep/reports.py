@@ -194,6 +194,7 @@ class Reports:
         elif message.pid:
             instance.user_process.started(message.pid)
         else:
+            instance.has_used(message.rss)
             instance.program_ends(self._host.happened_at(message.at))
 
     def _forks(self, instance: Instance, event: Event | None, message: messages.Forks) -> FollowUp:
@@ -290,7 +291,7 @@ class Reports:
         return lambda: warnings.warn(text, ScfAsyncWarning, stacklevel=2)
 
     def _initialised(self, instance: Instance, event: Event | None, message: messages.InitDone) -> FollowUp | None:
-        instance.uses(message.rss)
+        instance.has_used(message.rss)
         if event is None or event.ended:
             return None
         if event.timer is not None:
@@ -321,7 +322,7 @@ class Reports:
         self._host.refuse(event, f"{text} {error}", trace if trace != error else "")
 
     def _result(self, instance: Instance, event: Event, message: messages.Result) -> None:
-        instance.uses(message.rss)
+        instance.has_used(message.rss)
         self._computed(instance, message.used_ns or 0)
         for feature in self._host.features:
             follow_up = feature.peaked(instance, event)

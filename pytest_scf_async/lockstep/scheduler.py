@@ -235,8 +235,10 @@ class Lockstep:
         if instance is not None:
             async_run = event.function.configuration.async_run
             fate = transition(event.record.state, fact, event.readings, async_run=async_run).fate
-            if fate is InstanceFate.RECLAIMED and not instance.gone:
-                self.pool.kill(instance)
+            if fate is InstanceFate.RECLAIMED:
+                instance.has_used(*instance.user_process.memory(has_children=instance.children.possible))
+                if not instance.gone:
+                    self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
                 self.instance_leased(instance)

@@ -168,10 +168,7 @@ TRANSITIONS: Mapping[tuple[State, Fact], Transition] = MappingProxyType(
         (State.SIGNALLED, Fact.SIGNAL_NOT_RECEIVED): Transition(State.SIGNALLED, 0, _STAYS, ""),
         **{(state, fact): end for state in (State.RUNNING, State.SIGNALLED) for fact, end in _ENDS.items()},
         # An event that has ended: deleting its function leaves it as it is.
-        (State.FINISHED, Fact.FUNCTION_DELETED): Transition(State.FINISHED, STATUS_CODE_KEPT, _STAYS, ""),
-        (State.FAILED, Fact.FUNCTION_DELETED): Transition(State.FAILED, STATUS_CODE_KEPT, _STAYS, ""),
-        (State.ABORTED, Fact.FUNCTION_DELETED): Transition(State.ABORTED, STATUS_CODE_KEPT, _STAYS, ""),
-        (State.DROPPED, Fact.FUNCTION_DELETED): Transition(State.DROPPED, STATUS_CODE_KEPT, _STAYS, ""),
+        **{(end, Fact.FUNCTION_DELETED): Transition(end, STATUS_CODE_KEPT, _STAYS, "") for end in State if end.ended},
     }
 )
 

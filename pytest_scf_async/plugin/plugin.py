@@ -425,15 +425,17 @@ def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> It
     node = request.node
     settings = with_fixture(_configured(request.config), scf_settings, node.nodeid)
     runtime = new_runtime(node, settings, node.nodeid, "scf_runtime")
-    with runtime, runtime.clock.patched() if settings.patched else nullcontext():
-        yield runtime
-    if node.stash.get(_PASSED, False):
-        from .teardown import judge_test
+    try:
+        with runtime, runtime.clock.patched() if settings.patched else nullcontext():
+            yield runtime
+    finally:  # closing it warns, and a session can make errors of warnings
+        if node.stash.get(_PASSED, False):
+            from .teardown import judge_test
 
-        unasked = [text for wing in _wings() if (text := wing.unasked(node.config))]
-        node.stash[_SHOWN], failures = judge_test(runtime, node, unasked)
-        if failures:
-            pytest.fail("\n".join(failures), pytrace=False)
+            unasked = [text for wing in _wings() if (text := wing.unasked(node.config))]
+            node.stash[_SHOWN], failures = judge_test(runtime, node, unasked)
+            if failures:
+                pytest.fail("\n".join(failures), pytrace=False)
 
 
 @pytest.fixture(scope="session")

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from ..errors import ScfAsyncWarning
-from ..report.teardown import never_run_text, over_memory_text, unfinished_text
-from ..report.timeline import MB
+from ..report.teardown import never_run_text, unfinished_text
 from .reporting import unchecked_failures, unchecked_text
 
 if TYPE_CHECKING:
@@ -39,7 +38,7 @@ def judge_test(
         if found and what != "ignore":
             (failures if what == "fail" else warned).append(text_of(found, what, settings.source(name)))
     failures += unasked
-    for text in [*warned, *over_memory(events)]:
+    for text in warned:
         try:
             node.warn(ScfAsyncWarning(text))
         except ScfAsyncWarning:  # the session makes errors of warnings
@@ -54,17 +53,6 @@ def never_run(events: Sequence[Event]) -> list[Event]:
         for event in events
         if event.phase == "pending" and not (event.ended or event.checked or event.by_operation)
     ]
-
-
-def over_memory(events: Sequence[Event]) -> list[str]:
-    """A text for each function without a limit that has used more than the default: about the event that used most."""
-    found: dict[str, str] = {}
-    for event in sorted(events, key=lambda each: each.mem_usage):
-        configuration, used = event.function.configuration, event.mem_usage
-        has, name = configuration.memory_or_default, configuration.name
-        if configuration.memory is None and used > has * MB:
-            found[name] = over_memory_text(event.request_id, name, used, has)
-    return [*found.values()]
 
 
 def unfinished(events: Sequence[Event], calls: int) -> list[Event]:

@@ -172,7 +172,7 @@ class Agent:
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
-        self._send(messages.Program(0, at=at))
+        self._send(messages.Program(0, at=at, rss=program_process.peak_memory_at_end()))
         program_process.end_as(status)
 
     def _status(self) -> int:

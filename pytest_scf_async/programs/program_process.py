@@ -108,6 +108,15 @@ def _enter(directory: str) -> None:
         raise RuntimeError(f"its directory {directory!r} cannot be entered: {error.strerror}") from None
 
 
+def peak_memory_at_end() -> int:
+    """The most bytes that the program, for which this process has waited, had in memory.
+
+    0 where that is not more than this process had: its child had as much before it became the program.
+    """
+    its, own = (resource.getrusage(who).ru_maxrss for who in (resource.RUSAGE_CHILDREN, resource.RUSAGE_SELF))
+    return its * 1024 if its > own else 0
+
+
 def end_as(status: int) -> NoReturn:
     """End as the program did, which ended with *status* (of ``waitpid``)."""
     if os.WIFSIGNALED(status):

@@ -190,6 +190,8 @@ class Gone(NamedTuple):
     """The wait status."""
     used_ns: int
     """Processor time."""
+    peak: int
+    """Bytes that it, or a child that it waited for, had in memory at most."""
     became: str = ""
     """The kernel's name of the program that had taken its place by ``exec``; empty: none had."""
 
@@ -513,6 +515,8 @@ class Program(NamedTuple):
     runs: bool = False
     at: float | None = None
     """In seconds of the real monotonic clock."""
+    rss: int = 0
+    """Where it has ended: what it had in memory at most, in bytes."""
 
 
 class Forks(NamedTuple):
@@ -1002,7 +1006,7 @@ _LEASED_BODY = struct.Struct("<qI")
 _LEASED_FRAME = struct.Struct("<IBqI")
 TO_ZYGOTE = struct.Struct("<BI")
 """What each packet to the zygote begins with: what it is, and the number of an instance."""
-_FROM_ZYGOTE = struct.Struct("<BIqq")
+_FROM_ZYGOTE = struct.Struct("<BIqqq")
 
 
 def pack_parked(  # noqa: PLR0917  (each instance calls it at each wait: keywords are slower)
@@ -1045,8 +1049,8 @@ def pack_record(name: str, fields: Iterator[str] | list[str]) -> bytes:
     return f'{{"name":{name},"fields":{{{",".join(fields)}}}}}'.encode("ascii")
 
 
-def _from_zygote(kind: int, number: int, first: int, second: int, text: str) -> bytes:
-    return _FROM_ZYGOTE.pack(kind, number, first, second) + text.encode()
+def _from_zygote(kind: int, text: str, *numbers: int) -> bytes:
+    return _FROM_ZYGOTE.pack(kind, *numbers, *(0,) * (4 - len(numbers))) + text.encode()
 
 
 _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]] = {
@@ -1054,19 +1058,19 @@ _NUMBERS: dict[type[Any], tuple[Callable[[Any], bytes], Callable[[bytes], Any]]]
     Leased: (lambda it: pack_leased(*it), lambda body: Leased(*_LEASED_BODY.unpack(body))),
     Wrote: (lambda it: pack_wrote(*it), lambda body: Wrote(*_LEASED_BODY.unpack(body))),
     Ready: (
-        lambda it: _from_zygote(FromZygote.READY, 0, it.pid, 0, it.no_clock_page),
+        lambda it: _from_zygote(FromZygote.READY, it.no_clock_page, 0, it.pid),
         lambda data: Ready(_FROM_ZYGOTE.unpack_from(data)[2], _text_of(data)),
     ),
     Spawned: (
-        lambda it: _from_zygote(FromZygote.SPAWNED, it.number, it.pid, 0, ""),
+        lambda it: _from_zygote(FromZygote.SPAWNED, "", *it),
         lambda data: Spawned(*_FROM_ZYGOTE.unpack_from(data)[1:3]),
     ),
     Gone: (
-        lambda it: _from_zygote(FromZygote.GONE, it.number, it.status, it.used_ns, it.became),
+        lambda it: _from_zygote(FromZygote.GONE, it.became, *it[:-1]),
         lambda data: Gone._make((*_FROM_ZYGOTE.unpack_from(data)[1:], _text_of(data))),
     ),
     Refused: (
-        lambda it: _from_zygote(FromZygote.REFUSED, it.number, 0, 0, it.why),
+        lambda it: _from_zygote(FromZygote.REFUSED, it.why, it.number),
         lambda data: Refused(_FROM_ZYGOTE.unpack_from(data)[1], _text_of(data)),
     ),
 }
@@ -1083,7 +1087,7 @@ def _number_alone(row: Row) -> tuple[Callable[[Any], bytes], Callable[[bytes], A
 
 def _text_alone(row: Row) -> tuple[Callable[[Any], bytes], Callable[[bytes], Any]]:
     kind, message = int(row.kind), row.message
-    return lambda it: _from_zygote(kind, 0, 0, 0, it.why), lambda data: message(_text_of(data))
+    return lambda it: _from_zygote(kind, it.why), lambda data: message(_text_of(data))
 
 
 for _row in TABLE:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from ..protocol.shortening import shortened_list
@@ -34,12 +34,19 @@ def unfinished_text(events: Sequence[Event], value: str, source: str) -> str:
     )
 
 
-def over_memory_text(request_id: str, function: str, used: int, has: int) -> str:
-    """Why the platform would have ended an event that no limit has ended here: it *used* bytes, and *has* MB."""
-    return (
-        f"event {request_id} of {function} used {used / MB:.0f} MB and would be FAILED (434) on the platform, where a "
-        f"function has {has} MB by default: memory=... (in MB) gives it more, and is then enforced here, too"
-    )
+def over_memory_text(events: Iterable[Event]) -> str:
+    """Of each function without a limit that used more than the default: the event of *events* that used most."""
+    found: dict[str, str] = {}
+    for event in sorted(events, key=lambda each: each.mem_usage):
+        function, used = event.function.configuration, event.mem_usage
+        if function.memory is None and used > (has := function.memory_or_default) * MB:
+            warning = (
+                f"event {event.request_id} of {function.name} used {used / MB:.0f} MB and would be FAILED (434) on the "
+                f"platform, where a function has {has} MB by default: memory=... (in MB) gives it more, and is then "
+                "enforced here, too"
+            )
+            found[function.name] = warning
+    return "\n".join(found.values())
 
 
 def unasked_text(functions: Sequence[str]) -> str:

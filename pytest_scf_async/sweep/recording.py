@@ -96,11 +96,11 @@ class Recorder:
         self.failure, self.status = f"no process could be forked for it ({why})", -1
         self.zygote.listeners.pop(self._number)
 
-    def ended(self, status: int, used_ns: int, became: str) -> None:  # noqa: ARG002
-        self.status = status
+    def ended(self, how: messages.Gone) -> None:
+        self.status = how.status
         self.zygote.listeners.pop(self._number)
-        if status:
-            self.failure = f"the recorder ended with the wait status {status}; {self.zygote.log_tail()}"
+        if how.status:
+            self.failure = f"the recorder ended with the wait status {how.status}; {self.zygote.log_tail()}"
 
 
 _recorders: dict[Zygote, list[Recorder]] = {}

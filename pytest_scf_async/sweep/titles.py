@@ -164,17 +164,6 @@ def _short_place(point: Point) -> str:
     return f"{point.file}:{point.line}" if point.line and point.kind not in ("effect", "sync") else point.label
 
 
-def place_text(point: Point) -> str:
-    """The name of a point, and what is done there."""
-    text = point.shown
-    if point.kind in _WITH_TEXT:
-        place = f"{point.file}:{point.line}"
-        where = f", {place}" if point.line and not point.text.endswith(f" {place}") else ""
-        function = f", in {point.function}" if point.function else ""
-        text = f"{text} ({point.text}{where}{function})"
-    return text
-
-
 def source_lines(point: Point) -> Iterator[str]:
     """The lines of the source around it."""
     for number in range(max(point.line - 2, 1), point.line + 3) if point.line else ():

@@ -297,8 +297,8 @@ class Zygote:
             self.low_pidfds.discard(pidfd)
             used_ns = clock.genuine.clock_gettime_ns(linux.cpu_clock_of(pid))  # not including the time of its children
             became = procfs.became(pid)
-            _, status = os.waitpid(pid, 0)
-            ended.append(messages.Gone(self.instances.pop(pid), status, used_ns, became))
+            _, status, usage = os.wait4(pid, 0)
+            ended.append(messages.Gone(self.instances.pop(pid), status, used_ns, usage.ru_maxrss * 1024, became))
         reaper.kill_children(self.instances.keys(), await_trackers=self.trees is None)
         for gone in ended:
             self._answer(gone)

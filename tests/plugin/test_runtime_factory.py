@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import textwrap
 
 import pytest
 from forked_pytest import run_forked
@@ -95,6 +96,24 @@ def test_settings_come_from_all_sources_and_those_given_win(project: pytest.Pyte
     )
     options = ("--scf-async-real-timeout=33", "--scf-async-start=2026-01-01T00:00:00Z")
     project.runpytest(*options).assert_outcomes(passed=1)
+
+
+@pytest.mark.parametrize("closed", [True, False], ids=["by the fixture", "by the session"])
+@pytest.mark.parametrize(("option", "outcome"), [("default", {"warnings": 1}), ("error", {"errors": 1})])
+def test_more_memory_than_a_function_has_is_warned_of_as_it_closes(
+    project: pytest.Pytester, option: str, outcome: dict[str, int], closed: bool
+) -> None:
+    uses = "\ndef uses(event, context):\n    return len(b'x' * (event << 20))\n"
+    test = "\ndef test_it(scf_runtime):\n    assert scf_runtime.deploy(uses, name='eats').run(250)\n"
+    of_session = OF_A_MODULE.replace(
+        "with scf_runtime_factory() as runtime:", "runtime = scf_runtime_factory()"
+    ).replace("            yield", "        yield")
+    project.makepyfile(textwrap.dedent(OF_A_MODULE if closed else of_session) + uses + test)
+
+    result = project.runpytest(f"-W{option}")
+    result.assert_outcomes(passed=1, **outcome)
+    said = r"ScfAsyncWarning: event \S+ of eats used 2\d\d MB and would be FAILED \(434\)"
+    assert len(re.findall(said, result.stdout.str())) == 1
 
 
 def test_code_is_looked_up_beside_the_test_that_asks_first_and_then_below_the_root(project: pytest.Pytester) -> None:

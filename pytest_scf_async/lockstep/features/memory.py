@@ -34,9 +34,7 @@ class MemoryLimits(Feature):
         return None if event.function.configuration.memory is None else partial(self._check, instance, event)
 
     def peaked(self, instance: Instance, event: Event) -> FollowUp | None:
-        if event.ended or _excess(instance, event, instance.rss) is None:
-            return None
-        return partial(self._check, instance, event, instance.rss)
+        return None if event.ended or _excess(instance, event) is None else partial(self._check, instance, event)
 
     def looks(self) -> None:
         """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
@@ -50,31 +48,29 @@ class MemoryLimits(Feature):
                 event.stopped_for_memory()
                 self._check(instance, event)
 
-    def _check(self, instance: Instance, event: Event, own_peak: int | None = None) -> None:
+    def _check(self, instance: Instance, event: Event) -> None:
         """End *event* where its instance uses more memory than the function has."""
-        found = None if event.ended else _excess(instance, event, own_peak)
+        found = None if event.ended else _excess(instance, event)
         if found is not None:
             self._scheduler.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
 
-def _excess(instance: Instance, event: Event, own_peak: int | None = None, grace: int = 0) -> MemoryExcess | None:
+def _excess(instance: Instance, event: Event, grace: int = 0) -> MemoryExcess | None:
     """What is over the limit of the event's function by *grace* MB; None where nothing is.
 
-    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now. The
-    peak is kept in ``instance.rss``; *own_peak* is the instance's own word of it.
+    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now; or
+    with what is in ``instance.rss``, such as its own word of that, if that is more.
     """
     limit = event.function.configuration.memory
     if limit is None or not instance.pid or instance.gone:
         return None
     allowed = (limit + grace) * MB
     peak, descendants = instance.user_process.memory(has_children=instance.children.possible)
-    if own_peak is None:
-        own_peak = peak
-    used = own_peak + sum(procfs.memory(pid) for pid in descendants)
+    used = max(peak + sum(procfs.memory(pid) for pid in descendants), instance.rss)
     if used > allowed and descendants:  # what a forked child shares with its parent counts once
-        used = own_peak + sum(procfs.unshared_memory(pid) for pid in descendants)
+        used = max(peak + sum(procfs.unshared_memory(pid) for pid in descendants), instance.rss)
     if used <= allowed:
-        instance.has_used(own_peak)
+        instance.has_used(peak)
         return None
     instance.has_used(used)
     source = event.function.configuration.sources.get("memory") or ""

@@ -34,6 +34,10 @@ class StartedProcess(UserProcess):
         if pid in procfs.children_of(self._instance.pid):
             self._pid = pid  # which is nobody else's, as the instance has not waited for it
 
+    def memory(self, *, has_children: bool) -> Memory:
+        peak = procfs.peak_memory(self._pid) if self.runs and self._pid and not self._instance.peak else 0
+        return Memory(peak, procfs.descendants_of(self._pid) if peak and has_children else [])
+
     def signal(self, signum: int) -> bool:
         if self._pidfd is None or not self._pid:
             return False
@@ -113,9 +117,8 @@ class TracedProcesses(StartedProcess):
         return self._cpu_ns
 
     def memory(self, *, has_children: bool) -> Memory:  # noqa: ARG002  (what it has started is traced)
-        if not self.runs:
-            return Memory(0, [])
-        return Memory(procfs.peak_memory(self.pid), [pid for pid in self.processes() if pid != self.pid])
+        peak = super().memory(has_children=False).peak
+        return Memory(peak, [pid for pid in self.processes() if pid != self.pid] if peak else [])
 
     def signal_state(self, signum: int) -> procfs.SignalState | None:
         """While a thread is in ``sigwait`` the kernel shows the same mask as where nobody wants the signal."""

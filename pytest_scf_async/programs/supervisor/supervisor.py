@@ -709,7 +709,7 @@ class Supervisor:
     def _memory(self) -> int:
         """The peak memory of the program in bytes, plus the unshared memory of the processes that it has started."""
         others = sum(procfs.unshared_memory(pid) for pid in self._tree.processes if pid != self._pid)
-        return procfs.peak_memory(self._pid) + others
+        return (procfs.peak_memory(self._pid) or program_process.peak_memory_at_end()) + others
 
     # -- the program -------------------------------------------------------------------------------------------------
 
@@ -825,13 +825,14 @@ class Supervisor:
         why = "" if self._state.ready else self._why_not_started()
         if why:
             self._initialised("NOT_STARTED", why)
+        used = self._memory()
         self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
         self._send_rows()
         answer = self._client.last_answer(status) if self._state.has_event else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
         self._send_process_waits()
-        self._send(messages.Program(0))
+        self._send(messages.Program(0, rss=used))
         self._end(status)
 
     def _why_not_started(self) -> str:

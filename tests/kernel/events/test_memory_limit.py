@@ -8,6 +8,7 @@ import pytest
 from internals import procfs
 from process_support import assert_body, assert_reclaimed_for_good, short_log, user_lines
 
+from pytest_scf_async import ScfAsyncWarning, ScfRuntime
 from pytest_scf_async.assertions import assert_failed, assert_finished
 from pytest_scf_async.options import ScfSettings
 
@@ -87,11 +88,72 @@ def test_a_handler_within_its_limit_finishes(deploy):
     assert [event.instance.cold for event in events] == [True, False, False]
 
 
+@pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
 def test_without_a_limit_nothing_is_enforced(deploy):
     event = deploy(EATER).invoke_async({"mb": 300, "sleep": 5}).wait()
 
     assert_finished(event, result=300)
     assert "Memory:128MB MemUsage:3" in event.log[-1].text
+
+
+ENDS = {
+    "finished": (5, lambda event: event.wait()),
+    "terminated": (5, lambda event: event.wait_for_log("eaten").terminate()),
+    "does not listen": (5, lambda event: event.wait_for_log("eaten").terminate(grace_shutdown=True)),
+    "exits": (0, lambda event: event.wait()),
+    "timed out": (60, lambda event: event.wait()),
+}
+
+
+@pytest.mark.parametrize("end", ENDS)
+def test_more_than_the_default_is_warned_of_as_a_runtime_made_by_hand_closes(tmp_path, end):
+    (tmp_path / "index.py").write_text(
+        """
+import os, time
+
+def main_handler(event, context):
+    eaten = bytearray(b"x") * (event["mb"] << 20)
+    print("eaten", flush=True)
+    if not event["sleep"]:
+        os._exit(1)
+    time.sleep(event["sleep"])
+"""
+    )
+    sleep, ends = ENDS[end]
+
+    def run(mb: int) -> None:
+        runtime = ScfRuntime()
+        try:
+            function = runtime.deploy(f"{tmp_path}/index.py:main_handler", name="eats", timeout=30)
+            ends(function.invoke_async({"mb": mb, "sleep": sleep}))
+        finally:
+            runtime.close()
+        runtime.close()
+
+    run(20)
+    with pytest.warns(ScfAsyncWarning, match=r"^event .* of eats used 2\d\d MB and would be FAILED \(434\)") as warned:
+        run(250)
+    assert [each.filename for each in warned] == [__file__]
+
+
+@pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
+def test_what_a_living_child_has_counts_where_the_event_is_terminated(deploy):
+    function = deploy(
+        """
+import os, signal
+
+def main_handler(event, context):
+    if not os.fork():
+        eaten = bytearray(b"x") * (event << 20)
+        print("eaten", flush=True)
+        signal.pause()
+    os.wait()
+"""
+    )
+    event = function.invoke_async(200).wait_for_log("eaten")
+    event.terminate()
+
+    assert 200 < float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB")) < 230
 
 
 def test_a_limit_of_the_settings_is_named_as_such(deploy, make_runtime):
@@ -102,6 +164,7 @@ def test_a_limit_of_the_settings_is_named_as_such(deploy, make_runtime):
     assert ScfSettings().memory is None
 
 
+@pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
 def test_a_limit_can_be_updated(deploy):
     function = deploy(EATER, memory=128)
     old = function.invoke_async({"mb": 300, "sleep": 1})

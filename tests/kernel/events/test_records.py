@@ -338,6 +338,7 @@ def main_handler(event, context):
     assert event.wait().result == ("record('put', ...): 16,777,251 bytes of JSON; a record takes at most 16,777,216")
 
 
+@pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
 def test_an_exception_with_a_text_of_any_length_is_the_platforms_430(deploy):
     event = deploy("def main_handler(event, context):\n    raise ValueError('x' * 70_000_000 + 'end')").invoke_async()
     assert event.wait().status_code == 430

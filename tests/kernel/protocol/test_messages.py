@@ -73,39 +73,42 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "record": (messages.Record(7), b"\x05\x07\x00\x00\x00"),
     "ready": (
         messages.Ready(4711, ""),
-        b"\x01\x00\x00\x00\x00g\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        b"\x01\x00\x00\x00\x00g\x12" + bytes(22),
     ),
     "ready_fallback": (
         messages.Ready(4711, "no page: ä"),
-        (b"\x01\x00\x00\x00\x00g\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00no page: \xc3\xa4"),
+        b"\x01\x00\x00\x00\x00g\x12" + bytes(22) + b"no page: \xc3\xa4",
     ),
     "spawned": (
         messages.Spawned(7, 4712),
-        b"\x02\x07\x00\x00\x00h\x12\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00",
+        b"\x02\x07\x00\x00\x00h\x12" + bytes(22),
     ),
     "gone": (
-        messages.Gone(7, 256, 12345, "sleep"),
-        b"\x03\x07\x00\x00\x00\x00\x01\x00\x00\x00\x00\x00\x0090\x00\x00\x00\x00\x00\x00sleep",
+        messages.Gone(7, 256, 12345, 1 << 33, "sleep"),
+        b"\x03\x07\x00\x00\x00"
+        + (256).to_bytes(8, "little")
+        + (12345).to_bytes(8, "little")
+        + b"\x00\x00\x00\x00\x02\x00\x00\x00sleep",
     ),
     "refused": (
         messages.Refused(7, "why"),
-        b"\x04\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00why",
+        b"\x04\x07" + bytes(27) + b"why",
     ),
     "no_namespaces": (
         messages.NoNamespaces("why"),
-        b"\x05\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00why",
+        b"\x05" + bytes(28) + b"why",
     ),
     "not_preloaded": (
         messages.NotPreloaded("why"),
-        b"\x06\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00why",
+        b"\x06" + bytes(28) + b"why",
     ),
     "not_filtered": (
         messages.NotFiltered("why"),
-        b"\x07\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00why",
+        b"\x07" + bytes(28) + b"why",
     ),
     "probed": (
         messages.Probed("why"),
-        b"\x08\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00\x00why",
+        b"\x08" + bytes(28) + b"why",
     ),
     "parked": (
         messages.Parked(1_700_000_000_000_000, (1_600_000_000_000_000, 3, 12), 1, 2, 34, 56, 5, "sleep(1) at a.py:3"),
@@ -208,9 +211,9 @@ SAMPLES: dict[str, tuple[Any, bytes]] = {
     "signals_handled": (messages.SignalsHandled(), b"\x00\x00\x00\x00\n"),
     "terminal": (messages.Terminal("(Pdb) "), b'\x11\x00\x00\x00\x0b{"text":"(Pdb) "}'),
     "signals_deferred": (messages.SignalsDeferred([15, 10]), b'\x13\x00\x00\x00\x0c{"signums":[15,10]}'),
-    "program": (messages.Program(12), b'\n\x00\x00\x00\r{"pid":12}'),
-    "program_runs": (messages.Program(12, runs=True), b'\x16\x00\x00\x00\r{"pid":12,"runs":true}'),
-    "program_ended": (messages.Program(0, at=2.5), b'\x12\x00\x00\x00\r{"pid":0,"at":2.5}'),
+    "program": (messages.Program(12), b'\x12\x00\x00\x00\r{"pid":12,"rss":0}'),
+    "program_runs": (messages.Program(12, runs=True), b'\x1e\x00\x00\x00\r{"pid":12,"runs":true,"rss":0}'),
+    "program_ended": (messages.Program(0, at=2.5, rss=99), b'\x1b\x00\x00\x00\r{"pid":0,"at":2.5,"rss":99}'),
     "forks": (messages.Forks("app.py:12"), b'\x12\x00\x00\x00\x0e{"at":"app.py:12"}'),
     "ends_process": (messages.EndsProcess(12), b'\n\x00\x00\x00\x0f{"pid":12}'),
     "invoke": (

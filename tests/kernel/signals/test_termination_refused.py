@@ -42,9 +42,10 @@ def test_an_ended_event_is_in_the_wrong_state(deploy, runtime):
 def test_an_event_without_a_trace_is_terminated_with_a_warning(deploy, runtime):
     event = deploy(SLEEPER, trace=False).invoke_async()
 
-    with pytest.warns(ScfAsyncWarning, match="terminate_without_trace"):
+    with pytest.warns(ScfAsyncWarning, match="terminate_without_trace") as warned:
         runtime.terminate_async_event("index", event.request_id)
 
+    assert warned[0].filename == __file__
     assert (event.status, event.status_code) == ("ABORTED", 499)
 
 

@@ -232,7 +232,7 @@ def test_it(scf_runtime):
 @pytest.mark.parametrize(
     ("memory", "options", "outcome"),
     [
-        ("", ["-Wdefault"], {"passed": 1, "warnings": 2}),
+        ("", ["-Wdefault"], {"passed": 1, "warnings": 1}),
         ("", ["-Werror"], {"passed": 1, "errors": 1}),
         ("memory=512", ["-Werror"], {"passed": 1}),
         ("", ["-Wignore::pytest_scf_async.ScfAsyncWarning"], {"passed": 1, "warnings": 0}),

@@ -22,7 +22,9 @@ def handle(event, request):
         eaten = eat(event["mb"])
         time.sleep(1000)
     eaten = None if event.get("forks") else eat(event["mb"])
-    time.sleep(10)
+    time.sleep(event.get("seconds", 10))
+    if event.get("exits"):
+        os._exit(3)
     print("never", flush=True)
     return event["mb"]
 """)
@@ -34,6 +36,16 @@ def mem_usage(event) -> float:
     return float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB"))
 
 
+WARNED = pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
+ENDS = {
+    "exits": lambda event: event.wait(),
+    "terminated": lambda event: event.wait_for_log("eaten").terminate(),
+    "does not listen": lambda event: event.wait_for_log("eaten").terminate(grace_shutdown=True),
+    "timed out": lambda event: event.wait(),
+}
+
+
+@WARNED
 @pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
 def test_the_report_counts_what_the_program_and_its_children_use(deploy_image, forks):
     event = deploy_image(EATS).invoke_async({"mb": 200, "forks": forks}).wait()
@@ -54,8 +66,32 @@ def test_a_program_that_uses_too_much_ends_at_its_wait(deploy_image, forks):
     assert 200 < mem_usage(event) < 260
 
 
-def test_a_program_within_its_limit_finishes(deploy_image):
-    event = deploy_image(EATS, memory=128).invoke_async({"mb": 80}).wait()
+@WARNED
+@pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
+@pytest.mark.parametrize("end", ENDS)
+def test_the_report_counts_that_whatever_ends_the_event(deploy_image, end, forks):
+    function = deploy_image(EATS, timeout=5 if end == "timed out" else 60)
+    event = function.invoke_async({"mb": 200, "forks": forks, "exits": end == "exits"})
+    ENDS[end](event)
+
+    assert event.status in ("FAILED", "ABORTED")
+    assert 200 < mem_usage(event) < 260
+
+
+@WARNED
+@pytest.mark.parametrize("end", ENDS)
+def test_the_report_counts_that_of_a_free_running_program(deploy_free, end):
+    function = deploy_free(EATS, timeout=1 if end == "timed out" else 60)
+    event = function.invoke_async({"mb": 200, "seconds": 0.01 if end == "exits" else 1000, "exits": end == "exits"})
+    ENDS[end](event)
+
+    assert event.status in ("FAILED", "ABORTED")
+    assert 200 < mem_usage(event) < 260
+
+
+@pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
+def test_a_program_within_its_limit_finishes(deploy_image, forks):
+    event = deploy_image(EATS, memory=128).invoke_async({"mb": 80, "forks": forks}).wait()
 
     assert event.result == 80
     assert 80 < mem_usage(event) < 128
