@@ -63,11 +63,11 @@ def test_its_owner_takes_the_end_once_and_not_of_what_is_released() -> None:
     instance, _, reports = forked()
     instance.called = True
     assert not instance.take_end()
-    instance.ended(9, 0, "")
+    instance.ended(messages.Gone(1, 9, 0, 0))
     assert reports == [instance]
     assert [instance.take_end(), instance.take_end()] == [True, False]
 
     instance, _, _ = forked()
-    instance.ended(9, 0, "")
+    instance.ended(messages.Gone(1, 9, 0, 0))
     instance.released = True
     assert not instance.take_end()

@@ -8,7 +8,7 @@ import sys
 import textwrap
 
 import pytest
-from internals import Zygote
+from internals import Zygote, messages
 
 # once, but for one: a tracer and a kernel: the same on all Pythons
 
@@ -166,7 +166,7 @@ def test_the_end_of_the_tracer_is_no_answer_either(monkeypatch, killed, why):
             genuine(self, data, fds)
         else:
             (trial,) = self.listeners.values()
-            trial.ended(signal.SIGKILL, 0, "")
+            trial.ended(messages.Gone(1, signal.SIGKILL, 0, 0))
 
     zygote = Zygote()
     try:
