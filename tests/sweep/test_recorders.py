@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
 import os
 import signal
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import closing
 from pathlib import Path
+from typing import Any
 
 import pytest
 from internals import Zygote, pool_of, procfs
@@ -21,6 +23,8 @@ from sweep_internals import (
     recorder_that_is_done,
     recording_of,
 )
+
+from pytest_scf_async import HarnessError
 
 # once: rules of the platform: the same on all Pythons
 pytestmark = [pytest.mark.sandbox, pytest.mark.once]
@@ -94,6 +98,39 @@ def test_a_recorder_that_was_killed_is_not_used(recorded, zygote) -> None:
     os.kill(recorder, signal.SIGKILL)
     assert eventually(lambda: is_gone(recorder))
     assert recorded() == first == ["open"]
+
+
+KILLS = """
+    import os, signal, time
+    from pathlib import Path
+
+    def main_handler(event, context):
+        out = Path(os.environ["OUT"])
+        (out / "a").write_text("a")
+        if os.environ["RUN"] == "AT":
+            tracer = Path("/proc/self/status").read_text("utf-8").partition("TracerPid:")[2].split()[0]
+            os.kill(int(tracer), signal.SIGKILL)
+        time.sleep(1)
+        (out / "b").write_text("b")
+"""
+
+
+@pytest.mark.parametrize("how", ["forced", "graceful"])
+@pytest.mark.parametrize("at", [1, 2, 4], ids=["first undisturbed", "second undisturbed", "resumed"])
+def test_one_that_is_killed_during_a_run_makes_no_verdict(scf_runtime, deployed, how: str, at: int) -> None:
+    numbers = itertools.count(1)
+
+    def each_run(run: Any) -> Iterator[dict[str, str]]:
+        yield {"OUT": str(run.path), "RUN": str(next(numbers))}
+
+    wrong = deployed(KILLS.replace("AT", str(at)))
+    if at < 3:
+        with pytest.raises(HarnessError, match="changes of files of an instance are not known: the recorder ended"):
+            scf_runtime.sweep(wrong, each_run=each_run, how=how)
+        return
+    report = scf_runtime.sweep(wrong, each_run=each_run, how=how).report
+    assert " came to something else when it was made again:\n" in report
+    assert "\n  nothing lost; " in report
 
 
 def test_one_whose_record_is_still_to_be_read_takes_no_other_run(zygote, tmp_path: Path) -> None:
