@@ -324,9 +324,7 @@ class Option(NamedTuple):
 
     def check(self, given: Given) -> object:
         """The value in its final form; raises ``ScfUsageError`` when it is not valid."""
-        if given.value is None and self.none:
-            return None
-        return self.rule.check(given)
+        return None if given.value is None and self.none else self.rule.check(given)
 
     def given(self, value: object, source: str) -> Given:
         """A value of this option from *source*."""
@@ -498,8 +496,8 @@ OPTIONS: Final[tuple[Option, ...]] = (
     Option(
         "clock_reads_before_wait",
         _COUNT,
-        "Reads of the clock at one place in user code, with no wait, I/O or record in between, after which each "
-        "further read there counts as a wait of one millisecond.",
+        "Reads of the clock at one place in user code, with no wait, record, write or traffic on a connection in "
+        "between, after which each further read there counts as a wait of one millisecond.",
         default=1000,
     ),
     Option(
@@ -876,8 +874,8 @@ class ScfSettings:
     compute_grace: float = 1.0
     """Seconds of its own CPU time after which an instance that does not wait gives up its turn to others."""
     clock_reads_before_wait: int = 1000
-    """Reads of the clock at one place in user code, with no wait, I/O or record in between, after which each further
-    read there counts as a wait of one millisecond."""
+    """Reads of the clock at one place in user code, with no wait, record, write or traffic on a connection in between,
+    after which each further read there counts as a wait of one millisecond."""
     program_cpus: int = 1
     """The number of CPUs that a program on the simulated clock may use, with all that it starts. With more than one,
     the order of what its threads do at one instant differs from run to run."""

@@ -15,7 +15,7 @@ import uuid
 import warnings
 import weakref
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import AbstractContextManager, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, nullcontext, suppress
 from dataclasses import replace
 from datetime import datetime, timedelta
 from pathlib import Path
@@ -529,7 +529,8 @@ class ScfRuntime(RuntimeCalls):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
     ) -> None:
-        self.close()
+        with nullcontext() if error is None else suppress(ScfAsyncWarning):  # which may be an error
+            self.close()
 
     def __del__(self) -> None:
         if not getattr(self, "_closed", True):
@@ -903,8 +904,9 @@ def _in_session() -> bool:
 
 def _close_all() -> None:
     """At the interpreter's end, while what a runtime is made of is still there."""
-    for runtime in list(_open):
-        runtime.close()
+    with ExitStack() as stack:  # whatever closing one of them raises
+        for runtime in list(_open):
+            stack.callback(runtime.close)
 
 
 atexit.register(_close_all)

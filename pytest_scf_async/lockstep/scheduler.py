@@ -235,17 +235,17 @@ class Lockstep:
         if instance is not None:
             async_run = event.function.configuration.async_run
             fate = transition(event.record.state, fact, event.readings, async_run=async_run).fate
-            if fate is InstanceFate.RECLAIMED:
+            if fate is InstanceFate.RECLAIMED or instance.gone:
                 instance.has_used(*instance.user_process.memory(has_children=instance.children.possible))
-                if not instance.gone:
-                    self.pool.kill(instance)
+                how.setdefault("mem_usage", instance.rss)
+            if fate is InstanceFate.RECLAIMED and not instance.gone:
+                self.pool.kill(instance)
             instance.output.finish()
             if instance.gone:
                 self.instance_leased(instance)
             instance.end_lease()
             if fate is InstanceFate.RECLAIMED:
                 instance.is_reclaimed(fact.value)
-                how.setdefault("mem_usage", instance.rss)
         event.ended_with(fact, **how)  # type: ignore[arg-type]
         if event in self._running:
             del self._running[event]

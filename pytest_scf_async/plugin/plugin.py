@@ -47,8 +47,8 @@ OPTIONS: Final = {
         "seconds of its own CPU time after which an instance that does not wait gives up its turn to others"
     ),
     "clock_reads_before_wait": (
-        "reads of the clock at one place in user code, with no wait, I/O or record in between, after which each "
-        "further read there counts as a wait of one millisecond"
+        "reads of the clock at one place in user code, with no wait, record, write or traffic on a connection in "
+        "between, after which each further read there counts as a wait of one millisecond"
     ),
     "program_cpus": (
         "the number of CPUs that a program on the simulated clock may use, with all that it starts; with more than "
@@ -429,7 +429,7 @@ def scf_runtime(request: pytest.FixtureRequest, scf_settings: ScfSettings) -> It
         with runtime, runtime.clock.patched() if settings.patched else nullcontext():
             yield runtime
     finally:  # closing it warns, and a session can make errors of warnings
-        if node.stash.get(_PASSED, False):
+        if node.stash.get(_PASSED, False) and sys.exc_info()[0] is not KeyboardInterrupt:
             from .teardown import judge_test
 
             unasked = [text for wing in _wings() if (text := wing.unasked(node.config))]

@@ -110,14 +110,18 @@ class Agent:
         return self._client.is_ready()
 
     def _initialised(self, fact: str | None, trace: str) -> None:
-        self._send(messages.InitDone(fact, trace, procfs.peak_memory(self._pid), clock.real_monotonic()))
+        self._send(messages.InitDone(fact, trace, self._memory(), clock.real_monotonic()))
 
     def _answer(self, answer: Answer) -> None:
         if isinstance(answer, Broken):
             if self._ends():
                 self._end_as_program()
             answer = messages.Result("RAISED", trace=answer.why)
-        self._send(answer._replace(rss=procfs.peak_memory(self._pid), at=clock.real_monotonic()))
+        self._send(answer._replace(rss=self._memory(), at=clock.real_monotonic()))
+
+    def _memory(self) -> int:
+        """The peak memory of the program in bytes."""
+        return procfs.peak_memory(self._pid) if self._pid else program_process.peak_memory_at_end()
 
     def _ends(self) -> bool:
         """Whether the program, which has closed its connection, ends.
@@ -168,11 +172,11 @@ class Agent:
     def _end_as_program(self) -> NoReturn:
         """End as the program has ended; first send its last answer, and report when it ended."""
         at = clock.real_monotonic()
-        status = self._status()
+        status, self._pid = self._status(), 0
         answer = self._client.last_answer(status) if self._event_sent else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
-        self._send(messages.Program(0, at=at, rss=program_process.peak_memory_at_end()))
+        self._send(messages.Program(0, at=at, rss=self._memory()))
         program_process.end_as(status)
 
     def _status(self) -> int:

@@ -22,7 +22,7 @@ def who_waits(description: str, default: str, verb: str) -> str:
     *verb* is ``stuck``, ``still`` or empty; *default* is the subject of a wait that no named thread or task makes.
     """
     clauses = [
-        " ".join(filter(None, (enumerated(names), "" if at else _was(names), "" if at else verb, call)))
+        " ".join(filter(None, (enumerated(names), *(() if at else ("were" if names[1:] else "was", verb)), call)))
         for at, (call, names) in enumerate(_who_by_place(description, default).items())
     ]
     more = more_tasks(description)
@@ -86,10 +86,6 @@ def _held(wait: Wait) -> str:
 
 def _name(kind: str, name: str) -> str:
     return name if _NUMBERED.match(name) else f"{kind} {named(name)}"
-
-
-def _was(names: Sequence[str]) -> str:
-    return "were" if len(names) > 1 else "was"
 
 
 def enumerated(texts: Sequence[str]) -> str:

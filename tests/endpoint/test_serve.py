@@ -488,7 +488,6 @@ def test_sigterm_ends_running_events(serve: Any, arguments: tuple[str, ...], lis
 
 
 @SAME_ON_ALL
-@SAME_ON_ALL
 def test_more_memory_than_a_function_has_is_warned_of_as_it_ends(serve: Any, tmp_path: Path) -> None:
     (tmp_path / "eats.py").write_text("def main_handler(event, context):\n    return len(b'x' * (event['mb'] << 20))\n")
     (tmp_path / "scf.toml").write_text(FILE + '[functions.eats]\ncode = "eats.py:main_handler"\n')
@@ -503,6 +502,7 @@ def test_more_memory_than_a_function_has_is_warned_of_as_it_ends(serve: Any, tmp
     assert errors.count("ScfAsyncWarning") == 1
 
 
+@SAME_ON_ALL
 def test_polls_at_one_instant_warn_of_time_that_stands(serve: Any) -> None:
     from tencentcloud.scf.v20180416 import models
 

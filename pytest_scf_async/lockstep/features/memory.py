@@ -34,7 +34,8 @@ class MemoryLimits(Feature):
         return None if event.function.configuration.memory is None else partial(self._check, instance, event)
 
     def peaked(self, instance: Instance, event: Event) -> FollowUp | None:
-        return None if event.ended or _excess(instance, event) is None else partial(self._check, instance, event)
+        found = None if event.ended else _excess(instance, event, reported=True)
+        return None if found is None else partial(self._check, instance, event, reported=True)
 
     def looks(self) -> None:
         """Look at all instances with a limit: one that computes, or waits for its children, reports nothing."""
@@ -48,27 +49,31 @@ class MemoryLimits(Feature):
                 event.stopped_for_memory()
                 self._check(instance, event)
 
-    def _check(self, instance: Instance, event: Event) -> None:
+    def _check(self, instance: Instance, event: Event, *, reported: bool = False) -> None:
         """End *event* where its instance uses more memory than the function has."""
-        found = None if event.ended else _excess(instance, event)
+        found = None if event.ended else _excess(instance, event, reported=reported)
         if found is not None:
             self._scheduler.end(event, Fact.MEMORY_EXCEEDED, mem_usage=instance.rss, excess=found)
 
 
-def _excess(instance: Instance, event: Event, grace: int = 0) -> MemoryExcess | None:
+def _excess(instance: Instance, event: Event, *, grace: int = 0, reported: bool = False) -> MemoryExcess | None:
     """What is over the limit of the event's function by *grace* MB; None where nothing is.
 
-    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now; or
-    with what is in ``instance.rss``, such as its own word of that, if that is more.
+    An instance counts with its peak above what it had at its fork, and each living descendant with what it has now. The
+    peak is that which it has *reported*, if it has: what it had before it made the report. If it traces its program,
+    that has the descendants in it.
     """
     limit = event.function.configuration.memory
     if limit is None or not instance.pid or instance.gone:
         return None
     allowed = (limit + grace) * MB
     peak, descendants = instance.user_process.memory(has_children=instance.children.possible)
-    used = max(peak + sum(procfs.memory(pid) for pid in descendants), instance.rss)
-    if used > allowed and descendants:  # what a forked child shares with its parent counts once
-        used = max(peak + sum(procfs.unshared_memory(pid) for pid in descendants), instance.rss)
+    counted = descendants
+    if reported:
+        peak, counted = instance.rss, [] if instance.traces_user_code else descendants
+    used = peak + sum(map(procfs.memory, counted))
+    if used > allowed and counted:  # what a forked child shares with its parent counts once
+        used = peak + sum(map(procfs.unshared_memory, counted))
     if used <= allowed:
         instance.has_used(peak)
         return None

@@ -210,9 +210,7 @@ class _Meter:
         it = self._event.instance
         if it is None or it.gone or it.released or it.stopped or it.state.idle:
             return None
-        if it.state.gated and not it.state.run_token:
-            return None
-        return it
+        return None if it.state.gated and not it.state.run_token else it
 
     def _cpu_used(self) -> float | None:
         """Processor seconds of the instance since the last look; None while they are not known."""

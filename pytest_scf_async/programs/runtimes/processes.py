@@ -36,7 +36,11 @@ class StartedProcess(UserProcess):
 
     def memory(self, *, has_children: bool) -> Memory:
         peak = procfs.peak_memory(self._pid) if self.runs and self._pid and not self._instance.peak else 0
-        return Memory(peak, procfs.descendants_of(self._pid) if peak and has_children else [])
+        if not peak or not has_children:
+            return Memory(peak, [])
+        # What it has left is below the instance's process, and what is in a container is not.
+        below = {*procfs.descendants_of(self._instance.pid), *procfs.descendants_of(self._pid)}
+        return Memory(peak, sorted(below - {self._pid}))
 
     def signal(self, signum: int) -> bool:
         if self._pidfd is None or not self._pid:

@@ -103,6 +103,8 @@ class Supervisor:
         self._seen = 0
         self._means = self.means()
         self._pid = 0
+        self._used: int | None = None
+        """As of `_memory`, once the program has ended."""
         self._log_gates = LogGates()
         self._listener = signals.Listener()
         self._at_return: dict[int, Callable[[Thread], None]] = {}
@@ -708,6 +710,8 @@ class Supervisor:
 
     def _memory(self) -> int:
         """The peak memory of the program in bytes, plus the unshared memory of the processes that it has started."""
+        if self._used is not None:
+            return self._used
         others = sum(procfs.unshared_memory(pid) for pid in self._tree.processes if pid != self._pid)
         return (procfs.peak_memory(self._pid) or program_process.peak_memory_at_end()) + others
 
@@ -825,14 +829,14 @@ class Supervisor:
         why = "" if self._state.ready else self._why_not_started()
         if why:
             self._initialised("NOT_STARTED", why)
-        used = self._memory()
+        self._used = self._memory()
         self._tree.kill()  # the processes that it leaves no longer answer, and their connections must close
         self._send_rows()
         answer = self._client.last_answer(status) if self._state.has_event else None
         if answer is not None:
             self._answer(answer._replace(ends=True))
         self._send_process_waits()
-        self._send(messages.Program(0, rss=used))
+        self._send(messages.Program(0, rss=self._used))
         self._end(status)
 
     def _why_not_started(self) -> str:

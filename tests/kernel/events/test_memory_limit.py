@@ -3,6 +3,9 @@
 from __future__ import annotations
 
 import os
+import subprocess
+import sys
+from unittest.mock import Mock
 
 import pytest
 from internals import procfs
@@ -136,6 +139,45 @@ def main_handler(event, context):
     assert [each.filename for each in warned] == [__file__]
 
 
+@pytest.mark.filterwarnings("error")
+@pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
+def test_an_exception_of_the_block_is_not_replaced_by_the_warning(tmp_path, error):
+    (tmp_path / "index.py").write_text("def main_handler(event, context): return len(b'x' * (250 << 20))")
+
+    def run(then):
+        with ScfRuntime() as runtime:
+            runtime.deploy(f"{tmp_path}/index.py:main_handler").run()
+            then()
+
+    with pytest.raises(error, match="of the test"):
+        run(Mock(side_effect=error("of the test")))
+    with pytest.raises(ScfAsyncWarning, match="would be FAILED"):
+        run(Mock())
+
+
+def test_all_runtimes_are_closed_at_the_end_of_the_interpreter_where_warnings_are_errors(tmp_path):
+    (tmp_path / "index.py").write_text("def main_handler(event, context): return len(b'x' * (250 << 20))")
+    (tmp_path / "tmp").mkdir()
+    source = f"""
+from pytest_scf_async import ScfRuntime
+
+runtimes = [ScfRuntime() for _ in range(3)]
+for runtime in runtimes:
+    runtime.deploy("{tmp_path}/index.py:main_handler").run()
+"""
+    ran = subprocess.run(
+        [sys.executable, "-W", "error", "-c", source],
+        env={**os.environ, "TMPDIR": f"{tmp_path}/tmp"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+    assert "would be FAILED (434)" in ran.stderr
+    assert os.listdir(tmp_path / "tmp") == []
+
+
 @pytest.mark.filterwarnings("ignore:event .* used .* MB and would be FAILED")
 def test_what_a_living_child_has_counts_where_the_event_is_terminated(deploy):
     function = deploy(
@@ -153,7 +195,7 @@ def main_handler(event, context):
     event = function.invoke_async(200).wait_for_log("eaten")
     event.terminate()
 
-    assert 200 < float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB")) < 230
+    assert 195 < float(event.log[-1].text.rpartition("MemUsage:")[2].removesuffix("MB")) < 230
 
 
 def test_a_limit_of_the_settings_is_named_as_such(deploy, make_runtime):

@@ -122,6 +122,15 @@ POLLS = {
             except asyncio.TimeoutError: pass
         asyncio.run(polls())
     """,
+    "with await sleep(0), in asyncio.timeout": """
+        async def polls():
+            try:
+                async with asyncio.timeout(5):
+                    while True: await asyncio.sleep(0)
+            except TimeoutError: pass
+        if hasattr(asyncio, "timeout"): asyncio.run(polls())
+        else: spin(end)  # Python 3.10
+    """,
     "in a task": """
         async def polls():
             loop = asyncio.get_running_loop()

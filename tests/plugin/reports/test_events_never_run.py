@@ -251,6 +251,16 @@ def test_more_memory_than_the_function_has_is_a_warning_for_each_function(
         assert len(re.findall(said, text)) == (not memory and "ignore" not in options[0]), text
 
 
+def test_where_warnings_are_errors_neither_hides_what_else_is_wrong(project: pytest.Pytester) -> None:
+    test = USES_MEMORY.replace("MEMORY", "") + "    other.invoke_async(1)\n"
+    project.makepyfile(test_it=test)
+    result = project.runpytest("-Werror")
+    result.assert_outcomes(passed=1, errors=1)
+    text = result.stdout.str()
+    assert re.search(" of other used 3\\d\\d MB and would be FAILED ", text), text
+    assert " of other ever ran, " in text
+
+
 def test_a_limit_that_is_given_ends_the_event_instead(project: pytest.Pytester) -> None:
     test = USES_MEMORY.replace("MEMORY", "memory=128") + "    assert_failed(function.events[0], code=434)\n"
     project.makepyfile(test_it=test + "    assert_failed(other.events[2], code=434)\n")

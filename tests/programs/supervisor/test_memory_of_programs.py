@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
+
 import pytest
 from image_support import program
-from internals import event_of
+from internals import Zygote, event_of
 from process_support import user_lines
+
+from pytest_scf_async import ScfAsyncWarning
 
 # once: what the platform does with a program is the same, whatever Python it runs on
 pytestmark = pytest.mark.once
@@ -66,16 +71,42 @@ def test_a_program_that_uses_too_much_ends_at_its_wait(deploy_image, forks):
     assert 200 < mem_usage(event) < 260
 
 
-@WARNED
 @pytest.mark.parametrize("forks", [False, True], ids=["itself", "a child"])
 @pytest.mark.parametrize("end", ENDS)
-def test_the_report_counts_that_whatever_ends_the_event(deploy_image, end, forks):
+def test_the_report_counts_that_whatever_ends_the_event(deploy_image, runtime, end, forks):
     function = deploy_image(EATS, timeout=5 if end == "timed out" else 60)
     event = function.invoke_async({"mb": 200, "forks": forks, "exits": end == "exits"})
     ENDS[end](event)
 
     assert event.status in ("FAILED", "ABORTED")
     assert 200 < mem_usage(event) < 260
+    with pytest.warns(ScfAsyncWarning, match=rf"^event {event.request_id} of app used 2\d\d MB and would be FAILED"):
+        runtime.close()
+
+
+JOB = """
+import sys
+
+eaten = bytearray(b"x") * (200 << 20)
+print("eaten", flush=True)
+sys.exit(0)
+"""
+
+
+@WARNED
+@pytest.mark.parametrize("kind", ["supervised", "in process", "free-running"])
+def test_the_report_counts_what_a_job_has_used_that_exits_with_0(runtime, tmp_path, monkeypatch, kind):
+    (tmp_path / "job.py").write_text(JOB)
+    with warnings.catch_warnings(), monkeypatch.context() as patch:
+        if kind == "free-running":
+            patch.setattr(Zygote, "why_untraced", lambda _: "a test says so")
+            warnings.simplefilter("ignore", ScfAsyncWarning)
+        command = ["python", "job.py"] if kind == "in process" else [sys.executable, "-I", "job.py"]
+        job = runtime.deploy_image(command, cwd=tmp_path, port=-1, in_process=kind == "in process", name="job")
+    event = job.invoke_async().wait()
+
+    assert event.status == "FINISHED"
+    assert 195 < mem_usage(event) < 260  # above what it had at its fork, some of which it uses, too
 
 
 @WARNED
